@@ -1,0 +1,56 @@
+"""What a check reports: a severity, a message, and the place in the source that caused it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+Path = tuple[str | int, ...]
+"""The way to a value: mapping keys and list indices from the document's root."""
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A place in a file: ``line`` and ``column`` count from 1; ``text`` is that whole line, without its end.
+
+    ``length`` is the number of characters that a caret underlines, at least 1.
+    """
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+    length: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One fault or remark.
+
+    ``id`` is a guard rule's id (``GLM001``), or a word for what precedes the rules: ``yaml``, ``schema``,
+    ``profile``, ``sglang``. ``expected`` and ``fix`` are sentences; ``links`` are URLs.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    location: Location
+    path: Path = ()
+    expected: str | None = None
+    fix: str | None = None
+    links: tuple[str, ...] = ()
+    waived: str | None = None
+
+
+def dotted(path: Path) -> str:
+    """The path as a user writes it: ``sglang.args.tp``, ``secrets.api_key.keys[0]``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
