@@ -1,0 +1,80 @@
+"""Plan × Plan: what changes, as flat values grouped by section, the SGLang command option by option.
+
+Works on a plan's JSON data, so that it can also read the plan of a deployment that another release made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+COMMANDS = (("server", "command"), ("compile", "command"))
+"""Paths of the values that are command lines."""
+
+OMITTED = (("compile", "key"),)
+"""Derived values whose change only repeats another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One value that differs: ``old`` is None for an added one, ``new`` is None for a removed one."""
+
+    section: str
+    name: str
+    old: Any
+    new: Any
+
+    @property
+    def symbol(self) -> str:
+        """Terraform's: ``+`` added, ``-`` removed, ``~`` changed."""
+        return "+" if self.old is None else "-" if self.new is None else "~"
+
+
+def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Every change from ``old`` to ``new`` (both :meth:`Plan.data`), by section and name; empty when they are equal."""
+    before, after = dict(_flat(old)), dict(_flat(new))
+    names = sorted(before.keys() | after.keys())
+    return tuple(
+        Change(section=section, name=name, old=before.get((section, name)), new=after.get((section, name)))
+        for section, name in names
+        if before.get((section, name)) != after.get((section, name))
+    )
+
+
+def _flat(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            for path, leaf in _leaves((key,), value):
+                yield (key, ".".join(path[1:])), leaf
+            for path in COMMANDS:
+                if path[0] == key and path[1] in value:
+                    label = "sglang" if key == "server" else "compile command"
+                    yield from (((label, option), words) for option, words in options(value[path[1]]).items())
+        else:
+            yield ("app", key), value
+
+
+def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if path in COMMANDS or path in OMITTED:
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves((*path, key), item)
+    else:
+        yield path, value
+
+
+def options(command: Sequence[str]) -> dict[str, str]:
+    """The command's options with their values as text: ``{"--tp-size": "8", "--trust-remote-code": "true"}``."""
+    found: dict[str, list[str]] = {}
+    name = "command"
+    for word in command:
+        if word.startswith("--"):
+            name, joined, value = word.partition("=")
+            found[name] = [value] if joined else []
+        else:
+            found.setdefault(name, []).append(word)
+    return {name: " ".join(words) if words else "true" for name, words in found.items()}

@@ -1,0 +1,177 @@
+"""The Plan: everything that is deployed, as frozen data with one canonical JSON form and one digest.
+
+After ``resolve`` nobody looks at the profile again. Equal plans have equal digests, whatever the profile's key
+order, comments, anchors, inheritance or spelling of options. No secret's value is ever part of a plan.
+
+Units: durations in seconds, memory in MiB, CPU in cores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+FORMAT = 1
+"""Version of the canonical form; a container or an older release refuses a plan of another one."""
+
+DIGEST_TAG_LENGTH = 40
+"""Hexadecimal digits of the digest that the app's tag holds: Modal allows 63 characters (modal 1.6.4)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    repo: str
+    revision: str
+    served_name: str
+    path: str
+    """Folder of the model's files in the containers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A container image: a registry reference, or Debian slim with a Python version when ``registry`` is empty."""
+
+    registry: str | None = None
+    python: str | None = None
+    pip: tuple[str, ...] = ()
+    env: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    name: str
+    mount: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    name: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    image: Image
+    timeout: int
+    cpu: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compile:
+    timeout: int
+    command: tuple[str, ...]
+    key: str
+    """Digest of all that decides the kernels; the stage is skipped when it already ran for this key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    image: Image
+    command: tuple[str, ...]
+    """The SGLang command without the API key, which the container adds from its secret."""
+    env: dict[str, str]
+    """Of the SGLang process alone."""
+    port: int
+    min_containers: int
+    max_containers: int
+    scaledown_window: int
+    timeout: int
+    startup_timeout: int
+    max_inputs: int
+    cpu: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keepalive:
+    schedule: str
+    url: str
+    """Empty: the app's own URL, looked up when the ping runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    profile: str
+    app: str
+    environment: str | None
+    tags: dict[str, str]
+    gpu: str
+    sglang: str
+    """Version of SGLang that the command is written for."""
+    model: Model
+    weights: Volume
+    kernels: Volume | None
+    huggingface: Secret | None
+    api_key: Secret | None
+    download: Download
+    compile: Compile | None
+    server: Server
+    keepalive: Keepalive | None
+    format: int = FORMAT
+
+    def data(self) -> dict[str, Any]:
+        """The plan as JSON data; keys whose value is None are left out."""
+        data: dict[str, Any] = _plain(self)
+        return data
+
+    def canonical(self) -> str:
+        """Canonical JSON: sorted keys, no white space, UTF-8 text as it is."""
+        return json.dumps(self.data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    @classmethod
+    def from_data(cls, data: object) -> Plan:
+        """The plan of :meth:`data`. Raises ValueError when ``data`` is not one of this format."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError("not a plan of this release's format")
+        plan = _typed(cls, data)
+        assert isinstance(plan, Plan)
+        return plan
+
+
+def short_digest(digest: str) -> str:
+    """The digest as the app's tag holds it."""
+    return digest[:DIGEST_TAG_LENGTH]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: _plain(item) for name, item in pairs if item is not None}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """``value`` as the annotated type ``kind``: the few shapes that the dataclasses above use."""
+    if isinstance(kind, types.UnionType):
+        return None if value is None else _typed(typing.get_args(kind)[0], value)
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ValueError(f"{kind} is not a mapping")
+        hints = typing.get_type_hints(kind)
+        if unknown := value.keys() - hints.keys():
+            raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
+        try:
+            return typing.cast("Any", kind)(**{name: _typed(hints[name], item) for name, item in value.items()})
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+    if origin is tuple and isinstance(value, list):
+        return tuple(_typed(str, item) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {_typed(str, key): _typed(str, item) for key, item in value.items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    raise ValueError(f"{value!r} is no {kind}")
