@@ -1,0 +1,206 @@
+"""From a document to a Plan: schema, models, options, guard rules, and then the plan itself. No IO but the catalog."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from glmdeploy import families, gpus, plan, schema
+from glmdeploy.errors import ProfileError
+from glmdeploy.findings import Finding, Severity
+from glmdeploy.profile import Profile
+from glmdeploy.rules import RULES
+from glmdeploy.rules.base import Subject, judge
+from glmdeploy.sglang import catalog, command
+from glmdeploy.sglang.effective import effective
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.sglang.catalog import Catalog
+    from glmdeploy.sglang.command import Problem, Setting
+    from glmdeploy.source import Document
+
+COMPILE_MARGIN = 60
+"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
+
+DOWNLOAD_PYTHON = "3.12"
+DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
+"""The download image: pinned, so that the same plan always builds the same image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """All findings, and the plan when none of them is an error that still stands."""
+
+    findings: tuple[Finding, ...]
+    plan: plan.Plan | None
+
+
+def resolve(document: Document, *, today: date | None = None) -> Resolution:
+    """Check the document from its shape to the guard rules, and plan it. ``today`` (UTC) decides about waivers."""
+    if findings := schema.check(document):
+        return Resolution(findings=tuple(findings), plan=None)
+    try:
+        profile = Profile.model_validate(document.data)
+    except ValidationError as error:
+        # The schema accepts what the models accept (a property test holds them to it); this is the safety net.
+        return Resolution(findings=tuple(_model_findings(error, document)), plan=None)
+    try:
+        release = catalog.load(profile.sglang.version)
+    except catalog.UnknownVersion as error:
+        return Resolution(findings=(_unknown_version(error, document),), plan=None)
+    settings, problems = command.read(profile.sglang.args, release)
+    findings = [_option_finding(problem, document) for problem in problems]
+    gpu = gpus.parse(profile.gpu)
+    architecture = families.architecture(profile.model.repo)
+    subject = Subject(
+        profile=profile,
+        gpu=gpu,
+        architecture=architecture,
+        settings=settings,
+        effective=effective(settings, release, gpu, architecture),
+    )
+    findings += judge(RULES, subject, document, today or datetime.now(UTC).date())
+    findings.sort(key=lambda found: (found.location.file, found.location.line, found.location.column, found.id))
+    failed = any(found.severity is Severity.ERROR and not found.waived for found in findings)
+    return Resolution(findings=tuple(findings), plan=None if failed else _plan(profile, settings, release))
+
+
+def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
+    """The plan, and the findings that are no errors. Raises ProfileError with all findings when there is an error."""
+    resolution = resolve(document)
+    if resolution.plan is None:
+        raise ProfileError(resolution.findings)
+    return resolution.plan, resolution.findings
+
+
+def _model_findings(error: ValidationError, document: Document) -> list[Finding]:
+    return [
+        Finding(
+            id="schema",
+            severity=Severity.ERROR,
+            message=detail["msg"],
+            location=document.locate(detail["loc"]),
+            path=detail["loc"],
+        )
+        for detail in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _unknown_version(error: catalog.UnknownVersion, document: Document) -> Finding:
+    path = ("sglang", "version")
+    return Finding(
+        id="sglang",
+        severity=Severity.ERROR,
+        message=f"glmdeploy does not know SGLang {error.version}",
+        location=document.locate(path),
+        path=path,
+        expected=f"one of: {', '.join(catalog.versions())}",
+        fix="pin a release that is listed, together with its image",
+    )
+
+
+def _option_finding(problem: Problem, document: Document) -> Finding:
+    path = ("sglang", "args", problem.key)
+    return Finding(
+        id="sglang",
+        severity=Severity.ERROR,
+        message=problem.message,
+        location=document.locate(path, key=problem.at_key),
+        path=path,
+        expected=problem.expected,
+        fix=problem.fix,
+    )
+
+
+def _plan(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -> plan.Plan:
+    weights = plan.Volume(name=profile.volumes.weights.name, mount=profile.volumes.weights.mount)
+    kernels = profile.volumes.kernels
+    model_path = f"{weights.mount}/{profile.model.repo.rpartition('/')[2]}"
+    server = profile.server
+    return plan.Plan(
+        profile=profile.name,
+        app=profile.app,
+        environment=profile.environment,
+        tags=dict(profile.tags),
+        gpu=str(gpus.parse(profile.gpu)),
+        sglang=release.version,
+        model=plan.Model(
+            repo=profile.model.repo,
+            revision=profile.model.revision,
+            served_name=profile.model.served_name,
+            path=model_path,
+        ),
+        weights=weights,
+        kernels=plan.Volume(name=kernels.name, mount=kernels.mount) if kernels else None,
+        huggingface=_secret(profile, "huggingface"),
+        api_key=_secret(profile, "api_key"),
+        download=plan.Download(
+            image=plan.Image(
+                python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)
+            ),
+            timeout=profile.download.timeout,
+            cpu=profile.download.cpu,
+            memory=profile.download.memory,
+        ),
+        compile=_compile(profile, settings, release, model_path),
+        server=plan.Server(
+            image=plan.Image(registry=profile.sglang.image, env=dict(profile.sglang.env)),
+            command=command.server_command(
+                settings,
+                release,
+                model_path=model_path,
+                served_name=profile.model.served_name,
+                port=server.port,
+            ),
+            env=dict(server.env),
+            port=server.port,
+            min_containers=server.min_containers,
+            max_containers=server.max_containers,
+            scaledown_window=server.scaledown_window,
+            timeout=server.timeout,
+            startup_timeout=server.startup_timeout,
+            max_inputs=server.max_inputs,
+            cpu=server.cpu,
+            memory=server.memory,
+        ),
+        keepalive=plan.Keepalive(schedule=profile.keepalive.schedule, url=profile.keepalive.url)
+        if profile.keepalive.enabled
+        else None,
+    )
+
+
+def _secret(profile: Profile, role: str) -> plan.Secret | None:
+    secret = getattr(profile.secrets, role)
+    return plan.Secret(name=secret.name, keys=tuple(secret.keys)) if secret else None
+
+
+def _compile(
+    profile: Profile, settings: Mapping[str, Setting], release: Catalog, model_path: str
+) -> plan.Compile | None:
+    if profile.compile is None:
+        return None
+    limit = profile.compile.timeout
+    seconds = max(limit - COMPILE_MARGIN, limit // 2, 1)
+    words = command.compile_command(settings, release, model_path=model_path, seconds=seconds)
+    # What decides the kernels; not the time limit, which ends the command.
+    decides = [
+        profile.gpu,
+        release.version,
+        profile.sglang.image,
+        profile.model.repo,
+        profile.model.revision,
+        dict(sorted(profile.sglang.env.items())),
+        words[:-1],
+    ]
+    return plan.Compile(
+        timeout=limit,
+        command=words,
+        key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16],
+    )

@@ -1,0 +1,126 @@
+"""Rules about values that must fit each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glmdeploy import cron
+from glmdeploy.findings import Severity
+from glmdeploy.rules.base import Rule, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.rules.base import Subject
+
+
+def _tensor_parallel(subject: Subject) -> Iterator[Violation]:
+    tp, pp = subject.value("tp_size"), subject.value("pp_size")
+    ranks = tp * pp if isinstance(tp, int) and isinstance(pp, int) else tp
+    if ranks == subject.gpu.count:
+        return
+    product = f"`tp` {tp}" if pp in (1, None) else f"`tp` {tp} times `pp` {pp}"
+    yield Violation(
+        path=subject.path("tp_size"),
+        key="tp_size" not in subject.settings,
+        message=f"{product} uses {ranks} GPUs, but `gpu: {subject.profile.gpu}` rents {subject.gpu.count}",
+    )
+
+
+def _kernels_volume(subject: Subject) -> Iterator[Violation]:
+    if subject.profile.compile is not None and subject.profile.volumes.kernels is None:
+        yield Violation(
+            path=("compile",),
+            key=True,
+            message="the stage `compile` has no volume to keep its kernels in",
+        )
+
+
+def _mounts(subject: Subject) -> Iterator[Violation]:
+    volumes = subject.profile.volumes
+    if volumes.kernels is None:
+        return
+    weights, kernels = f"{volumes.weights.mount}/", f"{volumes.kernels.mount}/"
+    if weights.startswith(kernels) or kernels.startswith(weights):
+        yield Violation(
+            path=("volumes", "kernels", "mount"),
+            message=f"the mounts {volumes.weights.mount} and {volumes.kernels.mount} overlap",
+        )
+    if volumes.weights.name == volumes.kernels.name:
+        yield Violation(
+            path=("volumes", "kernels", "name"),
+            message=f"both volumes are `{volumes.weights.name}`; Modal mounts a volume once in a container",
+        )
+
+
+def _scaling(subject: Subject) -> Iterator[Violation]:
+    server = subject.profile.server
+    if server.min_containers > server.max_containers:
+        yield Violation(
+            path=("server", "min_containers"),
+            message=f"`min_containers` {server.min_containers} is above `max_containers` {server.max_containers}",
+        )
+
+
+def _schedule(subject: Subject) -> Iterator[Violation]:
+    try:
+        cron.parse(subject.profile.keepalive.schedule)
+    except cron.CronError as error:
+        yield Violation(path=("keepalive", "schedule"), message=f"the schedule is no cron expression: {error}")
+
+
+TENSOR_PARALLEL = Rule(
+    id="GLM020",
+    title="tp does not match the GPU count",
+    severity=Severity.ERROR,
+    why="SGLang starts one process a GPU: tensor parallel times pipeline parallel. With more than the container has it "
+    "fails at start, with fewer the rest is rented and idle.",
+    fix="make `tp` under `sglang.args` and the count in `gpu` the same number",
+    sources=("https://docs.sglang.ai/advanced_features/server_arguments.html",),
+    check=_tensor_parallel,
+)
+
+KERNELS_VOLUME = Rule(
+    id="GLM021",
+    title="compile stage without a kernels volume",
+    severity=Severity.ERROR,
+    why="Kernels that are compiled into the container's own disk are lost when it ends, and every cold start compiles "
+    "them again for 10 to 15 minutes.",
+    fix="add `volumes.kernels` with a name and a mount, or remove `compile`",
+    sources=("https://modal.com/docs/guide/volumes",),
+    check=_kernels_volume,
+    waivable=False,
+)
+
+MOUNTS = Rule(
+    id="GLM022",
+    title="volumes that collide",
+    severity=Severity.ERROR,
+    why="Modal mounts each volume once in a container, and one mount cannot lie inside another.",
+    fix="give each volume a name and a mount of its own",
+    sources=("https://modal.com/docs/guide/volumes",),
+    check=_mounts,
+    waivable=False,
+)
+
+SCALING = Rule(
+    id="GLM023",
+    title="min_containers above max_containers",
+    severity=Severity.ERROR,
+    why="Modal refuses an autoscaler whose lower bound is above its upper bound.",
+    fix="lower `min_containers` or raise `max_containers`",
+    sources=("https://modal.com/docs/guide/scale",),
+    check=_scaling,
+    waivable=False,
+)
+
+SCHEDULE = Rule(
+    id="GLM024",
+    title="keep-alive schedule that is no cron expression",
+    severity=Severity.ERROR,
+    why="Modal takes five cron fields in UTC and refuses anything else at deployment.",
+    fix='write five fields, for instance "*/10 9-18 * * 1-5": every ten minutes in business hours',
+    sources=("https://modal.com/docs/guide/cron",),
+    check=_schedule,
+    waivable=False,
+)

@@ -1,0 +1,231 @@
+"""Options as a profile writes them, checked against a release's catalog and written as SGLang's command line.
+
+The check is the release's own parser: each option's text goes through an argparse parser that is built from the
+catalog (``glmdeploy.sglang.parser``), so that types, choices and arity cannot drift from what SGLang accepts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
+from glmdeploy.sglang.parser import build_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from glmdeploy.sglang.catalog import Catalog, Option
+
+SERVER = ("python3", "-m", "sglang.launch_server")
+COMPILER = ("python3", "-m", "sglang.compile_deep_gemm")
+
+RESERVED = {
+    "model_path": "`model.repo` and the mount of `volumes.weights`",
+    "served_model_name": "`model.served_name`",
+    "host": "the container: SGLang must listen on all interfaces there",
+    "port": "`server.port`",
+    "api_key": "`secrets.api_key`, at run time",
+    "admin_api_key": "a secret, never a profile; this release of glmdeploy passes none",
+    "config": "the profile itself",
+}
+"""Options that have their own place in a profile, or none: destination and where the value comes from."""
+
+NOT_FOR_THE_COMPILER = frozenset(
+    # Overridden by the tool itself (sglang/compile_deep_gemm.py, refine_server_args, 0.5.11).
+    ("watchdog_timeout", "warmups", "disable_cuda_graph", "enable_torch_compile")
+    # Without influence on kernels: leaving them out keeps the compiled ones valid when they change.
+    + ("served_model_name", "host", "port", "reasoning_parser", "tool_call_parser", "enable_metrics")
+)
+"""Destinations that ``compile_deep_gemm`` does not get. The API key is never part of a command (engine.py)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One option of a profile: ``key`` as written there, ``value`` as SGLang will hold it, ``words`` of the command."""
+
+    option: Option
+    key: str
+    value: Any
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """An option that the release does not accept as written. ``at_key`` tells which half is wrong."""
+
+    key: str
+    message: str
+    expected: str | None = None
+    fix: str | None = None
+    at_key: bool = False
+
+
+def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting], list[Problem]]:
+    """Settings by destination, and every problem. The settings of faulty options are left out."""
+    settings: dict[str, Setting] = {}
+    problems: list[Problem] = []
+    for key, value in args.items():
+        try:
+            option = catalog.find(key)
+            if option.field in RESERVED:
+                raise _Fault(f"`{key}` comes from {RESERVED[option.field]}", fix="remove it", at_key=True)
+            if option.field in settings:
+                other = settings[option.field].key
+                same = f"`{key}` and `{other}` are the same option, {option.canonical}"
+                raise _Fault(same, fix="keep one of them", at_key=True)
+            settings[option.field] = _setting(option, key, value, catalog)
+        except UnknownOption as error:
+            problems.append(_unknown(key, error, catalog))
+        except AmbiguousOption as error:
+            problems.append(
+                Problem(
+                    key=key,
+                    at_key=True,
+                    message=f"`{key}` is short for several options of SGLang {catalog.version}",
+                    expected=", ".join(error.candidates),
+                )
+            )
+        except _Fault as fault:
+            problems.append(dataclasses.replace(fault.problem, key=key))
+    return settings, problems
+
+
+def server_command(
+    settings: Mapping[str, Setting], catalog: Catalog, *, model_path: str, served_name: str, port: int
+) -> tuple[str, ...]:
+    """The whole command of the server, without the API key, in the catalog's order and canonical spelling."""
+    own = {
+        "model_path": model_path,
+        "served_model_name": served_name,
+        "host": "0.0.0.0",
+        "port": str(port),
+    }
+    words: list[str] = [*SERVER]
+    for option in catalog.options:
+        if option.field in own:
+            words += [option.canonical, own[option.field]]
+        elif option.field in settings and settings[option.field].option is option:
+            words += settings[option.field].words
+    return tuple(words)
+
+
+def compile_command(
+    settings: Mapping[str, Setting], catalog: Catalog, *, model_path: str, seconds: int
+) -> tuple[str, ...]:
+    """The command of the kernel compilation, which gives up after ``seconds``."""
+    words: list[str] = [*COMPILER]
+    for option in catalog.options:
+        if option.field == "model_path":
+            words += [option.canonical, model_path]
+        elif option.field not in NOT_FOR_THE_COMPILER and option.field in settings:
+            if settings[option.field].option is option:
+                words += settings[option.field].words
+    return (*words, "--timeout", str(seconds))
+
+
+def shell(command: Sequence[str], api_key_variable: str | None) -> str:
+    """The command for a POSIX shell, an option a line; the key appears as the variable that holds it."""
+    lines: list[list[str]] = [[]]
+    for word in command:
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(shlex.quote(word))
+    if api_key_variable:
+        lines.append(["--api-key", f'"${api_key_variable}"'])
+    return " \\\n  ".join(" ".join(line) for line in lines)
+
+
+class _Fault(Exception):
+    def __init__(
+        self, message: str, *, expected: str | None = None, fix: str | None = None, at_key: bool = False
+    ) -> None:
+        self.problem = Problem(key="", message=message, expected=expected, fix=fix, at_key=at_key)
+
+
+def _setting(option: Option, key: str, value: Any, catalog: Catalog) -> Setting:
+    parser = build_parser(dataclasses.replace(catalog, options=(dataclasses.replace(option, required=False),)))
+    takes_value = option.takes_value
+    if not takes_value and not isinstance(value, bool):
+        raise _Fault(
+            f"`{key}` is a switch and takes no value, but is {_shown(value)}", expected="true or false"
+        )
+    if takes_value and isinstance(value, bool):
+        raise _Fault(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
+    words = _words(option, value)
+    parsed = _parse(parser, option, words, key, value)
+    if takes_value and not isinstance(value, list | dict) and type(parsed) in (int, float):
+        # 1200 and 1200.0, 64k and 64000: one spelling of a number, so that equal plans have equal digests.
+        words = (option.canonical, _number(parsed))
+    return Setting(option=option, key=key, value=parsed, words=words)
+
+
+def _words(option: Option, value: Any) -> tuple[str, ...]:
+    if value is True:
+        return (option.canonical,)
+    if value is False:
+        negative = f"--no-{option.canonical.removeprefix('--')}"
+        return (negative,) if negative in option.flags else ()
+    if isinstance(value, dict):
+        return (option.canonical, json.dumps(value, sort_keys=True, ensure_ascii=False))
+    if isinstance(value, list):
+        return (option.canonical, *(_text(item) for item in value))
+    text = _text(value)
+    # A value that looks like an option must be joined to its name, or argparse takes it for one.
+    return (f"{option.canonical}={text}",) if text.startswith("-") and not _is_number(text) else (option.canonical, text)
+
+
+def _parse(parser: Any, option: Option, words: Iterable[str], key: str, value: Any) -> Any:
+    message = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(message):
+            return getattr(parser.parse_args(list(words)), option.dest)
+    except SystemExit:
+        reason = message.getvalue().strip().rpartition(": error: ")[2].partition(": ")[2]
+        raise _Fault(
+            f"`{key}` is {_shown(value)}, which SGLang refuses: {reason}", expected=_expected(option)
+        ) from None
+
+
+def _expected(option: Option) -> str:
+    if option.choices:
+        return "one of: " + ", ".join(str(choice) for choice in option.choices)
+    kinds = {"int": "an integer", "human_readable_int": "an integer, also 64k or 64Ki", "float": "a number"}
+    kind = kinds.get(option.type or "", "a mapping (JSON)" if "json" in (option.type or "") else "a string")
+    return f"a list, each {kind}" if option.nargs in ("+", "*") else kind
+
+
+def _unknown(key: str, error: UnknownOption, catalog: Catalog) -> Problem:
+    near = error.candidates[0].removeprefix("--") if error.candidates else None
+    return Problem(
+        key=key,
+        at_key=True,
+        message=f"SGLang {catalog.version} has no option `{key}`",
+        expected=f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes",
+        fix=f"did you mean `{near}`?" if near else None,
+    )
+
+
+def _text(value: Any) -> str:
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

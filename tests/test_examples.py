@@ -1,0 +1,56 @@
+"""Every example profile is judged as its first line says: one fault in each bad one, none in the good ones."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from glmdeploy import source
+from glmdeploy.findings import Severity
+from glmdeploy.resolve import resolve
+from glmdeploy.resources import profiles_dir
+from glmdeploy.rules import RULES
+
+EXAMPLES = Path(__file__).parent / "examples"
+TODAY = date(2026, 11, 23)
+EXPECTATION = re.compile(r"# expect: (\S+) (error|warning) (\d+):(\d+)(?: (\S+))?\n")
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "bad").glob("*.yaml")), ids=lambda file: file.stem)
+def test_bad(file: Path) -> None:
+    match = EXPECTATION.match(file.read_text())
+    assert match, f"{file.name} does not say what is expected"
+    resolution = resolve(source.load(str(file)), today=TODAY)
+    [found] = [finding for finding in resolution.findings if not finding.waived]
+    place = f"{found.location.line}:{found.location.column}"
+    assert (found.id, str(found.severity), place) == (match[1], match[2], f"{match[3]}:{match[4]}"), found
+    assert found.location.file.endswith(match[5] or file.name)
+    assert (resolution.plan is None) == (found.severity is Severity.ERROR)
+    assert found.fix or found.expected, "a finding says what to do"
+    if found.id.startswith("GLM"):
+        assert found.links
+
+
+@pytest.mark.parametrize(
+    "file", sorted([*(EXAMPLES / "good").glob("*.yaml"), *profiles_dir().glob("*.yaml")]), ids=lambda file: file.stem
+)
+def test_good(file: Path) -> None:
+    resolution = resolve(source.load(str(file)), today=TODAY)
+    assert [finding for finding in resolution.findings if not finding.waived] == []
+    assert resolution.plan is not None
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_rules_are_complete(rule) -> None:
+    assert re.fullmatch(r"GLM\d{3}", rule.id)
+    assert all((rule.title, rule.why, rule.fix, rule.sources))
+    expected = [EXPECTATION.match(file.read_text())[1] for file in (EXAMPLES / "bad").glob("*.yaml")]
+    assert rule.id in expected, "no example breaks this rule"
+
+
+def test_rule_ids_are_unique_and_in_order() -> None:
+    ids = [rule.id for rule in RULES]
+    assert ids == sorted(set(ids))

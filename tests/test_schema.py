@@ -1,0 +1,136 @@
+"""The JSON Schema and the models accept the same documents, and the committed schema is the generated one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import string
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+
+from glmdeploy import durations, schema, source
+from glmdeploy.profile import Profile
+from glmdeploy.resources import schemas_dir
+
+
+def base() -> dict[str, Any]:
+    return source.load("b200-eagle-bf16kv").data
+
+
+BASE = base()
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path]
+    if isinstance(value, dict):
+        found += [inner for key, item in value.items() for inner in paths(item, (*path, key))]
+    return found
+
+
+def edited(path: tuple[Any, ...], value: Any) -> Any:
+    data = copy.deepcopy(BASE)
+    if not path:
+        return value
+    parent = data
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    return data
+
+
+def model_accepts(data: Any) -> bool:
+    try:
+        Profile.model_validate(data)
+    except ValidationError:
+        return False
+    return True
+
+
+# Documents hold no null in a mapping (a null removes the key) and no infinite number (the reader refuses it).
+SCALARS = st.one_of(
+    st.booleans(),
+    st.integers(-3, 100_000),
+    st.floats(-2, 100_000, allow_nan=False),
+    st.integers(0, 100_000).map(float),
+    st.text(max_size=12),
+    st.text(string.ascii_letters + string.digits + "/:.-_ \n", max_size=70),
+    st.sampled_from(
+        ["2h", "15m", "86400s", "86401s", "0s", "24h", "25h", "1440m", "B200:8", "A10:5", "A10:4", "H100!", "B200+:8"]
+        + ["main\n", "a/b", "/mnt", "/mnt/", "//", "https://x", "http://", "GLM004", "2027-02-28", "2027-13-01", "é"]
+    ),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["name", "mount", "keys", "A_B", "a-b", "1x"]), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(path=st.sampled_from(paths(BASE)), value=VALUES)
+@example(path=("name",), value="name\n")
+@example(path=("schema",), value=1.0)
+@example(path=("schema",), value=True)
+@example(path=("server", "timeout"), value=86_400.0)
+@example(path=("download", "env"), value={"A": 1.0})
+@example(path=("download", "env"), value={"A": True})
+@example(path=("secrets", "api_key", "keys"), value=["A", "A\n"])
+def test_schema_and_models_agree_on_edits(path: tuple[Any, ...], value: Any) -> None:
+    data = edited(path, value)
+    assert schema.validator().is_valid(data) == model_accepts(data)
+
+
+@given(path=st.sampled_from(paths(BASE)[1:]), key=st.text(string.ascii_lowercase + "_-", min_size=1, max_size=8))
+def test_schema_and_models_agree_on_missing_and_added_keys(path: tuple[Any, ...], key: str) -> None:
+    missing, added = copy.deepcopy(BASE), copy.deepcopy(BASE)
+    for data in (missing, added):
+        parent = data
+        for part in path[:-1]:
+            parent = parent[part]
+        if data is missing:
+            del parent[path[-1]]
+        else:
+            parent[key] = 1
+        assert schema.validator().is_valid(data) == model_accepts(data)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 86_400), (2, 3600), (60, 86_400), (7, 123), (10, 19), (1, 1)])
+@given(number=st.integers(0, 100_000), unit=st.sampled_from("smhd"))
+def test_duration_pattern_is_exact(low: int, high: int, number: int, unit: str) -> None:
+    text = f"{number}{unit}"
+    matches = bool(re.search(durations.pattern(low, high), text))
+    try:
+        inside = low <= durations.parse(text) <= high
+    except ValueError:
+        inside = False
+    assert matches == inside
+
+
+def test_committed_schema_is_fresh() -> None:
+    assert (schemas_dir() / schema.FILE).read_text(encoding="utf-8") == schema.generate()
+
+
+def test_schema_is_valid_and_explains_every_key() -> None:
+    document = json.loads(schema.generate())
+    Draft202012Validator.check_schema(document)
+    for name, model in [("profile", document), *document["$defs"].items()]:
+        assert model["title"]
+        assert model["description"]
+        for key, item in model["properties"].items():
+            target = document["$defs"].get(item.get("$ref", "").rpartition("/")[2], {})
+            assert {**target, **item}["description"], f"{name}.{key} is not explained"
+
+
+def test_every_default_of_the_schema_is_the_models() -> None:
+    required = {key: BASE[key] for key in ("schema", "name", "app", "model", "gpu", "sglang")}
+    required["volumes"] = {"weights": BASE["volumes"]["weights"]}
+    dumped = Profile.model_validate(required).model_dump(by_alias=True, mode="json")
+    properties = json.loads(schema.generate())["properties"]
+    defaults = {key: item["default"] for key, item in properties.items() if "default" in item}
+    assert {key: dumped[key] for key in defaults} == defaults
