@@ -1,0 +1,134 @@
+"""The Modal app of a Plan, built in memory with the real SDK: no generated file, no import of a user's script.
+
+The functions and the class live in ``glmdeploy.runtime``; a container imports them from there by name, from files
+that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``modal/_runtime/user_code_imports.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import modal
+
+from glmdeploy import plan as plans
+from glmdeploy.runtime import server
+from glmdeploy.runtime import stages as container
+
+if TYPE_CHECKING:
+    from pathlib import PurePosixPath
+
+    from glmdeploy.plan import Plan
+
+    Stage = modal.Function[[], dict[str, Any], dict[str, Any]]
+    Mounts = dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount]
+
+PACKAGE = Path(__file__).parent
+REMOTE = "/root/glmdeploy"
+"""Where the container finds this package: Modal puts /root on the path of imports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """An app with the preparing stages alone: what runs before anything is deployed."""
+
+    app: modal.App
+    download: Stage
+    compile: Stage | None
+
+
+def build(plan: Plan, folder: Path) -> modal.App:
+    """The whole app. ``folder`` receives the plan's file and must exist until the app is deployed."""
+    app = stages(plan, folder).app
+    files = _files(plan, folder)
+    slim = _image(plan.download.image, files)
+    app.function(image=slim, timeout=plans.DESCRIBE_TIMEOUT, startup_timeout=plans.SMALL_STARTUP_TIMEOUT)(container.describe)
+    if plan.keepalive:
+        schedule = modal.Cron(plan.keepalive.schedule)
+        app.function(
+            image=slim,
+            schedule=schedule,
+            timeout=plans.PING_TIMEOUT,
+            startup_timeout=plans.SMALL_STARTUP_TIMEOUT,
+        )(container.keep_warm)
+    serve = plan.server
+    cls = server.define(serve.port, serve.startup_timeout)
+    app.cls(
+        image=_image(serve.image, files),
+        gpu=plan.gpu,
+        volumes=_mounts(plan.weights, plan.kernels),
+        secrets=_secrets(plan.api_key),
+        cpu=serve.cpu,
+        memory=serve.memory,
+        min_containers=serve.min_containers,
+        max_containers=serve.max_containers,
+        scaledown_window=serve.scaledown_window,
+        timeout=serve.timeout,
+        # Left out, Modal would take `timeout` (a day) as the limit of a start too.
+        startup_timeout=serve.startup_timeout,
+    )(modal.concurrent(max_inputs=serve.max_inputs)(cls))
+    return app
+
+
+def stages(plan: Plan, folder: Path) -> Stages:
+    """The preparing stages; ``folder`` as for :func:`build`."""
+    files = _files(plan, folder)
+    app = modal.App(plan.app, tags=plans.app_tags(plan), include_source=False)
+    download = app.function(
+        image=_image(plan.download.image, files),
+        volumes=_mounts(plan.weights),
+        secrets=_secrets(plan.huggingface),
+        cpu=plan.download.cpu,
+        memory=plan.download.memory,
+        timeout=plan.download.timeout,
+        max_containers=1,
+    )(container.download_model)
+    compiler = None
+    if plan.compile:
+        compiler = app.function(
+            image=_image(plan.server.image, files),
+            gpu=plan.gpu,
+            volumes=_mounts(plan.weights, plan.kernels),
+            timeout=plan.compile.timeout,
+            max_containers=1,
+            scaledown_window=plans.COMPILE_SCALEDOWN,
+        )(container.compile_deepgemm)
+    return Stages(app=app, download=download, compile=compiler)
+
+
+def _files(plan: Plan, folder: Path) -> dict[Path, str]:
+    """Local files of the container side, with their places in the container."""
+    plan_file = folder / container.PLAN_FILE
+    plan_file.write_text(plan.canonical(), encoding="utf-8")
+    runtime = sorted((PACKAGE / "runtime").glob("*.py"))
+    return {
+        PACKAGE / "__init__.py": f"{REMOTE}/__init__.py",
+        **{file: f"{REMOTE}/runtime/{file.name}" for file in runtime},
+        plan_file: f"{REMOTE}/runtime/{container.PLAN_FILE}",
+    }
+
+
+def _image(image: plans.Image, files: dict[Path, str]) -> modal.Image:
+    if image.registry:
+        # SGLang's image has NVIDIA's entrypoint, which only prints a banner into every container's log.
+        built = modal.Image.from_registry(image.registry).entrypoint([])
+    else:
+        built = modal.Image.debian_slim(python_version=image.python)
+    if image.pip:
+        built = built.pip_install(*image.pip)
+    if image.env:
+        built = built.env(image.env)
+    for local, remote in files.items():
+        built = built.add_local_file(local, remote)
+    return built
+
+
+def _mounts(*volumes: plans.Volume | None) -> Mounts:
+    return {
+        volume.mount: modal.Volume.from_name(volume.name, create_if_missing=True) for volume in volumes if volume
+    }
+
+
+def _secrets(secret: plans.Secret | None) -> list[modal.Secret]:
+    return [modal.Secret.from_name(secret.name, required_keys=list(secret.keys))] if secret else []

@@ -1,0 +1,36 @@
+"""Where a container's paths and ports really lie.
+
+On Modal they are what the plan says. In the embedded cloud a container is a plain process: its volumes lie under
+``GLMDEPLOY_LOCAL_ROOT``, its server listens on loopback, at the free port ``GLMDEPLOY_LOCAL_PORT``.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def local_root() -> str:
+    """Prefix of every absolute path of the container; empty on Modal."""
+    return os.environ.get("GLMDEPLOY_LOCAL_ROOT", "")
+
+
+def local_port(port: int) -> int:
+    """The port to listen on where the plan says ``port``."""
+    return int(os.environ.get("GLMDEPLOY_LOCAL_PORT") or port)
+
+
+def local_command(command: list[str], mounts: list[str]) -> list[str]:
+    """``command`` with paths under ``mounts``, the host and the port as they are here; unchanged on Modal."""
+    if not local_root():
+        return list(command)
+    moved = [local_path(argument, mounts) for argument in command]
+    for option, value in (("--host", "127.0.0.1"), ("--port", os.environ.get("GLMDEPLOY_LOCAL_PORT"))):
+        if value and option in moved:
+            moved[moved.index(option) + 1] = value
+    return moved
+
+
+def local_path(text: str, mounts: list[str]) -> str:
+    """``text`` as a path here, when it is one of ``mounts`` or lies under one; else ``text``."""
+    under = any(text == mount or text.startswith(f"{mount}/") for mount in mounts)
+    return local_root() + text if under else text

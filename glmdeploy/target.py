@@ -1,0 +1,90 @@
+"""Where a deployment goes: Modal, or the embedded cloud. Connects, and looks after credentials and secrets."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glmdeploy.errors import DeployError
+from glmdeploy.local import cloud as local_cloud
+
+if TYPE_CHECKING:
+    from glmdeploy.local.cloud import Cloud
+    from glmdeploy.plan import Plan, Secret
+
+MODAL, LOCAL = "modal", "local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A connected target. ``environment`` is the Modal Environment, None for the workspace's default."""
+
+    name: str
+    environment: str | None
+    cloud: Cloud | None = None
+
+    def __str__(self) -> str:
+        if self.cloud:
+            return "the embedded cloud"
+        return f"Modal, environment {self.environment}" if self.environment else "Modal"
+
+
+def connect(name: str, plan: Plan, environment: str | None) -> Target:
+    """Make the Modal SDK of this process talk to the target; starts the embedded cloud when it does not run.
+
+    Must come before the first import of ``modal``, which reads its configuration then. The Environment is
+    ``environment``, else MODAL_ENVIRONMENT, else the profile's, else Modal's own default.
+    Raises DeployError without credentials for Modal, LocalCloudError when the embedded cloud does not start.
+    """
+    if name == LOCAL:
+        cloud = local_cloud.start()
+        os.environ.update(local_cloud.environ(cloud))
+        return Target(name=name, environment=None, cloud=cloud)
+    from modal.config import config
+
+    if not (config.get("token_id") or config.get("oauth_refresh_token")):
+        raise DeployError(
+            "there are no Modal credentials on this machine",
+            advice="create them with `modal setup` (opens a browser), or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET;\n"
+            "or rehearse the deployment without an account: add `--target local`",
+        )
+    return Target(name=name, environment=environment or config.get("environment") or plan.environment)
+
+
+def check_secrets(plan: Plan, target: Target) -> list[str]:
+    """See to it that every secret of the plan exists with its keys; returns notes about those that were created.
+
+    The embedded cloud gets a random value for what is missing. On Modal a missing one raises DeployError with the
+    command that creates it.
+    """
+    import modal
+
+    notes, missing = [], []
+    for secret in (plan.huggingface, plan.api_key):
+        if secret is None:
+            continue
+        try:
+            modal.Secret.from_name(
+                secret.name, environment_name=target.environment, required_keys=list(secret.keys)
+            ).hydrate()
+        except (modal.exception.NotFoundError, modal.exception.InvalidError):
+            if not target.cloud:
+                missing.append(_create_command(secret, target))
+                continue
+            modal.Secret.objects.create(
+                secret.name, {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
+            )
+            notes.append(f"created the secret {secret.name} in the embedded cloud, with a random value")
+    if missing:
+        plural = "secrets are" if len(missing) > 1 else "secret is"
+        raise DeployError(
+            f"{len(missing)} {plural} missing in {target}, or lacks a key", advice="create with:\n" + "\n".join(missing)
+        )
+    return notes
+
+
+def _create_command(secret: Secret, target: Target) -> str:
+    environment = f" --env {target.environment}" if target.environment else ""
+    return f"  modal secret create{environment} {secret.name} " + " ".join(f"{key}=..." for key in secret.keys)
