@@ -1,0 +1,113 @@
+"""The command line. A command is a function; expected failures, Ctrl-C and bugs leave through one door, :func:`run`.
+
+Importing this package loads neither modal nor jsonschema, huggingface_hub, pydantic or YAML: the commands import
+what they need when they run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from glmdeploy import __version__
+from glmdeploy.cli import apply, inspect, local, validate
+from glmdeploy.errors import GlmdeployError, ProfileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 success; 1 a problem with a profile or at run time; 2 wrong usage; 130 Ctrl-C. "
+    "diff: 0 the same, 1 different, 2 trouble.",
+)
+@click.version_option(__version__, prog_name="glmdeploy")
+@click.option("--no-color", is_flag=True, help="No colors; so does NO_COLOR. FORCE_COLOR asks for them.")
+@click.pass_context
+def group(context: click.Context, no_color: bool) -> None:
+    """Deploy large language models with SGLang on Modal, from a YAML profile.
+
+    A PROFILE is a path, the bare name of a profile in ./profiles or of one that ships with glmdeploy, or - for
+    standard input.
+    """
+    if no_color or os.environ.get("NO_COLOR"):
+        context.color = False
+    elif os.environ.get("FORCE_COLOR"):
+        context.color = True
+
+
+for command in (
+    validate.validate,
+    apply.apply,
+    inspect.diff,
+    inspect.render,
+    inspect.command,
+    inspect.schema,
+    inspect.completion,
+    local.local,
+):
+    group.add_command(command)
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code. Prints every failure; raises nothing."""
+    as_json = "--json" in arguments
+    try:
+        code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        if as_json:
+            click.echo(json.dumps({"error": {"message": error.format_message()}}))
+        error.show(sys.stderr)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except GlmdeployError as error:
+        _report(error, as_json=as_json)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (head, less) went away; Python must not complain about it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("GLMDEPLOY_DEBUG"):
+            raise
+        click.echo(
+            f"glmdeploy has a bug: {type(error).__name__}: {error}\n"
+            "Please report it, with the traceback that GLMDEPLOY_DEBUG=1 shows.",
+            err=True,
+        )
+        return 1
+
+
+def _report(error: GlmdeployError, *, as_json: bool) -> None:
+    from glmdeploy.report import finding_data, finding_text
+
+    findings = error.findings if isinstance(error, ProfileError) else ()
+    if as_json:
+        data = {
+            "message": error.message,
+            "advice": error.advice,
+            "findings": [finding_data(finding) for finding in findings],
+        }
+        click.echo(json.dumps({"error": {key: value for key, value in data.items() if value}}, ensure_ascii=False))
+        return
+    for finding in findings:
+        click.echo(finding_text(finding), err=True)
+    if not findings:
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
+        if error.advice:
+            click.echo(error.advice, err=True)

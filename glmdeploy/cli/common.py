@@ -1,0 +1,61 @@
+"""What several commands share: how a profile is named on the command line, and how it becomes a plan."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.plan import Plan
+    from glmdeploy.source import Document
+
+
+def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--overlay`` and ``--set``, passed on as ``overlays`` and ``sets``."""
+
+    @click.option(
+        "--overlay",
+        "overlays",
+        multiple=True,
+        metavar="FILE",
+        help="Lay this file's values over the profile's; may be repeated, later ones win.",
+    )
+    @click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Set one value, such as sglang.args.tp=4; null removes it. Wins over overlays.",
+    )
+    @functools.wraps(function)
+    def wrapped(**arguments: Any) -> Any:
+        return function(**arguments)
+
+    return wrapped
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="JSON alone on standard output, everything else on standard error."
+)
+
+
+def load(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:
+    """Read a profile with its inheritance. Raises ProfileError."""
+    from glmdeploy import source
+
+    return source.load(profile, overlays=overlays, sets=sets)
+
+
+def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan:
+    """The profile's plan; warnings go to standard error. Raises ProfileError."""
+    from glmdeploy.report import finding_text
+    from glmdeploy.resolve import plan_of
+
+    resolved, findings = plan_of(load(profile, overlays, sets))
+    for finding in findings:
+        click.echo(finding_text(finding), err=True)
+    return resolved

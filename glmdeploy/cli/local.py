@@ -1,0 +1,110 @@
+"""``glmdeploy local``: the embedded cloud."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import click
+
+from glmdeploy.cli import common
+from glmdeploy.errors import GlmdeployError
+
+
+@click.group()
+def local() -> None:
+    """Manage the embedded cloud, where `apply --target local` rehearses a deployment.
+
+    It runs in the background, listens on loopback only, and keeps its data under GLMDEPLOY_HOME.
+    """
+
+
+@local.command()
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port of the endpoints; default: the last one, or a free one.")
+def start(port: int | None) -> None:
+    """Start it, unless it runs already."""
+    from glmdeploy.local import cloud
+
+    running = cloud.start(port=port)
+    for note in running.notes:
+        click.echo(note, err=True)
+    click.echo(f"The embedded cloud runs (process {running.pid}): {running.gateway_url}")
+
+
+@local.command()
+def stop() -> None:
+    """Stop it and its containers; its data stays."""
+    from glmdeploy.local import cloud
+
+    click.echo("Stopped." if cloud.stop() else "The embedded cloud does not run.")
+
+
+@local.command()
+@common.json_option
+def status(as_json: bool) -> int:
+    """Show whether it runs. Exit code: 0 running, 1 not."""
+    from glmdeploy.local import cloud
+
+    running = cloud.status()
+    if as_json:
+        data = (
+            {
+                "running": True,
+                "pid": running.pid,
+                "home": str(running.home),
+                "gateway_url": running.gateway_url,
+                "server_url": running.server_url,
+                "hub_url": running.hub_url,
+            }
+            if running
+            else {"running": False, "home": str(cloud.home())}
+        )
+        click.echo(json.dumps(data, indent=2))
+    elif running:
+        click.echo(f"running, process {running.pid}")
+        click.echo(f"endpoints  {running.gateway_url}")
+        click.echo(f"control    {running.server_url}")
+        click.echo(f"model hub  {running.hub_url}")
+        click.echo(f"data       {running.home}")
+    else:
+        click.echo(f"not running; data in {cloud.home()}")
+    return 0 if running else 1
+
+
+@local.command()
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def reset(yes: bool) -> None:
+    """Stop it and delete all its data: apps, volumes, secrets, logs."""
+    import sys
+
+    from glmdeploy.local import cloud
+
+    if not yes:
+        if not sys.stdin.isatty():
+            raise GlmdeployError("nobody can be asked: there is no terminal", advice="run again with --yes (-y)")
+        if not click.confirm(f"Delete everything in {cloud.home()}?", default=False):
+            raise GlmdeployError("nothing was deleted")
+    cloud.reset()
+    click.echo("Deleted.")
+
+
+@local.command()
+@click.argument("name")
+@click.argument("key")
+def secret(name: str, key: str) -> None:
+    """Show the value of KEY of the secret NAME, as it is kept here."""
+    from glmdeploy.local import cloud
+
+    click.echo(cloud.read_secret(name, key))
+
+
+@local.command()
+def env() -> None:
+    """Show the shell lines that point the stock `modal` command at it: eval "$(glmdeploy local env)"."""
+    from glmdeploy.local import cloud
+
+    running = cloud.status()
+    if running is None:
+        raise GlmdeployError("the embedded cloud does not run", advice="start it with `glmdeploy local start`")
+    for name, value in cloud.environ(running).items():
+        click.echo(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,111 @@
+"""Writes a Plan as one readable script for the stock ``modal deploy``: for whoever wants to leave, or to look inside.
+
+The script declares the same app as ``glmdeploy.app`` builds (a test deploys both and compares what Modal received),
+and carries the functions of ``glmdeploy.runtime`` in full. It needs no glmdeploy.
+"""
+
+from __future__ import annotations
+
+import ast
+import pprint
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from glmdeploy import __version__
+from glmdeploy import plan as plans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from glmdeploy.plan import Plan
+
+PACKAGE = Path(__file__).parent
+TEMPLATE = "deploy.py.jinja"
+
+INLINED = ("markers", "processes", "download", "engine", "kernels")
+"""Modules of ``glmdeploy.runtime`` that know nothing of the plan's file or the embedded cloud, in reading order."""
+
+
+@dataclass(frozen=True)
+class _Code:
+    """Text that goes into the script as it is; everything else goes in as a Python literal."""
+
+    text: str
+
+
+def render(plan: Plan) -> str:
+    """The script. It sets the tags that glmdeploy sets, so that ``apply`` recognises the deployment."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PACKAGE / "templates"),
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 (the output is Python, and _finalize quotes every value)
+    )
+    imports, functions = _runtime()
+    return environment.get_template(TEMPLATE).render(
+        plan=plan,
+        plans=plans,
+        tags=plans.app_tags(plan),
+        name=_Code(plan.profile),
+        version=_Code(__version__),
+        imports=_Code(imports),
+        functions=_Code(functions),
+        server_command=_Code(_command(plan.server.command)),
+        compile_command=_Code(_command(plan.compile.command)) if plan.compile else None,
+        data=_Code(pprint.pformat(plan.data(), indent=1, width=108, sort_dicts=False)),
+    )
+
+
+def literal(value: Any) -> str:
+    """``value`` (plain data) as a Python expression that evaluates to it, in any source encoding of UTF-8."""
+    text = repr(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # lone surrogates
+        return ascii(value)
+    return text
+
+
+def _finalize(value: Any) -> str:
+    return value.text if isinstance(value, _Code) else literal(value)
+
+
+def _command(words: Sequence[str]) -> str:
+    """The command as a list literal, an option with its values on each line."""
+    lines: list[list[str]] = [[]]
+    for word in words:
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(literal(word))
+    return "[\n" + "".join(f"    {', '.join(line)},\n" for line in lines if line) + "]"
+
+
+def _runtime() -> tuple[str, str]:
+    """The imports and the code of the inlined modules."""
+    imports: set[str] = set()
+    bodies = []
+    for name in INLINED:
+        source = (PACKAGE / "runtime" / f"{name}.py").read_text(encoding="utf-8")
+        tree = ast.parse(source)
+        kept = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+        for node in tree.body:
+            if isinstance(node, ast.Import) or (
+                isinstance(node, ast.ImportFrom) and not (node.module or "").startswith(("glmdeploy", "__future__"))
+            ):
+                imports.add(ast.unparse(node))
+        doc, first = kept[0], kept[1]
+        assert isinstance(doc, ast.Expr)
+        title = (ast.get_docstring(tree) or "").splitlines()[0]
+        code = "".join(source.splitlines(keepends=True)[first.lineno - 1 - len(_decorators(first)) :])
+        bodies.append(f"# {title}\n\n{code.strip()}\n")
+    return "\n".join(sorted(imports)), "\n\n".join(bodies)
+
+
+def _decorators(node: ast.stmt) -> list[ast.expr]:
+    return getattr(node, "decorator_list", [])
