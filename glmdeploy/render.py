@@ -7,7 +7,6 @@ and carries the functions of ``glmdeploy.runtime`` in full. It needs no glmdeplo
 from __future__ import annotations
 
 import ast
-import pprint
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,22 +53,22 @@ def render(plan: Plan) -> str:
         tags=plans.app_tags(plan),
         name=_Code(plan.profile),
         version=_Code(__version__),
+        packages=_Code(", ".join(map(literal, plan.download.image.pip))),
         imports=_Code(imports),
         functions=_Code(functions),
         server_command=_Code(_command(plan.server.command)),
         compile_command=_Code(_command(plan.compile.command)) if plan.compile else None,
-        data=_Code(pprint.pformat(plan.data(), indent=1, width=108, sort_dicts=False)),
     )
 
 
 def literal(value: Any) -> str:
-    """``value`` (plain data) as a Python expression that evaluates to it, in any source encoding of UTF-8."""
+    """Plain data as a Python expression that evaluates to it (tuples as lists), in double quotes where it can."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
     text = repr(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # lone surrogates
-        return ascii(value)
-    return text
+    return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
 
 
 def _finalize(value: Any) -> str:
