@@ -6,6 +6,7 @@ that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``mo
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +40,13 @@ class Stages:
 
 
 def build(plan: Plan, folder: Path) -> modal.App:
-    """The whole app. ``folder`` receives the plan's file and must exist until the app is deployed."""
+    """The whole app. ``folder``, empty at first, receives its files and must exist until the app is deployed."""
     app = stages(plan, folder).app
-    files = _files(plan, folder)
+    files = _stage_files(plan, folder)
     slim = _image(plan.download.image, files)
-    app.function(image=slim, timeout=plans.DESCRIBE_TIMEOUT, startup_timeout=plans.SMALL_STARTUP_TIMEOUT)(container.describe)
+    app.function(image=slim, timeout=plans.DESCRIBE_TIMEOUT, startup_timeout=plans.SMALL_STARTUP_TIMEOUT)(
+        container.describe
+    )
     if plan.keepalive:
         schedule = modal.Cron(plan.keepalive.schedule)
         app.function(
@@ -73,7 +76,7 @@ def build(plan: Plan, folder: Path) -> modal.App:
 
 def stages(plan: Plan, folder: Path) -> Stages:
     """The preparing stages; ``folder`` as for :func:`build`."""
-    files = _files(plan, folder)
+    files = _stage_files(plan, folder)
     app = modal.App(plan.app, tags=plans.app_tags(plan), include_source=False)
     download = app.function(
         image=_image(plan.download.image, files),
@@ -97,19 +100,17 @@ def stages(plan: Plan, folder: Path) -> Stages:
     return Stages(app=app, download=download, compile=compiler)
 
 
-def _files(plan: Plan, folder: Path) -> dict[Path, str]:
-    """Local files of the container side, with their places in the container."""
-    plan_file = folder / container.PLAN_FILE
-    plan_file.write_text(plan.canonical(), encoding="utf-8")
-    runtime = sorted((PACKAGE / "runtime").glob("*.py"))
-    return {
-        PACKAGE / "__init__.py": f"{REMOTE}/__init__.py",
-        **{file: f"{REMOTE}/runtime/{file.name}" for file in runtime},
-        plan_file: f"{REMOTE}/runtime/{container.PLAN_FILE}",
-    }
+def _stage_files(plan: Plan, folder: Path) -> Path:
+    """The container side as it will lie in the containers: the package's ``runtime`` and the plan beside it."""
+    package = folder / "glmdeploy"
+    if not package.exists():
+        shutil.copytree(PACKAGE / "runtime", package / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(PACKAGE / "__init__.py", package)
+        (package / "runtime" / container.PLAN_FILE).write_text(plan.canonical(), encoding="utf-8")
+    return package
 
 
-def _image(image: plans.Image, files: dict[Path, str]) -> modal.Image:
+def _image(image: plans.Image, files: Path) -> modal.Image:
     if image.registry:
         # SGLang's image has NVIDIA's entrypoint, which only prints a banner into every container's log.
         built = modal.Image.from_registry(image.registry).entrypoint([])
@@ -119,15 +120,11 @@ def _image(image: plans.Image, files: dict[Path, str]) -> modal.Image:
         built = built.pip_install(*image.pip)
     if image.env:
         built = built.env(image.env)
-    for local, remote in files.items():
-        built = built.add_local_file(local, remote)
-    return built
+    return built.add_local_dir(files, REMOTE)
 
 
 def _mounts(*volumes: plans.Volume | None) -> Mounts:
-    return {
-        volume.mount: modal.Volume.from_name(volume.name, create_if_missing=True) for volume in volumes if volume
-    }
+    return {volume.mount: modal.Volume.from_name(volume.name, create_if_missing=True) for volume in volumes if volume}
 
 
 def _secrets(secret: plans.Secret | None) -> list[modal.Secret]:

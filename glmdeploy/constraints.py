@@ -101,9 +101,7 @@ class Mapping:
         value = self.value.__get_pydantic_core_schema__(source, handler)
         if self.integers:
             value = core_schema.no_info_before_validator_function(self._digits, value)
-        return core_schema.dict_schema(
-            self.key.__get_pydantic_core_schema__(source, handler), value, strict=True
-        )
+        return core_schema.dict_schema(self.key.__get_pydantic_core_schema__(source, handler), value, strict=True)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         text: Json = {"type": "string", "pattern": exact(self.value.pattern)}

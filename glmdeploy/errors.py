@@ -8,7 +8,7 @@ One place (``cli.main``) catches :class:`GlmdeployError`; anything else that rea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ class GlmdeployError(Exception):
     ``message`` says what is wrong in one sentence; ``advice`` says what to do, and may span lines.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code = 1
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:
         super().__init__(message)

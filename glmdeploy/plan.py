@@ -11,16 +11,29 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import types
-import typing
 from dataclasses import dataclass
 from typing import Any
 
+from glmdeploy import __version__
+
 FORMAT = 1
-"""Version of the canonical form; a container or an older release refuses a plan of another one."""
+"""Version of the canonical form."""
+
+DIGEST_TAG = "glmdeploy-digest"
+PROFILE_TAG = "glmdeploy-profile"
+VERSION_TAG = "glmdeploy-version"
 
 DIGEST_TAG_LENGTH = 40
 """Hexadecimal digits of the digest that the app's tag holds: Modal allows 63 characters (modal 1.6.4)."""
+
+COMPILE_SCALEDOWN = 2
+"""Seconds: Modal's shortest window, so that rented GPUs do not idle for its default minute after the stage."""
+
+DESCRIBE_TIMEOUT = 60
+PING_TIMEOUT = 900
+"""Seconds: a ping may have to wait for a whole cold start."""
+SMALL_STARTUP_TIMEOUT = 300
+"""Seconds for the start of the small CPU functions, ``describe`` and ``keep_warm``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,19 +142,20 @@ class Plan:
         """SHA-256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
-    @classmethod
-    def from_data(cls, data: object) -> Plan:
-        """The plan of :meth:`data`. Raises ValueError when ``data`` is not one of this format."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ValueError("not a plan of this release's format")
-        plan = _typed(cls, data)
-        assert isinstance(plan, Plan)
-        return plan
+
+def short_digest(plan: Plan) -> str:
+    """The plan's digest as the app's tag holds it."""
+    return plan.digest[:DIGEST_TAG_LENGTH]
 
 
-def short_digest(digest: str) -> str:
-    """The digest as the app's tag holds it."""
-    return digest[:DIGEST_TAG_LENGTH]
+def app_tags(plan: Plan) -> dict[str, str]:
+    """The tags of the deployed app: what ``apply`` compares, and the profile's own."""
+    return {
+        **plan.tags,
+        DIGEST_TAG: short_digest(plan),
+        PROFILE_TAG: plan.profile,
+        VERSION_TAG: __version__,
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -149,29 +163,3 @@ def _plain(value: Any) -> Any:
         pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
         return {name: _plain(item) for name, item in pairs if item is not None}
     return list(value) if isinstance(value, tuple) else value
-
-
-def _typed(kind: Any, value: Any) -> Any:
-    """``value`` as the annotated type ``kind``: the few shapes that the dataclasses above use."""
-    if isinstance(kind, types.UnionType):
-        return None if value is None else _typed(typing.get_args(kind)[0], value)
-    origin = typing.get_origin(kind)
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ValueError(f"{kind} is not a mapping")
-        hints = typing.get_type_hints(kind)
-        if unknown := value.keys() - hints.keys():
-            raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
-        try:
-            return typing.cast("Any", kind)(**{name: _typed(hints[name], item) for name, item in value.items()})
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-    if origin is tuple and isinstance(value, list):
-        return tuple(_typed(str, item) for item in value)
-    if origin is dict and isinstance(value, dict):
-        return {_typed(str, key): _typed(str, item) for key, item in value.items()}
-    if kind is float and type(value) is int:
-        return float(value)
-    if isinstance(kind, type) and type(value) is kind:
-        return value
-    raise ValueError(f"{value!r} is no {kind}")

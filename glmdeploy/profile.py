@@ -67,7 +67,8 @@ class Volume(_Model):
         description="Name of the Modal Volume; it is created when missing.", examples=["glm51-model-weights"]
     )
     mount: Annotated[
-        str, Text(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", "an absolute path in the container, such as /model-cache")
+        str,
+        Text(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", "an absolute path in the container, such as /model-cache"),
     ] = Field(description="Absolute path in the containers.", examples=["/model-cache"])
 
 
@@ -75,9 +76,7 @@ class Volumes(_Model):
     """The volumes, by role."""
 
     weights: Volume = Field(description="Holds the model's files, one folder a model.")
-    kernels: Volume | None = Field(
-        None, description="Holds compiled DeepGEMM kernels; the stage `compile` needs it."
-    )
+    kernels: Volume | None = Field(None, description="Holds compiled DeepGEMM kernels; the stage `compile` needs it.")
 
 
 class Secret(_Model):
@@ -122,7 +121,8 @@ class Server(_Model):
 
     port: Annotated[int, Whole(1, 65_535)] = Field(8000, description="Port of SGLang in the container.")
     public: bool = Field(
-        False, description="Must be true when there is no `secrets.api_key`: anyone may then use the endpoint."
+        False,
+        description="Must be true when there is no `secrets.api_key`: anyone may then use the endpoint.",
     )
     min_containers: Annotated[int, Whole(0, 10_000)] = Field(
         0, description="Containers that run even when idle; each one is billed."
@@ -153,7 +153,8 @@ class Sglang(_Model):
     """The engine: release, image, environment and options."""
 
     version: Annotated[str, Text(r"[0-9]+(?:\.[0-9]+)+(?:\.?[a-z]+[0-9]+)?", "a release such as 0.5.11")] = Field(
-        description="The SGLang release in the image; it decides which options exist.", examples=["0.5.11"]
+        description="The SGLang release in the image; it decides which options exist.",
+        examples=["0.5.11"],
     )
     image: Annotated[str, Text(r"[^\s\x00-\x1f\x7f]+", "an image reference without blanks")] = Field(
         description="Container image with that release, by tag or, better, by digest.",
@@ -172,7 +173,8 @@ class Keepalive(_Model):
 
     enabled: bool = Field(False, description="Whether to ping the endpoint on the schedule.")
     schedule: Line = Field(
-        "*/10 9-18 * * 1-5", description="Five cron fields, in UTC: minute, hour, day of month, month, weekday."
+        "*/10 9-18 * * 1-5",
+        description="Five cron fields, in UTC: minute, hour, day of month, month, weekday.",
     )
     url: Annotated[str, Text(r"(?:https?://[^\s\x00-\x1f\x7f]+)?", "an http or https URL, or nothing")] = Field(
         "", description="Base URL whose /health is pinged; empty: the URL of the deployed app itself."
@@ -200,9 +202,9 @@ class Profile(_Model):
     name: Name = Field(description="Name of the profile.", examples=["b200-eagle-bf16kv"])
     description: str = Field("", description="One line for people.")
     app: Name = Field(description="Name of the Modal app.", examples=["glm51-fp8"])
-    environment: (
-        Annotated[str, Text("[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "the name of a Modal Environment")] | None
-    ) = Field(None, description="Modal Environment; `--env` wins over it.", examples=["main"])
+    environment: Annotated[str, Text("[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "the name of a Modal Environment")] | None = (
+        Field(None, description="Modal Environment; `--env` wins over it.", examples=["main"])
+    )
     tags: Annotated[dict[str, str], Mapping(_TAG, _TAG)] = Field(
         {}, description="Tags of the Modal app, beside those that glmdeploy sets."
     )

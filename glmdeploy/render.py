@@ -44,7 +44,7 @@ def render(plan: Plan) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (the output is Python, and _finalize quotes every value)
+        autoescape=False,  # the output is Python, and _finalize quotes every value
     )
     imports, functions = _runtime()
     return environment.get_template(TEMPLATE).render(
@@ -92,19 +92,21 @@ def _runtime() -> tuple[str, str]:
     for name in INLINED:
         source = (PACKAGE / "runtime" / f"{name}.py").read_text(encoding="utf-8")
         tree = ast.parse(source)
-        kept = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
         for node in tree.body:
-            if isinstance(node, ast.Import) or (
-                isinstance(node, ast.ImportFrom) and not (node.module or "").startswith(("glmdeploy", "__future__"))
-            ):
-                imports.add(ast.unparse(node))
-        doc, first = kept[0], kept[1]
-        assert isinstance(doc, ast.Expr)
+            if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not _is_own(node)):
+                imports |= {ast.unparse(_only(node, alias)) for alias in node.names}
+        code = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)][1:]
         title = (ast.get_docstring(tree) or "").splitlines()[0]
-        code = "".join(source.splitlines(keepends=True)[first.lineno - 1 - len(_decorators(first)) :])
-        bodies.append(f"# {title}\n\n{code.strip()}\n")
-    return "\n".join(sorted(imports)), "\n\n".join(bodies)
+        bodies.append(f"# {title}\n\n{''.join(source.splitlines(keepends=True)[code[0].lineno - 1 :]).strip()}\n")
+    imports_first = sorted(imports, key=lambda line: (line.startswith("from"), line))
+    return "\n".join(imports_first), "\n\n".join(bodies)
 
 
-def _decorators(node: ast.stmt) -> list[ast.expr]:
-    return getattr(node, "decorator_list", [])
+def _is_own(node: ast.ImportFrom) -> bool:
+    return (node.module or "").startswith(("glmdeploy", "__future__"))
+
+
+def _only(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
+    if isinstance(node, ast.Import):
+        return ast.Import(names=[alias])
+    return ast.ImportFrom(module=node.module, names=[alias], level=0)

@@ -142,9 +142,7 @@ def _plan(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -
         huggingface=_secret(profile, "huggingface"),
         api_key=_secret(profile, "api_key"),
         download=plan.Download(
-            image=plan.Image(
-                python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)
-            ),
+            image=plan.Image(python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)),
             timeout=profile.download.timeout,
             cpu=profile.download.cpu,
             memory=profile.download.memory,

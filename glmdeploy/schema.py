@@ -58,14 +58,8 @@ def validator() -> Validator:
 
 def check(document: Document) -> list[Finding]:
     """The document's violations of the schema, in the order of the text; empty when it is valid."""
-    findings = [
-        finding
-        for error in validator().iter_errors(document.data)
-        for finding in _findings(error, document)
-    ]
-    return sorted(
-        findings, key=lambda found: (found.location.file, found.location.line, found.location.column)
-    )
+    findings = [finding for error in validator().iter_errors(document.data) for finding in _findings(error, document)]
+    return sorted(findings, key=lambda found: (found.location.file, found.location.line, found.location.column))
 
 
 def _findings(error: ValidationError, document: Document) -> Iterator[Finding]:
@@ -131,8 +125,7 @@ def _missing(document: Document, path: Path, key: str, schema: dict[str, Any]) -
         path,
         f"{parent} lacks the key `{key}`",
         expected=schema.get("description"),
-        fix=f"add `{key}:`"
-        + (f" with a value such as {json.dumps(example, ensure_ascii=False)}" if example else ""),
+        fix=f"add `{key}:`" + (f" with a value such as {json.dumps(example, ensure_ascii=False)}" if example else ""),
         key=True,
     )
 

@@ -80,7 +80,8 @@ def check_secrets(plan: Plan, target: Target) -> list[str]:
     if missing:
         plural = "secrets are" if len(missing) > 1 else "secret is"
         raise DeployError(
-            f"{len(missing)} {plural} missing in {target}, or lacks a key", advice="create with:\n" + "\n".join(missing)
+            f"{len(missing)} {plural} missing in {target}, or lacks a key",
+            advice="create with:\n" + "\n".join(missing),
         )
     return notes
 

@@ -101,7 +101,9 @@ def test_diff_exit_codes(old: str, new: str, code: int) -> None:
 
 def test_diff_shows_exactly_the_change(tmp_path: Path) -> None:
     new = tmp_path / "new.yaml"
-    new.write_text("extends: b200-eagle-bf16kv\nsglang: {args: {mem-fraction-static: 0.85}}\nserver: {max_containers: 2}\n")
+    new.write_text(
+        "extends: b200-eagle-bf16kv\nsglang: {args: {mem-fraction-static: 0.85}}\nserver: {max_containers: 2}\n"
+    )
     assert run("diff", "b200-eagle-bf16kv", str(new)).stdout.splitlines() == [
         "compile command",
         "  ~ --mem-fraction-static: 0.88 -> 0.85",
@@ -122,7 +124,7 @@ def test_command_shows_the_key_as_a_variable() -> None:
 
 
 def test_command_survives_a_shell() -> None:
-    value = "it's $HOME `x` \"y\" \\"
+    value = 'it\'s $HOME `x` "y" \\'
     text = run("command", "b200-eagle-bf16kv", "--set", f"sglang.args.chat-template={json.dumps(value)}").stdout
     script = f"set -- {text.removeprefix('python3 -m sglang.launch_server')}\nprintf '%s\\0' \"$@\""
     words = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split("\0")
@@ -194,7 +196,11 @@ def test_validate_loads_neither_modal_nor_the_hub() -> None:
 
 def test_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(
-        f"{sys.executable} -m glmdeploy schema | head -n 1", shell=True, capture_output=True, text=True, check=True
+        f"{sys.executable} -m glmdeploy schema | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "{\n"
     assert done.stderr == ""

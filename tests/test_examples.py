@@ -35,7 +35,9 @@ def test_bad(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", sorted([*(EXAMPLES / "good").glob("*.yaml"), *profiles_dir().glob("*.yaml")]), ids=lambda file: file.stem
+    "file",
+    sorted([*(EXAMPLES / "good").glob("*.yaml"), *profiles_dir().glob("*.yaml")]),
+    ids=lambda file: file.stem,
 )
 def test_good(file: Path) -> None:
     resolution = resolve(source.load(str(file)), today=TODAY)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,12 @@ from hypothesis import strategies as st
 
 from glmdeploy import source
 from glmdeploy.diff import Change, diff, options
-from glmdeploy.plan import Plan
 from glmdeploy.resolve import plan_of, resolve
+
+if TYPE_CHECKING:
+    import random
+
+    from glmdeploy.plan import Plan
 
 PROFILE = "b200-eagle-bf16kv"
 

@@ -54,7 +54,10 @@ def with_texts(text: str, line: str) -> Plan:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(text=st.text(st.characters(blacklist_categories=("Cs",))), line=st.text(st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp"))))
+@given(
+    text=st.text(st.characters(blacklist_categories=("Cs",))),
+    line=st.text(st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp"))),
+)
 @example(text="'''\"\"\"\\{{ }}{% raw %}${x}\n\r\t\0", line="\"'\\{{ 1 }}{# #} $(x) `x`")
 def test_every_text_survives(text: str, line: str) -> None:
     plan = with_texts(text, line)

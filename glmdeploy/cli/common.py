@@ -39,7 +39,10 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="JSON alone on standard output, everything else on standard error."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="JSON alone on standard output, everything else on standard error.",
 )
 
 

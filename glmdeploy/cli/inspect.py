@@ -42,9 +42,7 @@ def diff(old: str, new: str, as_json: bool) -> int:
 @click.command()
 @click.argument("profile")
 @common.profile_options
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file."
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def render(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], output: Path | None) -> None:
     """Write the profile's Modal app as a standalone script for `modal deploy`."""
     from glmdeploy.render import render as write

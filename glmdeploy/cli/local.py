@@ -20,7 +20,11 @@ def local() -> None:
 
 
 @local.command()
-@click.option("--port", type=click.IntRange(1, 65_535), help="Port of the endpoints; default: the last one, or a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    help="Port of the endpoints; default: the last one, or a free one.",
+)
 def start(port: int | None) -> None:
     """Start it, unless it runs already."""
     from glmdeploy.local import cloud

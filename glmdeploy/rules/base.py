@@ -125,9 +125,7 @@ def _expired(until: str, today: date) -> bool:
         return True
 
 
-def _waiver_faults(
-    rules: Sequence[Rule], subject: Subject, document: Document, today: date
-) -> Iterator[Finding]:
+def _waiver_faults(rules: Sequence[Rule], subject: Subject, document: Document, today: date) -> Iterator[Finding]:
     known = {rule.id: rule for rule in rules}
     for index, waiver in enumerate(subject.profile.waive):
         rule = known.get(waiver.rule)

@@ -8,8 +8,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from glmdeploy.runtime.processes import Process
+
 
 SETTLE_SECONDS = 15
 """Give up this long before Modal ends a container, so that the reason still reaches the log."""
@@ -89,13 +91,13 @@ def start_engine(
     env: dict[str, str],
     port: int,
     api_key: str | None,
-    model_path: str,
+    model_path: Path,
     served_name: str,
     seconds: float,
 ) -> Engine:
     """Start SGLang; return when it has answered its first request, within ``seconds``. Raises EngineError."""
     deadline = time.monotonic() + seconds
-    if not os.path.exists(os.path.join(model_path, "config.json")):
+    if not (model_path / "config.json").exists():
         raise EngineError(f"no model at {model_path}: the download stage has not run")
     engine = Engine(command, env, port, api_key)
     try:

@@ -7,6 +7,7 @@ On Modal they are what the plan says. In the embedded cloud a container is a pla
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def local_root() -> str:
@@ -14,9 +15,22 @@ def local_root() -> str:
     return os.environ.get("GLMDEPLOY_LOCAL_ROOT", "")
 
 
+def local_folder(path: str) -> Path:
+    """An absolute path of the container, as it is here."""
+    return Path(local_root() + path)
+
+
 def local_port(port: int) -> int:
     """The port to listen on where the plan says ``port``."""
     return int(os.environ.get("GLMDEPLOY_LOCAL_PORT") or port)
+
+
+def local_env(env: dict[str, str], mounts: list[str], sglang: str) -> dict[str, str]:
+    """``env`` with paths under ``mounts`` as they are here; the stand-in engine also learns its release from it."""
+    if not local_root():
+        return env
+    moved = {key: local_path(value, mounts) for key, value in env.items()}
+    return {**moved, "GLMDEPLOY_STANDIN_SGLANG_VERSION": sglang}
 
 
 def local_command(command: list[str], mounts: list[str]) -> list[str]:

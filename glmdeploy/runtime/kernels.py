@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.engine import EngineError
 from glmdeploy.runtime.markers import read_marker, write_marker
 from glmdeploy.runtime.processes import Process
 
+
 CHECK_SECONDS = 5
 
 
-def compile_kernels(
-    command: list[str], env: dict[str, str], key: str, mount: str, seconds: float
-) -> dict[str, Any]:
-    """Run SGLang's ``compile_deep_gemm`` unless it already ran for ``key``; the kernels lie in the volume at ``mount``.
+def compile_kernels(command: list[str], env: dict[str, str], key: str, volume: Path, seconds: float) -> dict[str, Any]:
+    """Run SGLang's ``compile_deep_gemm`` unless it already ran for ``key``; the kernels lie in ``volume``.
 
     Returns the mark. Raises EngineError when the tool fails or takes more than ``seconds``.
 
@@ -24,7 +24,7 @@ def compile_kernels(
     It never gets the API key: it polls without one, so that with a key it waits for itself in vain.
     """
     name = f"kernels-{key}.json"
-    if marker := read_marker(mount, name):
+    if marker := read_marker(volume, name):
         print(f"kernels for {key} are compiled, nothing to do", flush=True)
         return marker
     process = Process(command, env, [])
@@ -41,6 +41,6 @@ def compile_kernels(
     if code:
         raise EngineError(f"compile_deep_gemm ended with exit code {code}\n{process.tail()}")
     marker = {"key": key, "command": command}
-    write_marker(mount, name, marker)
+    write_marker(volume, name, marker)
     print(f"kernels for {key} are compiled", flush=True)
     return marker

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 TAIL_LINES = 30
 
@@ -68,28 +70,22 @@ class Process:
     def kill(self) -> None:
         """End it and all that it started, at once."""
         for pid in [*self.workers(), self._child.pid]:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self._child.wait()
 
 
 def descendants(root: int) -> list[int]:
     """Live processes below ``root``, from /proc; empty where there is none (macOS)."""
     parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if not name.isdecimal():
-            continue
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
-                state, parent = file.read().rpartition(")")[2].split()[:2]
-            with open(f"/proc/{name}/cmdline", "rb") as file:
-                tracker = b"resource_tracker" in file.read()
+            state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+            tracker = b"resource_tracker" in (folder / "cmdline").read_bytes()
         except OSError:  # it ended in the meantime
             continue
         if state != "Z" and not tracker:
-            parents.setdefault(int(parent), []).append(int(name))
+            parents.setdefault(int(parent), []).append(int(folder.name))
     found: list[int] = []
     waiting = [root]
     while waiting:

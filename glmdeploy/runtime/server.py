@@ -11,7 +11,8 @@ import modal
 
 from glmdeploy.runtime import stages
 from glmdeploy.runtime.engine import SETTLE_SECONDS, Engine, start_engine
-from glmdeploy.runtime.hosting import local_command, local_path, local_port, local_root
+from glmdeploy.runtime.hosting import local_command, local_folder, local_port
+
 
 def define(port: int, startup_timeout: int) -> type[Any]:
     """The class ``Server`` for a port and a start-up limit in seconds.
@@ -43,13 +44,12 @@ def start(plan: dict[str, Any]) -> Engine:
         if role in plan:
             modal.Volume.from_name(plan[role]["name"]).reload()
     secret = plan.get("api_key")
-    env = {**plan["server"]["image"]["env"], **plan["server"]["env"]}
     return start_engine(
         local_command(plan["server"]["command"], stages.mounts()),
-        env={key: local_path(value, stages.mounts()) for key, value in env.items()},
+        env=stages.engine_env(),
         port=local_port(plan["server"]["port"]),
         api_key=os.environ[secret["keys"][0]] if secret else None,
-        model_path=local_root() + plan["model"]["path"],
+        model_path=local_folder(plan["model"]["path"]),
         served_name=plan["model"]["served_name"],
         seconds=plan["server"]["startup_timeout"] - SETTLE_SECONDS - (time.monotonic() - started),
     )

@@ -12,7 +12,7 @@ from typing import Any
 import modal
 
 from glmdeploy.runtime import download, engine, kernels
-from glmdeploy.runtime.hosting import local_command, local_path, local_root
+from glmdeploy.runtime.hosting import local_command, local_env, local_folder
 
 PLAN_FILE = "plan.json"
 
@@ -29,12 +29,18 @@ def mounts() -> list[str]:
     return [plan()[role]["mount"] for role in ("weights", "kernels") if role in plan()]
 
 
+def engine_env() -> dict[str, str]:
+    """Environment of SGLang's processes, beside the container's own."""
+    server = plan()["server"]
+    return local_env({**server["image"]["env"], **server["env"]}, mounts(), plan()["sglang"])
+
+
 def download_model() -> dict[str, Any]:
     """Stage 1. Returns the completion mark of the weights."""
     model, weights, secret = plan()["model"], plan()["weights"], plan().get("huggingface")
     token = os.environ.get(secret["keys"][0]) if secret else None
     marker = download.download_weights(
-        model["repo"], model["revision"], local_root() + model["path"], local_root() + weights["mount"], token
+        model["repo"], model["revision"], local_folder(model["path"]), local_folder(weights["mount"]), token
     )
     modal.Volume.from_name(weights["name"]).commit()
     return marker
@@ -43,12 +49,11 @@ def download_model() -> dict[str, Any]:
 def compile_deepgemm() -> dict[str, Any]:
     """Stage 2. Returns the completion mark of the kernels."""
     stage, volume = plan()["compile"], plan()["kernels"]
-    env = {key: local_path(value, mounts()) for key, value in plan()["server"]["image"]["env"].items()}
     marker = kernels.compile_kernels(
         local_command(stage["command"], mounts()),
-        {**env, **plan()["server"]["env"]},
+        engine_env(),
         stage["key"],
-        local_root() + volume["mount"],
+        local_folder(volume["mount"]),
         stage["timeout"] - engine.SETTLE_SECONDS,
     )
     modal.Volume.from_name(volume["name"]).commit()
