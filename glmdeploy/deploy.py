@@ -22,6 +22,7 @@ from glmdeploy import app as apps
 from glmdeploy.errors import DeployError
 from glmdeploy.plan import DIGEST_TAG, VERSION_TAG, short_digest
 from glmdeploy.runtime import markers
+from glmdeploy.target import check_alive, modal_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +107,8 @@ def _marker(volume: Volume, name: str, target: Target) -> dict[str, Any]:
 
 
 def run_stages(plan: Plan, target: Target, need: Needed, say: Callable[[str], None]) -> None:
-    """Run the needed stages, their logs on standard error. Raises DeployError."""
+    """Run the needed stages, their logs on standard error. Raises DeployError and KeyboardInterrupt."""
+    finished = False
     with tempfile.TemporaryDirectory() as folder, modal_errors(target):
         stages = apps.stages(plan, Path(folder))
         with _output(), stages.app.run(environment_name=target.environment):
@@ -116,6 +118,10 @@ def run_stages(plan: Plan, target: Target, need: Needed, say: Callable[[str], No
             if need.compile and stages.compile:
                 say("compile")
                 stages.compile.remote()
+            finished = True
+    if not finished:
+        # App.run ends its app on Ctrl-C and then goes on as if nothing had happened (modal 1.6.4, runner.py).
+        raise KeyboardInterrupt
 
 
 def deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:
@@ -133,7 +139,7 @@ def endpoint(plan: Plan, target: Target) -> str:
     return url.rstrip("/")
 
 
-def wait_until_healthy(url: str, seconds: float) -> float:
+def wait_until_healthy(url: str, target: Target, seconds: float) -> float:
     """Ask ``/health`` until it answers 200; returns the seconds that took. Raises DeployError when it does not.
 
     The path is open even with an API key (facts of SGLang 0.5.10 to 0.5.23), so that no key is needed here.
@@ -150,6 +156,7 @@ def wait_until_healthy(url: str, seconds: float) -> float:
                 raise DeployError(f"the endpoint did not start: {message}") from None
         except OSError as error:
             reason = str(error)
+            check_alive(target)
         time.sleep(POLL_SECONDS)
     raise DeployError(f"the endpoint {url} was not healthy after {seconds:.0f} s ({reason})")
 
@@ -167,18 +174,3 @@ def _output() -> Iterator[None]:
 
     with contextlib.redirect_stdout(sys.stderr), modal.enable_output():
         yield
-
-
-@contextlib.contextmanager
-def modal_errors(target: Target) -> Iterator[None]:
-    """Turn what the SDK raises into a DeployError."""
-    try:
-        yield
-    except modal.exception.AuthError as error:
-        raise DeployError(
-            f"{target} refused the credentials: {error}", advice="sign in again with `modal setup`"
-        ) from None
-    except (modal.exception.ConnectionError, OSError) as error:
-        raise DeployError(f"the connection to {target} failed: {error}") from None
-    except modal.exception.Error as error:
-        raise DeployError(f"{target} answered: {error}") from None

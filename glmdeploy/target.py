@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from glmdeploy.errors import DeployError
 from glmdeploy.local import cloud as local_cloud
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from glmdeploy.local.cloud import Cloud
     from glmdeploy.plan import Plan, Secret
 
@@ -53,6 +56,33 @@ def connect(name: str, plan: Plan, environment: str | None) -> Target:
     return Target(name=name, environment=environment or config.get("environment") or plan.environment)
 
 
+def check_alive(target: Target) -> None:
+    """Raises DeployError when the target is the embedded cloud and that has ended meanwhile."""
+    if target.cloud and local_cloud.status() is None:
+        raise DeployError(
+            "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"
+        )
+
+
+@contextlib.contextmanager
+def modal_errors(target: Target) -> Iterator[None]:
+    """Turn what the SDK raises into a DeployError."""
+    import modal
+
+    try:
+        yield
+    except modal.exception.AuthError as error:
+        raise DeployError(
+            f"{target} refused the credentials: {error}", advice="sign in again with `modal setup`"
+        ) from None
+    except (modal.exception.ConnectionError, OSError) as error:
+        check_alive(target)
+        raise DeployError(f"the connection to {target} failed: {error}") from None
+    except modal.exception.Error as error:
+        check_alive(target)
+        raise DeployError(f"{target} answered: {error}") from None
+
+
 def check_secrets(plan: Plan, target: Target) -> list[str]:
     """See to it that every secret of the plan exists with its keys; returns notes about those that were created.
 
@@ -73,9 +103,8 @@ def check_secrets(plan: Plan, target: Target) -> list[str]:
             if not target.cloud:
                 missing.append(_create_command(secret, target))
                 continue
-            modal.Secret.objects.create(
-                secret.name, {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
-            )
+            values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
+            modal.Secret.objects.create(secret.name, values, allow_existing=True)
             notes.append(f"created the secret {secret.name} in the embedded cloud, with a random value")
     if missing:
         plural = "secrets are" if len(missing) > 1 else "secret is"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,21 @@ class Shell:
         own = {"GLMDEPLOY_HOME": str(self.home), "HOME": str(self.home.parent), "NO_COLOR": "1"}
         return {**clean, **own, **self.extra}
 
-    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that runs during the block, and is ended with it at the latest."""
         command = [sys.executable, "-m", "glmdeploy", *arguments]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=self.env, text=True, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        with subprocess.Popen(
+            command, env=self.env, text=True, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *arguments: str, code: int = 0, timeout: float = 90) -> subprocess.CompletedProcess[str]:
-        with self.popen(*arguments) as process:
+        with self.started(*arguments) as process:
             stdout, stderr = process.communicate(timeout=timeout)
         assert process.returncode == code, f"{arguments} ended with {process.returncode}:\n{stdout}\n{stderr}"
         assert "Traceback" not in stdout + stderr

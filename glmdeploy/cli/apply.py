@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     from glmdeploy.local.cloud import home
     from glmdeploy.plan import short_digest
 
+    # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     plan = common.plan(profile, overlays, sets)
     destination = target.connect(where, plan, options["environment"])
     with locks.exclusive(home() / "locks", f"{plan.app} on {where}"):
@@ -79,7 +82,7 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
             result["stages"] = {"download": need.download, "compile": need.compile}
             if not options["dry_run"]:
                 _confirm(yes=options["yes"], as_json=options["as_json"])
-                result |= _deploy(plan, destination, need, say, options)
+                result |= _deploy(plan, destination, need, options)
         if options["as_json"]:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
@@ -132,28 +135,33 @@ def _confirm(*, yes: bool, as_json: bool) -> None:
         raise GlmdeployError("not applied")
 
 
-def _deploy(plan: Plan, target: Target, need: Needed, say: Any, options: dict[str, Any]) -> dict[str, Any]:
+def _progress(text: str) -> None:
+    """On standard error, where the containers' logs go too: standard output has the plan and the result."""
+    click.echo(text, err=True)
+
+
+def _deploy(plan: Plan, target: Target, need: Needed, options: dict[str, Any]) -> dict[str, Any]:
     from glmdeploy import deploy
 
     try:
         if need.download or need.compile:
-            deploy.run_stages(plan, target, need, lambda stage: say(f"Stage {stage} ..."))
-        say("Deploying ...")
+            deploy.run_stages(plan, target, need, lambda stage: _progress(f"Stage {stage} ..."))
+        _progress("Deploying ...")
         deploy.deploy(plan, target, strategy=options["strategy"], tag=options["tag"])
     except (GlmdeployError, KeyboardInterrupt):
-        click.echo("Nothing was deployed: what ran before still runs. Finished stages are kept.", err=True)
+        _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")
         raise
     url = deploy.endpoint(plan, target)
     result: dict[str, Any] = {"url": url}
     if options["wait"]:
-        say("Waiting for the endpoint's first answer ...")
+        _progress("Waiting for the endpoint's first answer ...")
         try:
-            seconds = deploy.wait_until_healthy(url, plan.server.startup_timeout + deploy.WAIT_MARGIN)
+            seconds = deploy.wait_until_healthy(url, target, plan.server.startup_timeout + deploy.WAIT_MARGIN)
         except (GlmdeployError, KeyboardInterrupt):
-            click.echo(f"The app is deployed ({url}), but has not answered yet.", err=True)
+            _progress(f"The app is deployed ({url}), but has not answered yet.")
             raise
         result["healthy_after"] = round(seconds, 1)
-        say(f"Healthy after {seconds:.1f} s.")
+        _progress(f"Healthy after {seconds:.1f} s.")
     return result
 
 
