@@ -6,6 +6,7 @@ what they need when they run.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -58,6 +59,8 @@ for command in (
 
 def entry() -> None:
     """The console script."""
+    # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
+    gc.set_threshold(100_000, 50, 50)
     sys.exit(run(sys.argv[1:]))
 
 

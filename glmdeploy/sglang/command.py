@@ -18,6 +18,7 @@ from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.parser import build_parser
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Mapping, Sequence
 
     from glmdeploy.sglang.catalog import Catalog, Option
@@ -37,10 +38,12 @@ RESERVED = {
 """Options that have their own place in a profile, or none: destination and where the value comes from."""
 
 NOT_FOR_THE_COMPILER = frozenset(
-    # Overridden by the tool itself (sglang/compile_deep_gemm.py, refine_server_args, 0.5.11).
-    ("watchdog_timeout", "warmups", "disable_cuda_graph", "enable_torch_compile")
-    # Without influence on kernels: leaving them out keeps the compiled ones valid when they change.
-    + ("served_model_name", "host", "port", "reasoning_parser", "tool_call_parser", "enable_metrics")
+    {
+        # Overridden by the tool itself (sglang/compile_deep_gemm.py, refine_server_args, 0.5.11).
+        *("watchdog_timeout", "warmups", "disable_cuda_graph", "enable_torch_compile"),
+        # Without influence on kernels: leaving them out keeps the compiled ones valid when they change.
+        *("served_model_name", "host", "port", "reasoning_parser", "tool_call_parser", "enable_metrics"),
+    }
 )
 """Destinations that ``compile_deep_gemm`` does not get. The API key is never part of a command (engine.py)."""
 
@@ -67,33 +70,46 @@ class Problem:
 
 
 def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting], list[Problem]]:
-    """Settings by destination, and every problem. The settings of faulty options are left out."""
-    settings: dict[str, Setting] = {}
+    """Settings by field of ``ServerArgs``, and every problem. The settings of faulty options are left out."""
+    options: dict[str, Option] = {}
     problems: list[Problem] = []
-    for key, value in args.items():
+    for key in args:
         try:
-            option = catalog.find(key)
-            if option.field in RESERVED:
-                raise _Fault(f"`{key}` comes from {RESERVED[option.field]}", fix="remove it", at_key=True)
-            if option.field in settings:
-                other = settings[option.field].key
-                same = f"`{key}` and `{other}` are the same option, {option.canonical}"
-                raise _Fault(same, fix="keep one of them", at_key=True)
-            settings[option.field] = _setting(option, key, value, catalog)
-        except UnknownOption as error:
-            problems.append(_unknown(key, error, catalog))
-        except AmbiguousOption as error:
-            problems.append(
-                Problem(
-                    key=key,
-                    at_key=True,
-                    message=f"`{key}` is short for several options of SGLang {catalog.version}",
-                    expected=", ".join(error.candidates),
-                )
-            )
-        except _Fault as fault:
+            options[key] = _find(key, options, catalog)
+        except _OptionError as fault:
+            problems.append(dataclasses.replace(fault.problem, key=key))
+    optional = tuple(dataclasses.replace(option, required=False) for option in options.values())
+    parser = build_parser(dataclasses.replace(catalog, options=optional))
+    settings: dict[str, Setting] = {}
+    for key, option in options.items():
+        try:
+            settings[option.field] = _setting(option, key, args[key], parser)
+        except _OptionError as fault:
             problems.append(dataclasses.replace(fault.problem, key=key))
     return settings, problems
+
+
+def _find(key: str, found: Mapping[str, Option], catalog: Catalog) -> Option:
+    try:
+        option = catalog.find(key)
+    except UnknownOption as error:
+        near = error.candidates[0].removeprefix("--") if error.candidates else None
+        raise _OptionError(
+            f"SGLang {catalog.version} has no option `{key}`",
+            at_key=True,
+            expected=f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes",
+            fix=f"did you mean `{near}`?" if near else None,
+        ) from None
+    except AmbiguousOption as error:
+        message = f"`{key}` is short for several options of SGLang {catalog.version}"
+        raise _OptionError(message, at_key=True, expected=", ".join(error.candidates)) from None
+    if option.field in RESERVED:
+        raise _OptionError(f"`{key}` comes from {RESERVED[option.field]}", fix="remove it", at_key=True)
+    for other, known in found.items():
+        if known.field == option.field:
+            same = f"`{key}` and `{other}` are the same option, {option.canonical}"
+            raise _OptionError(same, fix="keep one of them", at_key=True)
+    return option
 
 
 def server_command(
@@ -110,9 +126,14 @@ def server_command(
     for option in catalog.options:
         if option.field in own:
             words += [option.canonical, own[option.field]]
-        elif option.field in settings and settings[option.field].option is option:
+        elif _is_set(option, settings):
             words += settings[option.field].words
     return tuple(words)
+
+
+def _is_set(option: Option, settings: Mapping[str, Setting]) -> bool:
+    # A deprecated spelling can be an option of its own with the same field.
+    return option.field in settings and settings[option.field].option is option
 
 
 def compile_command(
@@ -123,9 +144,8 @@ def compile_command(
     for option in catalog.options:
         if option.field == "model_path":
             words += [option.canonical, model_path]
-        elif option.field not in NOT_FOR_THE_COMPILER and option.field in settings:
-            if settings[option.field].option is option:
-                words += settings[option.field].words
+        elif option.field not in NOT_FOR_THE_COMPILER and _is_set(option, settings):
+            words += settings[option.field].words
     return (*words, "--timeout", str(seconds))
 
 
@@ -141,22 +161,19 @@ def shell(command: Sequence[str], api_key_variable: str | None) -> str:
     return " \\\n  ".join(" ".join(line) for line in lines)
 
 
-class _Fault(Exception):
+class _OptionError(Exception):
     def __init__(
         self, message: str, *, expected: str | None = None, fix: str | None = None, at_key: bool = False
     ) -> None:
         self.problem = Problem(key="", message=message, expected=expected, fix=fix, at_key=at_key)
 
 
-def _setting(option: Option, key: str, value: Any, catalog: Catalog) -> Setting:
-    parser = build_parser(dataclasses.replace(catalog, options=(dataclasses.replace(option, required=False),)))
+def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentParser) -> Setting:
     takes_value = option.takes_value
     if not takes_value and not isinstance(value, bool):
-        raise _Fault(
-            f"`{key}` is a switch and takes no value, but is {_shown(value)}", expected="true or false"
-        )
+        raise _OptionError(f"`{key}` is a switch and takes no value, but is {_shown(value)}", expected="true or false")
     if takes_value and isinstance(value, bool):
-        raise _Fault(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
+        raise _OptionError(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
     words = _words(option, value)
     parsed = _parse(parser, option, words, key, value)
     if takes_value and not isinstance(value, list | dict) and type(parsed) in (int, float):
@@ -177,17 +194,19 @@ def _words(option: Option, value: Any) -> tuple[str, ...]:
         return (option.canonical, *(_text(item) for item in value))
     text = _text(value)
     # A value that looks like an option must be joined to its name, or argparse takes it for one.
-    return (f"{option.canonical}={text}",) if text.startswith("-") and not _is_number(text) else (option.canonical, text)
+    return (
+        (f"{option.canonical}={text}",) if text.startswith("-") and not _is_number(text) else (option.canonical, text)
+    )
 
 
-def _parse(parser: Any, option: Option, words: Iterable[str], key: str, value: Any) -> Any:
+def _parse(parser: argparse.ArgumentParser, option: Option, words: Iterable[str], key: str, value: Any) -> Any:
     message = io.StringIO()
     try:
         with contextlib.redirect_stderr(message):
             return getattr(parser.parse_args(list(words)), option.dest)
     except SystemExit:
         reason = message.getvalue().strip().rpartition(": error: ")[2].partition(": ")[2]
-        raise _Fault(
+        raise _OptionError(
             f"`{key}` is {_shown(value)}, which SGLang refuses: {reason}", expected=_expected(option)
         ) from None
 
@@ -198,17 +217,6 @@ def _expected(option: Option) -> str:
     kinds = {"int": "an integer", "human_readable_int": "an integer, also 64k or 64Ki", "float": "a number"}
     kind = kinds.get(option.type or "", "a mapping (JSON)" if "json" in (option.type or "") else "a string")
     return f"a list, each {kind}" if option.nargs in ("+", "*") else kind
-
-
-def _unknown(key: str, error: UnknownOption, catalog: Catalog) -> Problem:
-    near = error.candidates[0].removeprefix("--") if error.candidates else None
-    return Problem(
-        key=key,
-        at_key=True,
-        message=f"SGLang {catalog.version} has no option `{key}`",
-        expected=f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes",
-        fix=f"did you mean `{near}`?" if near else None,
-    )
 
 
 def _text(value: Any) -> str:
