@@ -101,17 +101,15 @@ def check_secrets(plan: Plan, target: Target) -> list[str]:
             ).hydrate()
         except (modal.exception.NotFoundError, modal.exception.InvalidError):
             if not target.cloud:
-                missing.append(_create_command(secret, target))
+                missing.append(secret)
                 continue
             values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
             modal.Secret.objects.create(secret.name, values, allow_existing=True)
             notes.append(f"created the secret {secret.name} in the embedded cloud, with a random value")
     if missing:
-        plural = "secrets are" if len(missing) > 1 else "secret is"
-        raise DeployError(
-            f"{len(missing)} {plural} missing in {target}, or lacks a key",
-            advice="create with:\n" + "\n".join(missing),
-        )
+        named = ", ".join(f"{secret.name} with {' and '.join(secret.keys)}" for secret in missing)
+        commands = "\n".join(_create_command(secret, target) for secret in missing)
+        raise DeployError(f"missing in {target}: the secret {named}", advice=f"create with:\n{commands}")
     return notes
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Shell
+    from support import Shell
 
 PROFILE = "b200-eagle-bf16kv"
 APPLY = ("apply", PROFILE, "--target", "local", "--yes")

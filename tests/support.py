@@ -1,0 +1,78 @@
+"""What the end-to-end tests share: glmdeploy as a user types it, with an embedded cloud in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STRANGE = ("MODAL_", "GLMDEPLOY_", "HF_")
+"""Prefixes of variables of the developer's own set-up that no test may see."""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs commands with one GLMDEPLOY_HOME."""
+
+    home: Path
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(STRANGE)}
+        own = {"GLMDEPLOY_HOME": str(self.home), "HOME": str(self.home.parent), "NO_COLOR": "1"}
+        return {**clean, **own, **self.extra}
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that runs during the block, and is ended with it at the latest."""
+        command = [sys.executable, "-m", "glmdeploy", *arguments]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, env=self.env, text=True, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def run(self, *arguments: str, code: int = 0, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+        with self.started(*arguments) as process:
+            stdout, stderr = process.communicate(timeout=timeout)
+        assert process.returncode == code, f"{arguments} ended with {process.returncode}:\n{stdout}\n{stderr}"
+        assert "Traceback" not in stdout + stderr
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    def modal(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The stock ``modal`` command against the embedded cloud."""
+        exports = self.run("local", "env").stdout
+        command = [sys.executable, "-m", "modal", *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.run(
+            command, env={**self.env, **exported(exports)}, text=True, stdout=pipe, stderr=pipe, check=False, timeout=90
+        )
+
+
+def exported(lines: str) -> dict[str, str]:
+    """What ``export NAME=value`` lines of plain values set."""
+    return dict(line.removeprefix("export ").replace("'", "").split("=", 1) for line in lines.splitlines())
+
+
+def own_cloud(folder: Path, **extra: str) -> Iterator[Shell]:
+    """A shell whose embedded cloud is stopped afterwards."""
+    shell = Shell(folder / "glmdeploy", extra)
+    try:
+        yield shell
+    finally:
+        shell.run("local", "stop")
