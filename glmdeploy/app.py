@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     from glmdeploy.plan import Plan
 
-    Stage = modal.Function[[], dict[str, Any], dict[str, Any]]
     Mounts = dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount]
 
 PACKAGE = Path(__file__).parent
 REMOTE = "/root/glmdeploy"
 """Where the container finds this package: Modal puts /root on the path of imports."""
+
+
+Stage = modal.Function[[], dict[str, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,14 +114,24 @@ def run_stages(plan: Plan, target: Target, need: Needed, say: Callable[[str], No
         with _output(), stages.app.run(environment_name=target.environment):
             if need.download:
                 say("download")
-                stages.download.remote()
+                _run("download", stages.download)
             if need.compile and stages.compile:
                 say("compile")
-                stages.compile.remote()
+                _run("compile", stages.compile)
             finished = True
     if not finished:
         # App.run ends its app on Ctrl-C and then goes on as if nothing had happened (modal 1.6.4, runner.py).
         raise KeyboardInterrupt
+
+
+def _run(name: str, stage: apps.Stage) -> None:
+    try:
+        stage.remote()
+    except modal.exception.Error:
+        raise
+    except Exception as error:  # whatever the stage raised in its container comes back as it was
+        reason = str(error).strip() or type(error).__name__
+        raise DeployError(f"the stage {name} failed: {reason}", advice="its log is above") from None
 
 
 def deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:

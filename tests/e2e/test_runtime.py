@@ -1,0 +1,111 @@
+"""The container side at work: keep-alive, crash, pinned weights, damaged weights, a model that does not exist."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from support import Shell, exported, own_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PINNED = ("--set", f"model.revision='{COMMIT}'")
+
+
+@pytest.fixture(scope="module")
+def crash_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("crash") / "now"
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory, crash_file: Path) -> Iterator[Shell]:
+    """An embedded cloud with a pinned deployment that can be crashed and has a keep-alive."""
+    for one in own_cloud(tmp_path_factory.mktemp("runtime")):
+        one.run(*options(crash_file))
+        yield one
+
+
+def options(crash_file: Path) -> tuple[str, ...]:
+    crash = ("--set", f"sglang.env.GLMDEPLOY_STANDIN_CRASH_FILE={crash_file}")
+    return (*APPLY, *PINNED, *crash, "--set", "keepalive.enabled=true")
+
+
+def remote(shell: Shell, function: str) -> str:
+    """Call a function of the deployed app with the real SDK; returns what it returned, as JSON."""
+    code = f"import json, modal; print(json.dumps(modal.Function.from_name('glm51-fp8', {function!r}).remote()))"
+    env = {**shell.env, **exported(shell.run("local", "env").stdout)}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+
+
+def healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+
+
+def test_describe_returns_the_plan(shell: Shell, crash_file: Path) -> None:
+    plan = json.loads(remote(shell, "describe"))
+    assert plan["model"]["revision"] == COMMIT
+    assert plan["server"]["command"][2] == "sglang.launch_server"
+
+
+def test_keep_warm_pings_the_app_itself(shell: Shell) -> None:
+    assert remote(shell, "keep_warm") == "200\n"
+
+
+def test_pinned_weights_are_not_asked_for_again(shell: Shell, crash_file: Path) -> None:
+    planned = shell.json(*options(crash_file), "--set", "server.max_containers=2", "--dry-run")
+    assert planned["stages"] == {"download": False, "compile": False}
+
+
+def test_stages_end_at_once_when_called_again(shell: Shell) -> None:
+    marker = json.loads(remote(shell, "download_model"))
+    assert marker["commit"] == COMMIT
+    assert json.loads(remote(shell, "compile_deepgemm"))["command"][2] == "sglang.compile_deep_gemm"
+
+
+def test_a_crash_ends_the_container_and_the_next_request_starts_one(shell: Shell, crash_file: Path) -> None:
+    url = shell.json(*options(crash_file))["url"]
+    assert healthy(url)
+    before = containers(shell)
+    crash_file.touch()
+    deadline = time.monotonic() + 20
+    while before <= containers(shell) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert len(before - containers(shell)) == 1
+    crash_file.unlink()
+    assert healthy(url)
+    logs = shell.modal("app", "logs", "glm51-fp8", "--tail", "500")
+    assert "SGLang ended with exit code -9; ending the container" in logs.stdout
+
+
+def containers(shell: Shell) -> set[str]:
+    listed = json.loads(shell.modal("container", "list", "--json").stdout)
+    return {container["container_id"] for container in listed if container["app_name"] == "glm51-fp8"}
+
+
+def test_damaged_weights_are_downloaded_again(shell: Shell, crash_file: Path) -> None:
+    [shard, *_] = (shell.home / "volumes").rglob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:100])
+    assert json.loads(remote(shell, "download_model"))["commit"] == COMMIT
+    assert shard.stat().st_size > 100
+
+
+def test_a_missing_model_is_said(shell: Shell) -> None:
+    missing = ("--set", "model.repo=nonexistent/model", "--set", "app=other")
+    done = shell.run(*APPLY, *missing, code=1, container_failed=True)
+    assert "error: the stage download failed: 404 Client Error" in done.stderr
+    assert "Nothing was deployed" in done.stderr
