@@ -336,7 +336,7 @@ def names(draw: st.DrawFn) -> tuple[str, str]:
 @example(("0.5.23", "cuda-graph-max-bs"))
 @example(("0.5.11", "mem_fraction_static"))
 @example(("0.5.11", "tensor-parallel-"))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_a_name_means_what_argparse_takes_it_for(case: tuple[str, str]) -> None:
     version, name = case
     release = catalog.load(version)
@@ -350,6 +350,14 @@ def test_a_name_means_what_argparse_takes_it_for(case: tuple[str, str]) -> None:
         assert all(flag.startswith(f"--{name}") for flag in error.candidates)
         assert set(error.candidates) == {flag for flag in flags_of(version) if flag.startswith(f"--{name}")}
     assert found == expected
+
+
+def test_two_spellings_of_one_option_are_ambiguous_too() -> None:
+    option = Option(release="1.0", flags=("--alpha-one", "--alpha-two"), dest="alpha_one")
+    release = catalog.Catalog(version="1.0", wheel="", wheel_sha256="", options=(option,), env={})
+    assert _Recorder(release).meant("--alpha") == "ambiguous"
+    with pytest.raises(AmbiguousOption):
+        release.find("alpha")
 
 
 @pytest.mark.parametrize("name", ["", "-", "--", "-m", "---tp", "tp=8", "--tp-size=8", "tp_size", "Tp", " tp"])
