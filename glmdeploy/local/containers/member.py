@@ -1,0 +1,167 @@
+"""One container as its pool sees it: what it works on, and whether it may get more."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.local.containers.launch import Launch
+    from glmdeploy.local.containers.pool import Pool
+    from glmdeploy.local.containers.process import ContainerProcess
+    from glmdeploy.local.state.calls import Input
+
+GRACE = 30.0
+"""Seconds that exit hooks may take (Modal's documented limit) before the container is terminated."""
+
+
+class RetiredError(Exception):
+    """Tells a container that asks for input that it must end."""
+
+
+class StartFailedError(Exception):
+    """No container could take a request; the message says why and holds no secrets."""
+
+
+class Lease:
+    """A web request's right to one of a container's input slots."""
+
+    def __init__(self) -> None:
+        self.member: Member | None = None
+        self.granted: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
+
+    def fail(self, status: int, message: str) -> None:
+        if not self.granted.done():
+            self.granted.set_exception(StartFailedError(message))
+
+
+class Member:
+    """``rescheduling`` says what becomes of its inputs if it ends: given to another, or failed."""
+
+    def __init__(
+        self,
+        *,
+        launch: Launch,
+        app_id: str,
+        function_id: str,
+        definition_id: str,
+        pool: Pool,
+        process: ContainerProcess,
+        say: Callable[[str], None],
+    ) -> None:
+        self.launch = launch
+        self.app_id = app_id
+        self.function_id = function_id
+        self.definition_id = definition_id
+        self.pool = pool
+        self.say = say
+        self.started_at = time.time()
+        self.ready = False
+        self.draining = False
+        self.stopping = False
+        self.rescheduling = False
+        self.idle_since = time.monotonic()
+        self.inputs: dict[str, Input] = {}
+        self.leases: set[Lease] = set()
+        self.canceled: set[str] = set()
+        self.cancellation = asyncio.Event()
+        self._process = process
+        self._web_port = 0
+        self._poll: asyncio.Future[Input] | None = None
+
+    @property
+    def task_id(self) -> str:
+        return self.launch.task_id
+
+    def accepts_secret(self, secret: str) -> bool:
+        """Whether it is this container that calls."""
+        return hmac.compare_digest(secret.encode(), self.launch.task_secret.encode())
+
+    @property
+    def load(self) -> int:
+        return len(self.inputs) + len(self.leases)
+
+    def became_ready(self) -> None:
+        if not self.ready:
+            self.ready = True
+            self.idle_since = time.monotonic()
+
+    def accepts(self, work: Input | Lease, per_container: int) -> bool:
+        if not self.ready or self.draining:
+            return False
+        if isinstance(work, Lease):
+            return self.load < per_container
+        return self._poll is not None and not self._poll.done()
+
+    def take(self, work: Input | Lease) -> None:
+        """``accepts`` must have said yes."""
+        if isinstance(work, Lease):
+            self.leases.add(work)
+            work.member = self
+            work.granted.set_result(self)
+        elif self._poll is not None:
+            self.inputs[work.id] = work
+            work.task_id = self.task_id
+            work.started_at = time.time()
+            self._poll.set_result(work)
+
+    async def poll(self, seconds: float, changed: Callable[[], None]) -> Input | None:
+        """Wait for :meth:`take`; ``changed`` is called once it may come. Raises RetiredError."""
+        if self.stopping:
+            raise RetiredError
+        self._poll = asyncio.get_running_loop().create_future()
+        changed()
+        try:
+            return await asyncio.wait_for(self._poll, seconds)
+        except TimeoutError:
+            return None
+        finally:
+            self._poll = None
+
+    def drain(self) -> None:
+        """No new work; the pool stops it once it is idle."""
+        self.draining = True
+
+    def stop(self, *, force: bool = False) -> None:
+        """End it in the orderly way, by force after a while; ``force`` skips the orderly part."""
+        first, self.stopping, self.draining = not self.stopping, True, True
+        if force:
+            self._process.end(after=0)
+        elif first:
+            if self._poll is not None and not self._poll.done():
+                self._poll.set_exception(RetiredError())
+            elif self.ready and self.inputs:
+                self._process.interrupt()
+            elif not self.ready:
+                self._process.end(after=0)
+            self._process.end(after=GRACE)
+
+    def cancel(self, input_id: str) -> None:
+        """Tell the container, with its next heartbeat, to give an input up."""
+        self.canceled.add(input_id)
+        self.cancellation.set()
+
+    async def web_port(self, configured: int) -> int:
+        """Where its web server listens: the port that it was given, or else the one that its code insists on.
+
+        Code that does not know of ``GLMDEPLOY_LOCAL_PORT`` takes its own; then only one such container can
+        run at a time.
+        """
+        if not self._web_port:
+            given = self.launch.port
+            unaware = not await _listening(given) and await _listening(configured)
+            self._web_port = configured if unaware else given
+        return self._web_port
+
+
+async def _listening(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

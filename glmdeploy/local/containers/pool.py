@@ -1,0 +1,260 @@
+"""The containers of one function: how many there are, and which of them gets which input or request.
+
+Everything happens in the event loop and in one place, :meth:`Pool.balance`, which is called after every
+change: it hands out what waits, starts containers for what still waits, and retires those not needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from modal_proto import api_pb2
+
+from glmdeploy.local.containers.member import Lease, Member
+from glmdeploy.local.state.calls import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.local.containers.scaling import Limits
+    from glmdeploy.local.state.registry import LiveFunction
+
+log = logging.getLogger(__name__)
+
+_LONG_POLL = 50.0
+"""Seconds after which a container that waits for an input gets an empty answer and asks again."""
+
+_RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds before a container that nobody waits for is started again, after so many failures in a row."""
+
+
+class Pool:
+    def __init__(
+        self,
+        live: LiveFunction,
+        limits: Limits,
+        start: Callable[[LiveFunction, Pool], Member],
+    ) -> None:
+        self.live: LiveFunction | None = live
+        self.app_id = live.app.id
+        self.limits = limits
+        self.members: list[Member] = []
+        self.waiting: list[Input | Lease] = []
+        self._start = start
+        self._timer: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self._not_before = 0.0
+
+    # What changes from outside
+
+    def redefine(self, live: LiveFunction, limits: Limits) -> None:
+        """A new definition: new work goes to new containers, the old ones finish what they have."""
+        self.live = live
+        self.limits = limits
+        self._failures = 0
+        self._not_before = 0.0
+        for member in self.members:
+            if member.definition_id != live.definition_id:
+                member.drain()
+        self.balance()
+
+    def close(self, message: str) -> None:
+        """The function is gone: what waits and what runs ends with ``message``."""
+        self.live = None
+        waiting, self.waiting = self.waiting, []
+        for work in waiting:
+            work.fail(api_pb2.GenericResult.GENERIC_STATUS_TERMINATED, message)
+        for member in self.members:
+            for work in list(member.inputs.values()):
+                work.fail(api_pb2.GenericResult.GENERIC_STATUS_TERMINATED, message)
+            member.inputs.clear()
+            member.stop()
+        self.balance()
+
+    def submit(self, work: Input | Lease) -> None:
+        self.waiting.append(work)
+        self.balance()
+
+    def withdraw(self, work: Input | Lease) -> bool:
+        """Whether it was still waiting."""
+        if work in self.waiting:
+            self.waiting.remove(work)
+            self.balance()
+            return True
+        return False
+
+    def release(self, lease: Lease) -> None:
+        """A request is done."""
+        if lease.member is not None:
+            lease.member.leases.discard(lease)
+            lease.member.idle_since = time.monotonic()
+            self._failures = 0
+        self.balance()
+
+    # What containers say
+
+    async def next_input(self, member: Member) -> Input | None:
+        """Wait for an input; None where none came for a while. Raises RetiredError where it must end."""
+        member.became_ready()
+        given = set(member.inputs)
+        try:
+            return await member.poll(_LONG_POLL, self.balance)
+        except asyncio.CancelledError:
+            # The container has hung up: what it was just about to get is for another one.
+            for undelivered in [member.inputs.pop(id_) for id_ in set(member.inputs) - given]:
+                self.waiting.insert(0, undelivered)
+            raise
+
+    def finished(self, member: Member, work: Input, output: api_pb2.FunctionGetOutputsItem) -> None:
+        """A member has answered; a failure is tried again where the function's retry policy says so."""
+        if member.inputs.pop(work.id, None) is not None:
+            work.stop_clock()
+            member.idle_since = time.monotonic()
+            self._failures = 0
+            self._settle(work, output)
+        self.balance()
+
+    def ended(
+        self, member: Member, *, crashed: bool, reason: str, result: api_pb2.GenericResult | None
+    ) -> None:
+        """A member's process has ended; ``result`` is what it reported before, if it did."""
+        self.members.remove(member)
+        failure = result or api_pb2.GenericResult(
+            status=api_pb2.GenericResult.GENERIC_STATUS_INTERNAL_FAILURE, exception=reason
+        )
+        for work in list(member.inputs.values()):
+            if member.stopping and member.rescheduling:
+                self.waiting.insert(0, work)
+            else:
+                self._settle(work, work.answer(failure))
+        if (crashed or not member.ready) and not member.stopping:
+            self._failures += 1
+            delay = _RESTART_DELAYS[min(self._failures, len(_RESTART_DELAYS)) - 1]
+            self._not_before = time.monotonic() + delay
+        others = any(other.ready and not other.draining for other in self.members)
+        if not (member.ready or member.stopping or others):
+            self._fail_waiting(failure, reason)
+        self.balance()
+
+    def _fail_waiting(self, failure: api_pb2.GenericResult, reason: str) -> None:
+        """Nobody else can do it, and the next container would most likely fail to start in the same way."""
+        waiting, self.waiting = self.waiting, []
+        for work in waiting:
+            if isinstance(work, Lease):
+                work.fail(failure.status, reason)
+            else:
+                work.finish(work.answer(failure))
+
+    def _settle(self, work: Input, output: api_pb2.FunctionGetOutputsItem) -> None:
+        succeeded = output.result.status in {
+            api_pb2.GenericResult.GENERIC_STATUS_SUCCESS,
+            api_pb2.GenericResult.GENERIC_STATUS_TERMINATED,
+        }
+        policy = self.live.proto.retry_policy if self.live else api_pb2.FunctionRetryPolicy()
+        if succeeded or work.attempt >= policy.retries:
+            work.finish(output)
+            return
+        delay = policy.initial_delay_ms * max(policy.backoff_coefficient, 1.0) ** work.attempt
+        work.attempt += 1
+        asyncio.get_running_loop().call_later(
+            min(delay, policy.max_delay_ms or delay) / 1000, self._retry, work, output
+        )
+
+    def _retry(self, work: Input, output: api_pb2.FunctionGetOutputsItem) -> None:
+        if self.live is None:
+            work.finish(output)
+        elif work.output is None:
+            self.submit(work)
+
+    # The balance
+
+    def balance(self) -> None:
+        self._assign()
+        current = [member for member in self.members if not member.draining]
+        if self.live is not None:
+            load = len(self.waiting) + sum(member.load for member in current)
+            wanted = self.limits.wanted(load)
+            missing = wanted - len(current)
+            # Who waits for an answer gets a start at once; a start that nobody waits for can take its time.
+            if missing > 0 and (self.waiting or time.monotonic() >= self._not_before):
+                # After a failure one at a time, not to repeat it in parallel.
+                self._add(self.live, min(missing, 1) if self._failures else missing)
+            self._retire_idle(current, wanted)
+        for member in self.members:
+            if member.draining and member.load == 0:
+                member.stop()
+        self._schedule()
+
+    def _add(self, live: LiveFunction, count: int) -> None:
+        try:
+            for _ in range(count):
+                self.members.append(self._start(live, self))
+        except Exception as fault:
+            log.exception("no container of %s could be started", live.id)
+            self._failures += 1
+            self._not_before = time.monotonic() + _RESTART_DELAYS[-1]
+            reason = f"no container could be started: {fault}"
+            status = api_pb2.GenericResult.GENERIC_STATUS_INTERNAL_FAILURE
+            self._fail_waiting(api_pb2.GenericResult(status=status, exception=reason), reason)
+
+    def _assign(self) -> None:
+        for work in list(self.waiting):
+            candidates = [
+                member for member in self.members if member.accepts(work, self.limits.per_container)
+            ]
+            if candidates:
+                self.waiting.remove(work)
+                min(candidates, key=lambda member: member.load).take(work)
+                if isinstance(work, Input):
+                    self._start_clock(work)
+
+    def _retire_idle(self, current: list[Member], wanted: int) -> None:
+        now = time.monotonic()
+        idle = [member for member in current if member.ready and member.load == 0]
+        idle.sort(key=lambda member: member.idle_since)
+        for member in idle[: max(len(current) - wanted, 0)]:
+            if now - member.idle_since >= self.limits.scaledown_window:
+                member.drain()
+
+    def _schedule(self) -> None:
+        """Come back when the next idle container's time is up, or a failed start may be repeated."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.live is None:
+            return
+        now = time.monotonic()
+        moments = [
+            member.idle_since + self.limits.scaledown_window
+            for member in self.members
+            if member.ready and not member.draining and member.load == 0
+        ]
+        moments = [moment for moment in moments if moment > now]
+        if self._not_before > now:
+            moments.append(self._not_before)
+        if moments:
+            delay = min(moments) - now + 0.01
+            self._timer = asyncio.get_running_loop().call_later(delay, self.balance)
+
+    # The time limit of an input
+
+    def _start_clock(self, work: Input) -> None:
+        work.stop_clock()
+        work.clock = asyncio.get_running_loop().call_later(self.limits.timeout, self._time_out, work)
+
+    def _time_out(self, work: Input) -> None:
+        member = next((member for member in self.members if work.id in member.inputs), None)
+        if member is None:
+            return
+        message = f"Task's current input {work.id} hit its timeout of {self.limits.timeout:g}s"
+        member.say(message)
+        del member.inputs[work.id]
+        result = api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_TIMEOUT, exception=message)
+        self._settle(work, work.answer(result))
+        # An input cannot be ended without its container: others that run there are given to another one.
+        member.rescheduling = True
+        member.stop(force=True)
+        self.balance()

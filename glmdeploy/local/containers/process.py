@@ -1,0 +1,127 @@
+"""One container's process: started in a group of its own, its output kept, ended orderly or by force."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.local.containers.launch import Launch
+
+BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
+
+KILL_AFTER = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_CHUNK = 64 * 1024
+_LAST_OUTPUT = 2.0
+
+
+class ContainerProcess:
+    """Its directories must be prepared; they are removed when it has ended.
+
+    ``output`` gets each line, redacted, and whether it came from standard error.
+    """
+
+    def __init__(self, launch: Launch, output: Callable[[str, bool], None]) -> None:
+        self._launch = launch
+        self._output = output
+        self._process: asyncio.subprocess.Process | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._doomed = False
+
+    async def run(self) -> int:
+        """Start it and wait for its end; the exit code, negative for a signal. Raises OSError."""
+        lifeline, held = os.pipe()
+        printed, stdout = os.pipe()
+        complained, stderr = os.pipe()
+        # Pipes of our own: asyncio's would have wait() wait for whoever else still holds them.
+        pumps = asyncio.gather(self._pump(printed, error=False), self._pump(complained, error=True))
+        try:
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",
+                    str(BOOTSTRAP),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    cwd=self._launch.root / "root",
+                    env={**self._launch.environment, "GLMDEPLOY_LOCAL_LIFELINE": str(lifeline)},
+                    pass_fds=(lifeline,),
+                    start_new_session=True,
+                )
+            finally:
+                for descriptor in (lifeline, stdout, stderr):
+                    os.close(descriptor)
+            if self._doomed:
+                self._signal(signal.SIGTERM)
+            try:
+                return await self._process.wait()
+            finally:
+                # Whatever it has left running ends with it. The group still exists: the watcher of the
+                # lifeline is in it, so that its number cannot have been given to another one yet.
+                self._signal(signal.SIGKILL)
+                self._process = None
+        finally:
+            os.close(held)
+            if self._ending is not None:
+                self._ending.cancel()
+            with contextlib.suppress(TimeoutError):
+                # A process that has left the group may hold the pipes open for longer.
+                await asyncio.wait_for(pumps, _LAST_OUTPUT)
+            for directory in (self._launch.root, self._launch.scratch):
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    def interrupt(self) -> None:
+        """What Modal sends a container that shall stop: its exit hooks run."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGINT)
+
+    def end(self, *, after: float) -> None:
+        """Terminate the group ``after`` so many seconds, unless it has ended by itself, then kill it."""
+        if self._ending is None or after == 0:
+            if self._ending is not None:
+                self._ending.cancel()
+            self._ending = asyncio.ensure_future(self._end(after))
+
+    async def _end(self, after: float) -> None:
+        await asyncio.sleep(after)
+        # It may not have been started yet.
+        self._doomed = True
+        self._signal(signal.SIGTERM)
+        await asyncio.sleep(KILL_AFTER)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    async def _pump(self, descriptor: int, *, error: bool) -> None:
+        stream = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(stream)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: protocol, os.fdopen(descriptor, "rb", buffering=0)
+        )
+        rest = b""
+        try:
+            while chunk := await stream.read(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _CHUNK:
+                    lines.append(rest)
+                    rest = b""
+                for line in lines:
+                    self._output(self._launch.redact(line.decode(errors="replace")), error)
+        finally:
+            transport.close()
+            if rest:
+                self._output(self._launch.redact(rest.decode(errors="replace")), error)

@@ -1,0 +1,178 @@
+"""Runs the containers of everything that is deployed: a pool per function, a process per container."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from modal_proto import api_pb2
+
+from glmdeploy.local.containers.member import Member
+from glmdeploy.local.containers.pool import Pool
+from glmdeploy.local.containers.process import ContainerProcess
+from glmdeploy.local.containers.scaling import limits
+
+if TYPE_CHECKING:
+    from glmdeploy.local.containers.launch import Planner
+    from glmdeploy.local.state.files import FileStore
+    from glmdeploy.local.state.logbook import LogBook
+    from glmdeploy.local.state.records import App
+    from glmdeploy.local.state.registry import LiveFunction, Registry
+
+log = logging.getLogger(__name__)
+
+_LINES_IN_MESSAGES = 15
+_PRINTED = frozenset({api_pb2.FILE_DESCRIPTOR_STDOUT, api_pb2.FILE_DESCRIPTOR_STDERR})
+
+
+class Worker:
+    """``members`` are the containers that exist, by task id."""
+
+    def __init__(self, *, registry: Registry, planner: Planner, files: FileStore, logs: LogBook) -> None:
+        self.members: dict[str, Member] = {}
+        self._registry = registry
+        self._planner = planner
+        self._files = files
+        self._logs = logs
+        self._pools: dict[str, Pool] = {}
+        self._results: dict[str, api_pb2.GenericResult] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def pool(self, function_id: str) -> Pool | None:
+        """Of a live function."""
+        if function_id not in self._pools:
+            live = self._registry.function(function_id)
+            if live is None:
+                return None
+            settings = self._registry.autoscaler(function_id)
+            self._pools[function_id] = Pool(live, limits(live.proto, settings), self._start)
+        return self._pools[function_id]
+
+    def refresh(self, app: App) -> None:
+        """Follow a publication, or changed autoscaler settings."""
+        functions = {live.id: live for live in self._registry.functions(app)}
+        for function_id, live in functions.items():
+            pool = self.pool(function_id)
+            if pool is not None:
+                pool.redefine(live, limits(live.proto, self._registry.autoscaler(function_id)))
+        self._close(app, "is no longer part of its app", keep=set(functions))
+
+    def stop(self, app: App) -> None:
+        self._close(app, "was stopped with its app", keep=set())
+
+    def _close(self, app: App, message: str, *, keep: set[str]) -> None:
+        for function_id, pool in list(self._pools.items()):
+            if pool.app_id == app.id and function_id not in keep:
+                del self._pools[function_id]
+                pool.close(f"the function {message}")
+
+    def report(self, task_id: str, result: api_pb2.GenericResult) -> None:
+        """What a container says about itself before it ends: its start or its exit hooks have failed."""
+        self._results[task_id] = result
+
+    async def close(self, grace: float) -> None:
+        """Stop every container: in the orderly way for ``grace`` seconds, then by force."""
+        for pool in self._pools.values():
+            pool.close("the embedded cloud is stopping")
+        self._pools.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for member in self.members.values():
+            member.stop(force=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, live: LiveFunction, pool: Pool) -> Member:
+        launch = self._planner.plan(live, self._registry.layout(live.app))
+        app_id, function_id = live.app.id, live.id
+
+        def write(text: str, source: int) -> None:
+            calls = {each.call.id for each in member.inputs.values()}
+            self._logs.append(
+                app_id,
+                text,
+                source=source,
+                function_id=function_id,
+                task_id=launch.task_id,
+                call_id=calls.pop() if len(calls) == 1 else "",
+            )
+
+        def output(text: str, error: bool) -> None:
+            write(text, api_pb2.FILE_DESCRIPTOR_STDERR if error else api_pb2.FILE_DESCRIPTOR_STDOUT)
+
+        process = ContainerProcess(launch, output)
+        member = Member(
+            launch=launch,
+            app_id=app_id,
+            function_id=function_id,
+            definition_id=live.definition_id,
+            pool=pool,
+            process=process,
+            say=lambda text: write(text, api_pb2.FILE_DESCRIPTOR_INFO),
+        )
+        self.members[launch.task_id] = member
+        task = asyncio.get_running_loop().create_task(self._run(member, process))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return member
+
+    async def _run(self, member: Member, process: ContainerProcess) -> None:
+        member.say(f"container {member.task_id} starts")
+        for remark in _remarks(member.pool):
+            member.say(remark)
+        limit = member.pool.limits.startup_timeout
+        late: list[str] = []
+
+        def give_up() -> None:
+            if not member.ready:
+                late.append(f"it was not ready within its startup timeout of {limit:g}s")
+                process.end(after=0)
+
+        clock = asyncio.get_running_loop().call_later(limit, give_up)
+        try:
+            await asyncio.to_thread(member.launch.prepare, self._files)
+            code = await process.run()
+            ending = _describe(code)
+        except Exception as fault:
+            # Whatever it was, the pool must hear that this container is not there.
+            log.exception("container %s could not be started", member.task_id)
+            code, ending = 1, f"could not be started: {fault}"
+        finally:
+            clock.cancel()
+        ending = "; ".join([ending, *late])
+        member.say(f"container {member.task_id} {ending}")
+        del self.members[member.task_id]
+        result = self._results.pop(member.task_id, None)
+        member.pool.ended(
+            member, crashed=code != 0, reason=self._explain(member, ending, result), result=result
+        )
+
+    def _explain(self, member: Member, ending: str, result: api_pb2.GenericResult | None) -> str:
+        kind = "container ended" if member.ready else "container failed to start"
+        message = f"{kind}: {ending}"
+        if result is not None and result.exception:
+            message = f"{kind}: {result.exception}"
+        lines = self._logs.tail(member.app_id, member.task_id, sources=_PRINTED, count=_LINES_IN_MESSAGES)
+        text = "\n".join([message, "the last lines of its log:", *lines] if lines else [message])
+        return member.launch.redact(text)
+
+
+def _remarks(pool: Pool) -> list[str]:
+    """What Modal would do for this function and the embedded cloud does not, where it need not refuse."""
+    if pool.live is None:
+        return []
+    gpus = [
+        f"{ranked.function.resources.gpu_config.gpu_type} x {ranked.function.resources.gpu_config.count}"
+        for ranked in pool.live.data.ranked_functions
+        if ranked.function.resources.gpu_config.count
+    ]
+    remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
+    read_only = [mount.mount_path for mount in pool.live.proto.volume_mounts if mount.read_only]
+    return remarks + [
+        f"the volume at {path} is read-only on Modal: that is not enforced here" for path in read_only
+    ]
+
+
+def _describe(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -1,0 +1,57 @@
+"""Modal's gRPC API, as far as the embedded cloud has it: one handler class per topic, put together here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grpclib import GRPCError, Status
+
+from glmdeploy.local.control.app_logs import AppLogs
+from glmdeploy.local.control.apps import Apps
+from glmdeploy.local.control.calls import FunctionCalls
+from glmdeploy.local.control.functions import Functions
+from glmdeploy.local.control.images import Images
+from glmdeploy.local.control.mounts import Mounts
+from glmdeploy.local.control.rpc import Caller, assemble
+from glmdeploy.local.control.secret import Secrets
+from glmdeploy.local.control.tasks import Tasks
+from glmdeploy.local.control.volumes import Volumes
+from glmdeploy.local.control.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from google.protobuf.message import Message
+    from modal_proto.api_grpc import ModalClientBase
+
+    from glmdeploy.local.backend import Backend
+    from glmdeploy.local.state.credentials import Credentials
+
+_HANDLERS = (Apps, AppLogs, FunctionCalls, Functions, Images, Mounts, Secrets, Tasks, Volumes, Workspace)
+
+
+def control_plane(
+    backend: Backend, credentials: Credentials, observer: Callable[[str, Message], None] | None
+) -> ModalClientBase:
+    """The service. ``observer`` sees every request that was let in, before it is answered."""
+
+    def authenticate(headers: Mapping[str, str]) -> Caller:
+        version = headers.get("x-modal-client-version", "")
+        task_id = headers.get("x-glmdeploy-task", "")
+        if task_id:
+            member = backend.worker.members.get(task_id)
+            if member is not None and member.accepts_secret(headers.get("x-glmdeploy-task-secret", "")):
+                return Caller(task_id=task_id, client_version=version)
+        elif credentials.match(headers.get("x-modal-token-id", ""), headers.get("x-modal-token-secret", "")):
+            return Caller(task_id="", client_version=version)
+        raise GRPCError(
+            Status.UNAUTHENTICATED,
+            "the embedded cloud does not know this token; `glmdeploy local env` prints the right one",
+        )
+
+    return assemble(
+        [handler(backend) for handler in _HANDLERS],
+        authenticate=authenticate,
+        home=backend.home.root,
+        observer=observer,
+    )

@@ -1,0 +1,268 @@
+"""What is deployed: which definition of which function is live, and the handles that clients get for it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from modal_proto import api_pb2
+
+from glmdeploy.local.state.records import App, Autoscaler, Definition, Deployment, Function, Label, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.local.state.store import Store
+
+EPHEMERAL_STATES = frozenset(
+    {
+        api_pb2.APP_STATE_EPHEMERAL,
+        api_pb2.APP_STATE_DETACHED,
+        api_pb2.APP_STATE_DETACHED_DISCONNECTED,
+    }
+)
+LIVE_STATES = EPHEMERAL_STATES | {api_pb2.APP_STATE_DEPLOYED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveFunction:
+    """A function as its app's last publication defined it. ``data`` holds at least one ranked function."""
+
+    id: str
+    tag: str
+    app: App
+    definition_id: str
+    data: api_pb2.FunctionData
+
+    @property
+    def proto(self) -> api_pb2.Function:
+        """Of the first choice of GPU, where there are several: there is none here anyway."""
+        return self.data.ranked_functions[0].function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """What one AppPublish makes live."""
+
+    name: str
+    state: int
+    client_version: str
+    tag: str
+    commit_info: bytes
+    tags: dict[str, str]
+    function_ids: dict[str, str]
+    class_ids: dict[str, str]
+    definition_ids: dict[str, str]
+    rollback_version: int = 0
+
+
+class Registry:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.gateway_url = ""
+
+    def app(self, app_id: str) -> App | None:
+        return self._store.apps.get(id=app_id)
+
+    def deployed(self, name: str, environment: str) -> App | None:
+        return self._store.apps.get(name=name, environment=environment, state=api_pb2.APP_STATE_DEPLOYED)
+
+    def live_apps(self) -> list[App]:
+        return [app for app in self._store.apps.all() if app.state in LIVE_STATES]
+
+    def change(self, app: App, **changes: object) -> App:
+        changed = replace(app, **changes)  # type: ignore[arg-type]
+        self._store.apps.put(changed)
+        return changed
+
+    def deployment(self, app: App) -> Deployment | None:
+        """What is live of an app that is not stopped."""
+        return self._store.deployments.get(app_id=app.id, version=app.version)
+
+    def publish(self, app: App, publication: Publication) -> tuple[App, App | None]:
+        """Make a publication live, all of it or (where this raises) nothing.
+
+        The app that had the name before, if it was another one, is stopped by this and comes second.
+        """
+        replaced = None
+        now = time.time()
+        with self._store.transaction():
+            if publication.state == api_pb2.APP_STATE_DEPLOYED:
+                other = self.deployed(publication.name, app.environment)
+                if other is not None and other.id != app.id:
+                    replaced = self.change(other, state=api_pb2.APP_STATE_STOPPED, stopped_at=now)
+            app = self.change(
+                app,
+                name=publication.name or app.name,
+                state=publication.state or app.state,
+                tags=publication.tags,
+                version=app.version + 1,
+                deployed_at=now,
+                stopped_at=0.0,
+            )
+            self._store.deployments.insert(
+                Deployment(
+                    app_id=app.id,
+                    version=app.version,
+                    deployed_at=now,
+                    client_version=publication.client_version,
+                    tag=publication.tag,
+                    commit_info=publication.commit_info,
+                    tags=publication.tags,
+                    function_ids=publication.function_ids,
+                    class_ids=publication.class_ids,
+                    definition_ids=publication.definition_ids,
+                    rollback_version=publication.rollback_version,
+                )
+            )
+            for function_id in publication.function_ids.values():
+                self._store.autoscalers.delete(function_id=function_id)
+        return app, replaced
+
+    def functions(self, app: App) -> list[LiveFunction]:
+        """Live functions; none for an app that is not live."""
+        deployment = self.deployment(app) if app.state in LIVE_STATES else None
+        found = [] if deployment is None else deployment.function_ids.items()
+        return [live for tag, id_ in found if deployment and (live := self._live(app, deployment, tag, id_))]
+
+    def function(self, function_id: str) -> LiveFunction | None:
+        record = self._store.functions.get(id=function_id)
+        app = self.app(record.app_id) if record else None
+        return next((live for live in self.functions(app) if live.id == function_id), None) if app else None
+
+    def function_by_tag(self, app: App, tag: str) -> LiveFunction | None:
+        return next((live for live in self.functions(app) if live.tag == tag), None)
+
+    def function_id(self, app_id: str, tag: str, existing_id: str) -> str:
+        """The identity of a function of an app: it stays the same over all of the app's versions."""
+        known = self._store.functions.get(app_id=app_id, tag=tag)
+        if known is None:
+            known = self._store.functions.get(id=existing_id) if existing_id else None
+        if known is None:
+            known = Function(id=new_id("fu"), app_id=app_id, tag=tag)
+            self._store.functions.insert(known)
+        return known.id
+
+    def define(self, function_id: str, data: api_pb2.FunctionData) -> str:
+        """Store a definition, which is not live yet; its id."""
+        definition = Definition(
+            id=new_id("de"), function_id=function_id, data=data.SerializeToString(), created_at=time.time()
+        )
+        self._store.definitions.insert(definition)
+        return definition.id
+
+    def autoscaler(self, function_id: str) -> api_pb2.AutoscalerSettings:
+        """What update_autoscaler set since the last publication."""
+        record = self._store.autoscalers.get(function_id=function_id)
+        return api_pb2.AutoscalerSettings.FromString(record.settings if record else b"")
+
+    def set_autoscaler(self, function_id: str, settings: api_pb2.AutoscalerSettings) -> None:
+        self._store.autoscalers.put(
+            Autoscaler(function_id=function_id, settings=settings.SerializeToString())
+        )
+
+    def web_url(self, app: App, tag: str, method: str, webhook: api_pb2.WebhookConfig) -> str:
+        """The address of a web function; it stays the same for an app's name, function and method."""
+        if webhook.type == api_pb2.WEBHOOK_TYPE_UNSPECIFIED:
+            return ""
+        ephemeral = app.state in EPHEMERAL_STATES
+        owner = json.dumps([app.environment, app.id if ephemeral else app.name, tag, method])
+        known = self._store.labels.get(owner=owner)
+        if known is None:
+            words = [app.name, tag.removesuffix(".*"), method]
+            if webhook.requested_suffix:
+                words = [webhook.requested_suffix]
+            label = re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, words)).lower()).strip("-")
+            label = label or "web"
+            if app.environment != "main":
+                label = f"{app.environment}-{label}"
+            if ephemeral:
+                label += "-dev"
+            taken, number = label, 1
+            while self._store.labels.get(label=label):
+                number += 1
+                label = f"{taken}-{number}"
+            known = Label(label=label, owner=owner)
+            self._store.labels.insert(known)
+        return f"{self.gateway_url}/{known.label}"
+
+    def set_web_urls(self, app: App, data: api_pb2.FunctionData) -> None:
+        """They are not stored with a definition: the gateway's port may change."""
+        tag = data.ranked_functions[0].function.function_name
+        functions: list[api_pb2.Function] = [ranked.function for ranked in data.ranked_functions]
+        data.web_url = self.web_url(app, tag, "", data.webhook_config)
+        for function in functions:
+            function.web_url = data.web_url
+        for definitions in (data.method_definitions, *(each.method_definitions for each in functions)):
+            for name, method in definitions.items():
+                method.web_url = self.web_url(app, tag, name, method.webhook_config)
+
+    def web_function(self, label: str) -> tuple[LiveFunction, api_pb2.WebhookConfig] | None:
+        """Whose web URL begins with ``label``, where that is live."""
+        record = self._store.labels.get(label=label)
+        if record is None:
+            return None
+        environment, name, tag, method = json.loads(record.owner)
+        app = self.app(name) if name.startswith("ap-") else None
+        app = app or self.deployed(name, environment)
+        live = self.function_by_tag(app, tag) if app else None
+        if live is None:
+            return None
+        methods: Mapping[str, api_pb2.MethodDefinition] = live.proto.method_definitions
+        webhook = methods[method].webhook_config if method in methods else live.proto.webhook_config
+        return (live, webhook) if webhook.type else None
+
+    def metadata(
+        self, app: App, function_id: str, definition_id: str, proto: api_pb2.Function
+    ) -> api_pb2.FunctionHandleMetadata:
+        """What a client needs to call a function, or the methods of a class."""
+
+        def handle(
+            method: str, source: api_pb2.Function | api_pb2.MethodDefinition
+        ) -> api_pb2.FunctionHandleMetadata:
+            return api_pb2.FunctionHandleMetadata(
+                app_id=app.id,
+                function_name=source.function_name,
+                function_type=source.function_type,
+                is_method=bool(method),
+                use_method_name=method,
+                web_url=self.web_url(app, proto.function_name, method, source.webhook_config),
+                definition_id=definition_id,
+                class_parameter_info=proto.class_parameter_info,
+                function_schema=source.function_schema,
+                supported_input_formats=source.supported_input_formats,
+                supported_output_formats=source.supported_output_formats,
+            )
+
+        metadata = handle("", proto)
+        for name, method in proto.method_definitions.items():
+            metadata.method_handle_metadata[name].CopyFrom(handle(name, method))
+        return metadata
+
+    def live_metadata(self, live: LiveFunction) -> api_pb2.FunctionHandleMetadata:
+        return self.metadata(live.app, live.id, live.definition_id, live.proto)
+
+    def layout(self, app: App) -> api_pb2.AppLayout:
+        """All functions and classes of a live app, with their handles."""
+        deployment = self.deployment(app)
+        layout = api_pb2.AppLayout()
+        if deployment is None:
+            return layout
+        layout.function_ids.update(deployment.function_ids)
+        layout.class_ids.update(deployment.class_ids)
+        for live in self.functions(app):
+            layout.objects.add(object_id=live.id, function_handle_metadata=self.live_metadata(live))
+        for class_id in deployment.class_ids.values():
+            layout.objects.add(object_id=class_id, class_handle_metadata=api_pb2.ClassHandleMetadata())
+        return layout
+
+    def _live(self, app: App, deployment: Deployment, tag: str, function_id: str) -> LiveFunction | None:
+        definition = self._store.definitions.get(id=deployment.definition_ids.get(function_id, ""))
+        if definition is None:
+            return None
+        data = api_pb2.FunctionData.FromString(definition.data)
+        self.set_web_urls(app, data)
+        return LiveFunction(id=function_id, tag=tag, app=app, definition_id=definition.id, data=data)

@@ -1,0 +1,106 @@
+"""Functions that carry no decorators: :func:`register` makes them an app's, as glmdeploy does with its stages."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import modal
+
+
+def inside(path: str) -> Path:
+    """A path of the container, on this machine."""
+    return Path(os.environ["GLMDEPLOY_LOCAL_ROOT"] + path)
+
+
+def double(value: Any) -> Any:
+    print(f"doubling {value!r}")
+    return value * 2
+
+
+def refuse(message: str) -> None:
+    raise ValueError(message)
+
+
+def crash() -> None:
+    print(f"last words, with {os.environ['API_KEY']}", flush=True)
+    os._exit(17)
+
+
+def sleep(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
+def count(upto: int) -> Iterator[int]:
+    yield from range(upto)
+
+
+def surroundings() -> dict[str, Any]:
+    python = subprocess.run(
+        ["python3", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    return {
+        "environ": dict(os.environ),
+        "cwd": str(Path.cwd()),
+        "python3": python.stdout.strip(),
+        "prefix": sys.prefix,
+        "root": sorted(path.name for path in inside("/root").iterdir()),
+        "baked": inside("/baked/note.txt").exists(),
+    }
+
+
+def write(path: str, text: str) -> None:
+    inside(path).write_text(text)
+    volume = modal.Volume.from_name("data")
+    volume.commit()
+    volume.reload()
+
+
+def flaky(path: str) -> int:
+    """Fails until it has been called three times."""
+    counter = inside(path)
+    calls = int(counter.read_text()) + 1 if counter.exists() else 1
+    counter.write_text(str(calls))
+    if calls < 3:
+        raise RuntimeError(f"call {calls}")
+    return calls
+
+
+def orphan(path: str) -> int:
+    """Leaves a child behind that ignores requests to end, and never returns."""
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
+        ]
+    )
+    inside(path).write_bytes(pickle.dumps((os.getpid(), child.pid)))
+    signal.pause()
+    return child.pid
+
+
+def act(what: str, *arguments: Any) -> Any:
+    """Several of the above in one container."""
+    return globals()[what](*arguments)
+
+
+def register(app: modal.App, volume: modal.Volume) -> None:
+    secret = modal.Secret.from_dict({"API_KEY": "sk-very-secret-0123"})
+    image = modal.Image.debian_slim().env({"COLOUR": "it's $blue", "HF_ENDPOINT": "https://example.invalid"})
+    image = image.add_local_file(__file__, "/baked/note.txt", copy=True)
+    image = image.add_local_file(__file__, "/root/mounted.txt")
+    image = image.add_local_dir(Path(__file__).parent, "/root/apps", ignore=["*.pyc"])
+    common: dict[str, Any] = {"image": image, "secrets": [secret], "volumes": {"/data": volume}}
+    app.function(**common, max_containers=1)(act)
+    for function in (crash, orphan):
+        app.function(**common)(function)
+    app.function(**common, timeout=1, startup_timeout=60)(sleep)
+    app.function(**common)(count)
+    app.function(**common, retries=modal.Retries(max_retries=2, initial_delay=0.0))(flaky)

@@ -1,0 +1,67 @@
+"""An embedded cloud for tests: one daemon for all that only use it, and one in the test process on demand."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import modal
+import pytest
+
+from glmdeploy.local import cloud as local_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    from glmdeploy.local.cloud import Cloud
+
+APPS = Path(__file__).parent / "apps"
+
+
+@pytest.fixture(scope="session")
+def load_app() -> Callable[[str], ModuleType]:
+    """Import a file of ``apps`` by its bare name, as a script's own module is found in a container."""
+
+    def load(name: str) -> ModuleType:
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, APPS / f"{name}.py")
+            assert spec is not None
+            assert spec.loader is not None
+            sys.modules[name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[name])
+        return sys.modules[name]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def connect() -> Callable[[Cloud], modal.Client]:
+    """Modal's own client for an embedded cloud, without touching the variables of this process for longer."""
+
+    def connect(cloud: Cloud) -> modal.Client:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in local_cloud.environ(cloud).items():
+                patch.setenv(name, value)
+            return modal.Client.from_credentials(cloud.token_id, cloud.token_secret)
+
+    return connect
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A real daemon, shared by every test that leaves it running."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLMDEPLOY_HOME", str(tmp_path_factory.mktemp("cloud")))
+        started = local_cloud.start()
+    yield started
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLMDEPLOY_HOME", str(started.home))
+        local_cloud.stop()
+
+
+@pytest.fixture(scope="session")
+def client(cloud: Cloud, connect: Callable[[Cloud], modal.Client]) -> modal.Client:
+    return connect(cloud)
