@@ -72,12 +72,18 @@ def test_digest_ignores_spelling(sets: tuple[str, ...]) -> None:
         ),
         (("sglang.args.watchdog-timeout=900",), [("sglang", "--watchdog-timeout", "1200", "900")]),
         (("sglang.args.enable-metrics=null",), [("sglang", "--enable-metrics", "true", None)]),
-        (("sglang.args.log-requests=true",), [("compile command", "--log-requests", None, "true"), ("sglang", "--log-requests", None, "true")]),
+        (
+            ("sglang.args.log-requests=true",),
+            [("compile command", "--log-requests", None, "true"), ("sglang", "--log-requests", None, "true")],
+        ),
         (("sglang.env.SGLANG_X=1",), [("server", "image.env.SGLANG_X", None, "1")]),
-        (("keepalive.enabled=true",), [("keepalive", "schedule", None, "*/10 9-18 * * 1-5"), ("keepalive", "url", None, "")]),
+        (
+            ("keepalive.enabled=true",),
+            [("keepalive", "schedule", None, "*/10 9-18 * * 1-5"), ("keepalive", "url", None, "")],
+        ),
         (("app=other",), [("app", "app", "glm51-fp8", "other")]),
     ],
-)  # fmt: skip
+)
 def test_diff(sets: tuple[str, ...], expected: list[tuple[Any, ...]]) -> None:
     changes = diff(plan().data(), plan(*sets).data())
     assert [(change.section, change.name, change.old, change.new) for change in changes] == expected

@@ -69,7 +69,12 @@ def test_every_text_survives(text: str, line: str) -> None:
     assert module.app._local_state.tags == app_tags(plan)
 
 
-@given(value=st.recursive(st.text() | st.integers() | st.booleans() | st.none(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))  # fmt: skip
+@given(
+    value=st.recursive(
+        st.text() | st.integers() | st.booleans() | st.none(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_literal(value: Any) -> None:
     text = literal(value)
     assert eval(text) == value

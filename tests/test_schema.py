@@ -61,7 +61,32 @@ SCALARS = st.one_of(
     st.text(max_size=12),
     st.text(string.ascii_letters + string.digits + "/:.-_ \n", max_size=70),
     st.sampled_from(
-        ["2h", "15m", "86400s", "86401s", "0s", "24h", "25h", "1440m", "B200:8", "A10:5", "A10:4", "H100!", "B200+:8", "main\n", "a/b", "/mnt", "/mnt/", "//", "https://x", "http://", "GLM004", "2027-02-28", "2027-13-01", "é"]
+        [
+            "2h",
+            "15m",
+            "86400s",
+            "86401s",
+            "0s",
+            "24h",
+            "25h",
+            "1440m",
+            "B200:8",
+            "A10:5",
+            "A10:4",
+            "H100!",
+            "B200+:8",
+            "main\n",
+            "a/b",
+            "/mnt",
+            "/mnt/",
+            "//",
+            "https://x",
+            "http://",
+            "GLM004",
+            "2027-02-28",
+            "2027-13-01",
+            "é",
+        ]
     ),
 )
 VALUES = st.recursive(

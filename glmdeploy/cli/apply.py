@@ -172,7 +172,7 @@ def _show_endpoint(plan: Plan, target: Target, url: str) -> None:
     if plan.api_key:
         key = plan.api_key.keys[0]
         header = f' -H "Authorization: Bearer ${key}"'
-        value = f'"$(glmdeploy local secret {plan.api_key.name} {key})"' if target.cloud else "..."
+        value = f'"$({common.program()} local secret {plan.api_key.name} {key})"' if target.cloud else "..."
         click.echo(f"  export {key}={value}")
     click.echo(
         f"  curl {shlex.quote(url + '/v1/chat/completions')}{header}"

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +41,14 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**arguments)
 
     return wrapped
+
+
+def program() -> str:
+    """How the user can call glmdeploy again, for the lines that we tell them to type."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m glmdeploy"
+    return "glmdeploy" if shutil.which("glmdeploy") else shlex.quote(os.path.relpath(called))
 
 
 json_option = click.option(

@@ -94,9 +94,7 @@ class Gateway:
             pool.withdraw(lease)
             pool.release(lease)
 
-    async def _pass(
-        self, request: web.Request, member: Member, configured_port: int, pool: Pool
-    ) -> web.StreamResponse:
+    async def _pass(self, request: web.Request, member: Member, configured_port: int, pool: Pool) -> web.StreamResponse:
         assert self._session is not None
         port = await member.web_port(configured_port)
         path = request.raw_path.removeprefix(f"/{request.match_info['label']}") or "/"
@@ -214,9 +212,7 @@ def _forwarded(request: web.Request) -> CIMultiDict[str]:
 
 
 def _returned(upstream: aiohttp.ClientResponse, label: str) -> CIMultiDict[str]:
-    headers = CIMultiDict(
-        (name, value) for name, value in upstream.headers.items() if name.lower() not in _HOP_BY_HOP
-    )
+    headers = CIMultiDict((name, value) for name, value in upstream.headers.items() if name.lower() not in _HOP_BY_HOP)
     location = headers.get("Location", "")
     if location.startswith("/") and not location.startswith("//"):
         headers["Location"] = f"/{label}{location}"
@@ -226,9 +222,7 @@ def _returned(upstream: aiohttp.ClientResponse, label: str) -> CIMultiDict[str]:
 async def _pass_websocket(
     session: aiohttp.ClientSession, request: web.Request, url: str, headers: CIMultiDict[str]
 ) -> web.StreamResponse:
-    protocols = [
-        name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()
-    ]
+    protocols = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
     handshake = [name for name in headers if name.lower().startswith("sec-websocket-")]
     for name in handshake:
         headers.popall(name, None)

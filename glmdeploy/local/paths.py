@@ -96,9 +96,7 @@ class Home:
 
     def contents(self) -> list[Path]:
         """What exists of all that the embedded cloud ever writes here; nothing of somebody else's."""
-        names = [
-            path.name for path in (self.lock, self.state, self.settings, self.credentials, self.database)
-        ]
+        names = [path.name for path in (self.lock, self.state, self.settings, self.credentials, self.database)]
         names += [
             f"{self.database.name}-wal",
             f"{self.database.name}-shm",

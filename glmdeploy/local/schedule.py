@@ -92,11 +92,7 @@ class Scheduler:
     def _fire(self, live: LiveFunction) -> None:
         pool = self._backend.worker.pool(live.id)
         if pool is not None:
-            call = self._backend.calls.create(
-                live.id, live.app.id, api_pb2.FUNCTION_CALL_INVOCATION_TYPE_ASYNC
-            )
-            item = api_pb2.FunctionPutInputsItem(
-                input=api_pb2.FunctionInput(data_format=api_pb2.DATA_FORMAT_PICKLE)
-            )
+            call = self._backend.calls.create(live.id, live.app.id, api_pb2.FUNCTION_CALL_INVOCATION_TYPE_ASYNC)
+            item = api_pb2.FunctionPutInputsItem(input=api_pb2.FunctionInput(data_format=api_pb2.DATA_FORMAT_PICKLE))
             for each in self._backend.calls.add(call, [item]):
                 pool.submit(each)

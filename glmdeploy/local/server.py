@@ -154,9 +154,7 @@ def in_thread(root: Path, *, observer: Callable[[str, Message], None] | None = N
             raise started[1]
 
 
-def _backend(
-    home: Home, store: Store, scratch: Path, gateway_url: str, server_url: str, hub_url: str
-) -> Backend:
+def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_url: str, hub_url: str) -> Backend:
     files, links, logs, registry = FileStore(home.files), Links(), LogBook(home.logs), Registry(store)
     registry.gateway_url = gateway_url
     links.base_url = f"{gateway_url}/_files"
@@ -198,9 +196,7 @@ def _hub(root: Path) -> web.Application:
     return application(root)
 
 
-async def _serve_http(
-    stack: contextlib.AsyncExitStack, application: web.Application, listener: socket.socket
-) -> None:
+async def _serve_http(stack: contextlib.AsyncExitStack, application: web.Application, listener: socket.socket) -> None:
     # A client that hangs up cancels its request, and with that what it has asked of a container.
     runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

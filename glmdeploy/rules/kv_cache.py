@@ -54,7 +54,7 @@ def _fp8_slower(subject: Subject) -> Iterator[Violation]:
     if kv and _is_fp8(kv.value):
         yield Violation(
             path=subject.path(_KV),
-            message=f"a KV cache of {kv.value} was reported slower than BF16 for GLM: quantising costs more than it saves",
+            message=f"a KV cache of {kv.value} was reported slower than BF16 for GLM: quantising costs more",
         )
 
 

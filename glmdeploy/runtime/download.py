@@ -1,4 +1,4 @@
-"""Stage 1: the model's files into the weights volume, exactly the pinned revision, resumable, with a mark at the end."""
+"""Stage 1: the model's files into the weights volume, exactly the pinned revision, with a mark at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.markers import read_marker, write_marker
-
 
 PROGRESS_SECONDS = 15
 

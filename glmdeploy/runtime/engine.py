@@ -12,7 +12,6 @@ from pathlib import Path
 
 from glmdeploy.runtime.processes import Process
 
-
 SETTLE_SECONDS = 15
 """Give up this long before Modal ends a container, so that the reason still reaches the log."""
 
@@ -70,7 +69,7 @@ class Engine:
             raise EngineError(f"the warm-up request failed: {error}\n{self._process.tail()}") from None
 
     def end_container_on_crash(self) -> None:
-        """Watch SGLang from a thread; when it ends by itself, end this process, so that Modal starts a new container."""
+        """Watch SGLang from a thread; when it ends by itself, end this process: Modal starts a new container."""
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:

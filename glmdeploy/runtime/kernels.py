@@ -10,7 +10,6 @@ from glmdeploy.runtime.engine import EngineError
 from glmdeploy.runtime.markers import read_marker, write_marker
 from glmdeploy.runtime.processes import Process
 
-
 CHECK_SECONDS = 5
 
 

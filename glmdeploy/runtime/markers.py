@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-
 FOLDER = ".glmdeploy"
 """Folder in a volume's root that belongs to glmdeploy."""
 

@@ -49,15 +49,15 @@ class OptionError(Exception):
         self.candidates = candidates
 
 
-class UnknownOption(OptionError):  # noqa: N818  read where it is caught: except UnknownOption
+class UnknownOption(OptionError):
     """The release has no such option; ``candidates`` are similar spellings, the nearest first, if any."""
 
 
-class AmbiguousOption(OptionError):  # noqa: N818
+class AmbiguousOption(OptionError):
     """The name abbreviates several of the release's spellings: ``candidates``, in declaration order."""
 
 
-class UnknownVersion(Exception):  # noqa: N818
+class UnknownVersion(Exception):
     """There is no catalog of ``version``; ``known`` has all that there are, ``nearest`` the best of them."""
 
     def __init__(self, version: str, *, known: tuple[str, ...], nearest: str) -> None:

@@ -52,16 +52,12 @@ _ENV_TYPES: Mapping[str, str] = {
     "EnvJSON": "json",
 }
 
-_CALLS_ITSELF_DEPRECATED = re.compile(
-    r"[\[(]?(deprecated|removed)\b|note: --[\w-]+ is deprecated", re.IGNORECASE
-)
+_CALLS_ITSELF_DEPRECATED = re.compile(r"[\[(]?(deprecated|removed)\b|note: --[\w-]+ is deprecated", re.IGNORECASE)
 _SUPPRESS = "==SUPPRESS=="
-_EMPTY: Mapping[str, Any] = dict.fromkeys(("choices", "deprecated", "replacement", "json_keys")) | {
-    "required": False
-}
+_EMPTY: Mapping[str, Any] = dict.fromkeys(("choices", "deprecated", "replacement", "json_keys")) | {"required": False}
 
 
-class UnknownShape(Exception):  # noqa: N818
+class UnknownShape(Exception):
     """The parser of a release has an action, type or variable class that has no name in a catalog yet."""
 
 

@@ -166,9 +166,7 @@ def json_strict(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"Invalid JSON list: {text}. Please provide a valid JSON list."
-        ) from None
+        raise argparse.ArgumentTypeError(f"Invalid JSON list: {text}. Please provide a valid JSON list.") from None
 
 
 def nullable_str(text: str) -> str | None:
@@ -192,9 +190,7 @@ def cuda_graph_config(
                 raise argparse.ArgumentTypeError(f"{place}: unknown phase, expected one of {tuple(keys)}")
             for key, value in _object(settings, place).items():
                 if key not in keys[phase]:
-                    raise argparse.ArgumentTypeError(
-                        f"{place}: unknown key '{key}', expected one of {keys[phase]}"
-                    )
+                    raise argparse.ArgumentTypeError(f"{place}: unknown key '{key}', expected one of {keys[phase]}")
                 if key == "backend" and value in refused_backends:
                     raise argparse.ArgumentTypeError(f"{place}: the backend {value} was removed")
         return phases

@@ -235,9 +235,7 @@ class Composer:
             written = shown(self.source.text[key.start : key.end])
             glued = re.search(r":(?=.)", written)
             return fault(
-                f"there is no space after the colon in {written}"
-                if glued
-                else f"the key {written} has no value",
+                f"there is no space after the colon in {written}" if glued else f"the key {written} has no value",
                 place,
                 path=(*self._path(), name),
                 fix="Write `key: value`; a list is written with [ ].",

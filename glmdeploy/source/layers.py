@@ -102,9 +102,7 @@ class _Reader:
         self._nodes: dict[Path, Node | None] = {}
         self._extends = 0
 
-    def layer(
-        self, place: Place, *, text: SourceText | None = None, above: tuple[Place, ...] = ()
-    ) -> Node | None:
+    def layer(self, place: Place, *, text: SourceText | None = None, above: tuple[Place, ...] = ()) -> Node | None:
         """A file merged over what it extends, or None where it cannot be read; ``above`` extend it.
 
         Faults of what it extends are collected, and the rest is merged to find more.
@@ -126,16 +124,12 @@ class _Reader:
 
     def _base(self, value: Node, above: tuple[Place, ...]) -> Node | None:
         if not isinstance(value.value, str) or not value.value:
-            raise _refused(
-                f"extends takes the name of a file, or a list of such names, not {_what(value)}", value
-            )
+            raise _refused(f"extends takes the name of a file, or a list of such names, not {_what(value)}", value)
         place = extended(value.value, above[-1], value.location)
         reals = [each.real for each in above]
         if place.real in reals:
             circle = [each.name for each in above[reals.index(place.real) :]]
-            raise _refused(
-                f"profiles extend each other in a circle: {' → '.join([*circle, circle[0]])}", value
-            )
+            raise _refused(f"profiles extend each other in a circle: {' → '.join([*circle, circle[0]])}", value)
         if len(above) > MAX_NESTING:
             raise _refused(f"more than {MAX_NESTING} profiles extend one another", value)
         self._extends += 1

@@ -19,7 +19,5 @@ def merge(base: Node, over: Node, *, stay: bool = False) -> Node:
         if held is None or not isinstance(held.node.value, dict) or not isinstance(entry.node.value, dict):
             entries[name] = entry
         else:
-            entries[name] = Entry(
-                key=held.key if stay else entry.key, node=merge(held.node, entry.node, stay=stay)
-            )
+            entries[name] = Entry(key=held.key if stay else entry.key, node=merge(held.node, entry.node, stay=stay))
     return Node(value=entries, location=base.location if stay else over.location)

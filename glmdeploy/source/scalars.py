@@ -59,9 +59,7 @@ def tagged(text: str, tag: str) -> Scalar:
         return float(value)
     types = {"int": int, "float": float, "bool": bool, "null": type(None)}
     if type(value) is not types[name]:
-        raise ScalarError(
-            f"{shown(text)} does not fit its tag !!{name}", "Remove the tag, or correct the value."
-        )
+        raise ScalarError(f"{shown(text)} does not fit its tag !!{name}", "Remove the tag, or correct the value.")
     return value
 
 

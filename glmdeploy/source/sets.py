@@ -80,9 +80,7 @@ def _parse_steps(source: SourceText) -> tuple[tuple[Step, ...], int]:
             return tuple(steps), at + 1
         if text[at : at + 1] != ".":
             raise _refused(
-                "an index in brackets is a number from 0"
-                if text[at : at + 1] == "["
-                else "= is missing here",
+                "an index in brackets is a number from 0" if text[at : at + 1] == "[" else "= is missing here",
                 source.place(at),
                 expected="KEY.KEY[INDEX]=VALUE, as in sglang.args.tp-size=8.",
             )
@@ -150,9 +148,7 @@ def _put(node: Node, path: Path, steps: tuple[Step, ...], value: Node) -> Node:
                 fix="Write .KEY in place of it.",
             )
         case tuple(), str():
-            raise _refused(
-                f"{dotted(path)} is a list", step.location, here, fix="Write [0] for its first item."
-            )
+            raise _refused(f"{dotted(path)} is a list", step.location, here, fix="Write [0] for its first item.")
         case _:
             raise _refused(f"{dotted(path)} is {node.kind}, with nothing inside", step.location, here)
 

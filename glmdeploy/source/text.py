@@ -52,9 +52,7 @@ class SourceText:
         line = self.lines[row]
         column = min(start - self.starts[row], len(line))
         stop = column + 1 if end is None else min(end - self.starts[row], len(line))
-        return Location(
-            file=self.file, line=row + 1, column=column + 1, text=line, length=max(stop - column, 1)
-        )
+        return Location(file=self.file, line=row + 1, column=column + 1, text=line, length=max(stop - column, 1))
 
 
 def shown(text: str, limit: int = 60) -> str:
@@ -90,9 +88,7 @@ def decode(data: bytes, file: str) -> SourceText:
 def check(text: str, file: str) -> SourceText:
     """The same checks for a text that is decoded already. Raises :class:`ProfileError`."""
     # UTF-8 takes 1 to 4 bytes a character, so most texts need not be encoded to be measured.
-    if len(text) > MAX_BYTES or (
-        len(text) > MAX_BYTES // 4 and len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
-    ):
+    if len(text) > MAX_BYTES or (len(text) > MAX_BYTES // 4 and len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES):
         raise ProfileError([_too_large(file)])
     text = text.removeprefix("\ufeff")
     if bad := _REFUSED.search(text):

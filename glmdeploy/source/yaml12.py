@@ -36,9 +36,7 @@ def read_mapping(source: SourceText, *, loader: Loader = FAST) -> Node:
     """The one document of a profile, whose top level is a mapping. Raises :class:`ProfileError`."""
     part = compose(source, loader=loader)
     if part is None or (part.node.value is None and part.empty):
-        raise ProfileError(
-            [fault("the profile is empty", source.place(0), expected="A mapping of settings.")]
-        )
+        raise ProfileError([fault("the profile is empty", source.place(0), expected="A mapping of settings.")])
     if not isinstance(part.node.value, dict):
         raise ProfileError(
             [

@@ -117,9 +117,7 @@ def test_surroundings(function: Lookup, cloud: Cloud) -> None:
     assert seen["baked"]
     assert {"functions.py", "mounted.txt", "apps"} <= set(seen["root"])
     # Nothing of this process's own variables: neither the token nor what pytest sets.
-    assert not {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "PYTEST_CURRENT_TEST", "GLMDEPLOY_HOME"} & set(
-        environ
-    )
+    assert not {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "PYTEST_CURRENT_TEST", "GLMDEPLOY_HOME"} & set(environ)
     assert not Path(environ["TMPDIR"]).is_relative_to(cloud.home)
 
 
@@ -158,9 +156,7 @@ def test_an_ephemeral_app_streams_its_logs_and_ends(
         modal.Function.from_name("ephemeral", "double", client=client).hydrate()
 
 
-def test_a_redeployment_replaces_containers(
-    client: modal.Client, load_app: Callable[[str], ModuleType]
-) -> None:
+def test_a_redeployment_replaces_containers(client: modal.Client, load_app: Callable[[str], ModuleType]) -> None:
     functions = load_app("functions")
 
     def deploy(colour: str) -> modal.Function[..., Any, Any]:
@@ -175,9 +171,7 @@ def test_a_redeployment_replaces_containers(
     assert first["MODAL_TASK_ID"] != second["MODAL_TASK_ID"]
 
 
-def test_recreate_waits_for_the_old_containers(
-    client: modal.Client, load_app: Callable[[str], ModuleType]
-) -> None:
+def test_recreate_waits_for_the_old_containers(client: modal.Client, load_app: Callable[[str], ModuleType]) -> None:
     app = modal.App("recreated")
     app.function(min_containers=1)(load_app("functions").double)
     app.deploy(client=client)
@@ -202,9 +196,7 @@ def test_warm_containers_are_started_before_anybody_asks(
     modal.App.lookup("warm", client=client).stop()
 
 
-def test_a_schedule_fires(
-    client: modal.Client, volume: modal.Volume, load_app: Callable[[str], ModuleType]
-) -> None:
+def test_a_schedule_fires(client: modal.Client, volume: modal.Volume, load_app: Callable[[str], ModuleType]) -> None:
     app = modal.App("scheduled")
     app.function(schedule=modal.Period(seconds=1), max_containers=1)(load_app("functions").surroundings)
     app.deploy(client=client)
@@ -216,9 +208,7 @@ def test_a_schedule_fires(
     modal.App.lookup("scheduled", client=client).stop()
 
 
-def test_a_function_that_cannot_be_imported(
-    client: modal.Client, load_app: Callable[[str], ModuleType]
-) -> None:
+def test_a_function_that_cannot_be_imported(client: modal.Client, load_app: Callable[[str], ModuleType]) -> None:
     app = modal.App("unimportable")
     # The container imports it by its file's name, and does not get the file.
     app.function(include_source=False)(load_app("functions").double)

@@ -78,9 +78,7 @@ class TestDeployment:
     ) -> None:
         app = modal.App("watched")
         app.function(
-            image=modal.Image.from_registry("lmsysorg/sglang:v0.5.11-cu130")
-            .pip_install("attrs")
-            .entrypoint([]),
+            image=modal.Image.from_registry("lmsysorg/sglang:v0.5.11-cu130").pip_install("attrs").entrypoint([]),
             gpu="B200:8",
             timeout=3600,
             scaledown_window=900,
@@ -106,9 +104,7 @@ class TestDeployment:
         first = demo("kept", load_app).deploy(client=client, tag="one")
         second = demo("kept", load_app).deploy(client=client, tag="two")
         assert first.app_id == second.app_id
-        history = call(
-            running, "AppDeploymentHistory", api_pb2.AppDeploymentHistoryRequest(app_id=first.app_id)
-        )
+        history = call(running, "AppDeploymentHistory", api_pb2.AppDeploymentHistoryRequest(app_id=first.app_id))
         assert [(entry.version, entry.tag) for entry in history.app_deployment_histories] == [
             (2, "two"),
             (1, "one"),
@@ -171,9 +167,7 @@ class TestDeployment:
         with pytest.raises(modal.exception.UnimplementedError, match=r"other than @modal\.web_server"):
             app.deploy(client=client)
 
-    def test_with_a_bad_schedule_is_refused(
-        self, client: modal.Client, load_app: Callable[[str], ModuleType]
-    ) -> None:
+    def test_with_a_bad_schedule_is_refused(self, client: modal.Client, load_app: Callable[[str], ModuleType]) -> None:
         app = modal.App("badly-timed")
         app.function(schedule=modal.Cron("61 * * * *"))(load_app("functions").surroundings)
         with pytest.raises(modal.exception.InvalidError, match="minute: 61 is not between 0 and 59"):
@@ -187,9 +181,7 @@ class TestLookup:
 
     def test_of_a_function(self, client: modal.Client, load_app: Callable[[str], ModuleType]) -> None:
         demo("found", load_app).deploy(client=client)
-        assert (
-            modal.Function.from_name("found", "double", client=client).hydrate().object_id.startswith("fu-")
-        )
+        assert modal.Function.from_name("found", "double", client=client).hydrate().object_id.startswith("fu-")
         with pytest.raises(modal.exception.NotFoundError, match="'triple'"):
             modal.Function.from_name("found", "triple", client=client).hydrate()
 
@@ -277,9 +269,7 @@ class TestVolumes:
             list(volume.read_file("dir/small.txt"))
 
     def test_nothing_outside_is_reached(self, client: modal.Client, running: Running, version: int) -> None:
-        volume = modal.Volume.from_name(
-            f"walls-{version}", create_if_missing=True, version=version, client=client
-        )
+        volume = modal.Volume.from_name(f"walls-{version}", create_if_missing=True, version=version, client=client)
         volume.hydrate()
         directory = running.cloud.home / "volumes" / volume.object_id
         (directory / "hole").symlink_to(running.cloud.home)

@@ -113,9 +113,7 @@ class TestScaling:
         assert (result.wanted(0), result.wanted(1)) == (0, 1)
 
     @given(st.integers(0, 50), st.integers(1, 8), st.integers(0, 4), st.integers(0, 4), st.integers(0, 2))
-    def test_never_leaves_its_bounds(
-        self, load: int, slots: int, minimum: int, more: int, buffer: int
-    ) -> None:
+    def test_never_leaves_its_bounds(self, load: int, slots: int, minimum: int, more: int, buffer: int) -> None:
         settings = api_pb2.AutoscalerSettings(
             min_containers=minimum, max_containers=max(minimum + more, 1), buffer_containers=buffer
         )
@@ -128,9 +126,7 @@ class TestScaling:
 
 class TestSchedules:
     def test_by_cron_in_a_time_zone(self) -> None:
-        schedule = api_pb2.Schedule(
-            cron=api_pb2.Schedule.Cron(cron_string="30 9 * * *", timezone="Europe/Berlin")
-        )
+        schedule = api_pb2.Schedule(cron=api_pb2.Schedule.Cron(cron_string="30 9 * * *", timezone="Europe/Berlin"))
         midnight = 1_767_225_600.0  # 2026-01-01 00:00 UTC
         assert Timetable.parse(schedule).next(midnight) == midnight + 8.5 * 3600
 

@@ -33,9 +33,7 @@ agreeing = st.fixed_dictionaries(
     {},
     optional={
         "value": leaves,
-        "mapping": st.fixed_dictionaries(
-            {}, optional={"value": leaves, "mapping": st.dictionaries(keys, leaves)}
-        ),
+        "mapping": st.fixed_dictionaries({}, optional={"value": leaves, "mapping": st.dictionaries(keys, leaves)}),
     },
 )
 
@@ -85,9 +83,7 @@ def test_merging_is_associative(a: dict[str, Any], b: dict[str, Any], c: dict[st
 
 
 @given(with_nulls, with_nulls, st.booleans())
-def test_each_place_names_the_file_that_wrote_the_value(
-    base: dict[str, Any], over: dict[str, Any], stay: bool
-) -> None:
+def test_each_place_names_the_file_that_wrote_the_value(base: dict[str, Any], over: dict[str, Any], stay: bool) -> None:
     below, above = node(base, "base.yaml"), node(over, "over.yaml")
     merged = document(merge(below, above, stay=stay))
     lower, upper = document(below), document(above)

@@ -183,9 +183,9 @@ def test_any_key_can_be_quoted_and_any_json_set(keys: list[str], value: Any) -> 
 
 @given(
     st.text(max_size=30)
-    | st.lists(
-        st.sampled_from(["keys", "server", ".", "[0]", "[", '"', "=", "null", "{", "}", ": ", "#", " "])
-    ).map("".join)
+    | st.lists(st.sampled_from(["keys", "server", ".", "[0]", "[", '"', "=", "null", "{", "}", ": ", "#", " "])).map(
+        "".join
+    )
 )
 def test_any_argument_is_set_or_refused_in_place(argument: str) -> None:
     try:

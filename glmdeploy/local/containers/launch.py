@@ -155,9 +155,7 @@ class Planner:
         environment |= contents
         python_path = [str(root / "root"), str(_STANDIN), environment.get("PYTHONPATH", "")]
         return environment | {
-            "PATH": ":".join(
-                dict.fromkeys([str(self._home.bin), *f"{environment['PATH']}:{path}".split(":")])
-            ),
+            "PATH": ":".join(dict.fromkeys([str(self._home.bin), *f"{environment['PATH']}:{path}".split(":")])),
             "HOME": str(root / "root"),
             "TMPDIR": str(self._scratch / task_id[-8:]),
             "PYTHONPATH": ":".join(filter(None, python_path)),

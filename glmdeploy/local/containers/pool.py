@@ -117,9 +117,7 @@ class Pool:
             self._settle(work, output)
         self.balance()
 
-    def ended(
-        self, member: Member, *, crashed: bool, reason: str, result: api_pb2.GenericResult | None
-    ) -> None:
+    def ended(self, member: Member, *, crashed: bool, reason: str, result: api_pb2.GenericResult | None) -> None:
         """A member's process has ended; ``result`` is what it reported before, if it did."""
         self.members.remove(member)
         failure = result or api_pb2.GenericResult(
@@ -202,9 +200,7 @@ class Pool:
 
     def _assign(self) -> None:
         for work in list(self.waiting):
-            candidates = [
-                member for member in self.members if member.accepts(work, self.limits.per_container)
-            ]
+            candidates = [member for member in self.members if member.accepts(work, self.limits.per_container)]
             if candidates:
                 self.waiting.remove(work)
                 min(candidates, key=lambda member: member.load).take(work)

@@ -54,9 +54,7 @@ def limits(function: api_pb2.Function, override: api_pb2.AutoscalerSettings) -> 
         minimum=minimum,
         maximum=max(maximum, minimum),
         buffer=settings.buffer_containers,
-        scaledown_window=settings.scaledown_window
-        or function.task_idle_timeout_secs
-        or DEFAULT_SCALEDOWN_WINDOW,
+        scaledown_window=settings.scaledown_window or function.task_idle_timeout_secs or DEFAULT_SCALEDOWN_WINDOW,
         startup_timeout=function.startup_timeout_secs or timeout,
         timeout=timeout,
     )

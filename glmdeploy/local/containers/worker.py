@@ -144,9 +144,7 @@ class Worker:
         member.say(f"container {member.task_id} {ending}")
         del self.members[member.task_id]
         result = self._results.pop(member.task_id, None)
-        member.pool.ended(
-            member, crashed=code != 0, reason=self._explain(member, ending, result), result=result
-        )
+        member.pool.ended(member, crashed=code != 0, reason=self._explain(member, ending, result), result=result)
 
     def _explain(self, member: Member, ending: str, result: api_pb2.GenericResult | None) -> str:
         kind = "container ended" if member.ready else "container failed to start"
@@ -169,9 +167,7 @@ def _remarks(pool: Pool) -> list[str]:
     ]
     remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
     read_only = [mount.mount_path for mount in pool.live.proto.volume_mounts if mount.read_only]
-    return remarks + [
-        f"the volume at {path} is read-only on Modal: that is not enforced here" for path in read_only
-    ]
+    return remarks + [f"the volume at {path} is read-only on Modal: that is not enforced here" for path in read_only]
 
 
 def _describe(code: int) -> str:

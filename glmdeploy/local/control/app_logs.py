@@ -118,9 +118,7 @@ class AppLogs:
         """Nothing more will come: the app has been stopped, and so have its containers."""
         app = self._backend.registry.app(app_id)
         stopped = app is None or app.state not in LIVE_STATES | {api_pb2.APP_STATE_INITIALIZING}
-        return stopped and not any(
-            member.app_id == app_id for member in self._backend.worker.members.values()
-        )
+        return stopped and not any(member.app_id == app_id for member in self._backend.worker.members.values())
 
     def _app_of_task(self, task_id: str) -> str:
         member = self._backend.worker.members.get(task_id)

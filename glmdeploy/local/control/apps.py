@@ -31,9 +31,7 @@ class Apps:
         self._backend = backend
         self._registry = backend.registry
 
-    async def app_create(
-        self, request: api_pb2.AppCreateRequest, caller: Caller
-    ) -> api_pb2.AppCreateResponse:
+    async def app_create(self, request: api_pb2.AppCreateRequest, caller: Caller) -> api_pb2.AppCreateResponse:
         app = App(
             id=new_id("ap"),
             name=request.description,
@@ -44,9 +42,7 @@ class Apps:
         )
         self._backend.store.apps.insert(app)
         self._backend.heartbeats[app.id] = time.monotonic()
-        return api_pb2.AppCreateResponse(
-            app_id=app.id, app_page_url=self._page(app), app_logs_url=self._page(app)
-        )
+        return api_pb2.AppCreateResponse(app_id=app.id, app_page_url=self._page(app), app_logs_url=self._page(app))
 
     async def app_get_or_create(
         self, request: api_pb2.AppGetOrCreateRequest, caller: Caller
@@ -92,9 +88,7 @@ class Apps:
     ) -> api_pb2.AppGetLayoutResponse:
         return api_pb2.AppGetLayoutResponse(app_layout=self._registry.layout(self._app(request.app_id)))
 
-    async def app_publish(
-        self, request: api_pb2.AppPublishRequest, caller: Caller
-    ) -> api_pb2.AppPublishResponse:
+    async def app_publish(self, request: api_pb2.AppPublishRequest, caller: Caller) -> api_pb2.AppPublishResponse:
         if request.staged:
             raise unsupported("staged deployments are")
         app = self._app(request.app_id)
@@ -119,17 +113,13 @@ class Apps:
         )
         return api_pb2.AppPublishResponse(url=self._page(app), deployed_at=app.deployed_at)
 
-    async def app_rollback(
-        self, request: api_pb2.AppRollbackRequest, caller: Caller
-    ) -> api_pb2.AppRollbackResponse:
+    async def app_rollback(self, request: api_pb2.AppRollbackRequest, caller: Caller) -> api_pb2.AppRollbackResponse:
         app = self._deployed(request.app_id)
         version = request.version if request.version > 0 else app.version + request.version
         app = self._republish(app, version, caller, rollback_version=version)
         return api_pb2.AppRollbackResponse(url=self._page(app), deployed_at=app.deployed_at)
 
-    async def app_rollover(
-        self, request: api_pb2.AppRolloverRequest, caller: Caller
-    ) -> api_pb2.AppRolloverResponse:
+    async def app_rollover(self, request: api_pb2.AppRolloverRequest, caller: Caller) -> api_pb2.AppRolloverResponse:
         app = self._deployed(request.app_id)
         app = self._republish(app, app.version, caller)
         # The definitions are the same ones: the pools cannot tell that these containers are outdated.
@@ -171,14 +161,10 @@ class Apps:
     ) -> api_pb2.AppGetLifecycleResponse:
         return api_pb2.AppGetLifecycleResponse(lifecycle=lifecycle(self._app(request.app_id)))
 
-    async def app_get_info(
-        self, request: api_pb2.AppGetInfoRequest, caller: Caller
-    ) -> api_pb2.AppGetInfoResponse:
+    async def app_get_info(self, request: api_pb2.AppGetInfoRequest, caller: Caller) -> api_pb2.AppGetInfoResponse:
         return api_pb2.AppGetInfoResponse(info=self._metadata(self._app(request.app_id)))
 
-    async def app_get_tags(
-        self, request: api_pb2.AppGetTagsRequest, caller: Caller
-    ) -> api_pb2.AppGetTagsResponse:
+    async def app_get_tags(self, request: api_pb2.AppGetTagsRequest, caller: Caller) -> api_pb2.AppGetTagsResponse:
         return api_pb2.AppGetTagsResponse(tags=self._app(request.app_id).tags)
 
     async def app_set_tags(self, request: api_pb2.AppSetTagsRequest, caller: Caller) -> Empty:
@@ -193,9 +179,7 @@ class Apps:
         self._backend.stop_app(self._app(request.app_id))
         return Empty()
 
-    async def app_client_disconnect(
-        self, request: api_pb2.AppClientDisconnectRequest, caller: Caller
-    ) -> Empty:
+    async def app_client_disconnect(self, request: api_pb2.AppClientDisconnectRequest, caller: Caller) -> Empty:
         app = self._app(request.app_id)
         unfinished = {api_pb2.APP_STATE_INITIALIZING, api_pb2.APP_STATE_EPHEMERAL}
         if app.state in unfinished:

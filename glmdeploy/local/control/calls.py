@@ -26,9 +26,7 @@ class FunctionCalls:
         self._backend = backend
         self._calls = backend.calls
 
-    async def function_map(
-        self, request: api_pb2.FunctionMapRequest, caller: Caller
-    ) -> api_pb2.FunctionMapResponse:
+    async def function_map(self, request: api_pb2.FunctionMapRequest, caller: Caller) -> api_pb2.FunctionMapResponse:
         pool = self._pool(request.function_id)
         call = self._calls.create(request.function_id, pool.app_id, request.function_call_invocation_type)
         return api_pb2.FunctionMapResponse(
@@ -47,9 +45,7 @@ class FunctionCalls:
         pool = self._pool(call.function_id)
         return api_pb2.FunctionPutInputsResponse(inputs=self._submit(call, pool, list(request.inputs)))
 
-    async def function_finish_inputs(
-        self, request: api_pb2.FunctionFinishInputsRequest, caller: Caller
-    ) -> Empty:
+    async def function_finish_inputs(self, request: api_pb2.FunctionFinishInputsRequest, caller: Caller) -> Empty:
         self._call(request.function_call_id)
         return Empty()
 
@@ -75,9 +71,7 @@ class FunctionCalls:
             num_unfinished_inputs=len(call.inputs) - len(call.finished),
         )
 
-    async def function_call_put_data_out(
-        self, request: api_pb2.FunctionCallPutDataRequest, caller: Caller
-    ) -> Empty:
+    async def function_call_put_data_out(self, request: api_pb2.FunctionCallPutDataRequest, caller: Caller) -> Empty:
         call = self._call(request.function_call_id)
         call.chunks += request.data_chunks
         call.changed.set()
@@ -161,8 +155,7 @@ class FunctionCalls:
         for each in added:
             pool.submit(each)
         return [
-            api_pb2.FunctionPutInputsResponseItem(idx=each.index, input_id=each.id, input_jwt=each.id)
-            for each in added
+            api_pb2.FunctionPutInputsResponseItem(idx=each.index, input_id=each.id, input_jwt=each.id) for each in added
         ]
 
     def _pool(self, function_id: str) -> Pool:

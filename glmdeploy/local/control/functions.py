@@ -64,9 +64,7 @@ class Functions:
             handle_metadata=self._registry.metadata(app, function_id, definition_id, proto),
         )
 
-    async def function_get(
-        self, request: api_pb2.FunctionGetRequest, caller: Caller
-    ) -> api_pb2.FunctionGetResponse:
+    async def function_get(self, request: api_pb2.FunctionGetRequest, caller: Caller) -> api_pb2.FunctionGetResponse:
         app = self._deployed(request.app_name, request.environment_name)
         if request.app_version not in {0, app.version}:
             raise unsupported("calling an older version of an app is")
@@ -81,13 +79,9 @@ class Functions:
         self, request: api_pb2.FunctionGetByIdRequest, caller: Caller
     ) -> api_pb2.FunctionGetByIdResponse:
         live = self._live(request.function_id)
-        return api_pb2.FunctionGetByIdResponse(
-            function=live.data, handle_metadata=self._registry.live_metadata(live)
-        )
+        return api_pb2.FunctionGetByIdResponse(function=live.data, handle_metadata=self._registry.live_metadata(live))
 
-    async def class_create(
-        self, request: api_pb2.ClassCreateRequest, caller: Caller
-    ) -> api_pb2.ClassCreateResponse:
+    async def class_create(self, request: api_pb2.ClassCreateRequest, caller: Caller) -> api_pb2.ClassCreateResponse:
         known = self._backend.store.classes.get(id=request.existing_class_id, app_id=request.app_id)
         if known is None:
             known = Class(id=new_id("cs"), app_id=self._app(request.app_id).id)
@@ -161,9 +155,7 @@ class Functions:
         served = {api_pb2.WEBHOOK_TYPE_UNSPECIFIED, api_pb2.WEBHOOK_TYPE_WEB_SERVER}
         refused = {
             "servers (@app.server) are": function.is_server,
-            "web functions other than @modal.web_server are": any(
-                each.type not in served for each in webhooks
-            ),
+            "web functions other than @modal.web_server are": any(each.type not in served for each in webhooks),
             "proxy authentication of web functions is": any(each.requires_proxy_auth for each in webhooks),
             "dynamic batching is": function.batch_max_size > 0,
             "clustered functions are": function._experimental_group_size > 1,

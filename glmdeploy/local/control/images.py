@@ -42,9 +42,7 @@ class Images:
         digest = hashlib.sha256(f"{request.builder_version}\n".encode() + proto).hexdigest()
         known = self._store.images.get(digest=digest)
         if known is not None and not request.force_build:
-            return api_pb2.ImageGetOrCreateResponse(
-                image_id=known.id, result=_SUCCESS, metadata=_metadata(known)
-            )
+            return api_pb2.ImageGetOrCreateResponse(image_id=known.id, result=_SUCCESS, metadata=_metadata(known))
         image = known or Image(
             id=new_id("im"),
             digest=digest,
@@ -72,9 +70,7 @@ class Images:
             task_logs=logs, entry_id="1-0", eof=True, result=_SUCCESS, metadata=_metadata(image)
         )
 
-    async def image_from_id(
-        self, request: api_pb2.ImageFromIdRequest, caller: Caller
-    ) -> api_pb2.ImageFromIdResponse:
+    async def image_from_id(self, request: api_pb2.ImageFromIdRequest, caller: Caller) -> api_pb2.ImageFromIdResponse:
         image = self._image(request.image_id)
         return api_pb2.ImageFromIdResponse(image_id=image.id, metadata=_metadata(image))
 

@@ -72,9 +72,7 @@ class Mounts:
             mount_id=known.id, handle_metadata=api_pb2.MountHandleMetadata(content_checksum_sha256_hex=digest)
         )
 
-    async def blob_create(
-        self, request: api_pb2.BlobCreateRequest, caller: Caller
-    ) -> api_pb2.BlobCreateResponse:
+    async def blob_create(self, request: api_pb2.BlobCreateRequest, caller: Caller) -> api_pb2.BlobCreateResponse:
         require_space(self._backend.home.blobs, request.content_length)
         blob_id = new_id("bl")
         url = self._backend.links.upload(self._backend.home.blobs / blob_id)

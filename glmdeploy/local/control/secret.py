@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.control.rpc import Caller
 
-_ANONYMOUS = frozenset(
-    {api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP, api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL}
-)
+_ANONYMOUS = frozenset({api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP, api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL})
 
 
 class Secrets:
@@ -29,17 +27,13 @@ class Secrets:
     async def secret_get_or_create(
         self, request: api_pb2.SecretGetOrCreateRequest, caller: Caller
     ) -> api_pb2.SecretGetOrCreateResponse:
-        secret = (
-            self._anonymous(request) if request.object_creation_type in _ANONYMOUS else self._named(request)
-        )
+        secret = self._anonymous(request) if request.object_creation_type in _ANONYMOUS else self._named(request)
         missing = sorted(set(request.required_keys) - set(secret.contents))
         if missing:
             raise invalid(f"Secret '{secret.name}' is missing key(s): {', '.join(missing)}")
         return api_pb2.SecretGetOrCreateResponse(secret_id=secret.id, metadata=_metadata(secret))
 
-    async def secret_list(
-        self, request: api_pb2.SecretListRequest, caller: Caller
-    ) -> api_pb2.SecretListResponse:
+    async def secret_list(self, request: api_pb2.SecretListRequest, caller: Caller) -> api_pb2.SecretListResponse:
         environment = environment_name(request.environment_name)
         named = [secret for secret in self._table.all(environment=environment) if secret.name]
         before = request.pagination.created_before
@@ -84,11 +78,7 @@ class Secrets:
         """Equal dictionaries are one secret: otherwise every deployment would leave another one behind."""
         environment = environment_name(request.environment_name)
         contents = dict(request.env_dict)
-        known = [
-            secret
-            for secret in self._table.all(name="", environment=environment)
-            if secret.contents == contents
-        ]
+        known = [secret for secret in self._table.all(name="", environment=environment) if secret.contents == contents]
         return known[0] if known else self._create("", environment, contents)
 
     def _named(self, request: api_pb2.SecretGetOrCreateRequest) -> Secret:
@@ -107,9 +97,7 @@ class Secrets:
         return known
 
     def _create(self, name: str, environment: str, contents: dict[str, str]) -> Secret:
-        secret = Secret(
-            id=new_id("st"), name=name, environment=environment, contents=contents, created_at=time.time()
-        )
+        secret = Secret(id=new_id("st"), name=name, environment=environment, contents=contents, created_at=time.time())
         self._table.insert(secret)
         return secret
 

@@ -75,9 +75,7 @@ class Volumes:
         volume = self._volume(request.volume_id)
         return api_pb2.VolumeGetByIdResponse(volume_id=volume.id, metadata=_metadata(volume))
 
-    async def volume_list(
-        self, request: api_pb2.VolumeListRequest, caller: Caller
-    ) -> api_pb2.VolumeListResponse:
+    async def volume_list(self, request: api_pb2.VolumeListRequest, caller: Caller) -> api_pb2.VolumeListResponse:
         environment = environment_name(request.environment_name)
         before = request.pagination.created_before
         named = [
@@ -116,9 +114,7 @@ class Volumes:
         self._volume(request.volume_id)
         return Empty()
 
-    async def volume_commit(
-        self, request: api_pb2.VolumeCommitRequest, caller: Caller
-    ) -> api_pb2.VolumeCommitResponse:
+    async def volume_commit(self, request: api_pb2.VolumeCommitRequest, caller: Caller) -> api_pb2.VolumeCommitResponse:
         self._volume(request.volume_id)
         return api_pb2.VolumeCommitResponse(skip_reload=True)
 
@@ -150,9 +146,7 @@ class Volumes:
         end = min(start + request.len, size) if request.len else size
         # Blocks are aligned to the file's beginning, whatever range is asked for.
         edges = sorted({start, end, *range(-(-start // BLOCK) * BLOCK, end, BLOCK)})
-        urls = [
-            self._backend.links.download(path, offset=low, length=high - low) for low, high in pairwise(edges)
-        ]
+        urls = [self._backend.links.download(path, offset=low, length=high - low) for low, high in pairwise(edges)]
         return api_pb2.VolumeGetFile2Response(get_urls=urls, size=size, start=start, len=end - start)
 
     async def volume_remove_file(self, request: api_pb2.VolumeRemoveFileRequest, caller: Caller) -> Empty:
@@ -162,14 +156,10 @@ class Volumes:
         return await self._remove(request.volume_id, request.path, recursive=request.recursive)
 
     async def volume_copy_files(self, request: api_pb2.VolumeCopyFilesRequest, caller: Caller) -> Empty:
-        return await self._copy(
-            request.volume_id, list(request.src_paths), request.dst_path, request.recursive
-        )
+        return await self._copy(request.volume_id, list(request.src_paths), request.dst_path, request.recursive)
 
     async def volume_copy_files2(self, request: api_pb2.VolumeCopyFiles2Request, caller: Caller) -> Empty:
-        return await self._copy(
-            request.volume_id, list(request.src_paths), request.dst_path, request.recursive
-        )
+        return await self._copy(request.volume_id, list(request.src_paths), request.dst_path, request.recursive)
 
     async def volume_put_files(self, request: api_pb2.VolumePutFilesRequest, caller: Caller) -> Empty:
         """The contents have been uploaded before, as those of mounts are."""

@@ -29,9 +29,7 @@ class Workspace:
     async def client_hello(self, request: Empty, caller: Caller) -> api_pb2.ClientHelloResponse:
         return api_pb2.ClientHelloResponse(image_builder_version=BUILDER_VERSION)
 
-    async def workspace_name_lookup(
-        self, request: Empty, caller: Caller
-    ) -> api_pb2.WorkspaceNameLookupResponse:
+    async def workspace_name_lookup(self, request: Empty, caller: Caller) -> api_pb2.WorkspaceNameLookupResponse:
         return api_pb2.WorkspaceNameLookupResponse(workspace_name=WORKSPACE, username=OWNER)
 
     async def environment_get_or_create(

@@ -31,9 +31,7 @@ def load_or_create(path: Path) -> Credentials:
         data = json.loads(path.read_bytes())
         return Credentials(token_id=data["token_id"], token_secret=data["token_secret"])
     except FileNotFoundError:
-        created = Credentials(
-            token_id=f"ak-{secrets.token_hex(11)}", token_secret=f"as-{secrets.token_hex(24)}"
-        )
+        created = Credentials(token_id=f"ak-{secrets.token_hex(11)}", token_secret=f"as-{secrets.token_hex(24)}")
     except (KeyError, TypeError, ValueError) as fault:
         raise ValueError(f"{path} holds no token pair") from fault
     content = {"token_id": created.token_id, "token_secret": created.token_secret}

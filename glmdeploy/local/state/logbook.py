@@ -43,9 +43,7 @@ class Redactor:
     def __init__(self, values: Iterable[str]) -> None:
         lines = {line.strip() for value in values for line in value.splitlines()}
         # The longest first, so that a value that contains another is replaced as a whole.
-        self._values = sorted(
-            (line for line in lines if len(line) >= _SHORTEST_SECRET), key=len, reverse=True
-        )
+        self._values = sorted((line for line in lines if len(line) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for value in self._values:

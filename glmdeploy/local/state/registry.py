@@ -160,9 +160,7 @@ class Registry:
         return api_pb2.AutoscalerSettings.FromString(record.settings if record else b"")
 
     def set_autoscaler(self, function_id: str, settings: api_pb2.AutoscalerSettings) -> None:
-        self._store.autoscalers.put(
-            Autoscaler(function_id=function_id, settings=settings.SerializeToString())
-        )
+        self._store.autoscalers.put(Autoscaler(function_id=function_id, settings=settings.SerializeToString()))
 
     def web_url(self, app: App, tag: str, method: str, webhook: api_pb2.WebhookConfig) -> str:
         """The address of a web function; it stays the same for an app's name, function and method."""
@@ -220,9 +218,7 @@ class Registry:
     ) -> api_pb2.FunctionHandleMetadata:
         """What a client needs to call a function, or the methods of a class."""
 
-        def handle(
-            method: str, source: api_pb2.Function | api_pb2.MethodDefinition
-        ) -> api_pb2.FunctionHandleMetadata:
+        def handle(method: str, source: api_pb2.Function | api_pb2.MethodDefinition) -> api_pb2.FunctionHandleMetadata:
             return api_pb2.FunctionHandleMetadata(
                 app_id=app.id,
                 function_name=source.function_name,

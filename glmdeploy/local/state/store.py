@@ -84,9 +84,7 @@ class Table(Generic[Row]):
             for value in (getattr(row, column) for column in self._columns)
         ]
         marks = ", ".join("?" * len(self._columns))
-        self._connection.execute(
-            f"{verb} INTO {self._name} ({', '.join(self._columns)}) VALUES ({marks})", values
-        )
+        self._connection.execute(f"{verb} INTO {self._name} ({', '.join(self._columns)}) VALUES ({marks})", values)
 
     def _decode(self, values: tuple[Any, ...]) -> Row:
         return self._row_type(

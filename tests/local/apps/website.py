@@ -85,9 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-image = modal.Image.debian_slim().env(
-    {"WEBSITE_PORT": str(CONFIGURED), "VERSION": os.environ.get("VERSION", "")}
-)
+image = modal.Image.debian_slim().env({"WEBSITE_PORT": str(CONFIGURED), "VERSION": os.environ.get("VERSION", "")})
 app = modal.App("website", image=image)
 
 
