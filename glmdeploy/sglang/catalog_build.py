@@ -66,9 +66,7 @@ class CatalogBuildError(GlmdeployError):
     """The wheel could not be had, is not the recorded one, or its parser could not be read."""
 
 
-def build(
-    version: str, *, out: Path | None = None, cache: Path | None = None, python: Path | None = None
-) -> Path:
+def build(version: str, *, out: Path | None = None, cache: Path | None = None, python: Path | None = None) -> Path:
     """Write ``<version>.json``, bring ``help.json`` beside it up to date, and return the former's path.
 
     ``out`` is the folder of the catalogs, by default the one that glmdeploy reads. ``cache`` keeps the wheel
