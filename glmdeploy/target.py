@@ -99,7 +99,9 @@ def check_secrets(plan: Plan, target: Target) -> list[str]:
             modal.Secret.from_name(
                 secret.name, environment_name=target.environment, required_keys=list(secret.keys)
             ).hydrate()
-        except (modal.exception.NotFoundError, modal.exception.InvalidError):
+        except modal.exception.InvalidError:  # it lacks a key
+            missing.append(secret)
+        except modal.exception.NotFoundError:
             if not target.cloud:
                 missing.append(secret)
                 continue
@@ -115,4 +117,6 @@ def check_secrets(plan: Plan, target: Target) -> list[str]:
 
 def _create_command(secret: Secret, target: Target) -> str:
     environment = f" --env {target.environment}" if target.environment else ""
-    return f"  modal secret create{environment} {secret.name} " + " ".join(f"{key}=..." for key in secret.keys)
+    local = 'eval "$(glmdeploy local env)"; ' if target.cloud else ""
+    values = " ".join(f"{key}=..." for key in secret.keys)
+    return f"  {local}modal secret create{environment} {secret.name} {values}"

@@ -6,8 +6,13 @@ On Modal they are what the plan says. In the embedded cloud a container is a pla
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from glmdeploy.runtime.markers import FOLDER
 
 
 def local_root() -> str:
@@ -48,3 +53,17 @@ def local_path(text: str, mounts: list[str]) -> str:
     """``text`` as a path here, when it is one of ``mounts`` or lies under one; else ``text``."""
     under = any(text == mount or text.startswith(f"{mount}/") for mount in mounts)
     return local_root() + text if under else text
+
+
+@contextlib.contextmanager
+def only_one(volume: Path) -> Iterator[None]:
+    """Let one stage at a time write into the volume, where its file system has locks.
+
+    In the embedded cloud containers share a volume's folder. On Modal each one has its own view of it.
+    """
+    folder = volume / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -12,7 +12,7 @@ from typing import Any
 import modal
 
 from glmdeploy.runtime import download, engine, kernels
-from glmdeploy.runtime.hosting import local_command, local_env, local_folder
+from glmdeploy.runtime.hosting import local_command, local_env, local_folder, only_one
 
 PLAN_FILE = "plan.json"
 
@@ -39,9 +39,9 @@ def download_model() -> dict[str, Any]:
     """Stage 1. Returns the completion mark of the weights."""
     model, weights, secret = plan()["model"], plan()["weights"], plan().get("huggingface")
     token = os.environ.get(secret["keys"][0]) if secret else None
-    marker = download.download_weights(
-        model["repo"], model["revision"], local_folder(model["path"]), local_folder(weights["mount"]), token
-    )
+    volume = local_folder(weights["mount"])
+    with only_one(volume):
+        marker = download.download_weights(model["repo"], model["revision"], local_folder(model["path"]), volume, token)
     modal.Volume.from_name(weights["name"]).commit()
     return marker
 
@@ -49,13 +49,15 @@ def download_model() -> dict[str, Any]:
 def compile_deepgemm() -> dict[str, Any]:
     """Stage 2. Returns the completion mark of the kernels."""
     stage, volume = plan()["compile"], plan()["kernels"]
-    marker = kernels.compile_kernels(
-        local_command(stage["command"], mounts()),
-        engine_env(),
-        stage["key"],
-        local_folder(volume["mount"]),
-        stage["timeout"] - engine.SETTLE_SECONDS,
-    )
+    folder = local_folder(volume["mount"])
+    with only_one(folder):
+        marker = kernels.compile_kernels(
+            local_command(stage["command"], mounts()),
+            engine_env(),
+            stage["key"],
+            folder,
+            stage["timeout"] - engine.SETTLE_SECONDS,
+        )
     modal.Volume.from_name(volume["name"]).commit()
     return marker
 
