@@ -77,7 +77,7 @@ def effective(
     settings: Mapping[str, Setting], catalog: Catalog, gpu: Gpu, architecture: str | None
 ) -> dict[str, Effective]:
     """The effective value of every option, by destination, as far as the data above tells."""
-    values = {option.field: Effective(value=option.default, origin=Origin.DEFAULT) for option in catalog.options}
+    values = {dest: Effective(value=default, origin=Origin.DEFAULT) for dest, default in catalog.defaults().items()}
     values |= {dest: Effective(value=setting.value, origin=Origin.PROFILE) for dest, setting in settings.items()}
     version = version_key(catalog.version)
     for decision in DECISIONS:
