@@ -26,19 +26,30 @@ if TYPE_CHECKING:
 FILE = "profile.schema.json"
 ID = "https://glmdeploy.dev/schemas/profile.schema.json"
 
+_OPTION = "option {}"
+"""Keeps the place of an option while the rest of the schema is indented."""
+
 
 def generate() -> str:
     """The schema as the repository keeps it: JSON of draft 2020-12, indented, with a final newline."""
     from glmdeploy.profile import Profile
+    from glmdeploy.sglang.offer import properties
 
     schema = Profile.model_json_schema(by_alias=True)
+    args = schema["$defs"]["Sglang"]["properties"]["args"]
+    options = properties({"$ref": "#/$defs/Sglang/properties/args/additionalProperties"})
+    args["properties"] = {name: _OPTION.format(name) for name in options}
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": ID,
         **schema,
         "title": "glmdeploy profile",
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    for name, option in options.items():
+        # One option a line, so that a new release reads well in a diff.
+        text = text.replace(json.dumps(_OPTION.format(name)), json.dumps(option, ensure_ascii=False), 1)
+    return text
 
 
 @cache

@@ -17,6 +17,7 @@ from packaging.version import Version
 from glmdeploy.resources import profiles_dir, schemas_dir
 from glmdeploy.sglang import catalog, catalog_build, catalog_format, probe
 from glmdeploy.sglang.catalog import AmbiguousOption, Option, UnknownOption, UnknownVersion
+from glmdeploy.sglang.environment import ProbeError
 from glmdeploy.sglang.parser import build_parser
 
 if TYPE_CHECKING:
@@ -399,11 +400,11 @@ def test_an_unknown_version_comes_with_the_nearest(version: str, nearest: str) -
     assert (caught.value.version, caught.value.nearest, caught.value.known) == (version, nearest, ALL)
 
 
-releases_numbers = st.lists(st.integers(0, 30), min_size=3, max_size=3).map(lambda parts: ".".join(map(str, parts)))
+release_numbers = st.lists(st.sampled_from(["0", "1", "9", "10"]), min_size=2, max_size=2).map(".".join)
 suffixes = st.sampled_from(["", "rc1", "rc2", ".post1", ".post2", ".dev1"])
 
 
-@given(st.lists(st.builds(str.__add__, releases_numbers, suffixes), max_size=6))
+@given(st.lists(st.builds(str.__add__, release_numbers, suffixes), max_size=8))
 def test_versions_are_ordered_as_packages_are(some: list[str]) -> None:
     assert sorted(some, key=catalog.version_key) == sorted(some, key=Version)
 
@@ -454,11 +455,33 @@ def test_the_pool_gives_every_release_its_own_wording(wordings: dict[str, dict[s
             assert catalog.help_text(pool, flag, version) == text
 
 
+def test_the_shipped_pool_is_what_pooling_the_releases_gives() -> None:
+    wordings = {version: {option.flags[0]: option.help for option in catalog.load(version).options} for version in ALL}
+    assert catalog_format.pool_help(wordings) == catalog.help_pool(schemas_dir() / "sglang")
+
+
 def test_help_is_that_of_the_release() -> None:
     old, new = (catalog.load(version).find("speculative-algorithm").help for version in ("0.5.8", "0.5.23"))
     assert old
     assert new
     assert old != new
+
+
+@pytest.mark.parametrize(("fields", "dest"), [(["tp_size"], "tp_size"), (["other"], "tensor_parallel_size")])
+def test_an_option_is_known_by_its_field_of_server_args(fields: list[str], dest: str, tmp_path: Path) -> None:
+    """``from_cli_args`` copied ``args.tensor_parallel_size`` to ``tp_size`` before argparse did."""
+    action = argparse.ArgumentParser().add_argument("--tensor-parallel-size", "--tp-size", type=int)
+    raw = {
+        "options": [probe.describe(action)],
+        "fields": fields,
+        "env": [],
+        "placeholders": [],
+        "transformers": "5",
+    }
+    path = tmp_path / "catalog.json"
+    content = catalog_format.document(raw, version="1.0", wheel="w", wheel_sha256="0")
+    path.write_text(catalog_format.dump(content), encoding="utf-8")
+    assert catalog.read(path).find("tensor").dest == dest
 
 
 @pytest.mark.parametrize(
@@ -484,10 +507,11 @@ def test_another_wheel_than_the_recorded_one_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
-    with pytest.raises(catalog_build.CatalogBuildError) as caught:
-        catalog_build.build("0.5.11", out=tmp_path, cache=tmp_path, python=tmp_path / "no-such-python")
-    assert "no-such-python" in caught.value.message
+def test_nothing_is_written_when_the_wheel_cannot_be_had(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(ProbeError, match="no-such-python"):
+        catalog_build.build("0.5.11", out=out, cache=tmp_path, python=tmp_path / "no-such-python")
+    assert not out.exists()
 
 
 PLACEHOLDER_SCRIPT = """

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,10 @@ NOT_FOR_THE_COMPILER = frozenset(
 """Destinations that ``compile_deep_gemm`` does not get. The API key is never part of a command (engine.py)."""
 
 
+_NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
+"""What argparse takes for a value although it begins with a dash (CPython 3.11, ``argparse.ArgumentParser``)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """One option of a profile: ``key`` as written there, ``value`` as SGLang will hold it, ``words`` of the command."""
@@ -75,7 +80,7 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
     problems: list[Problem] = []
     for key in args:
         try:
-            options[key] = _find(key, options, catalog)
+            options[key] = _find(key, args[key], options, catalog)
         except _OptionError as fault:
             problems.append(dataclasses.replace(fault.problem, key=key))
     optional = tuple(dataclasses.replace(option, required=False) for option in options.values())
@@ -89,20 +94,31 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
     return settings, problems
 
 
-def _find(key: str, found: Mapping[str, Option], catalog: Catalog) -> Option:
+def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -> Option:
     try:
         option = catalog.find(key)
-    except UnknownOption as error:
-        near = error.candidates[0].removeprefix("--") if error.candidates else None
+    except (UnknownOption, AmbiguousOption) as error:
+        # Reads the catalogs of all releases: only once something is wrong.
+        from glmdeploy.sglang.history import unknown_option
+
+        reason, fix = unknown_option(key, value, catalog.version)
+        missing = f"SGLang {catalog.version} has no option `{key}`{reason}"
+        if isinstance(error, AmbiguousOption):
+            message = missing if reason else f"`{key}` is short for several options of SGLang {catalog.version}"
+            raise _OptionError(message, at_key=True, expected=", ".join(error.candidates), fix=fix) from None
+        near = error.candidates[0].removeprefix("--") if error.candidates and not reason else None
         raise _OptionError(
-            f"SGLang {catalog.version} has no option `{key}`",
+            missing,
             at_key=True,
             expected=f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes",
-            fix=f"did you mean `{near}`?" if near else None,
+            fix=fix or (f"did you mean `{near}`?" if near else None),
         ) from None
-    except AmbiguousOption as error:
-        message = f"`{key}` is short for several options of SGLang {catalog.version}"
-        raise _OptionError(message, at_key=True, expected=", ".join(error.candidates)) from None
+    if option.action == "help":
+        raise _OptionError(f"`{key}` would print SGLang's help and end", fix="remove it", at_key=True)
+    if option.action == "removed":
+        raise _OptionError(
+            f"SGLang {catalog.version} has no option `{key}` any more", fix=option.deprecated, at_key=True
+        )
     if option.field in RESERVED:
         raise _OptionError(f"`{key}` comes from {RESERVED[option.field]}", fix="remove it", at_key=True)
     for other, known in found.items():
@@ -125,7 +141,7 @@ def server_command(
     words: list[str] = [*SERVER]
     for option in catalog.options:
         if option.field in own:
-            words += [option.canonical, own[option.field]]
+            words += _spoken(option, own[option.field])
         elif _is_set(option, settings):
             words += settings[option.field].words
     return tuple(words)
@@ -178,7 +194,7 @@ def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentPars
     parsed = _parse(parser, option, words, key, value)
     if takes_value and not isinstance(value, list | dict) and type(parsed) in (int, float):
         # 1200 and 1200.0, 64k and 64000: one spelling of a number, so that equal plans have equal digests.
-        words = (option.canonical, _number(parsed))
+        words = _spoken(option, _number(parsed))
     return Setting(option=option, key=key, value=parsed, words=words)
 
 
@@ -192,11 +208,13 @@ def _words(option: Option, value: Any) -> tuple[str, ...]:
         return (option.canonical, json.dumps(value, sort_keys=True, ensure_ascii=False))
     if isinstance(value, list):
         return (option.canonical, *(_text(item) for item in value))
-    text = _text(value)
-    # A value that looks like an option must be joined to its name, or argparse takes it for one.
-    return (
-        (f"{option.canonical}={text}",) if text.startswith("-") and not _is_number(text) else (option.canonical, text)
-    )
+    return _spoken(option, _text(value))
+
+
+def _spoken(option: Option, text: str) -> tuple[str, ...]:
+    """The option with one value, joined where argparse would take the value for an option."""
+    looks_like_option = text.startswith("-") and not _NEGATIVE_NUMBER.fullmatch(text)
+    return (f"{option.canonical}={text}",) if looks_like_option else (option.canonical, text)
 
 
 def _parse(parser: argparse.ArgumentParser, option: Option, words: Iterable[str], key: str, value: Any) -> Any:
@@ -208,6 +226,11 @@ def _parse(parser: argparse.ArgumentParser, option: Option, words: Iterable[str]
         reason = message.getvalue().strip().rpartition(": error: ")[2].partition(": ")[2]
         raise _OptionError(
             f"`{key}` is {_shown(value)}, which SGLang refuses: {reason}", expected=_expected(option)
+        ) from None
+    except (ValueError, RecursionError) as error:
+        # An action of SGLang's own that fails (--lora-paths), or JSON that is nested beyond reading.
+        raise _OptionError(
+            f"`{key}` is {_shown(value)}, on which SGLang fails: {error}", expected=_expected(option)
         ) from None
 
 
@@ -225,14 +248,6 @@ def _text(value: Any) -> str:
 
 def _number(value: float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _shown(value: Any) -> str:

@@ -220,4 +220,6 @@ def main(output: str, names: str) -> None:
 
 
 if __name__ == "__main__":
+    # This folder, whose modules have names like parser and environment: no foreign package shall find them.
+    sys.path.pop(0)
     main(*sys.argv[1:])

@@ -1,0 +1,207 @@
+"""What SGLang's releases call differently: renamed options, switches that became values, switches that went.
+
+Found by comparing the option catalogs of neighbouring releases, and read in the upstream files that each entry names
+(paths of the wheel of release ``since``). A test holds ``since`` and ``until`` to the catalogs, and every replacement
+that SGLang's own parser names to this table. Environment variables are written ``$NAME``. Variables that SGLang
+declares under a former name are not repeated here: the catalogs hold those (``EnvVar.former_name``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Spelling: TypeAlias = Mapping[str, Any]
+"""Options, without the dashes, and the value of each; :data:`KEPT` stands for the value that the profile gives."""
+
+KEPT = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rename:
+    """``old`` up to the release before ``since`` is ``new`` from there on.
+
+    ``until`` is the last catalogued release that takes the old spelling, None while the newest one does. ``values``
+    maps a kept value, where its words changed too. ``direction`` says which way the two are the same. ``given`` are
+    settings that must be there, each with one of the values named, and stay; with an option of ``unless`` the entry
+    does not hold.
+    """
+
+    old: Spelling
+    new: Spelling
+    since: str
+    until: str | None
+    why: str
+    source: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    direction: Literal["both", "forward", "back"] = "both"
+    given: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    unless: tuple[str, ...] = ()
+
+
+_ARGS = "sglang/srt/server_args.py"
+_ACTIONS = "sglang/srt/server_args.py (add_cli_args, deprecated aliases)"
+_CP_MODES = {"in-seq-split": "zigzag", "round-robin-split": "interleave"}
+
+
+def _renamed(old: str, new: str, since: str, until: str | None, source: str = _ACTIONS) -> Rename:
+    return Rename(
+        old={old: KEPT},
+        new={new: KEPT},
+        since=since,
+        until=until,
+        why=f"renamed in {since}",
+        source=source,
+    )
+
+
+def _became(old: str, new: Spelling, since: str, until: str | None, source: str = _ACTIONS) -> Rename:
+    shown = " and ".join(f"`{key}: {value}`" for key, value in new.items())
+    why = f"the switch became {shown} in {since}"
+    return Rename(old={old: True}, new=new, since=since, until=until, why=why, source=source)
+
+
+RENAMES = (
+    _renamed("stream-output", "incremental-streaming-output", "0.5.10", "0.5.19"),
+    Rename(
+        old={"enable-piecewise-cuda-graph": True},
+        new={},
+        since="0.5.10",
+        until="0.5.13.post1",
+        why="piecewise CUDA graphs are on by default since 0.5.10",
+        source=_ACTIONS,
+        direction="forward",
+    ),
+    Rename(
+        old={"$SGLANG_ENABLE_SPEC_V2": True},
+        new={},
+        since="0.5.11",
+        until="0.5.13.post1",
+        why="EAGLE runs with overlap by default since 0.5.11; before, only with this variable",
+        source="sglang/srt/environ.py, sglang/srt/server_args.py (_handle_speculative_decoding)",
+        direction="back",
+        given={"speculative-algorithm": ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE"), "speculative-eagle-topk": (1,)},
+        unless=("disable-overlap-schedule",),
+    ),
+    Rename(
+        old={"collect-tokens-histogram": True},
+        new={},
+        since="0.5.11",
+        until="0.5.19",
+        why="token histograms come with `enable-metrics` since 0.5.11",
+        source=_ACTIONS,
+        direction="forward",
+    ),
+    _renamed("nsa-prefill-backend", "dsa-prefill-backend", "0.5.13.post1", "0.5.19"),
+    _renamed("nsa-decode-backend", "dsa-decode-backend", "0.5.13.post1", "0.5.19"),
+    _renamed("nsa-prefill-cp-mode", "dsa-prefill-cp-mode", "0.5.13.post1", "0.5.19"),
+    _renamed("enable-nsa-prefill-context-parallel", "enable-dsa-prefill-context-parallel", "0.5.13.post1", "0.5.19"),
+    _renamed("speculative-dflash-draft-window-size", "speculative-draft-window-size", "0.5.13.post1", "0.5.19"),
+    *(
+        Rename(
+            old={option: "nsa"},
+            new={option: "dsa"},
+            since="0.5.13.post1",
+            until=None,
+            why="`nsa` is called `dsa` since 0.5.13.post1",
+            source="sglang/srt/server_args.py (ATTENTION_BACKEND_CHOICES: nsa is the deprecated alias)",
+        )
+        for option in ("attention-backend", "prefill-attention-backend", "decode-attention-backend")
+    ),
+    _became("enable-flashinfer-allreduce-fusion", {"flashinfer-allreduce-fusion-backend": "auto"}, "0.5.14", None),
+    _renamed("cuda-graph-max-bs", "cuda-graph-max-bs-decode", "0.5.14", "0.5.19"),
+    _renamed("cuda-graph-bs", "cuda-graph-bs-decode", "0.5.14", "0.5.19"),
+    _became(
+        "disable-cuda-graph",
+        {"cuda-graph-backend-decode": "disabled", "cuda-graph-backend-prefill": "disabled"},
+        "0.5.14",
+        None,
+    ),
+    _became("disable-piecewise-cuda-graph", {"cuda-graph-backend-prefill": "disabled"}, "0.5.14", "0.5.19"),
+    _became("enforce-piecewise-cuda-graph", {"cuda-graph-backend-prefill": "tc_piecewise"}, "0.5.14", "0.5.19"),
+    _became("enable-breakable-cuda-graph", {"cuda-graph-backend-prefill": "breakable"}, "0.5.14", "0.5.19"),
+    _renamed("piecewise-cuda-graph-tokens", "cuda-graph-bs-prefill", "0.5.14", "0.5.19"),
+    _renamed("piecewise-cuda-graph-max-tokens", "cuda-graph-max-bs-prefill", "0.5.14", "0.5.19"),
+    _renamed("piecewise-cuda-graph-compiler", "cuda-graph-tc-compiler", "0.5.14", "0.5.19"),
+    _renamed("mamba-scheduler-strategy", "mamba-radix-cache-strategy", "0.5.14", "0.5.19"),
+    *(
+        Rename(
+            old={switch: True, **mode},
+            new={"enable-prefill-cp": True, "cp-strategy": strategy},
+            since="0.5.14",
+            until="0.5.19",
+            why="context parallelism is `enable-prefill-cp` with `cp-strategy` since 0.5.14",
+            source="sglang/srt/server_args.py (_handle_legacy_cp_arguments)",
+            values=_CP_MODES if mode else {},
+            # Which of the two switches a strategy stood for depends on the model.
+            direction="forward",
+        )
+        for switch, option, default in (
+            ("enable-dsa-prefill-context-parallel", "dsa-prefill-cp-mode", "interleave"),
+            ("enable-prefill-context-parallel", "prefill-cp-mode", "zigzag"),
+        )
+        for mode, strategy in (({option: KEPT}, KEPT), ({}, default))
+    ),
+    Rename(
+        old={"hybrid-kvcache-ratio": KEPT},
+        new={},
+        since="0.5.14",
+        until="0.5.13.post1",
+        why="it had no effect any more, and went in 0.5.14",
+        source=_ACTIONS,
+        direction="forward",
+    ),
+    Rename(
+        old={"$SGLANG_ENABLE_SPEC_V2": True},
+        new={},
+        since="0.5.14",
+        until="0.5.13.post1",
+        why="removed in 0.5.14: speculative decoding always runs with overlap",
+        source="sglang/srt/arg_groups/speculative_hook.py",
+        direction="forward",
+    ),
+    Rename(
+        old={"$SGLANG_ENABLE_SPEC_V2": False},
+        new={"disable-overlap-schedule": True},
+        since="0.5.14",
+        until="0.5.13.post1",
+        why="removed in 0.5.14, which names `disable-overlap-schedule` for speculative decoding without overlap",
+        source="sglang/srt/arg_groups/speculative_hook.py",
+        direction="forward",
+    ),
+    _renamed("grpc-mode", "smg-grpc-mode", "0.5.16", None, _ARGS),
+    _renamed("grpc-http-sidecar-port", "smg-http-sidecar-port", "0.5.16", None, _ARGS),
+    _became("elastic-ep-rejoin", {"elastic-ep-join-mode": "recover"}, "0.5.16", "0.5.20", _ARGS),
+    Rename(
+        old={"enable-deepep-waterfill": True},
+        new={"enable-waterfill": True},
+        since="0.5.16",
+        until="0.5.15.post1",
+        why="renamed in 0.5.16, where it works with more than DeepEP",
+        source="sglang/srt/arg_groups/overrides.py",
+        direction="forward",
+    ),
+    _renamed("enable-gdn-replayssm-spec", "enable-linear-replayssm-spec", "0.5.17", "0.5.19"),
+    _became("disable-fast-image-processor", {"image-processor-backend": "pil"}, "0.5.18", None, _ARGS),
+    Rename(
+        old={"prefill-round-robin-balance": True},
+        new={},
+        since="0.5.20",
+        until="0.5.19",
+        why="it had no effect any more, and went in 0.5.20",
+        source=_ACTIONS,
+        direction="forward",
+    ),
+    Rename(
+        old={"enable-dp-attention": True, "dp-size": KEPT},
+        new={"attn-dp-size": KEPT},
+        since="0.5.22",
+        until=None,
+        why="attention data parallelism has its own size since 0.5.22, and `dp-size` counts replicas",
+        source="sglang/srt/arg_groups/parallel_hook.py (handle_deprecated_dp_attention)",
+        # Next to the new option, `dp-size` means replicas: two different things that one old option cannot say.
+        unless=("dp-size", "attn-dp-size"),
+    ),
+)
+"""In the order of ``since``."""
