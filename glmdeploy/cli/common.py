@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.errors import GlmdeployError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,6 +59,15 @@ json_option = click.option(
     is_flag=True,
     help="JSON alone on standard output, everything else on standard error.",
 )
+
+
+def write(output: Path, text: str) -> None:
+    """Write a result to a file, and say so on standard error. Raises GlmdeployError."""
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GlmdeployError(f"cannot write {output}: {error.strerror}") from None
+    click.echo(f"wrote {output}", err=True)
 
 
 def load(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:

@@ -51,11 +51,7 @@ def render(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], outpu
     if output is None:
         click.echo(script, nl=False)
         return
-    try:
-        output.write_text(script, encoding="utf-8")
-    except OSError as error:
-        raise GlmdeployError(f"cannot write {output}: {error.strerror}") from None
-    click.echo(f"wrote {output}", err=True)
+    common.write(output, script)
 
 
 @click.command()

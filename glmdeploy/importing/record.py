@@ -1,0 +1,83 @@
+"""What an import passes from step to step: words with their places, and the launch that they belong to.
+
+Offsets count characters of the imported text from 0. A word that came out of a variable lies where the variable is
+used, because that is where a reader looks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.findings import Severity
+
+Span: TypeAlias = tuple[int, int]
+"""First offset and the one behind the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """Something to tell about a place in the text; becomes a finding once the text's secrets are known."""
+
+    severity: Severity
+    message: str
+    span: Span
+    expected: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Word:
+    """One argument after quoting and variables.
+
+    ``raw`` is the word as written, where it was written as a word. ``offsets`` has the place of each character of
+    ``text``. ``unknown`` are the parts whose value the text does not tell, as written (``$TP``); they stand in
+    ``text`` as they are. ``variables`` are the names of all variables that took part. ``notes`` matter only if the
+    word is used.
+    """
+
+    text: str
+    span: Span
+    raw: str = ""
+    offsets: tuple[int, ...] = ()
+    unknown: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def after(self, start: int) -> Word:
+        """The word from its character ``start`` on: the value of ``--option=value``."""
+        begin = self.offsets[start] if start < len(self.offsets) else self.span[1]
+        return Word(
+            text=self.text[start:],
+            span=(max(self.span[0], min(begin, self.span[1])), self.span[1]),
+            raw=self.raw,
+            offsets=self.offsets[start:],
+            unknown=self.unknown,
+            variables=self.variables,
+            notes=self.notes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Container:
+    """The ``docker run`` around a launch. ``flags`` are its options by long name, in their order, without ``env``."""
+
+    image: Word
+    flags: tuple[tuple[str, Word], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One launch of SGLang, or one configuration file: everything that a profile is made of.
+
+    ``words`` are SGLang's own arguments. A variable in ``env`` that is only passed on has an unknown word for a value.
+    """
+
+    words: tuple[Word, ...]
+    place: Span
+    env: Mapping[str, Word]
+    container: Container | None = None
+    notes: tuple[Note, ...] = ()
