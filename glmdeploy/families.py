@@ -21,3 +21,11 @@ _PATTERNS = (
 def architecture(repo: str) -> str | None:
     """The architecture's class name, or None when the repository's name does not tell."""
     return next((name for pattern, name in _PATTERNS if pattern.search(repo)), None)
+
+
+def quantization(repo: str) -> str | None:
+    """How the weights are stored (``fp8``, ``modelopt_fp4``, ``none``), or None when the name does not tell."""
+    if architecture(repo) is None:
+        return None
+    upper = repo.upper()
+    return "fp8" if "-FP8" in upper else "modelopt_fp4" if "-NVFP4" in upper else "none"

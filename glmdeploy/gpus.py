@@ -1,6 +1,7 @@
-"""GPU types as Modal names them, with what the rules need to know of each.
+"""GPU types as Modal names them, with what rules and SGLang's decisions need to know of each.
 
 Compute capabilities: NVIDIA's CUDA GPU list. ``B200+`` lets Modal pick a B300 too (modal 1.6.4, GPU reference).
+Memory: what ``nvidia-smi --query-gpu=memory.total`` reports, for the GPUs on which it was read.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ _MAJOR = {
     **dict.fromkeys(("RTX-PRO-6000",), 12),
 }
 
+_MEMORY_MIB = {"B200": 183359, "H200": 143771, "H100": 81559, "H100!": 81559}
+"""``H100`` may become an H200 at Modal's choice; ``H100!`` does not."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """``count`` GPUs of one type; ``major`` is the compute capability's major number (9 Hopper, 10 Blackwell)."""
+    """``count`` GPUs of one type; ``major`` is the compute capability's major number (9 Hopper, 10 Blackwell).
+
+    ``memory_mib`` is the memory of one in MiB, None where it is not known.
+    """
 
     type: str
     count: int
     major: int
+    memory_mib: int | None
 
     def __str__(self) -> str:
         return f"{self.type}:{self.count}"
@@ -32,4 +40,4 @@ class Gpu:
 def parse(text: str) -> Gpu:
     """``B200:8`` or ``B200``. The profile's models have checked the form."""
     name, _, count = text.partition(":")
-    return Gpu(type=name, count=int(count or 1), major=_MAJOR[name])
+    return Gpu(type=name, count=int(count or 1), major=_MAJOR[name], memory_mib=_MEMORY_MIB.get(name))

@@ -36,10 +36,14 @@ DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """All findings, and the plan when none of them is an error that still stands."""
+    """All findings, and the plan when none of them is an error that still stands.
+
+    ``subject`` is what the rules judged: None where the document is no profile or its release is not known.
+    """
 
     findings: tuple[Finding, ...]
     plan: plan.Plan | None
+    subject: Subject | None = None
 
 
 def resolve(document: Document, *, today: date | None = None) -> Resolution:
@@ -64,12 +68,21 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
         gpu=gpu,
         architecture=architecture,
         settings=settings,
-        effective=effective(settings, release, gpu, architecture),
+        effective=effective(
+            settings,
+            release,
+            gpu,
+            architecture,
+            quantization=families.quantization(profile.model.repo),
+            env={**profile.sglang.env, **profile.server.env},
+            own={"model_path": model_path(profile)},
+        ),
     )
     findings += judge(RULES, subject, document, today or datetime.now(UTC).date())
     findings.sort(key=lambda found: (found.location.file, found.location.line, found.location.column, found.id))
     failed = any(found.severity is Severity.ERROR and not found.waived for found in findings)
-    return Resolution(findings=tuple(findings), plan=None if failed else _plan(profile, settings, release))
+    planned = None if failed else _plan(profile, settings, release)
+    return Resolution(findings=tuple(findings), plan=planned, subject=subject)
 
 
 def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
@@ -122,7 +135,6 @@ def _option_finding(problem: Problem, document: Document) -> Finding:
 def _plan(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -> plan.Plan:
     weights = plan.Volume(name=profile.volumes.weights.name, mount=profile.volumes.weights.mount)
     kernels = profile.volumes.kernels
-    model_path = f"{weights.mount}/{profile.model.repo.rpartition('/')[2]}"
     server = profile.server
     return plan.Plan(
         profile=profile.name,
@@ -135,7 +147,7 @@ def _plan(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -
             repo=profile.model.repo,
             revision=profile.model.revision,
             served_name=profile.model.served_name,
-            path=model_path,
+            path=model_path(profile),
         ),
         weights=weights,
         kernels=plan.Volume(name=kernels.name, mount=kernels.mount) if kernels else None,
@@ -147,13 +159,13 @@ def _plan(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -
             cpu=profile.download.cpu,
             memory=profile.download.memory,
         ),
-        compile=_compile(profile, settings, release, model_path),
+        compile=_compile(profile, settings, release),
         server=plan.Server(
             image=plan.Image(registry=profile.sglang.image, env=dict(profile.sglang.env)),
             command=command.server_command(
                 settings,
                 release,
-                model_path=model_path,
+                model_path=model_path(profile),
                 served_name=profile.model.served_name,
                 port=server.port,
             ),
@@ -174,19 +186,22 @@ def _plan(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -
     )
 
 
+def model_path(profile: Profile) -> str:
+    """Where the weights are in the container."""
+    return f"{profile.volumes.weights.mount}/{profile.model.repo.rpartition('/')[2]}"
+
+
 def _secret(profile: Profile, role: str) -> plan.Secret | None:
     secret = getattr(profile.secrets, role)
     return plan.Secret(name=secret.name, keys=tuple(secret.keys)) if secret else None
 
 
-def _compile(
-    profile: Profile, settings: Mapping[str, Setting], release: Catalog, model_path: str
-) -> plan.Compile | None:
+def _compile(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -> plan.Compile | None:
     if profile.compile is None:
         return None
     limit = profile.compile.timeout
     seconds = max(limit - COMPILE_MARGIN, limit // 2, 1)
-    words = command.compile_command(settings, release, model_path=model_path, seconds=seconds)
+    words = command.compile_command(settings, release, model_path=model_path(profile), seconds=seconds)
     # What decides the kernels; not the time limit, which ends the command.
     decides = [
         profile.gpu,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import __version__
-from glmdeploy.cli import apply, inspect, local, validate
+from glmdeploy.cli import apply, catalog, explain, importing, inspect, local, upgrade, validate
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
@@ -48,8 +48,12 @@ for command in (
     validate.validate,
     apply.apply,
     inspect.diff,
+    explain.explain,
+    upgrade.upgrade,
+    importing.import_launch,
     inspect.render,
     inspect.command,
+    catalog.catalog,
     inspect.schema,
     inspect.completion,
     local.local,

@@ -1,0 +1,101 @@
+"""What SGLang's decisions depend on, what one decision is, and where they are taken upstream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from glmdeploy.sglang.catalog import version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from glmdeploy.gpus import Gpu
+
+FIRST, LAST = "0.5.10", "0.5.23"
+"""The releases that decisions were read from, and all catalogued ones between."""
+
+HOPPER, BLACKWELL = 9, 10
+
+UNKNOWN: Final = object()
+"""Stands for a value that SGLang decides and this package does not know."""
+
+Files = tuple[tuple[str, str], ...]
+"""Since which release which upstream file decides, below ``sglang/srt``."""
+
+ARGS: Files = ((FIRST, "server_args.py"),)
+OVERRIDES: Files = (*ARGS, ("0.5.15.post1", "arg_groups/overrides.py"))
+MODEL: Files = (*OVERRIDES, ("0.5.19", "arg_groups/model_overrides/deepseek_v2.py"))
+MEMORY: Files = (*ARGS, ("0.5.19", "arg_groups/memory_hook.py"))
+GRAPHS: Files = (*ARGS, ("0.5.19", "arg_groups/cuda_graph_hook.py"))
+PARALLEL: Files = (*ARGS, ("0.5.19", "arg_groups/parallel_hook.py"))
+SPECULATION: Files = (*ARGS, ("0.5.13.post1", "arg_groups/speculative_hook.py"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """Where a decision is taken.
+
+    ``quantization`` is the checkpoint's (see :func:`glmdeploy.families.quantization`), ``env`` are the variables of
+    the server's environment, ``values`` what has been set or decided so far, by name.
+    """
+
+    version: str
+    gpu: Gpu
+    quantization: str | None
+    env: Mapping[str, str]
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values.get(name)
+
+    def since(self, version: str) -> bool:
+        return version_key(version) <= version_key(self.version)
+
+    def between(self, since: str, until: str) -> bool:
+        return self.since(since) and version_key(self.version) <= version_key(until)
+
+    @property
+    def eagle(self) -> bool:
+        """Whether EAGLE speculates, under whichever of its names."""
+        return str(self["speculative_algorithm"]).upper() in ("EAGLE", "NEXTN")
+
+    @property
+    def other_algorithm(self) -> bool:
+        return self["speculative_algorithm"] is not None and not self.eagle
+
+    @property
+    def attention_dp(self) -> int:
+        """The data parallelism of attention, 1 for none; it has an option of its own since 0.5.22."""
+        groups = self["dp_size"] if self["enable_dp_attention"] else self["attn_dp_size"]
+        return int(groups or 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """``name`` becomes ``value``, or what ``value`` computes, where ``when`` holds.
+
+    Without ``when`` the value must be undecided: None or ``auto``. ``gpu`` is a compute capability's major number.
+    """
+
+    name: str
+    value: Any
+    why: str
+    files: Files
+    when: Callable[[Situation], bool] | None = None
+    gpu: int | None = None
+    since: str = FIRST
+    until: str = LAST
+
+    def applies(self, now: Situation) -> bool:
+        if self.gpu not in (None, now.gpu.major) or not now.between(self.since, self.until):
+            return False
+        return now[self.name] in (None, "auto") if self.when is None else self.when(now)
+
+    def decide(self, now: Situation) -> Any:
+        return self.value(now) if callable(self.value) else self.value
+
+    def file(self, version: str) -> str:
+        """The upstream file in that release."""
+        key = version_key(version)
+        return "sglang/srt/" + [file for since, file in self.files if version_key(since) <= key][-1]

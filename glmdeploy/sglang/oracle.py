@@ -1,0 +1,232 @@
+"""Ask the real SGLang of a release how it parses, and what it resolves, a command line; on a machine without a GPU.
+
+The answers come from the code of the published wheel, in an environment of its own
+(:mod:`glmdeploy.sglang.environment`) by :mod:`glmdeploy.sglang.oracle_probe`. What is simulated is the machine (the
+GPU's name, capability and memory) and the checkpoint: a folder with its ``config.json`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy.sglang import catalog, environment
+from glmdeploy.sglang.environment import ProbeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+PROBE = Path(__file__).with_name("oracle_probe.py")
+
+RESOLUTION_PLACEHOLDERS = ("tvm_ffi",)
+"""What only the modules behind resolution import, beside :data:`environment.PLACEHOLDERS`."""
+
+CUDA = "13.0"
+"""The CUDA version that the simulated PyTorch was built for: that of the published ``-cu130`` images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedGpu:
+    """One type of GPU as its driver describes it; ``memory_mib`` as ``nvidia-smi`` reports it."""
+
+    name: str
+    capability: tuple[int, int]
+    memory_mib: int
+    processors: int
+
+
+GPUS: Mapping[str, SimulatedGpu] = {
+    "B200": SimulatedGpu(name="NVIDIA B200", capability=(10, 0), memory_mib=183359, processors=148),
+    "H200": SimulatedGpu(name="NVIDIA H200", capability=(9, 0), memory_mib=143771, processors=132),
+    "H100": SimulatedGpu(name="NVIDIA H100 80GB HBM3", capability=(9, 0), memory_mib=81559, processors=132),
+}
+"""By Modal's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParseResult:
+    """What argparse did with an argv: exit code (0, or 2 for wrong usage), values by field, and its words on stderr."""
+
+    code: int
+    values: Mapping[str, Any]
+    stderr: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What SGLang would run with.
+
+    ``parsed`` are the values as argparse left them, ``values`` as SGLang resolved them, by field of ``ServerArgs``;
+    ``log`` has every different message of SGLang's on the way (``WARNING: Setting KV cache dtype to ...``). Where it
+    refuses, ``code`` is not 0, ``error`` tells the exception, and ``stderr`` the usage message or the traceback.
+    """
+
+    code: int
+    error: str | None
+    parsed: Mapping[str, Any]
+    values: Mapping[str, Any]
+    log: tuple[str, ...]
+    stderr: str
+
+
+class Oracle:
+    """The real SGLang of one release. A context manager: its processes end with it.
+
+    A process is started for parsing, and another for each GPU and environment in turn: 10 seconds each, an answer
+    then takes milliseconds (parsing) or a quarter of a second (resolution).
+
+    :raises ProbeError: from every method, when the release's code cannot be run.
+    """
+
+    def __init__(
+        self, version: str, *, cache: Path | None = None, where: environment.Environment | None = None
+    ) -> None:
+        """``where`` is an environment that exists; without it, that of ``cache`` is taken, and built if need be."""
+        self.version = version
+        self._where = where or environment.build(version, cache or environment.default_cache())
+        self._stack = ExitStack()
+        self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="glmdeploy-oracle-")))
+        self._options = catalog.load(version).options
+        self._sessions: dict[str, tuple[object, _Session]] = {}
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes and remove what they wrote."""
+        self._stack.close()
+
+    def parse(self, argvs: Sequence[Sequence[str]]) -> list[ParseResult]:
+        """What the release's ``python3 -m sglang.launch_server`` makes of each argv, without the program's name."""
+        session = self._session(None, 0, {})
+        return [self._parsed(session.ask(list(argv))) for argv in argvs]
+
+    def resolve(
+        self,
+        argv: Sequence[str],
+        *,
+        gpu: str,
+        count: int = 8,
+        config: Mapping[str, Any],
+        env: Mapping[str, str] | None = None,
+    ) -> Resolved:
+        """What the release would run with on ``count`` GPUs of the type ``gpu`` (a key of :data:`GPUS`).
+
+        ``config`` is the checkpoint's ``config.json``; the model's path in ``argv`` need not exist. Of ``env``, the
+        server's environment, SGLang's own variables count (``SGLANG_ENABLE_SPEC_V2``).
+        """
+        words, asked = list(argv), "/model"
+        if "--model-path" in words:
+            place = words.index("--model-path") + 1
+            asked = words[place]
+        else:
+            words += ["--model-path", asked]
+            place = len(words) - 1
+        # SGLang looks at the path's last part too.
+        folder = self._scratch / "models" / PurePosixPath(asked).name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        words[place] = str(folder)
+        answer = self._session(gpu, count, env or {}).ask(words, hide=(str(folder), asked))
+        return Resolved(
+            code=answer["code"],
+            error=answer["error"],
+            parsed=self._by_field(answer["values"]),
+            values=answer["resolved"],
+            log=tuple(answer["log"]),
+            stderr=answer["stderr"],
+        )
+
+    def _parsed(self, answer: Mapping[str, Any]) -> ParseResult:
+        return ParseResult(code=answer["code"], values=self._by_field(answer["values"]), stderr=answer["stderr"])
+
+    def _by_field(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Until 0.5.13 argparse says ``tensor_parallel_size`` for what is ``tp_size`` in ``ServerArgs``."""
+        fields = {option.field for option in self._options}
+        by_flag = {flag: option.field for option in self._options for flag in option.flags}
+        return {
+            name if name in fields else by_flag.get(f"--{name.replace('_', '-')}", name): value
+            for name, value in values.items()
+        }
+
+    def _session(self, gpu: str | None, count: int, env: Mapping[str, str]) -> _Session:
+        # SGLang reads variables while its modules are imported, so they belong to the process; its own alone matter.
+        own = {name: value for name, value in env.items() if name.startswith("SGLANG_")}
+        key = (gpu, count, own)
+        kind = "parse" if gpu is None else "resolve"
+        if kind in self._sessions:
+            before, session = self._sessions[kind]
+            if before == key:
+                return session
+            # Half a gigabyte each: only the last one stays.
+            session.end()
+        home = self._scratch / f"home-{next(self._numbers)}"
+        home.mkdir()
+        variables = {**own, **environment.variables(self._where.source, home)}
+        arguments = [",".join((*environment.PLACEHOLDERS, *RESOLUTION_PLACEHOLDERS))]
+        if gpu:
+            simulated = GPUS[gpu]
+            arguments.append(json.dumps(asdict(simulated) | {"count": count, "cuda": CUDA}))
+            _write_nvidia_smi(home / "nvidia-smi", simulated, count)
+            variables["PATH"] = f"{home}:{variables['PATH']}"
+        session = _Session(self._where.interpreter, arguments, variables, home)
+        self._stack.callback(session.end)
+        self._sessions[kind] = (key, session)
+        return session
+
+
+class _Session:
+    """One process of the probe, a line for a line."""
+
+    def __init__(self, interpreter: Path, arguments: list[str], variables: dict[str, str], home: Path) -> None:
+        self._errors = home / "stderr"
+        command = [str(interpreter), str(PROBE), *arguments]
+        try:
+            with self._errors.open("w") as errors:
+                self._process = subprocess.Popen(
+                    command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                )
+        except OSError as error:
+            raise ProbeError(f"cannot run {interpreter}", advice=str(error)) from error
+
+    def end(self) -> None:
+        """Kill the process; it has nothing to lose."""
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, request: object, *, hide: tuple[str, str] = ("", "")) -> dict[str, Any]:
+        """The answer, with the text ``hide[0]`` replaced by ``hide[1]``."""
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            last_words = "\n".join(self._errors.read_text(errors="replace").splitlines()[-15:])
+            raise ProbeError("SGLang's code ended before it answered", advice=last_words)
+        answer: dict[str, Any] = json.loads(line.replace(*hide) if hide[0] else line)
+        return answer
+
+
+def _write_nvidia_smi(path: Path, gpu: SimulatedGpu, count: int) -> None:
+    """SGLang asks this program for the GPUs' memory."""
+    lines = " ".join([str(gpu.memory_mib)] * count)
+    path.write_text(f"#!/bin/sh\nprintf '%s\\n' {lines}\n", encoding="utf-8")
+    path.chmod(0o755)
