@@ -43,9 +43,9 @@ class Given:
     negative: bool = False
 
     @property
-    def field(self) -> str:
+    def dest(self) -> str:
         """What the option sets: a field of ``ServerArgs``, or the name of an option that the release lacks."""
-        return self.option.field if self.option else self.name
+        return self.option.dest if self.option else self.name
 
     @property
     def key(self) -> str:
@@ -54,7 +54,7 @@ class Given:
 
 
 def split(words: Sequence[Word], release: Catalog) -> tuple[dict[str, Given], list[Note]]:
-    """The options by :attr:`Given.field`, of several the last, and what belongs to none."""
+    """The options by :attr:`Given.dest`, of several the last, and what belongs to none."""
     found: dict[str, Given] = {}
     notes: list[Note] = []
     at = 0
@@ -72,16 +72,16 @@ def split(words: Sequence[Word], release: Catalog) -> tuple[dict[str, Given], li
         given, faults = _given(word, words[begin:at], release)
         notes += faults
         if given is not None:
-            if earlier := found.pop(given.field, None):
+            if earlier := found.pop(given.dest, None):
                 notes.append(_overridden(earlier, release))
-            found[given.field] = given
+            found[given.dest] = given
     return found, notes
 
 
 def _overridden(earlier: Given, release: Catalog) -> Note:
     """The last of several counts, but argparse checks the others too."""
     held = value(earlier)
-    if earlier.option is not None and earlier.field not in command.RESERVED and held is not None:
+    if earlier.option is not None and earlier.dest not in command.RESERVED and held is not None:
         _, problems = command.read({earlier.key: held}, release)
         if problems:
             return _error(problems[0].message, earlier.flag)

@@ -105,11 +105,6 @@ class Option:
     json_keys: Mapping[str, tuple[str, ...]] | None = None
 
     @property
-    def field(self) -> str:
-        """``dest``, which is the name of the value in ``ServerArgs`` in every release."""
-        return self.dest
-
-    @property
     def canonical(self) -> str:
         """The spelling to write: the one named after ``dest``, else SGLang's first long one.
 

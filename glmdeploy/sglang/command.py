@@ -88,7 +88,7 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
     settings: dict[str, Setting] = {}
     for key, option in options.items():
         try:
-            settings[option.field] = _setting(option, key, args[key], parser)
+            settings[option.dest] = _setting(option, key, args[key], parser)
         except _OptionError as fault:
             problems.append(dataclasses.replace(fault.problem, key=key))
     return settings, problems
@@ -119,10 +119,10 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         raise _OptionError(
             f"SGLang {catalog.version} has no option `{key}` any more", fix=option.deprecated, at_key=True
         )
-    if option.field in RESERVED:
-        raise _OptionError(f"`{key}` comes from {RESERVED[option.field]}", fix="remove it", at_key=True)
+    if option.dest in RESERVED:
+        raise _OptionError(f"`{key}` comes from {RESERVED[option.dest]}", fix="remove it", at_key=True)
     for other, known in found.items():
-        if known.field == option.field:
+        if known.dest == option.dest:
             same = f"`{key}` and `{other}` are the same option, {option.canonical}"
             raise _OptionError(same, fix="keep one of them", at_key=True)
     return option
@@ -140,16 +140,16 @@ def server_command(
     }
     words: list[str] = [*SERVER]
     for option in catalog.options:
-        if option.field in own:
-            words += _spoken(option, own[option.field])
+        if option.dest in own:
+            words += _spoken(option, own[option.dest])
         elif _is_set(option, settings):
-            words += settings[option.field].words
+            words += settings[option.dest].words
     return tuple(words)
 
 
 def _is_set(option: Option, settings: Mapping[str, Setting]) -> bool:
     # A deprecated spelling can be an option of its own with the same field.
-    return option.field in settings and settings[option.field].option is option
+    return option.dest in settings and settings[option.dest].option is option
 
 
 def compile_command(
@@ -158,10 +158,10 @@ def compile_command(
     """The command of the kernel compilation, which gives up after ``seconds``."""
     words: list[str] = [*COMPILER]
     for option in catalog.options:
-        if option.field == "model_path":
+        if option.dest == "model_path":
             words += [option.canonical, model_path]
-        elif option.field not in NOT_FOR_THE_COMPILER and _is_set(option, settings):
-            words += settings[option.field].words
+        elif option.dest not in NOT_FOR_THE_COMPILER and _is_set(option, settings):
+            words += settings[option.dest].words
     return (*words, "--timeout", str(seconds))
 
 

@@ -156,8 +156,8 @@ class Oracle:
 
     def _by_field(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Until 0.5.13 argparse says ``tensor_parallel_size`` for what is ``tp_size`` in ``ServerArgs``."""
-        fields = {option.field for option in self._options}
-        by_flag = {flag: option.field for option in self._options for flag in option.flags}
+        fields = {option.dest for option in self._options}
+        by_flag = {flag: option.dest for option in self._options for flag in option.flags}
         return {
             name if name in fields else by_flag.get(f"--{name.replace('_', '-')}", name): value
             for name, value in values.items()

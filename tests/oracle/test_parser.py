@@ -15,7 +15,7 @@ from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.translation import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from glmdeploy.sglang.catalog import Catalog, Option
@@ -50,7 +50,7 @@ def test_the_command_of_every_profile(oracle: Callable[[str], Oracle], file: Pat
         "host": "0.0.0.0",
         "port": plan.server.port,
     }
-    values = by_field(real.values, catalog.load(version))
+    values = real.values
     assert {dest: values[dest] for dest in expected} == expected
     defaults = json.loads(json.dumps(catalog.load(version).defaults()))
     others = {dest for dest, value in defaults.items() if values.get(dest, value) != value}
@@ -59,7 +59,7 @@ def test_the_command_of_every_profile(oracle: Callable[[str], Oracle], file: Pat
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_generated_argument_sets(
-    oracle: Callable[[str], Oracle], version: str, record_property: Callable[[str, Any], None]
+    oracle: Callable[[str], Oracle], version: str, record_testsuite_property: Callable[[str, Any], None]
 ) -> None:
     release = catalog.load(version)
     sets = list(generate(release, random.Random(2026)))
@@ -74,17 +74,13 @@ def test_generated_argument_sets(
     for (settings, problems), answer in zip(ours, real, strict=True):
         if not problems:
             expected = {dest: setting.value for dest, setting in settings.items()}
-            values = by_field(answer.values, release)
+            values = answer.values
             assert {dest: values[dest] for dest in expected} == expected
     accepted = sum(answer.code == 0 for answer in real)
-    record_property(f"generated argument sets of {version}", f"{accepted} accepted, {SETS - accepted} refused")
+    record_testsuite_property(
+        f"generated argument sets of {version}", f"{accepted} accepted, {SETS - accepted} refused"
+    )
     assert min(accepted, SETS - accepted) > SETS // 4, "both kinds are tested"
-
-
-def by_field(values: Mapping[str, Any], release: Catalog) -> dict[str, Any]:
-    """argparse's values by field of ``ServerArgs``: older releases rename some between the two."""
-    first = {option.flags[0].removeprefix("--").replace("-", "_"): option.dest for option in release.options}
-    return {name if name in release.defaults() else first.get(name, name): value for name, value in values.items()}
 
 
 def generate(release: Catalog, generator: random.Random) -> Iterator[dict[str, Any]]:

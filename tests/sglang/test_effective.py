@@ -206,7 +206,7 @@ def test_everything_that_is_decided_is_reported() -> None:
 
 def test_the_options_named_in_the_table_exist() -> None:
     """A misspelt name would never be set, and so never be an obstacle."""
-    fields = {option.field for version in VERSIONS for option in catalog.load(version).options}
+    fields = {option.dest for version in VERSIONS for option in catalog.load(version).options}
     raw = {name for names in neutral.RAW.values() for name in names}
     assert {*decisions.UNMODELLED, *decisions.memory.GRAPH_OPTIONS, *decisions.memory.NO_PIECEWISE, *raw} <= fields
     assert set(REPORTED) - fields == set(neutral.RAW) - fields

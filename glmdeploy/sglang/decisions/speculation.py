@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glmdeploy.sglang.decisions.situation import FIRST, PARALLEL, SPECULATION, UNKNOWN, Decision, Situation
+from glmdeploy.sglang.decisions.situation import FIRST, OVERRIDES, SPECULATION, UNKNOWN, Decision, Situation
 
 
 def _spec_v2(now: Situation) -> bool:
@@ -34,7 +34,7 @@ ROWS = (
         when=lambda now: bool(now["pp_size"] > 1),
         value=True,
         why="pipeline parallelism does not overlap the scheduler",
-        files=PARALLEL,
+        files=OVERRIDES,
     ),
     *(
         _only_eagle(name)
