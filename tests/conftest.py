@@ -1,15 +1,21 @@
-"""Fixtures of the end-to-end tests."""
+"""What all tests share: fixtures of the end-to-end tests, and no time limits in property tests."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support import Shell, own_cloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+# How fast an example runs says more about the machine than about the code.
+settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("glmdeploy")
 
 
 @pytest.fixture(scope="module")
