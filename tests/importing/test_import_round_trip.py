@@ -76,9 +76,7 @@ def arguments(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     """A release and options that it accepts."""
     version = draw(st.sampled_from(VERSIONS))
     release = catalog.load(version)
-    usable = [
-        each for each in release.options if each.action not in ("help", "removed") and each.dest not in OF_OTHERS
-    ]
+    usable = [each for each in release.options if each.action not in ("help", "removed") and each.dest not in OF_OTHERS]
     chosen = draw(st.lists(st.sampled_from(usable), max_size=6, unique_by=lambda option: option.dest))
     args = {option.canonical.removeprefix("--"): draw(values(option)) for option in chosen}
     args = {key: item for key, item in args.items() if not (isinstance(item, float) and math.isinf(item))}
