@@ -51,11 +51,6 @@ def home() -> Path:
     return default_home()
 
 
-def log_path() -> Path:
-    """The daemon's own log; apps' logs are fetched as from Modal."""
-    return Home(root=home()).daemon_log
-
-
 def status() -> Cloud | None:
     """The embedded cloud that runs, or None. Raises LocalCloudError where its files cannot be read."""
     place = Home(root=home())
