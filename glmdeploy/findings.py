@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glmdeploy.edits import Edit
 
 Path = tuple[str | int, ...]
 """The way to a value: mapping keys and list indices from the document's root."""
@@ -34,7 +38,8 @@ class Finding:
     """One fault or remark.
 
     ``id`` is a guard rule's id (``GLM001``), or a word for what precedes the rules: ``yaml``, ``schema``,
-    ``profile``, ``sglang``. ``expected`` and ``fix`` are sentences; ``links`` are URLs.
+    ``profile``, ``sglang``. ``expected`` and ``fix`` are sentences; ``links`` are URLs or upstream files.
+    ``edits`` make the fix where it can be made without asking. ``waived`` is the reason of a waiver that holds.
     """
 
     id: str
@@ -45,6 +50,7 @@ class Finding:
     expected: str | None = None
     fix: str | None = None
     links: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
     waived: str | None = None
 
 

@@ -14,8 +14,9 @@ from glmdeploy import families, gpus, plan, schema
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile import Profile
-from glmdeploy.rules import RULES
-from glmdeploy.rules.base import Subject, judge
+from glmdeploy.rules import rules
+from glmdeploy.rules.judging import judge
+from glmdeploy.rules.subject import Subject
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.effective import effective
 
@@ -60,14 +61,17 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
     except catalog.UnknownVersion as error:
         return Resolution(findings=(_unknown_version(error, document),), plan=None)
     settings, problems = command.read(profile.sglang.args, release)
-    findings = [_option_finding(problem, document) for problem in problems]
+    # An option that holds a secret is for the rules to judge.
+    findings = [_option_finding(problem, document) for problem in problems if problem.secret is None]
     gpu = gpus.parse(profile.gpu)
     architecture = families.architecture(profile.model.repo)
     subject = Subject(
         profile=profile,
+        catalog=release,
         gpu=gpu,
         architecture=architecture,
         settings=settings,
+        withheld={problem.secret: problem.key for problem in problems if problem.secret},
         effective=effective(
             settings,
             release,
@@ -78,7 +82,7 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
             own={"model_path": model_path(profile)},
         ),
     )
-    findings += judge(RULES, subject, document, today or datetime.now(UTC).date())
+    findings += judge(rules(), subject, document, today or datetime.now(UTC).date())
     findings.sort(key=lambda found: (found.location.file, found.location.line, found.location.column, found.id))
     failed = any(found.severity is Severity.ERROR and not found.waived for found in findings)
     planned = None if failed else _plan(profile, settings, release)

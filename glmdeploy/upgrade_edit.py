@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy import edit, source
-from glmdeploy.edit import AddAfter, EditError, Remove, RenameKey, SetValue
+from glmdeploy import editor, source
+from glmdeploy.editor import EditError
+from glmdeploy.edits import AddAfter, Edit, Remove, RenameKey, SetValue
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Path as Way
 from glmdeploy.findings import dotted
@@ -108,8 +109,8 @@ class _Pen:
         for path in old:
             self._remove(path)
 
-    def _edit(self, step: edit.Edit) -> None:
-        self.text = edit.apply(self.text, [step], self._document.files[0])
+    def _edit(self, step: Edit) -> None:
+        self.text = editor.apply(self.text, [step], self._document.files[0])
 
     def _own(self) -> Document:
         return source.read_text(self.text, self._document.files[0])

@@ -1,20 +1,30 @@
 """Guard rules: what is known to go wrong, judged on effective values.
 
-A rule is one constant in the module of its subject; this table is the only registry. Ids are never reused.
+A rule is one constant in the module of its subject, or, where its condition is plain data, one entry of
+``known_issues.yaml``. This table is the only registry. Ids are never reused: docs/rules.md lists each one.
 """
 
-from glmdeploy.rules import consistency, kv_cache, security
-from glmdeploy.rules.base import Rule
+from __future__ import annotations
 
-RULES: tuple[Rule, ...] = (
-    kv_cache.FP8_WITH_EAGLE,
-    kv_cache.IMPLICIT_FP8,
-    kv_cache.FP8_SLOWER,
-    consistency.TENSOR_PARALLEL,
-    consistency.KERNELS_VOLUME,
-    consistency.MOUNTS,
-    consistency.SCALING,
-    consistency.SCHEDULE,
-    security.PUBLIC_ENDPOINT,
-)
-"""All rules, by id."""
+from functools import cache
+from typing import TYPE_CHECKING
+
+from glmdeploy.rules import consistency, kv_cache, security
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.rules.base import Rule
+
+RETIRED: Mapping[str, str] = {}
+"""Ids of rules that were released and are no more, each with what became of it."""
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rules, by id."""
+    from glmdeploy.rules import table
+
+    constants = (*kv_cache.RULES, *consistency.RULES, *security.RULES)
+    data = table.read(table.FILE.read_text(encoding="utf-8"))
+    return tuple(sorted((*constants, *data), key=lambda rule: rule.id))

@@ -1,54 +1,38 @@
-"""What a guard rule is, what it sees, and how all of them are judged. Rules do no IO."""
+"""What a guard rule is. Rules do no IO."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING
 
-from glmdeploy.findings import Finding, Severity
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable
 
-    from glmdeploy.findings import Path
-    from glmdeploy.gpus import Gpu
-    from glmdeploy.profile import Profile
-    from glmdeploy.sglang.command import Setting
-    from glmdeploy.sglang.effective import Effective
-    from glmdeploy.source import Document
+    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Path, Severity
+    from glmdeploy.rules.subject import Subject
 
+HOPPER, BLACKWELL = 9, 10
+"""Major numbers of compute capabilities."""
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A profile with everything worked out: what rules judge instead of raw text."""
-
-    profile: Profile
-    gpu: Gpu
-    architecture: str | None
-    settings: Mapping[str, Setting]
-    """The options that the profile sets, by SGLang's destination name (``tp_size``)."""
-    effective: Mapping[str, Effective]
-    """What SGLang will run with, by destination name, where it is known."""
-
-    def value(self, dest: str) -> object:
-        """The effective value, or None where it is not known."""
-        known = self.effective.get(dest)
-        return known.value if known else None
-
-    def path(self, dest: str) -> Path:
-        """Where the option stands in the profile, or where it would stand."""
-        setting = self.settings.get(dest)
-        return ("sglang", "args", setting.key) if setting else ("sglang", "args")
+GENERATIONS = {7: "Turing", 8: "Ampere and Ada", HOPPER: "Hopper", BLACKWELL: "Blackwell", 12: "Blackwell (RTX)"}
+"""What NVIDIA calls the GPUs of each major compute capability that Modal rents."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """One place where a rule is broken. ``key`` points at the key instead of its value."""
+    """One place where a rule is broken.
+
+    ``key`` points at the key instead of its value. ``edits`` mend it, where that needs no decision of the user's: a
+    ``SetValue`` may name a place that does not exist yet. ``secret`` says that the place holds a secret, which is
+    then masked in all output.
+    """
 
     path: Path
     message: str
     key: bool = False
+    edits: tuple[Edit, ...] = ()
+    secret: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +57,38 @@ class Scope:
             and (self.until is None or version <= version_key(self.until))
         )
 
+    def __str__(self) -> str:
+        """``SGLang until 0.5.10.post1; Blackwell; GlmMoeDsaForCausalLM``."""
+        releases = {
+            (False, False): "",
+            (True, False): f"SGLang from {self.since} on",
+            (False, True): f"SGLang until {self.until}",
+            (True, True): f"SGLang {self.since} to {self.until}",
+        }[self.since is not None, self.until is not None]
+        parts = (releases, " and ".join(GENERATIONS[major] for major in self.gpu_majors), " ".join(self.architectures))
+        return "; ".join(filter(None, parts)) or "everything"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """``glmdeploy validate PROFILE --set ...``: one of the profiles that ship, with some values set."""
+
+    sets: tuple[str, ...] = ()
+    profile: str = "b200-eagle-bf16kv"
+
+
+def example(*sets: str, profile: str = Example.profile) -> Example:
+    """The example that sets ``sets`` (``sglang.args.tp=4``) in ``profile``."""
+    return Example(sets=sets, profile=profile)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """A guard rule.
 
-    ``why`` is one paragraph for people, ``fix`` says what to write instead, ``sources`` are URLs or upstream files.
-    ``waivable`` is False where a profile that breaks the rule could not be deployed at all.
+    ``why`` is one paragraph for people, ``fix`` says what to write instead, ``sources`` are URLs, upstream files, or
+    documents. ``fails`` and ``passes`` are examples: the former break this rule and no other of its severity or above,
+    the latter do not break it. ``waivable`` is False where a profile that breaks the rule could not be deployed at all.
     """
 
     id: str
@@ -89,59 +98,7 @@ class Rule:
     fix: str
     sources: tuple[str, ...]
     check: Callable[[Subject], Iterable[Violation]]
+    fails: tuple[Example, ...]
+    passes: tuple[Example, ...]
     scope: Scope = field(default_factory=Scope)
     waivable: bool = True
-
-
-def judge(rules: Sequence[Rule], subject: Subject, document: Document, today: date) -> list[Finding]:
-    """All findings of ``rules`` on ``subject``, waivers applied; ``document`` turns their paths into places."""
-    waivers = {waiver.rule: waiver for waiver in subject.profile.waive}
-    findings = list(_waiver_faults(rules, subject, document, today))
-    for rule in rules:
-        if not rule.scope.covers(subject):
-            continue
-        waiver = waivers.get(rule.id)
-        valid = waiver and rule.waivable and not _expired(waiver.until, today)
-        for violation in rule.check(subject):
-            findings.append(  # noqa: PERF401 (two nested conditions read better as a loop)
-                Finding(
-                    id=rule.id,
-                    severity=rule.severity,
-                    message=violation.message,
-                    location=document.locate(violation.path, key=violation.key),
-                    path=violation.path,
-                    fix=rule.fix,
-                    links=rule.sources,
-                    waived=waiver.reason if waiver and valid else None,
-                )
-            )
-    return findings
-
-
-def _expired(until: str, today: date) -> bool:
-    try:
-        return date.fromisoformat(until) < today
-    except ValueError:
-        return True
-
-
-def _waiver_faults(rules: Sequence[Rule], subject: Subject, document: Document, today: date) -> Iterator[Finding]:
-    known = {rule.id: rule for rule in rules}
-    for index, waiver in enumerate(subject.profile.waive):
-        rule = known.get(waiver.rule)
-        if rule is None:
-            key, message = "rule", f"the waiver names {waiver.rule}, which is no rule"
-        elif not rule.waivable:
-            key, message = "rule", f"{waiver.rule} cannot be waived: {rule.title}"
-        elif _expired(waiver.until, today):
-            key, message = "until", f"the waiver of {waiver.rule} ended on {waiver.until}"
-        else:
-            continue
-        yield Finding(
-            id="waiver",
-            severity=Severity.ERROR,
-            message=message,
-            location=document.locate(("waive", index, key)),
-            path=("waive", index, key),
-            fix="remove the waiver, or give it a later date if it still holds",
-        )

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from glmdeploy import cron
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation
+from glmdeploy.rules.base import Rule, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.base import Subject
+    from glmdeploy.rules.subject import Subject
 
 
 def _tensor_parallel(subject: Subject) -> Iterator[Violation]:
@@ -78,6 +78,11 @@ TENSOR_PARALLEL = Rule(
     fix="make `tp` under `sglang.args` and the count in `gpu` the same number",
     sources=("https://docs.sglang.ai/advanced_features/server_arguments.html",),
     check=_tensor_parallel,
+    fails=(example("sglang.args.tp=4"),),
+    passes=(
+        example(),
+        example("sglang.args.tp=4", "gpu=B200:4"),
+    ),
 )
 
 KERNELS_VOLUME = Rule(
@@ -89,6 +94,8 @@ KERNELS_VOLUME = Rule(
     fix="add `volumes.kernels` with a name and a mount, or remove `compile`",
     sources=("https://modal.com/docs/guide/volumes",),
     check=_kernels_volume,
+    fails=(example("volumes.kernels=null", "sglang.env.SGLANG_DG_CACHE_DIR=null"),),
+    passes=(example(),),
     waivable=False,
 )
 
@@ -100,6 +107,11 @@ MOUNTS = Rule(
     fix="give each volume a name and a mount of its own",
     sources=("https://modal.com/docs/guide/volumes",),
     check=_mounts,
+    fails=(
+        example("volumes.kernels.mount=/model-cache/kernels"),
+        example("volumes.kernels.name=glm51-model-weights"),
+    ),
+    passes=(example(),),
     waivable=False,
 )
 
@@ -111,6 +123,8 @@ SCALING = Rule(
     fix="lower `min_containers` or raise `max_containers`",
     sources=("https://modal.com/docs/guide/scale",),
     check=_scaling,
+    fails=(example("server.min_containers=4"),),
+    passes=(example("server.min_containers=1"),),
     waivable=False,
 )
 
@@ -122,5 +136,9 @@ SCHEDULE = Rule(
     fix='write five fields, for instance "*/10 9-18 * * 1-5": every ten minutes in business hours',
     sources=("https://modal.com/docs/guide/cron",),
     check=_schedule,
+    fails=(example("keepalive.schedule=every ten minutes"),),
+    passes=(example(),),
     waivable=False,
 )
+
+RULES = (TENSOR_PARALLEL, KERNELS_VOLUME, MOUNTS, SCALING, SCHEDULE)

@@ -6,33 +6,29 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Scope, Violation
+from glmdeploy.rules.base import Rule, Scope, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.base import Subject
+    from glmdeploy.rules.subject import Subject
 
 _ISSUES = "https://github.com/sgl-project/sglang/issues/"
 _KV = "kv_cache_dtype"
-_EAGLE = {"EAGLE", "EAGLE3", "NEXTN"}
 
 
 def _is_fp8(value: object) -> bool:
     return isinstance(value, str) and value.startswith("fp8")
 
 
-def _speculates(subject: Subject) -> bool:
-    return str(subject.value("speculative_algorithm")).upper() in _EAGLE
-
-
 def _fp8_with_eagle(subject: Subject) -> Iterator[Violation]:
     kv = subject.settings.get(_KV)
-    if kv and _is_fp8(kv.value) and _speculates(subject):
+    if kv and _is_fp8(kv.value) and subject.speculates:
         yield Violation(
             path=subject.path(_KV),
             message=f"the KV cache is {kv.value} and speculative decoding is "
             f"{subject.value('speculative_algorithm')}: SGLang's FP8 KV cache and EAGLE do not go together",
+            edits=subject.put(_KV, "bfloat16"),
         )
 
 
@@ -41,11 +37,12 @@ def _implicit_fp8(subject: Subject) -> Iterator[Violation]:
     if (kv is None or kv.value == "auto") and _is_fp8(subject.value(_KV)):
         how = "`kv-cache-dtype: auto`" if kv else "`kv-cache-dtype` is left out, and then"
         verb = "makes" if kv else "SGLang makes"
-        pair = ", which together with EAGLE is known to fail" if _speculates(subject) else ""
+        pair = ", which together with EAGLE is known to fail" if subject.speculates else ""
         yield Violation(
             path=subject.path(_KV),
             key=kv is None,
             message=f"{how} {verb} the KV cache {subject.value(_KV)} on {subject.gpu.type}{pair}",
+            edits=subject.put(_KV, "bfloat16"),
         )
 
 
@@ -70,6 +67,8 @@ FP8_WITH_EAGLE = Rule(
     fix="write `kv-cache-dtype: bfloat16` under `sglang.args`, or remove the `speculative-*` options",
     sources=(f"{_ISSUES}22359", f"{_ISSUES}22671", f"{_ISSUES}26399"),
     check=_fp8_with_eagle,
+    fails=(example("sglang.args.kv-cache-dtype=fp8_e4m3"),),
+    passes=(example(), example("sglang.args.kv-cache-dtype=fp8_e4m3", profile="b200-nospec-bf16kv")),
 )
 
 IMPLICIT_FP8 = Rule(
@@ -82,6 +81,8 @@ IMPLICIT_FP8 = Rule(
     fix="write `kv-cache-dtype: bfloat16` (or `fp8_e4m3`, if that is what you want) under `sglang.args`",
     sources=(f"{_ISSUES}22359", f"{_ISSUES}21291", "sglang/srt/server_args.py"),
     check=_implicit_fp8,
+    fails=(example("sglang.args.kv-cache-dtype=null"), example("sglang.args.kv-cache-dtype=auto")),
+    passes=(example(), example("sglang.args.kv-cache-dtype=null", profile="h200-eagle-bf16kv")),
     scope=Scope(architectures=(GLM_DSA,)),
 )
 
@@ -95,5 +96,9 @@ FP8_SLOWER = Rule(
     fix="write `kv-cache-dtype: bfloat16`, or waive the rule with what you measured",
     sources=(f"{_ISSUES}17526",),
     check=_fp8_slower,
+    fails=(example("sglang.args.kv-cache-dtype=fp8_e4m3", profile="b200-nospec-bf16kv"),),
+    passes=(example(),),
     scope=Scope(architectures=(GLM_DSA,)),
 )
+
+RULES = (FP8_WITH_EAGLE, IMPLICIT_FP8, FP8_SLOWER)

@@ -27,14 +27,19 @@ if TYPE_CHECKING:
 SERVER = ("python3", "-m", "sglang.launch_server")
 COMPILER = ("python3", "-m", "sglang.compile_deep_gemm")
 
+SECRET = {
+    "api_key": "`secrets.api_key`, at run time",
+    "admin_api_key": "a secret, never a profile; this release of glmdeploy passes none",
+}
+"""Options whose values are secrets: destination and where the value comes from."""
+
 RESERVED = {
     "model_path": "`model.repo` and the mount of `volumes.weights`",
     "served_model_name": "`model.served_name`",
     "host": "the container: SGLang must listen on all interfaces there",
     "port": "`server.port`",
-    "api_key": "`secrets.api_key`, at run time",
-    "admin_api_key": "a secret, never a profile; this release of glmdeploy passes none",
     "config": "the profile itself",
+    **SECRET,
 }
 """Options that have their own place in a profile, or none: destination and where the value comes from."""
 
@@ -65,13 +70,17 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """An option that the release does not accept as written. ``at_key`` tells which half is wrong."""
+    """An option that the release does not accept as written. ``at_key`` tells which half is wrong.
+
+    ``secret`` is the destination of an option of :data:`SECRET`, which no profile may hold.
+    """
 
     key: str
     message: str
     expected: str | None = None
     fix: str | None = None
     at_key: bool = False
+    secret: str | None = None
 
 
 def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting], list[Problem]]:
@@ -119,6 +128,9 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         raise _OptionError(
             f"SGLang {catalog.version} has no option `{key}` any more", fix=option.deprecated, at_key=True
         )
+    if option.dest in SECRET:
+        message = f"`{key}` comes from {SECRET[option.dest]}"
+        raise _OptionError(message, fix="remove it", at_key=True, secret=option.dest)
     if option.dest in RESERVED:
         raise _OptionError(f"`{key}` comes from {RESERVED[option.dest]}", fix="remove it", at_key=True)
     for other, known in found.items():
@@ -179,9 +191,15 @@ def shell(command: Sequence[str], api_key_variable: str | None) -> str:
 
 class _OptionError(Exception):
     def __init__(
-        self, message: str, *, expected: str | None = None, fix: str | None = None, at_key: bool = False
+        self,
+        message: str,
+        *,
+        expected: str | None = None,
+        fix: str | None = None,
+        at_key: bool = False,
+        secret: str | None = None,
     ) -> None:
-        self.problem = Problem(key="", message=message, expected=expected, fix=fix, at_key=at_key)
+        self.problem = Problem(key="", message=message, expected=expected, fix=fix, at_key=at_key, secret=secret)
 
 
 def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentParser) -> Setting:

@@ -19,7 +19,7 @@ from glmdeploy.sglang.translation import translate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from glmdeploy.rules.base import Subject
+    from glmdeploy.rules.subject import Subject
     from glmdeploy.sglang.oracle import Oracle
 
 VERSIONS = ("0.5.10", "0.5.16", "0.5.23")

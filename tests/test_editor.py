@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glmdeploy import source
-from glmdeploy.edit import AddAfter, Edit, EditError, Remove, RenameKey, SetValue, apply
+from glmdeploy.editor import EditError, apply
+from glmdeploy.edits import AddAfter, Edit, Remove, RenameKey, SetValue
 from glmdeploy.resources import profiles_dir
 
 B200 = (profiles_dir() / "b200-eagle-bf16kv.yaml").read_text()

@@ -8,57 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from glmdeploy import source
+from glmdeploy.edits import AddAfter, Edit, Remove, RenameKey, SetValue
 from glmdeploy.errors import GlmdeployError, ProfileError
-from glmdeploy.findings import Path, dotted
+from glmdeploy.findings import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.findings import Location
+    from glmdeploy.findings import Location, Path
     from glmdeploy.source import Document
 
 
 class EditError(GlmdeployError):
     """An edit that cannot be made without endangering the rest of the file."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SetValue:
-    """The scalar at ``path`` becomes the scalar ``value``."""
-
-    path: Path
-    value: str | float | bool | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenameKey:
-    """The last key of ``path`` becomes ``name``."""
-
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remove:
-    """The entry at ``path`` goes, with its line and the comment on that line."""
-
-    path: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddAfter:
-    """A new entry after the one at ``path``, in the same mapping. Lists and mappings are written on the line."""
-
-    path: Path
-    name: str
-    value: Any
-
-
-Edit: TypeAlias = SetValue | RenameKey | Remove | AddAfter
 
 
 def apply(text: str, edits: Sequence[Edit], file: str) -> str:

@@ -1,0 +1,92 @@
+"""Conditions that are plain data: facts of a subject, and what they must be for a rule to be broken.
+
+A condition is a mapping of facts to expectations, which must all hold. A fact is
+
+- an option's destination or neutral name (``kv_cache_dtype``, ``dsa_decode_backend``): its effective value;
+- ``env.NAME``: the variable in SGLang's environment;
+- any other name with a dot: that place of the profile (``secrets.api_key``, ``server.public``).
+
+An expectation is a value that the fact must equal, a list of which it must be one, or a mapping of one or more of
+
+============  ======================================================================================================
+``not``       a value that it must not equal, or a list of which it must be none; a fact that is not known fails
+``above``     a number that it exceeds
+``below``     a number that it stays under
+``on``        true: the variable or switch is on; false: it is off or absent
+``given``     true: the profile says something; false: it does not
+============  ======================================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy.edits import Remove, SetValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Path
+    from glmdeploy.rules.subject import Subject
+
+
+def fact(subject: Subject, name: str) -> Any:
+    """The fact's value, None where it is absent or not known."""
+    if name.startswith("env."):
+        return subject.env.get(name.removeprefix("env."))
+    if "." not in name:
+        return subject.value(name)
+    value: Any = subject.profile
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
+    return value
+
+
+def holds(subject: Subject, condition: Mapping[str, Any]) -> bool:
+    """Whether every expectation of the condition is met."""
+    return all(_meets(subject, name, expected) for name, expected in condition.items())
+
+
+def place(subject: Subject, name: str) -> tuple[Path, bool]:
+    """Where the fact stands, and whether its key is meant, because nothing is written there."""
+    if name.startswith("env."):
+        variable = name.removeprefix("env.")
+        return subject.env_path(variable), variable not in subject.env
+    if "." not in name:
+        return subject.path(name), name not in subject.settings
+    return tuple(name.split(".")), fact(subject, name) is None
+
+
+def edit(subject: Subject, name: str, value: Any) -> tuple[Edit, ...]:
+    """The edit that makes the fact ``value``; None removes what the profile says."""
+    if "." not in name:
+        return subject.drop(name) if value is None else subject.put(name, value)
+    path, absent = place(subject, name)
+    if value is None:
+        return () if absent else (Remove(path=path),)
+    return (SetValue(path=(*path, name.removeprefix("env.")) if absent and name[:4] == "env." else path, value=value),)
+
+
+def _meets(subject: Subject, name: str, expected: Any) -> bool:
+    value = fact(subject, name)
+    if isinstance(expected, dict):
+        return all(_operation(subject, name, value, operator, operand) for operator, operand in expected.items())
+    return value in expected if isinstance(expected, list) else bool(value == expected)
+
+
+def _operation(subject: Subject, name: str, value: Any, operator: str, operand: Any) -> bool:
+    match operator:
+        case "not":
+            return value is not None and value not in (operand if isinstance(operand, list) else [operand])
+        case "above":
+            return isinstance(value, int | float) and value > operand
+        case "below":
+            return isinstance(value, int | float) and value < operand
+        case "on":
+            on = subject.env_flag(name.removeprefix("env.")) if name.startswith("env.") else bool(value)
+            return on is operand
+        case "given":
+            given = value is not None if "." in name else name in subject.settings
+            return given is operand
+    raise ValueError(f"{operator} is no operator of a condition")

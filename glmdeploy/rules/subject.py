@@ -1,0 +1,98 @@
+"""What rules judge: a profile with everything worked out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from glmdeploy.edits import Remove, SetValue
+from glmdeploy.sizing import memory, model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Path
+    from glmdeploy.gpus import Gpu
+    from glmdeploy.profile import Profile
+    from glmdeploy.sglang.catalog import Catalog
+    from glmdeploy.sglang.command import Setting
+    from glmdeploy.sglang.effective import Effective
+
+ARGS: Path = ("sglang", "args")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A profile with everything worked out: what rules judge instead of raw text."""
+
+    profile: Profile
+    catalog: Catalog
+    """The options and variables of the profile's SGLang release."""
+    gpu: Gpu
+    architecture: str | None
+    settings: Mapping[str, Setting]
+    """The options that the profile sets, by SGLang's destination name (``tp_size``)."""
+    effective: Mapping[str, Effective]
+    """What SGLang will run with, by destination name, where it is known."""
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    """Options that hold secrets and stand in the profile nevertheless: destination, and the key as written."""
+
+    def value(self, dest: str) -> object:
+        """The effective value, or None where it is not known."""
+        known = self.effective.get(dest)
+        return known.value if known else None
+
+    def number(self, dest: str) -> int | None:
+        """The effective value where it is known and an integer."""
+        value = self.value(dest)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def path(self, dest: str) -> Path:
+        """Where the option stands in the profile, or where it would stand."""
+        setting = self.settings.get(dest)
+        return (*ARGS, setting.key) if setting else ARGS
+
+    def put(self, dest: str, value: str | float | bool) -> tuple[Edit, ...]:
+        """The edit that gives the option a value, where it stands or, under its canonical name, as a new entry."""
+        setting = self.settings.get(dest)
+        if setting is None:
+            canonical = next(option.canonical for option in self.catalog.options if option.dest == dest)
+            return (SetValue(path=(*ARGS, canonical.removeprefix("--")), value=value),)
+        return (SetValue(path=(*ARGS, setting.key), value=value),)
+
+    def drop(self, *dests: str) -> tuple[Edit, ...]:
+        """The edits that remove those of the options that the profile sets."""
+        return tuple(Remove(path=self.path(dest)) for dest in dests if dest in self.settings)
+
+    @cached_property
+    def env(self) -> Mapping[str, str]:
+        """The environment of the SGLang process: the image's, and over it the server's own."""
+        return {**self.profile.sglang.env, **self.profile.server.env}
+
+    def env_path(self, name: str) -> Path:
+        """Where the variable stands, or where it would stand."""
+        if name in self.profile.server.env:
+            return ("server", "env", name)
+        return ("sglang", "env", name) if name in self.profile.sglang.env else ("sglang", "env")
+
+    def env_flag(self, name: str, *, default: bool = False) -> bool:
+        """Whether a variable switches something on, as SGLang reads its own (``sglang/srt/environ.py``, EnvBool)."""
+        text = self.env.get(name)
+        return default if text is None else text.lower() in ("true", "1", "yes", "y")
+
+    @cached_property
+    def speculates(self) -> bool:
+        """Whether EAGLE speculates, under whichever of its names."""
+        return str(self.value("speculative_algorithm")).upper() in {"EAGLE", "EAGLE3", "NEXTN"}
+
+    @cached_property
+    def model(self) -> model.Model | None:
+        """The model's dimensions, where they ship with glmdeploy."""
+        return model.known(self.profile.model.repo)
+
+    @cached_property
+    def memory(self) -> memory.Memory | None:
+        """The memory of one GPU, where everything that it depends on is known."""
+        return memory.memory(self.model, self.gpu, self.value) if self.model else None

@@ -1,0 +1,1 @@
+"""How much memory, money and time a deployment takes. Pure functions of data; only ``fetch`` does IO."""

@@ -1,0 +1,102 @@
+"""Every rule has all its parts, its examples break it or do not, and its edits mend what it finds."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from glmdeploy import source
+from glmdeploy.edits import Remove, RenameKey, SetValue
+from glmdeploy.findings import Finding, Severity
+from glmdeploy.resolve import resolve
+from glmdeploy.resources import profiles_dir
+from glmdeploy.rules import RETIRED, rules
+from glmdeploy.sglang.catalog import versions
+
+if TYPE_CHECKING:
+    from glmdeploy.edits import Edit
+    from glmdeploy.rules.base import Example, Rule
+
+TODAY = date(2026, 11, 23)
+RELEASED = (Path(__file__).parent / "released.txt").read_text().split()
+
+BROKEN = [(rule, example) for rule in rules() for example in rule.fails]
+KEPT = [(rule, example) for rule in rules() for example in rule.passes]
+
+
+def name(value: Rule | Example) -> str:
+    return getattr(value, "id", None) or " ".join((value.profile, *value.sets))
+
+
+def findings(example: Example, *sets: str) -> list[Finding]:
+    document = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=(*example.sets, *sets))
+    return [found for found in resolve(document, today=TODAY).findings if not found.waived]
+
+
+@pytest.mark.parametrize("rule", rules(), ids=name)
+def test_parts(rule: Rule) -> None:
+    assert re.fullmatch(r"GLM\d{3}", rule.id)
+    assert all((rule.title, rule.why, rule.fix, rule.sources, rule.fails, rule.passes))
+    assert rule.title[0].islower() or not rule.title[1].islower(), "a title is no sentence"
+    assert not rule.title.endswith(".")
+    assert rule.why.endswith(".")
+    assert not rule.fix.endswith("."), "a fix is a clause"
+    assert "\n" not in rule.why
+    for version in (rule.scope.since, rule.scope.until):
+        assert version is None or version in versions()
+
+
+def test_ids() -> None:
+    ids = [rule.id for rule in rules()]
+    assert ids == sorted(set(ids))
+    assert not set(ids) & set(RETIRED)
+    assert sorted([*ids, *RETIRED]) == RELEASED, "a released id stays reserved; a new one is added to released.txt"
+
+
+@pytest.mark.parametrize(("rule", "example"), BROKEN, ids=name)
+def test_fails(rule: Rule, example: Example) -> None:
+    found = findings(example)
+    mine = [finding for finding in found if finding.id == rule.id]
+    assert mine, found
+    errors = {finding.id for finding in found if finding.severity is Severity.ERROR}
+    assert errors <= {rule.id}, "an example has one fault"
+    for finding in mine:
+        assert finding.message
+        assert "None" not in finding.message, finding.message
+        assert not finding.message.endswith(".")
+
+
+@pytest.mark.parametrize(("rule", "example"), KEPT, ids=name)
+def test_passes(rule: Rule, example: Example) -> None:
+    found = findings(example)
+    assert rule.id not in {finding.id for finding in found}
+    assert not [finding for finding in found if finding.severity is Severity.ERROR], "a good example has no errors"
+
+
+@pytest.mark.parametrize(("rule", "example"), BROKEN, ids=name)
+def test_edits_mend(rule: Rule, example: Example) -> None:
+    for finding in findings(example):
+        if finding.id == rule.id and finding.edits:
+            after = findings(example, *(assignment for edit in finding.edits for assignment in as_sets(edit, example)))
+            assert finding.id not in {found.id for found in after}, "the edits mend what was found"
+            assert not [found for found in after if found.severity is Severity.ERROR], "and break nothing"
+
+
+def as_sets(edit: Edit, example: Example) -> list[str]:
+    path = ".".join(map(str, edit.path))
+    match edit:
+        case SetValue():
+            value = str(edit.value).lower() if isinstance(edit.value, bool) else edit.value
+            return [f"{path}={value}"]
+        case Remove():
+            return [f"{path}=null"]
+        case RenameKey():
+            data = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets).data
+            for part in edit.path:
+                data = data[part]
+            return [f"{path}=null", f"{path.rpartition('.')[0]}.{edit.name}={data}"]
+    raise AssertionError(f"{edit} is no edit of a rule")
