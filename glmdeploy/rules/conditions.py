@@ -54,7 +54,7 @@ def place(subject: Subject, name: str) -> tuple[Path, bool]:
         variable = name.removeprefix("env.")
         return subject.env_path(variable), variable not in subject.env
     if "." not in name:
-        return subject.path(name), name not in subject.settings
+        return subject.path(name), subject.setting(name) is None
     return tuple(name.split(".")), fact(subject, name) is None
 
 
@@ -87,6 +87,6 @@ def _operation(subject: Subject, name: str, value: Any, operator: str, operand: 
             on = subject.env_flag(name.removeprefix("env.")) if name.startswith("env.") else bool(value)
             return on is operand
         case "given":
-            given = value is not None if "." in name else name in subject.settings
+            given = value is not None if "." in name else subject.setting(name) is not None
             return given is operand
     raise ValueError(f"{operator} is no operator of a condition")

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from glmdeploy.edits import Remove, SetValue
+from glmdeploy.sglang import neutral
 from glmdeploy.sizing import memory, model
 
 if TYPE_CHECKING:
@@ -49,22 +50,29 @@ class Subject:
         value = self.value(dest)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
+    def setting(self, dest: str) -> Setting | None:
+        """What the profile says of the option, or of any that its neutral name stands for."""
+        return next((self.settings[raw] for raw in neutral.RAW.get(dest, (dest,)) if raw in self.settings), None)
+
     def path(self, dest: str) -> Path:
-        """Where the option stands in the profile, or where it would stand."""
-        setting = self.settings.get(dest)
-        return (*ARGS, setting.key) if setting else ARGS
+        """Where the option stands in the profile, or would stand, under its canonical name."""
+        setting = self.setting(dest)
+        name = setting.key if setting else self._canonical(dest)
+        return (*ARGS, name) if name else ARGS
 
     def put(self, dest: str, value: str | float | bool) -> tuple[Edit, ...]:
-        """The edit that gives the option a value, where it stands or, under its canonical name, as a new entry."""
-        setting = self.settings.get(dest)
-        if setting is None:
-            canonical = next(option.canonical for option in self.catalog.options if option.dest == dest)
-            return (SetValue(path=(*ARGS, canonical.removeprefix("--")), value=value),)
-        return (SetValue(path=(*ARGS, setting.key), value=value),)
+        """The edit that gives the option a value, where it stands or as a new entry; none if the release lacks it."""
+        path = self.path(dest)
+        return () if path == ARGS else (SetValue(path=path, value=value),)
 
     def drop(self, *dests: str) -> tuple[Edit, ...]:
         """The edits that remove those of the options that the profile sets."""
-        return tuple(Remove(path=self.path(dest)) for dest in dests if dest in self.settings)
+        return tuple(Remove(path=self.path(dest)) for dest in dests if self.setting(dest))
+
+    def _canonical(self, dest: str) -> str | None:
+        raws = neutral.RAW.get(dest, (dest,))
+        found = (option for raw in raws for option in self.catalog.options if option.dest == raw)
+        return next((option.canonical.removeprefix("--") for option in found if option.deprecated is None), None)
 
     @cached_property
     def env(self) -> Mapping[str, str]:
