@@ -17,8 +17,11 @@ _MAJOR = {
     **dict.fromkeys(("RTX-PRO-6000",), 12),
 }
 
-_MEMORY_MIB = {"B200": 183359, "H200": 143771, "H100": 81559, "H100!": 81559}
-"""``H100`` may become an H200 at Modal's choice; ``H100!`` does not."""
+_MEMORY_MIB = {
+    **{"B200": 183359, "H200": 143771, "H100": 81559, "H100!": 81559, "RTX-PRO-6000": 97887},
+    **{"A100-80GB": 81920, "A100": 40960, "A100-40GB": 40960, "L40S": 46068, "L4": 23034, "T4": 15360},
+}
+"""``H100`` may become an H200 at Modal's choice, ``A100`` the one of 80 GB; ``H100!`` stays what it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

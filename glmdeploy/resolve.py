@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile import Profile
 from glmdeploy.rules import rules
-from glmdeploy.rules.judging import judge
+from glmdeploy.rules.judging import hide, judge
 from glmdeploy.rules.subject import Subject
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.effective import effective
@@ -23,8 +23,10 @@ from glmdeploy.sglang.effective import effective
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from glmdeploy.gpus import Gpu
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
+    from glmdeploy.sglang.effective import Effective
     from glmdeploy.source import Document
 
 COMPILE_MARGIN = 60
@@ -65,6 +67,7 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
     findings = [_option_finding(problem, document) for problem in problems if problem.secret is None]
     gpu = gpus.parse(profile.gpu)
     architecture = families.architecture(profile.model.repo)
+    quantization = families.quantization(profile.model.repo)
     subject = Subject(
         profile=profile,
         catalog=release,
@@ -72,21 +75,19 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
         architecture=architecture,
         settings=settings,
         withheld={problem.secret: problem.key for problem in problems if problem.secret},
-        effective=effective(
-            settings,
-            release,
-            gpu,
-            architecture,
-            quantization=families.quantization(profile.model.repo),
-            env={**profile.sglang.env, **profile.server.env},
-            own={"model_path": model_path(profile)},
-        ),
+        effective=_effective(profile, settings, release, gpu, architecture, quantization),
     )
-    findings += judge(rules(), subject, document, today or datetime.now(UTC).date())
+    findings = hide([*findings, *judge(rules(), subject, document, today or datetime.now(UTC).date())])
     findings.sort(key=lambda found: (found.location.file, found.location.line, found.location.column, found.id))
     failed = any(found.severity is Severity.ERROR and not found.waived for found in findings)
     planned = None if failed else _plan(profile, settings, release)
     return Resolution(findings=tuple(findings), plan=planned, subject=subject)
+
+
+def recognised(subject: Subject, architecture: str, quantization: str) -> Subject:
+    """The subject with what SGLang decides for the checkpoint, where only its ``config.json`` tells what it is."""
+    table = _effective(subject.profile, subject.settings, subject.catalog, subject.gpu, architecture, quantization)
+    return replace(subject, architecture=architecture, effective=table)
 
 
 def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
@@ -95,6 +96,25 @@ def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
     if resolution.plan is None:
         raise ProfileError(resolution.findings)
     return resolution.plan, resolution.findings
+
+
+def _effective(
+    profile: Profile,
+    settings: Mapping[str, Setting],
+    release: Catalog,
+    gpu: Gpu,
+    architecture: str | None,
+    quantization: str | None,
+) -> dict[str, Effective]:
+    return effective(
+        settings,
+        release,
+        gpu,
+        architecture,
+        quantization=quantization,
+        env={**profile.sglang.env, **profile.server.env},
+        own={"model_path": model_path(profile)},
+    )
 
 
 def _model_findings(error: ValidationError, document: Document) -> list[Finding]:

@@ -103,4 +103,4 @@ class Subject:
     @cached_property
     def memory(self) -> memory.Memory | None:
         """The memory of one GPU, where everything that it depends on is known."""
-        return memory.memory(self.model, self.gpu, self.value) if self.model else None
+        return memory.memory(self.model, self.gpu, self.value, version=self.catalog.version) if self.model else None

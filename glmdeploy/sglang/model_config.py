@@ -1,7 +1,7 @@
-"""The ``config.json`` of known checkpoints, as far as SGLang's argument resolution reads it.
+"""The ``config.json`` of known checkpoints, as far as SGLang's argument resolution and sizing read it.
 
-Sources: the public model cards and configurations of zai-org/GLM-5.1-FP8 and zai-org/GLM-4.5-Air. The unquantised
-GLM-5.1 differs from the former in ``quantization_config`` alone.
+Sources: the public model cards and configurations of zai-org/GLM-5.1-FP8, zai-org/GLM-4.5-Air and its FP8 version. The
+unquantised models differ from the others in ``quantization_config`` alone.
 """
 
 from __future__ import annotations
@@ -86,6 +86,19 @@ _GLM_45_AIR: dict[str, Any] = {
 
 _FP8_BLOCKS = {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]}
 
+_FP8_CHANNELS: dict[str, Any] = {
+    "quant_method": "compressed-tensors",
+    "format": "float-quantized",
+    "config_groups": {
+        "group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "dynamic": False},
+            "input_activations": {"num_bits": 8, "type": "float", "strategy": "token", "dynamic": True},
+        }
+    },
+    "ignore": ["lm_head"],
+}
+
 
 def known(repo: str) -> dict[str, Any] | None:
     """The configuration of the repository's checkpoint; None where it is not known."""
@@ -96,4 +109,6 @@ def known(repo: str) -> dict[str, Any] | None:
             return _GLM_DSA
         case families.GLM4_MOE, "none" if "GLM-4.5-Air" in repo:
             return _GLM_45_AIR
+        case families.GLM4_MOE, "fp8" if "GLM-4.5-Air" in repo:
+            return _GLM_45_AIR | {"quantization_config": _FP8_CHANNELS}
     return None

@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from glmdeploy.sglang import model_config
+from glmdeploy.sizing import formats, tensors
+from glmdeploy.sizing.fields import Fields, UnknownModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = ["Attention", "GroupedAttention", "LatentAttention", "Model", "UnknownModel", "from_config", "known"]
+
+_OTHERS: Mapping[str, str] = {
+    "index_topk_freq": "layers that share the index of sparse attention",
+    "index_topk_pattern": "layers that share the index of sparse attention",
+    "index_kpool": "an index of sparse attention that is pooled",
+    "compress_ratios": "compressed attention",
+    "attention_chunk_size": "attention in chunks",
+    "full_attention_interval": "linear attention",
+    "linear_attn_config": "linear attention",
+    "linear_num_key_heads": "linear attention",
+    "hybrid_override_pattern": "state-space layers",
+    "mamba_d_state": "state-space layers",
+    "block_configs": "layers that differ from each other",
+    "sparse_attention_config": "another sparse attention",
+    "loop_num": "layers that are run several times",
+}
+"""Keys of models whose KV cache or layers are not what this module counts, and what they mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +61,11 @@ Attention: TypeAlias = LatentAttention | GroupedAttention
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model's dimensions. ``quantization`` is that of :func:`glmdeploy.families.quantization`."""
+    """A model's dimensions."""
 
     architecture: str
     quantization: str
+    """``fp8``, ``modelopt_fp4``, ``compressed-tensors`` and the like; ``none`` for none."""
     layers: int
     draft_layers: int
     """Layers of the checkpoint's own draft model (MTP), 0 for none."""
@@ -54,17 +79,81 @@ class Model:
     weights: int
     """Size of the checkpoint's files, in bytes: from the safetensors index, else counted from the dimensions."""
     config: Mapping[str, Any]
+    tensors: tuple[tensors.Tensors, ...]
+    """What the dimensions say that the files hold, and what SGLang makes of it."""
 
+    @property
+    def parameters(self) -> int:
+        """Numbers in the checkpoint, the draft model's included; counted from the dimensions."""
+        return sum(group.values for group in self.tensors if group.stored)
 
-class UnknownModel(Exception):
-    """A configuration that sizing cannot read; the message says why."""
+    @property
+    def counted(self) -> int:
+        """What ``weights`` should be by the dimensions, in bytes. Compare the two before you trust either."""
+        return sum(group.stored for group in self.tensors)
 
 
 def from_config(config: Mapping[str, Any], *, weights: int | None = None) -> Model:
     """The model of a ``config.json``; ``weights`` is the index's ``total_size`` in bytes. Raises UnknownModel."""
-    raise NotImplementedError
+    fields = _language_model(Fields(data=config))
+    _refuse_others(fields)
+    groups = tensors.count(fields, form := formats.read(fields))
+    return Model(
+        architecture=_architecture(fields),
+        quantization=form.method,
+        layers=tensors.layer_count(fields),
+        draft_layers=tensors.draft_layers(fields),
+        heads=fields.count("num_attention_heads"),
+        experts=tensors.experts(fields),
+        context=fields.count("max_position_embeddings"),
+        attention=_attention(fields),
+        weights=sum(group.stored for group in groups) if weights is None else weights,
+        config=config,
+        tensors=groups,
+    )
 
 
+@cache
 def known(repo: str) -> Model | None:
     """A model whose facts ship with glmdeploy (:mod:`glmdeploy.sglang.model_config`), else None. No IO."""
-    raise NotImplementedError
+    config = model_config.known(repo)
+    return from_config(config) if config else None
+
+
+def _language_model(fields: Fields) -> Fields:
+    """Of a model that sees or hears, the language model, with what is said of the whole."""
+    inner = fields.inner("text_config")
+    return Fields(data={**fields.data, **inner.data}) if inner else fields
+
+
+def _refuse_others(fields: Fields) -> None:
+    for key, meaning in _OTHERS.items():
+        # A frequency or a number of 1 means that nothing is special.
+        if fields.has(key) and fields.data[key] not in (1, [], {}):
+            raise UnknownModel(f"`{key}` means {meaning}, which sizing does not count")
+    kinds = {str(kind) for kind in fields.items("layer_types")} - {"full_attention", "attention"}
+    if kinds:
+        raise UnknownModel(f"`layer_types` has {min(kinds)[:40]}, which sizing does not count")
+
+
+def _architecture(fields: Fields) -> str:
+    names = fields.items("architectures")
+    if not names or not isinstance(names[0], str) or not names[0]:
+        raise UnknownModel("`architectures` names no class")
+    return names[0]
+
+
+def _attention(fields: Fields) -> Attention:
+    if fields.has("kv_lora_rank"):
+        return LatentAttention(
+            rank=fields.count("kv_lora_rank"),
+            rope=fields.count("qk_rope_head_dim"),
+            index=fields.count("index_head_dim") if fields.has("index_head_dim") else None,
+        )
+    heads = fields.count("num_attention_heads")
+    key = fields.count("head_dim", default=max(1, fields.count("hidden_size") // heads))
+    return GroupedAttention(
+        kv_heads=fields.count("num_key_value_heads", default=heads),
+        key=key,
+        value=fields.count("v_head_dim", default=key),
+    )
