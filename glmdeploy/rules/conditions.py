@@ -4,7 +4,8 @@ A condition is a mapping of facts to expectations, which must all hold. A fact i
 
 - an option's destination or neutral name (``kv_cache_dtype``, ``dsa_decode_backend``): its effective value;
 - ``env.NAME``: the variable in SGLang's environment;
-- any other name with a dot: that place of the profile (``secrets.api_key``, ``server.public``).
+- any other name with a dot: that place of the profile (``secrets.api_key``, ``server.public``);
+- a name of :data:`DERIVED`: what follows from several of them.
 
 An expectation is a value that the fact must equal, a list of which it must be one, or a mapping of one or more of
 
@@ -21,18 +22,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy import families
 from glmdeploy.edits import Remove, SetValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from glmdeploy.edits import Edit
     from glmdeploy.findings import Path
     from glmdeploy.rules.subject import Subject
 
+DERIVED: Mapping[str, tuple[Callable[[Subject], Any], Callable[[Subject], Path]]] = {
+    "speculates": (lambda subject: subject.speculates, lambda subject: subject.path("speculative_algorithm")),
+    "checkpoint": (
+        lambda subject: families.quantization(subject.profile.model.repo),
+        lambda subject: ("model", "repo"),
+    ),
+}
+"""Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, and how
+the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
+
+OPERANDS: Mapping[str, type | tuple[type, ...]] = {
+    "not": (str, int, float, bool, list),
+    "above": (int, float),
+    "below": (int, float),
+    "on": bool,
+    "given": bool,
+}
+"""What each operator takes."""
+
 
 def fact(subject: Subject, name: str) -> Any:
     """The fact's value, None where it is absent or not known."""
+    if name in DERIVED:
+        return DERIVED[name][0](subject)
     if name.startswith("env."):
         return subject.env.get(name.removeprefix("env."))
     if "." not in name:
@@ -48,8 +71,29 @@ def holds(subject: Subject, condition: Mapping[str, Any]) -> bool:
     return all(_meets(subject, name, expected) for name, expected in condition.items())
 
 
+def faults(condition: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the condition itself: nothing to expect, or an operator or operand that does not exist.
+
+    Whether its facts exist depends on SGLang's releases, and is for the tests to say.
+    """
+    if not condition:
+        yield "a condition expects something"
+    for name, expected in condition.items():
+        if expected is None or expected in ([], {}):
+            yield f"{name} is expected to be nothing"
+        if not isinstance(expected, dict):
+            continue
+        for operator, operand in expected.items():
+            if operator not in OPERANDS:
+                yield f"{operator} is no operator of a condition"
+            elif not isinstance(operand, OPERANDS[operator]) or operand == []:
+                yield f"{operator} does not take {operand!r}"
+
+
 def place(subject: Subject, name: str) -> tuple[Path, bool]:
     """Where the fact stands, and whether its key is meant, because nothing is written there."""
+    if name in DERIVED:
+        return DERIVED[name][1](subject), False
     if name.startswith("env."):
         variable = name.removeprefix("env.")
         return subject.env_path(variable), variable not in subject.env
@@ -59,7 +103,7 @@ def place(subject: Subject, name: str) -> tuple[Path, bool]:
 
 
 def edit(subject: Subject, name: str, value: Any) -> tuple[Edit, ...]:
-    """The edit that makes the fact ``value``; None removes what the profile says."""
+    """The edit that makes the fact ``value``, which is no derived one; None removes what the profile says."""
     if "." not in name:
         return subject.drop(name) if value is None else subject.put(name, value)
     path, absent = place(subject, name)

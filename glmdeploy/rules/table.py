@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy import source
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import GENERATIONS, Example, Rule, Scope, Violation
-from glmdeploy.rules.conditions import edit, fact, holds, place
+from glmdeploy.rules.conditions import DERIVED, edit, fact, faults, holds, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,14 +17,41 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("known_issues.yaml")
 
+REQUIRED = frozenset(("id", "title", "severity", "when", "message", "why", "fix", "sources", "fails", "passes"))
+OPTIONAL = frozenset(("scope", "at", "edit"))
+SCOPE = frozenset(("gpus", "architectures", "since", "until"))
+
+
+class TableError(Exception):
+    """An entry that is no rule; the message names it and says why."""
+
 
 def read(text: str) -> tuple[Rule, ...]:
-    """The rules of a table; docs/rules-format.md describes an entry. Raises KeyError for an entry that lacks a part."""
+    """The rules of a table, whose own head describes an entry. Raises TableError for an entry that is no rule."""
     entries = source.read_text(text, FILE.name).data["rules"]
     return tuple(_rule(entry) for entry in entries)
 
 
+def conditions(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The conditions of an entry, of which one must hold."""
+    return entry["when"] if isinstance(entry["when"], list) else [entry["when"]]
+
+
+def _faults(entry: dict[str, Any]) -> Iterator[str]:
+    yield from (f"there is no `{key}`" for key in sorted(REQUIRED - entry.keys()))
+    yield from (f"`{key}` is no part of a rule" for key in sorted(entry.keys() - REQUIRED - OPTIONAL))
+    scope = entry.get("scope", {})
+    yield from (f"`{key}` is no part of a scope" for key in sorted(scope.keys() - SCOPE))
+    yield from (f"{name} is no generation" for name in scope.get("gpus", ()) if name not in GENERATIONS.values())
+    yield from (f"{name} cannot be edited" for name in entry.get("edit", {}) if name in DERIVED)
+    if "when" in entry:
+        for condition in conditions(entry):
+            yield from faults(condition)
+
+
 def _rule(entry: dict[str, Any]) -> Rule:
+    if found := list(_faults(entry)):
+        raise TableError(f"{entry.get('id', 'an entry without an id')}: {'; '.join(found)}")
     return Rule(
         id=entry["id"],
         title=entry["title"],
@@ -56,7 +83,7 @@ def _example(data: list[str] | dict[str, Any]) -> Example:
 
 
 def _check(entry: dict[str, Any]) -> Callable[[Subject], Iterator[Violation]]:
-    when = entry["when"] if isinstance(entry["when"], list) else [entry["when"]]
+    when = conditions(entry)
     named = {name for condition in when for name in condition}
 
     def check(subject: Subject) -> Iterator[Violation]:
