@@ -38,6 +38,7 @@ Line = Annotated[str, Text(_LINE + "+", "a text on one line")]
 Cpu = Annotated[float, Field(gt=0, le=128, strict=False)]
 Memory = Annotated[int, Whole(128, 4_194_304)]
 Timeout = Annotated[int, Seconds(1, MAX_TIMEOUT)]
+Dollars = Annotated[float, Field(gt=0, le=1_000_000, strict=False)]
 
 
 class _Model(BaseModel):
@@ -129,6 +130,11 @@ class Server(_Model):
     )
     max_containers: Annotated[int, Whole(1, 10_000)] = Field(
         1, description="Upper bound of containers, and so of the spending rate."
+    )
+    spend_ceiling: Dollars | None = Field(
+        None,
+        description="Dollars an hour that `max_containers` may cost at most; more is a warning. Left out: 200.",
+        examples=[150],
     )
     scaledown_window: Annotated[int, Seconds(2, 3600)] = Field(
         900, description="How long an idle container is kept, in seconds or as a duration.", examples=["15m"]
