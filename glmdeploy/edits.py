@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SetValue:
-    """The scalar at ``path`` becomes the scalar ``value``."""
+    """The scalar at ``path`` becomes the scalar ``value``.
+
+    Where there is no such place, it is made: the last entry of its mapping, and what lacks of the mappings around it.
+    """
 
     path: Path
     value: str | float | bool | None
@@ -30,14 +33,14 @@ class RenameKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Remove:
-    """The entry at ``path`` goes, with its line and the comment on that line."""
+    """The entry or list item at ``path`` goes, with its lines and the comments on them. Lines of comments stay."""
 
     path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddAfter:
-    """A new entry after the one at ``path``, in the same mapping. Lists and mappings are written on the line."""
+    """A new entry after the one at ``path``, in the same mapping."""
 
     path: Path
     name: str

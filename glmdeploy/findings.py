@@ -40,6 +40,7 @@ class Finding:
     ``id`` is a guard rule's id (``GLM001``), or a word for what precedes the rules: ``yaml``, ``schema``,
     ``profile``, ``sglang``. ``expected`` and ``fix`` are sentences; ``links`` are URLs or upstream files.
     ``edits`` make the fix where it can be made without asking. ``waived`` is the reason of a waiver that holds.
+    ``secret`` says that the value at ``path`` is a secret, which may not be shown.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Finding:
     links: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     waived: str | None = None
+    secret: bool = False
 
 
 def dotted(path: Path) -> str:

@@ -15,7 +15,8 @@ from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile import Profile
 from glmdeploy.rules import rules
-from glmdeploy.rules.judging import hide, judge
+from glmdeploy.rules.judging import judge
+from glmdeploy.rules.secrecy import hide
 from glmdeploy.rules.subject import Subject
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.effective import effective

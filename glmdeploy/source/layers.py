@@ -32,12 +32,13 @@ def load(
     overlays: Sequence[str] = (),
     sets: Sequence[str] = (),
     stdin: IO[str] | IO[bytes] | None = None,
+    own: bytes | None = None,
 ) -> Document:
     """Reads a profile: ``source`` is a path, a bare profile name, or ``-`` for standard input.
 
     What it extends lies below it, ``overlays`` lie above it in their order, and ``sets`` come last. Mappings
     merge deeply, everything else is replaced, and a null removes its key. ``stdin`` stands in for the
-    process's own standard input.
+    process's own standard input, and ``own`` for what the profile's own file holds.
 
     Raises :class:`ProfileError` with every fault of every file and argument that could be read.
     """
@@ -49,7 +50,8 @@ def load(
             place = standard_input()
             root = reader.layer(place, text=_read_stream(place, stdin or sys.stdin))
         else:
-            root = reader.layer(named(source))
+            place = named(source)
+            root = reader.layer(place, text=None if own is None else decode(own, place.name))
     for overlay in overlays:
         with _collecting(findings):
             over = reader.layer(named(overlay))

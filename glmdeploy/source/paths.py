@@ -50,7 +50,7 @@ def named(source: str) -> Place:
             if path.exists():
                 real = path.resolve()
                 name = str(path) if bare else source
-                return Place(name=name, path=path, real=real, boundary=_boundary(real.parent))
+                return Place(name=name, path=path, real=real, boundary=repository(real.parent))
     except (OSError, RuntimeError, ValueError) as error:
         raise ProfileError([unreadable(source, error)]) from None
     raise ProfileError(
@@ -68,7 +68,7 @@ def named(source: str) -> Place:
 def standard_input() -> Place:
     """The place of a profile on standard input: what it extends is relative to the current folder."""
     here = Path.cwd()
-    return Place(name="<stdin>", path=here / "-", real=here / "-", boundary=_boundary(here))
+    return Place(name="<stdin>", path=here / "-", real=here / "-", boundary=repository(here))
 
 
 def extended(value: str, by: Place, location: Location) -> Place:
@@ -114,11 +114,7 @@ def unreadable(name: str, error: Exception) -> Finding:
     return fault(f"{shown(name)} cannot be read: {_reason(error)}", Location(file=name, line=1, column=1))
 
 
-def _is_bare(name: str) -> bool:
-    return bool(name) and "/" not in name and "\\" not in name and not name.endswith(_ENDINGS)
-
-
-def _boundary(folder: Path) -> Path:
+def repository(folder: Path) -> Path:
     """The repository that a folder is in, or the folder itself."""
     for candidate in (folder, *folder.parents):
         try:
@@ -127,6 +123,10 @@ def _boundary(folder: Path) -> Path:
         except OSError:  # a folder that may not be searched is nobody's repository
             continue
     return folder
+
+
+def _is_bare(name: str) -> bool:
+    return bool(name) and "/" not in name and "\\" not in name and not name.endswith(_ENDINGS)
 
 
 def _name(path: Path) -> str:
