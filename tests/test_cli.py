@@ -41,7 +41,7 @@ def test_validate_says_where_what_and_how() -> None:
     assert "  fix: write `kv-cache-dtype: bfloat16`" in done.stdout
     assert "https://github.com/sgl-project/sglang/issues/22359" in done.stdout
     assert "  waived: measured on our traffic" in done.stdout
-    assert lines[-1] == "1 error, 0 warnings in 1 profile"
+    assert lines[-1].startswith("1 error, 0 warnings")
 
 
 def test_validate_json() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shlex
 import shutil
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.errors import GlmdeployError
+from glmdeploy import tokens
+from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +63,23 @@ json_option = click.option(
 )
 
 
+def one_format(name: str | None, *, as_json: bool, default: str) -> str:
+    """The format that ``--format`` and ``--json`` ask for. :raises UsageError: if they ask for different ones."""
+    if as_json and name not in (None, "json"):
+        raise UsageError(f"--json and --format {name} contradict each other")
+    return "json" if as_json else name or default
+
+
+def echo(text: str) -> None:
+    """Print a result that may hold values of a profile: its secrets are masked."""
+    click.echo(tokens.mask(text))
+
+
+def echo_json(data: Any) -> None:
+    """The same for JSON."""
+    click.echo(json.dumps(tokens.mask_data(data), indent=2, ensure_ascii=False))
+
+
 def write(output: Path, text: str) -> None:
     """Write a result to a file, and say so on standard error. Raises GlmdeployError."""
     try:
@@ -78,11 +97,13 @@ def load(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = (
 
 
 def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan:
-    """The profile's plan; warnings go to standard error. Raises ProfileError."""
-    from glmdeploy.report import finding_text
+    """The profile's plan; warnings and what is waived go to standard error, a line each. Raises ProfileError."""
+    from glmdeploy.findings import Severity
+    from glmdeploy.report import finding_line
     from glmdeploy.resolve import plan_of
 
     resolved, findings = plan_of(load(profile, overlays, sets))
     for finding in findings:
-        click.echo(finding_text(finding), err=True)
+        if finding.severity is not Severity.INFO:
+            click.echo(finding_line(finding), err=True)
     return resolved

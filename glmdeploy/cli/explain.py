@@ -77,11 +77,10 @@ def explain(
                 advice=resolved.stderr.strip().splitlines()[-1],
             )
         rows = explanation.compared(rows, resolved)
-    click.echo(
-        json.dumps(_data(subject, rows, resolved), indent=2, ensure_ascii=False)
-        if as_json
-        else table_text(subject, rows)
-    )
+    if as_json:
+        common.echo_json(_data(subject, rows, resolved))
+    else:
+        common.echo(table_text(subject, rows))
     return int(any(row.agrees is False for row in rows))
 
 

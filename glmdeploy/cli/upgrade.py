@@ -40,9 +40,9 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: 
 
         write_file(document, result)
     if as_json:
-        click.echo(json.dumps(_data(result, written=written), indent=2, ensure_ascii=False))
+        common.echo_json(_data(result, written=written))
     else:
-        click.echo("\n".join(_text(result)))
+        common.echo("\n".join(_text(result)))
         click.echo(_outcome(document.files[0], asked=write, impossible=impossible), err=True)
     return int(impossible)
 

@@ -63,7 +63,7 @@ class Scope:
             (False, False): "",
             (True, False): f"SGLang from {self.since} on",
             (False, True): f"SGLang until {self.until}",
-            (True, True): f"SGLang {self.since} to {self.until}",
+            (True, True): f"SGLang {self.since}" + (f" to {self.until}" if self.until != self.since else ""),
         }[self.since is not None, self.until is not None]
         parts = (releases, " and ".join(GENERATIONS[major] for major in self.gpu_majors), " ".join(self.architectures))
         return "; ".join(filter(None, parts)) or "everything"

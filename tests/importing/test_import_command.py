@@ -118,7 +118,8 @@ def test_json() -> None:
     data = json.loads(run("--json").stdout)
     assert (data["complete"], data["valid"], len(data["digest"])) == (True, True, 64)
     assert source.read_text(data["text"], "x").data == data["profile"]
-    assert {found["id"] for found in data["findings"]} == {"import"}
+    assert "import" in {found["id"] for found in data["findings"]}
+    assert not [found for found in data["findings"] if found["severity"] == "error"]
     broken = json.loads(run("--json", stdin=f"{LAUNCH} --nope", code=1).stdout)
     assert broken["complete"] is False
     nothing = json.loads(run("--json", stdin="sglang serve --tp 8", code=1).stdout)
