@@ -45,15 +45,22 @@ def connect(name: str, plan: Plan, environment: str | None) -> Target:
         cloud = local_cloud.start()
         os.environ.update(local_cloud.environ(cloud))
         return Target(name=name, environment=None, cloud=cloud)
+    check_credentials(otherwise="rehearse the deployment without an account: add `--target local`")
+    from modal.config import config
+
+    return Target(name=name, environment=environment or config.get("environment") or plan.environment)
+
+
+def check_credentials(*, otherwise: str) -> None:
+    """Raises DeployError, which advises what can be done ``otherwise``, when there are no credentials for Modal."""
     from modal.config import config
 
     if not (config.get("token_id") or config.get("oauth_refresh_token")):
         raise DeployError(
             "there are no Modal credentials on this machine",
             advice="create them with `modal setup` (opens a browser), or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET;\n"
-            "or rehearse the deployment without an account: add `--target local`",
+            f"or {otherwise}",
         )
-    return Target(name=name, environment=environment or config.get("environment") or plan.environment)
 
 
 def check_alive(target: Target) -> None:

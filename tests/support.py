@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,3 +83,26 @@ def own_cloud(folder: Path, **extra: str) -> Iterator[Shell]:
         yield shell
     finally:
         shell.run("local", "stop")
+
+
+@contextmanager
+def serving(app: web.Application) -> Iterator[str]:
+    """The application on a free port of this machine, in a thread of its own; gives its URL."""
+    loop = asyncio.new_event_loop()
+
+    async def start() -> tuple[web.AppRunner, str]:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    runner, url = loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield url
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

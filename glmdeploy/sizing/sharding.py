@@ -58,7 +58,9 @@ def positive(value: object) -> int | None:
 def read(value: Callable[[str], object]) -> Sharding | None:
     """The sharding that the options' effective values mean; None where it is not known or not possible."""
     tensor = positive(value("tp_size"))
-    groups = positive(value("dp_size" if value("enable_dp_attention") else "attn_dp_size")) or 1
+    former = value("dp_size") if value("enable_dp_attention") else 1
+    # From 0.5.22 on SGLang moves that into `attn_dp_size` when it resolves them, and leaves the switch on.
+    groups = max(positive(former) or 1, positive(value("attn_dp_size")) or 1)
     if tensor is None or tensor % groups:
         return None
     attention = tensor // groups

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 from huggingface_hub import HfApi, constants, errors, hf_hub_download, snapshot_download
+from support import serving
 
 from glmdeploy.local import hub, hub_repository, tiny_model
 
@@ -66,24 +65,9 @@ def served_app(root: Path, served: Served) -> web.Application:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    loop = asyncio.new_event_loop()
     served = Served(url="")
-
-    async def start() -> web.AppRunner:
-        runner = web.AppRunner(served_app(tmp_path / "hub", served))
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        return runner
-
-    runner = loop.run_until_complete(start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield served
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    with serving(served_app(tmp_path / "hub", served)) as served.url:
+        yield served
 
 
 @pytest.fixture

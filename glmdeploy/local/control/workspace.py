@@ -1,4 +1,4 @@
-"""The workspace that clients find: one user, Environments, and greetings."""
+"""The workspace that clients find: one user, Environments, rates, and greetings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from glmdeploy.local.control.apps import OWNER, environment_name
 from glmdeploy.local.control.images import BUILDER_VERSION
 from glmdeploy.local.control.rpc import already_exists, not_found
 from glmdeploy.local.state.records import Environment, new_id
+from glmdeploy.sizing import rates
 
 if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.control.rpc import Caller
 
 WORKSPACE = "embedded"
+
+GPU_RATE = "1.00000"
+"""Dollars for an hour of any GPU: round, so that nobody takes a rehearsal's costs for Modal's."""
 
 
 class Workspace:
@@ -70,6 +74,14 @@ class Workspace:
                 )
                 for environment in self._table.all()
             ]
+        )
+
+    async def workspace_billing_rates(
+        self, request: api_pb2.WorkspaceBillingRatesRequest, caller: Caller
+    ) -> api_pb2.WorkspaceBillingRatesResponse:
+        return api_pb2.WorkspaceBillingRatesResponse(
+            rates=dict.fromkeys(rates.NAMES.values(), GPU_RATE),
+            formatted=f"glmdeploy's embedded cloud bills nothing. For rehearsals, any GPU costs ${GPU_RATE} an hour.",
         )
 
     def _create(self, name: str) -> Environment:

@@ -1,0 +1,129 @@
+"""``glmdeploy size``."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from glmdeploy.cli import common
+from glmdeploy.errors import ProfileError
+from glmdeploy.findings import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.resolve import Resolution
+    from glmdeploy.sizing.cost import Price
+
+FAULTS = ("schema", "sglang", "GLM020")
+"""Findings with which there is no size: of options that cannot be read, or use other GPUs than the profile rents."""
+
+
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("a number is wanted", context, parameter)
+    return value
+
+
+@click.command()
+@click.argument("profile")
+@common.profile_options
+@click.option("--gpu", metavar="GPU", help="Size for this GPU instead of the profile's, such as H200:8.")
+@click.option(
+    "--model-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The checkpoint's config.json, instead of the one that ships or that the Hugging Face Hub has.",
+)
+@click.option(
+    "--busy-hours",
+    type=click.FloatRange(0, 24),
+    callback=_finite,
+    metavar="HOURS",
+    help="The traffic, for the cost of a day: the hours in which requests come.",
+)
+@click.option(
+    "--cold-starts",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="With --busy-hours: how often a day requests come after a pause of more than `scaledown_window`.",
+)
+@click.option(
+    "--price",
+    type=click.FloatRange(0, 10_000),
+    callback=_finite,
+    metavar="DOLLARS",
+    help="Of one GPU and hour, instead of the list price.",
+)
+@click.option("--modal-prices", is_flag=True, help="Ask Modal for the prices of your workspace.")
+@common.json_option
+def size(
+    profile: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    gpu: str | None,
+    model_config: Path | None,
+    busy_hours: float | None,
+    cold_starts: int,
+    price: float | None,
+    modal_prices: bool,
+    as_json: bool,
+) -> int:
+    """Show how much memory, money and time a profile takes: bytes of each GPU, tokens of KV cache, dollars, seconds.
+
+    For models whose dimensions ship with glmdeploy nothing is fetched; for others the Hugging Face Hub, or its cache
+    on this machine, is asked for config.json. The exit code is 1 where the model does not fit.
+    """
+    from glmdeploy import size as sizing
+    from glmdeploy.report.size_data import size_data
+    from glmdeploy.report.size_text import size_text
+    from glmdeploy.resolve import resolve
+    from glmdeploy.sizing.spending import Traffic
+
+    if price is not None and modal_prices:
+        raise click.UsageError("--price and --modal-prices exclude each other")
+    resolution = resolve(common.load(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
+    subject = resolution.subject
+    faults = [finding for finding in resolution.findings if finding.id in FAULTS and not finding.waived]
+    if subject is None or faults:
+        raise ProfileError(faults or resolution.findings)
+    found = sizing.size(
+        subject,
+        sizing.facts(subject, model_config),
+        prices=_prices(subject.gpu.type, price, ask_modal=modal_prices),
+        traffic=None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts),
+    )
+    _warn(resolution)
+    if as_json:
+        common.echo_json(size_data(found))
+    else:
+        common.echo(size_text(found, shutil.get_terminal_size().columns))
+    return int(not found.fits)
+
+
+def _prices(gpu: str, price: float | None, *, ask_modal: bool) -> Mapping[str, Price]:
+    from glmdeploy.sizing import cost
+
+    if price is not None:
+        today = datetime.now(UTC).date().isoformat()
+        return {gpu: cost.Price(dollars=price, date=today, source="--price")}
+    if ask_modal:
+        from glmdeploy.billing import workspace_prices
+
+        return workspace_prices()
+    return cost.PRICES
+
+
+def _warn(resolution: Resolution) -> None:
+    """Numbers of a profile that would not be deployed are worth little, unless it is tried on another GPU."""
+    from glmdeploy.report.view import view
+
+    errors = [found for found in resolution.findings if found.severity is Severity.ERROR and not found.waived]
+    for error in errors:
+        click.echo(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}", err=True)

@@ -1,0 +1,122 @@
+"""What a deployment costs: an hour, a day of stated traffic, one cold start. GPUs alone; see :class:`Spending`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glmdeploy.cron import Cron
+    from glmdeploy.sizing.cost import Price
+
+DAY = 24.0
+_ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """A day's traffic: the hours in which requests come, in as many stretches as there are ``cold_starts``.
+
+    A pause shorter than ``scaledown_window`` ends no stretch: the container waits for the next request.
+    """
+
+    busy_hours: float
+    cold_starts: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """Hours that one container is billed on a day, and the dollars of all: of one busy container, and of the most."""
+
+    hours: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """Dollars. What Modal bills beside the GPUs, CPU cores and memory in use, is not in them."""
+
+    price: Price
+    """Of one GPU and hour."""
+    container: float
+    """An hour of one container."""
+    min_containers: int
+    max_containers: int
+    cold_start: float
+    """A cold start, from the container's start on."""
+    day: Day | None = None
+    """None where no traffic is stated."""
+
+    @property
+    def least(self) -> float:
+        """An hour of ``min_containers``, which run even when idle."""
+        return self.container * self.min_containers
+
+    @property
+    def most(self) -> float:
+        """An hour of ``max_containers``."""
+        return self.container * self.max_containers
+
+
+def spend(
+    price: Price,
+    *,
+    gpus: int,
+    containers: tuple[int, int],
+    cold_start: int,
+    scaledown_window: int,
+    traffic: Traffic | None = None,
+    schedule: Cron | None = None,
+) -> Spending:
+    """What containers of ``gpus`` GPUs cost; ``containers`` are the fewest and the most of them.
+
+    ``cold_start`` and ``scaledown_window`` are in seconds, ``schedule`` is the keep-alive's.
+    """
+    fewest, most = containers
+    hourly = price.dollars * gpus
+    own = billed_hours(traffic, cold_start=cold_start, scaledown_window=scaledown_window) if traffic else 0.0
+    kept = kept_hours(schedule, cold_start=cold_start, scaledown_window=scaledown_window) if schedule else 0.0
+    return Spending(
+        price=price,
+        container=hourly,
+        min_containers=fewest,
+        max_containers=most,
+        cold_start=hourly * cold_start / 3600,
+        day=_day(own, kept, fewest, most, hourly) if traffic or schedule else None,
+    )
+
+
+def billed_hours(traffic: Traffic, *, cold_start: int, scaledown_window: int) -> float:
+    """Hours a day that one container is billed for the traffic; the other two are in seconds.
+
+    Each stretch begins with a cold start and ends with the idle container that waits for ``scaledown_window``.
+    """
+    if not traffic.busy_hours:
+        return 0.0
+    return min(DAY, traffic.busy_hours + traffic.cold_starts * (cold_start + scaledown_window) / 3600)
+
+
+def kept_hours(schedule: Cron, *, cold_start: int, scaledown_window: int) -> float:
+    """Hours that the keep-alive's pings keep one container up on the longest day of a week in which they are sent."""
+    first = schedule.next(_ANY_MOMENT).replace(hour=0, minute=0)
+    minutes, until = [0] * 7, 0
+    for minute in range(7 * 1440):
+        now = minute * 60
+        if schedule.matches(first + timedelta(minutes=minute)):
+            until = max(until, now + scaledown_window + (cold_start if until <= now else 0))
+        minutes[minute // 1440] += until > now
+    return max(minutes) / 60
+
+
+def _day(own: float, kept: float, fewest: int, most: int, hourly: float) -> Day:
+    """``own`` hours for the traffic, ``kept`` hours for the keep-alive.
+
+    At least, one container takes all requests, in the hours in which it is kept up anyway. At most, all containers are
+    up for the traffic, and the keep-alive's hours are others.
+    """
+    if fewest:
+        return Day(hours=DAY, least=fewest * DAY * hourly, most=(fewest * DAY + (most - fewest) * own) * hourly)
+    one = max(own, kept)
+    return Day(hours=one, least=one * hourly, most=(min(DAY, own + kept) + (most - 1) * own) * hourly)
