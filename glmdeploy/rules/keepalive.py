@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ _SCALE = "https://modal.com/docs/guide/scale"
 _COLD = "https://modal.com/docs/guide/cold-start"
 
 _DAY = 24 * 60
+"""Minutes."""
+
+_FOUR_YEARS = 4 * 365 + 1
+"""Days, a leap day among them."""
 
 
 def _short_window(subject: Subject) -> Iterator[Violation]:
@@ -73,9 +78,17 @@ def _schedule(subject: Subject) -> cron.Cron | None:
 
 
 def _gaps(schedule: cron.Cron) -> list[int]:
-    """Seconds from each ping of a day to the next one, the first of the following day included."""
+    """Seconds from each ping of a day to the next one, at the least, the first of a later day included."""
     times = sorted(hour * 60 + minute for hour in schedule.hours for minute in schedule.minutes)
-    return [(later - earlier) * 60 for earlier, later in pairwise([*times, times[0] + _DAY])]
+    days = 1 if _days_in_a_row(schedule) else 2
+    return [(later - earlier) * 60 for earlier, later in pairwise([*times, times[0] + days * _DAY])]
+
+
+def _days_in_a_row(schedule: cron.Cron) -> bool:
+    """Whether any two days that follow each other have pings."""
+    first = datetime(2024, 1, 1, min(schedule.hours), min(schedule.minutes), tzinfo=UTC)
+    fires = [schedule.matches(first + timedelta(days=day)) for day in range(_FOUR_YEARS)]
+    return any(today and tomorrow for today, tomorrow in pairwise(fires))
 
 
 def _every_day(schedule: cron.Cron) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glmdeploy import cron, source
@@ -15,9 +15,10 @@ MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 
 MINUTES = st.sampled_from(["*", "*/5", "*/20", "*/59", "0", "7,37", "50-59"])
 HOURS = st.sampled_from(["*", "*/2", "9-18", "23", "0-22", "0,23"])
-WEEKDAYS = st.sampled_from(["*", "1-5", "0", "0-6"])
+WEEKDAYS = st.sampled_from(["*", "1-5", "0", "0-6", "1,3,6"])
 
 
+@example(minute="*/59", hour="0,23", weekday="0", window=120)
 @given(minute=MINUTES, hour=HOURS, weekday=WEEKDAYS, window=st.sampled_from([120, 300, 1200, 3000, 3600]))
 def test_two_weeks_of_pings(minute: str, hour: str, weekday: str, window: int) -> None:
     schedule = f"{minute} {hour} * * {weekday}"
