@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_MAJOR = {
-    **dict.fromkeys(("T4",), 7),
-    **dict.fromkeys(("A10", "A100", "A100-40GB", "A100-80GB"), 8),
-    **dict.fromkeys(("L4", "L40S"), 8),
-    **dict.fromkeys(("H100", "H100!", "H200"), 9),
-    **dict.fromkeys(("B200", "B200+"), 10),
-    **dict.fromkeys(("RTX-PRO-6000",), 12),
+_TYPES: dict[str, tuple[int, int | None]] = {
+    "T4": (7, 15360),
+    "A10": (8, None),
+    "A100": (8, 40960),
+    "A100-40GB": (8, 40960),
+    "A100-80GB": (8, 81920),
+    "L4": (8, 23034),
+    "L40S": (8, 46068),
+    "H100": (9, 81559),
+    "H100!": (9, 81559),
+    "H200": (9, 143771),
+    "B200": (10, 183359),
+    "B200+": (10, None),
+    "RTX-PRO-6000": (12, 97887),
 }
+"""By name: compute capability and memory in MiB.
 
-_MEMORY_MIB = {
-    **{"B200": 183359, "H200": 143771, "H100": 81559, "H100!": 81559, "RTX-PRO-6000": 97887},
-    **{"A100-80GB": 81920, "A100": 40960, "A100-40GB": 40960, "L40S": 46068, "L4": 23034, "T4": 15360},
-}
-"""``H100`` may become an H200 at Modal's choice, ``A100`` the one of 80 GB; ``H100!`` stays what it is."""
+``H100`` may become an H200 at Modal's choice, ``A100`` the one of 80 GB; ``H100!`` stays what it is.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,4 +48,5 @@ class Gpu:
 def parse(text: str) -> Gpu:
     """``B200:8`` or ``B200``. The profile's models have checked the form."""
     name, _, count = text.partition(":")
-    return Gpu(type=name, count=int(count or 1), major=_MAJOR[name], memory_mib=_MEMORY_MIB.get(name))
+    major, memory_mib = _TYPES[name]
+    return Gpu(type=name, count=int(count or 1), major=major, memory_mib=memory_mib)
