@@ -119,7 +119,7 @@ def build(version: str, cache: Path) -> Environment:
     """
     if found := existing(version, cache):
         return found
-    with _exclusive(cache):
+    with exclusive(cache):
         base = _base(cache)
         source = _unpacked(download(version, cache, base), _source(version, cache))
         return Environment(interpreter=_with_transformers(cache, base, transformers_pin(source)), source=source)
@@ -173,14 +173,30 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         raise ProbeError(f"exit code {done.returncode} from {shown}", advice=last_words)
 
 
-def _base(cache: Path) -> Path:
-    folder = cache / "venv"
+@contextlib.contextmanager
+def exclusive(cache: Path) -> Iterator[None]:
+    """Whoever builds in the folder ``cache``, which is made, does so alone."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def virtual_environment(folder: Path, *arguments: str) -> Path:
+    """The interpreter of a virtual environment with what ``pip install`` makes of ``arguments``, made if need be.
+
+    :raises ProbeError: if a package cannot be had.
+    """
     interpreter = _interpreter(folder)
     if not _is_complete(folder):
         run([sys.executable, "-m", "venv", str(folder)])
-        _pip(interpreter, interpreter, "install", "--quiet", TORCH, *LIGHT_PACKAGES)
+        _pip(interpreter, interpreter, "install", "--quiet", *arguments)
         (folder / _COMPLETE).touch()
     return interpreter
+
+
+def _base(cache: Path) -> Path:
+    return virtual_environment(cache / "venv", TORCH, *LIGHT_PACKAGES)
 
 
 def _unpacked(wheel: Path, source: Path) -> Path:
@@ -219,14 +235,6 @@ def _interpreter(folder: Path) -> Path:
 
 def _is_complete(folder: Path) -> bool:
     return (folder / _COMPLETE).exists()
-
-
-@contextlib.contextmanager
-def _exclusive(cache: Path) -> Iterator[None]:
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _pip(runner: Path, target: Path, *arguments: str) -> None:

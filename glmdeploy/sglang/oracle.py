@@ -95,7 +95,7 @@ class Oracle:
         self._stack = ExitStack()
         self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="glmdeploy-oracle-")))
         self._options = catalog.load(version).options
-        self._sessions: dict[str, tuple[object, _Session]] = {}
+        self._sessions: dict[str, tuple[object, Session]] = {}
         self._numbers = itertools.count()
 
     def __enter__(self) -> Self:
@@ -163,7 +163,7 @@ class Oracle:
             for name, value in values.items()
         }
 
-    def _session(self, gpu: str | None, count: int, env: Mapping[str, str]) -> _Session:
+    def _session(self, gpu: str | None, count: int, env: Mapping[str, str]) -> Session:
         # SGLang reads variables while its modules are imported, so they belong to the process; its own alone matter.
         own = {name: value for name, value in env.items() if name.startswith("SGLANG_")}
         key = (gpu, count, own)
@@ -176,32 +176,49 @@ class Oracle:
             session.end()
         home = self._scratch / f"home-{next(self._numbers)}"
         home.mkdir()
-        variables = {**own, **environment.variables(self._where.source, home)}
-        arguments = [",".join((*environment.PLACEHOLDERS, *RESOLUTION_PLACEHOLDERS))]
-        if gpu:
-            simulated = GPUS[gpu]
-            arguments.append(json.dumps(asdict(simulated) | {"count": count, "cuda": CUDA}))
-            _write_nvidia_smi(home / "nvidia-smi", simulated, count)
-            variables["PATH"] = f"{home}:{variables['PATH']}"
-        session = _Session(self._where.interpreter, arguments, variables, home)
+        session = start(self._where, home, gpu=gpu, count=count, env=own)
         self._stack.callback(session.end)
         self._sessions[kind] = (key, session)
         return session
 
 
-class _Session:
-    """One process of the probe, a line for a line."""
+def start(
+    where: environment.Environment,
+    home: Path,
+    *,
+    gpu: str | None = None,
+    count: int = 0,
+    env: Mapping[str, str] | None = None,
+    probe: Path = PROBE,
+) -> Session:
+    """A process of ``probe`` in the environment ``where``, with ``env`` and with the empty folder ``home`` to itself.
 
-    def __init__(self, interpreter: Path, arguments: list[str], variables: dict[str, str], home: Path) -> None:
+    With ``gpu``, a key of :data:`GPUS`, it runs on a machine that seems to have ``count`` of them.
+
+    :raises ProbeError: if the interpreter cannot be started.
+    """
+    variables = {**(env or {}), **environment.variables(where.source, home)}
+    command = [str(where.interpreter), str(probe), ",".join((*environment.PLACEHOLDERS, *RESOLUTION_PLACEHOLDERS))]
+    if gpu:
+        simulated = GPUS[gpu]
+        command.append(json.dumps(asdict(simulated) | {"count": count, "cuda": CUDA}))
+        _write_nvidia_smi(home / "nvidia-smi", simulated, count)
+        variables["PATH"] = f"{home}:{variables['PATH']}"
+    return Session(command, variables, home)
+
+
+class Session:
+    """One process of a probe, a line for a line."""
+
+    def __init__(self, command: list[str], variables: Mapping[str, str], home: Path) -> None:
         self._errors = home / "stderr"
-        command = [str(interpreter), str(PROBE), *arguments]
         try:
             with self._errors.open("w") as errors:
                 self._process = subprocess.Popen(
                     command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
                 )
         except OSError as error:
-            raise ProbeError(f"cannot run {interpreter}", advice=str(error)) from error
+            raise ProbeError(f"cannot run {command[0]}", advice=str(error)) from error
 
     def end(self) -> None:
         """Kill the process; it has nothing to lose."""

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glmdeploy import source
+from glmdeploy import source, upgrade
 from glmdeploy.resolve import plan_of
 from glmdeploy.resources import profiles_dir
 from glmdeploy.sglang import catalog, command
-from glmdeploy.sglang.translation import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,18 +31,15 @@ STRANGE = ("", "x", "-1", "1.5", "64k", "128K", "true", "{", "[1]", "é", "a b",
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("file", sorted(profiles_dir().glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_command_of_every_profile(oracle: Callable[[str], Oracle], file: Path, version: str) -> None:
-    document = source.load(str(file))
-    own = document.data["sglang"]
-    translated = translate(own["args"], own.get("env", {}), own["version"], version)
-    if translated.impossible:
-        pytest.skip(f"{version} has no {', '.join(one.key for one in translated.impossible)}")
-    data = {**document.data, "sglang": {**own, "version": version, "args": translated.args, "env": translated.env}}
-    plan = plan_of(source.read_text(json.dumps(data), "translated.json"))[0]
+    upgraded = upgrade.plan(source.load(str(file)), version)
+    if upgraded.translation.impossible:
+        pytest.skip(f"{version} has no {', '.join(one.key for one in upgraded.translation.impossible)}")
+    plan = plan_of(source.read_text(json.dumps(upgraded.data), "upgraded.json"))[0]
 
     [real] = oracle(version).parse([plan.server.command[3:]])
 
     assert real.code == 0, real.stderr
-    settings, _ = command.read(translated.args, catalog.load(version))
+    settings, _ = command.read(upgraded.data["sglang"]["args"], catalog.load(version))
     expected = {dest: setting.value for dest, setting in settings.items()} | {
         "model_path": plan.model.path,
         "served_model_name": plan.model.served_name,

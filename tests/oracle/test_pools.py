@@ -1,0 +1,164 @@
+"""Sizing against the KV pools that the real SGLang allocates, and the tokens that it finds room for."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from glmdeploy import gpus
+from glmdeploy.sglang import catalog, command, environment, model_config, neutral
+from glmdeploy.sglang.oracle import start
+from glmdeploy.sglang.translation import translate
+from glmdeploy.sizing.memory import Pool, memory
+from glmdeploy.sizing.model import from_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from glmdeploy.sglang.oracle import Oracle, Session
+    from glmdeploy.sizing.memory import Memory
+
+PROBE = Path(__file__).with_name("pools_probe.py")
+
+MACHINES = (("0.5.10", "H200"), ("0.5.16", "B200"), ("0.5.23", "H200"))
+"""Releases that reckon differently, and GPUs whose pages and layouts differ."""
+
+ROWS = 192
+"""Tokens of the pools that are allocated: some pages, and 30 MB at most."""
+
+GLM, AIR = model_config.known("zai-org/GLM-5.1-FP8"), model_config.known("zai-org/GLM-4.5-Air")
+DEEPSEEK = {
+    "architectures": ["DeepseekV3ForCausalLM"],
+    "model_type": "deepseek_v3",
+    "torch_dtype": "bfloat16",
+    "hidden_size": 7168,
+    "hidden_act": "silu",
+    "intermediate_size": 18432,
+    "num_hidden_layers": 61,
+    "num_nextn_predict_layers": 1,
+    "num_attention_heads": 128,
+    "num_key_value_heads": 128,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "n_routed_experts": 256,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "moe_intermediate_size": 2048,
+    "first_k_dense_replace": 3,
+    "n_group": 8,
+    "topk_group": 4,
+    "norm_topk_prob": True,
+    "scoring_func": "sigmoid",
+    "topk_method": "noaux_tc",
+    "routed_scaling_factor": 2.5,
+    "max_position_embeddings": 163840,
+    "vocab_size": 129280,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000,
+    "quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]},
+}
+"""Latent attention without an index, as its public configuration has it."""
+
+EAGLE = {
+    "speculative-algorithm": "EAGLE",
+    "speculative-num-steps": 3,
+    "speculative-eagle-topk": 1,
+    "speculative-num-draft-tokens": 4,
+}
+BF16, FP8 = {"kv-cache-dtype": "bfloat16"}, {"kv-cache-dtype": "fp8_e4m3"}
+TRTLLM = {"dsa-prefill-backend": "trtllm", "dsa-decode-backend": "trtllm"}
+
+CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
+    "GLM-5.1 BF16": (GLM, BF16),
+    "GLM-5.1 BF16, EAGLE": (GLM, BF16 | EAGLE),
+    "GLM-5.1 FP8": (GLM, FP8),
+    "GLM-5.1 FP8, TRTLLM": (GLM, FP8 | TRTLLM),
+    "GLM-5.1 FP8, EAGLE": (GLM, FP8 | EAGLE),
+    "GLM-5.1 capped": (GLM, BF16 | EAGLE | {"max-total-tokens": 65537}),
+    "GLM-5.1 data-parallel attention": (GLM, BF16 | {"dp-size": 8, "enable-dp-attention": True}),
+    "GLM-4.5-Air": (AIR, {"tp-size": 4}),
+    "GLM-4.5-Air FP8": (AIR, FP8 | {"tp-size": 4, "mem-fraction-static": 0.8}),
+    "GLM-4.5-Air EAGLE": (AIR, EAGLE | {"tp-size": 4}),
+    "GLM-4.5-Air on more ranks than heads": (AIR, {"tp-size": 16}),
+    "GLM-4.5-Air data-parallel attention": (AIR, {"dp-size": 4, "enable-dp-attention": True}),
+    "DeepSeek-V3": (DEEPSEEK, {}),
+}
+"""A checkpoint's ``config.json``, and options in the words of 0.5.23 beside tensor parallelism of 8."""
+
+
+@pytest.mark.parametrize(("version", "gpu"), MACHINES)
+def test_pools_and_tokens_are_the_real_ones(
+    oracle: Callable[[str], Oracle],
+    version: str,
+    gpu: str,
+    tmp_path: Path,
+    record_testsuite_property: Callable[[str, Any], None],
+) -> None:
+    oracle(version)
+    where = environment.existing(version, Path(os.environ["GLMDEPLOY_ORACLE"]))
+    assert where
+    home = tmp_path / "home"
+    home.mkdir()
+    session, classes, wrong = start(where, home, gpu=gpu, count=8, probe=PROBE), set(), []
+    try:
+        for name, (config, options) in CASES.items():
+            ours, real = both(session, version, gpu, written(config, tmp_path / name), options)
+            classes |= {pool["class"] for pool in real["pools"]}
+            wrong += [f"{name}: {line}" for line in differences(ours, real)]
+    finally:
+        session.end()
+    assert wrong == []
+    assert {name[:3] for name in classes} in ({"MHA", "MLA", "NSA"}, {"MHA", "MLA", "DSA"}), classes
+    record_testsuite_property(f"KV pools of {version} on {gpu} that agree", len(CASES))
+
+
+def written(config: dict[str, Any] | None, folder: Path) -> Path:
+    """A folder with the configuration of a checkpoint and nothing else."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def both(
+    session: Session, version: str, gpu: str, folder: Path, options: dict[str, Any]
+) -> tuple[Memory, dict[str, Any]]:
+    """What sizing says of the values that the real SGLang resolves, and what that makes of the same memory."""
+    release = catalog.load(version)
+    settings, findings = command.read(translate({"tp-size": 8, **options}, {}, "0.5.23", version).args, release)
+    assert not findings
+    words = command.server_command(settings, release, model_path=str(folder), served_name="model", port=8000)
+    request = {"argv": words[len(command.SERVER) :]}
+    resolved = session.ask(request)
+    assert resolved["error"] is None, f"{folder.name}: {resolved['error']}\n{resolved['stderr']}"
+    values = {**resolved["resolved"], **neutral.resolved(resolved["resolved"])}
+    model = from_config(json.loads((folder / "config.json").read_text()))
+
+    def sized(values: Mapping[str, Any]) -> Memory:
+        found = memory(model, gpus.parse(f"{gpu}:8"), values.get, version=version)
+        assert found, f"{folder.name}: sizing says nothing"
+        return found
+
+    ours = sized(values)
+    assert ours.pool.tokens > ROWS, f"{folder.name}: there is no room, so nothing is compared"
+    # Until 0.5.13 SGLang sizes the pool before it loads the draft model.
+    draft_first = catalog.version_key(version) >= catalog.version_key("0.5.14")
+    weights = ours.weights if draft_first else sized({**values, "speculative_algorithm": None}).weights
+    real = session.ask({**request, "total": ours.total, "weights": weights, "rows": ROWS})
+    assert real["error"] is None, f"{folder.name}: {real['error']}"
+    return ours, real
+
+
+def differences(ours: Memory, real: dict[str, Any]) -> Iterator[str]:
+    expected = Pool(bytes_per_token=ours.pool.bytes_per_token, tokens=ROWS, page=ours.pool.page).bytes
+    allocated, said = (sum(pool[key] for pool in real["pools"]) for key in ("bytes", "said"))
+    if not expected == allocated == said:
+        yield f"{expected} bytes, really {allocated} in {real['pools']}"
+    if ours.pool.tokens != real["tokens"]:
+        yield f"{ours.pool.tokens} tokens, really {real['tokens']}"
