@@ -7,15 +7,17 @@ what they need when they run.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy import __version__
-from glmdeploy.cli import apply, catalog, explain, importing, inspect, local, upgrade, validate
+from glmdeploy import __version__, tokens
+from glmdeploy.cli import apply, catalog, explain, importing, inspect, local, rules, size, upgrade, validate
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ for command in (
     apply.apply,
     inspect.diff,
     explain.explain,
+    size.size,
+    rules.rules,
     upgrade.upgrade,
     importing.import_launch,
     inspect.render,
@@ -70,14 +74,15 @@ def entry() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code. Prints every failure; raises nothing."""
-    as_json = "--json" in arguments
+    as_json = _wants_json(arguments)
     try:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         if as_json:
-            click.echo(json.dumps({"error": {"message": error.format_message()}}))
-        error.show(sys.stderr)
+            click.echo(json.dumps({"error": {"message": tokens.mask(error.format_message())}}))
+        error.show(shown := io.StringIO())
+        click.echo(tokens.mask(shown.getvalue()), err=True, nl=False)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -93,21 +98,28 @@ def run(arguments: Sequence[str]) -> int:
         if os.environ.get("GLMDEPLOY_DEBUG"):
             raise
         click.echo(
-            f"glmdeploy has a bug: {type(error).__name__}: {error}\n"
+            f"glmdeploy has a bug: {type(error).__name__}: {tokens.mask(str(error))}\n"
             "Please report it, with the traceback that GLMDEPLOY_DEBUG=1 shows.",
             err=True,
         )
         return 1
 
 
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether standard output is to be JSON: asked before click reads the arguments, which may be wrong."""
+    formats = (*arguments, *map("=".join, pairwise(arguments)))
+    return "--json" in arguments or "--format=json" in formats
+
+
 def _report(error: GlmdeployError, *, as_json: bool) -> None:
     from glmdeploy.report import finding_data, finding_text
 
+    message, advice = tokens.mask(error.message), tokens.mask(error.advice or "")
     findings = error.findings if isinstance(error, ProfileError) else ()
     if as_json:
         data = {
-            "message": error.message,
-            "advice": error.advice,
+            "message": message,
+            "advice": advice,
             "findings": [finding_data(finding) for finding in findings],
         }
         click.echo(json.dumps({"error": {key: value for key, value in data.items() if value}}, ensure_ascii=False))
@@ -115,6 +127,6 @@ def _report(error: GlmdeployError, *, as_json: bool) -> None:
     for finding in findings:
         click.echo(finding_text(finding), err=True)
     if not findings:
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
-        if error.advice:
-            click.echo(error.advice, err=True)
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True)
+        if advice:
+            click.echo(advice, err=True)

@@ -9,7 +9,33 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from glmdeploy.rules import consistency, kv_cache, security
+from glmdeploy.rules import (
+    backends,
+    checkpoint,
+    clients,
+    consistency,
+    environment,
+    exclusions,
+    hub,
+    keepalive,
+    kernels,
+    kv_cache,
+    leaks,
+    memory,
+    names,
+    numbers,
+    operations,
+    overruled,
+    parallelism,
+    pins,
+    releases,
+    scheduling,
+    security,
+    sparse_attention,
+    speculation,
+    spending,
+    timeouts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +51,32 @@ def rules() -> tuple[Rule, ...]:
     """All rules, by id."""
     from glmdeploy.rules import table
 
-    constants = (*kv_cache.RULES, *consistency.RULES, *security.RULES)
+    constants = (
+        *kv_cache.RULES,
+        *sparse_attention.RULES,
+        *backends.RULES,
+        *kernels.RULES,
+        *consistency.RULES,
+        *parallelism.RULES,
+        *speculation.RULES,
+        *scheduling.RULES,
+        *numbers.RULES,
+        *overruled.RULES,
+        *exclusions.RULES,
+        *checkpoint.RULES,
+        *clients.RULES,
+        *releases.RULES,
+        *environment.RULES,
+        *security.RULES,
+        *leaks.RULES,
+        *pins.RULES,
+        *hub.RULES,
+        *operations.RULES,
+        *spending.RULES,
+        *names.RULES,
+        *timeouts.RULES,
+        *keepalive.RULES,
+        *memory.RULES,
+    )
     data = table.read(table.FILE.read_text(encoding="utf-8"))
     return tuple(sorted((*constants, *data), key=lambda rule: rule.id))

@@ -141,7 +141,9 @@ MISSING_KERNELS = Rule(
         example("sglang.args.fp8-gemm-backend=flashinfer_deepgemm"),
         example("sglang.args.fp8-gemm-backend=cutlass", profile="b200-eagle-bf16kv-0.5.23"),
         example(
-            "sglang.args.quantization=modelopt_fp4", "sglang.args.kv-cache-dtype=auto", profile="h200-eagle-bf16kv"
+            *("model.repo=nvidia/GLM-5.1-NVFP4", "sglang.args.quantization=modelopt_fp4"),
+            "sglang.args.kv-cache-dtype=auto",
+            profile="h200-eagle-bf16kv",
         ),
     ),
     passes=(

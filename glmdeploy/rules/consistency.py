@@ -1,4 +1,4 @@
-"""Rules about values that must fit each other."""
+"""Rules about what the deployment is made of: volumes, containers, the keep-alive's schedule."""
 
 from __future__ import annotations
 
@@ -12,19 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.rules.subject import Subject
-
-
-def _tensor_parallel(subject: Subject) -> Iterator[Violation]:
-    tp, pp = subject.value("tp_size"), subject.value("pp_size")
-    ranks = tp * pp if isinstance(tp, int) and isinstance(pp, int) else tp
-    if ranks == subject.gpu.count:
-        return
-    product = f"`tp` {tp}" if pp in (1, None) else f"`tp` {tp} times `pp` {pp}"
-    yield Violation(
-        path=subject.path("tp_size"),
-        key="tp_size" not in subject.settings,
-        message=f"{product} uses {ranks} GPUs, but `gpu: {subject.profile.gpu}` rents {subject.gpu.count}",
-    )
 
 
 def _kernels_volume(subject: Subject) -> Iterator[Violation]:
@@ -69,22 +56,6 @@ def _schedule(subject: Subject) -> Iterator[Violation]:
         yield Violation(path=("keepalive", "schedule"), message=f"the schedule is no cron expression: {error}")
 
 
-TENSOR_PARALLEL = Rule(
-    id="GLM020",
-    title="tp does not match the GPU count",
-    severity=Severity.ERROR,
-    why="SGLang starts one process a GPU: tensor parallel times pipeline parallel. With more than the container has it "
-    "fails at start, with fewer the rest is rented and idle.",
-    fix="make `tp` under `sglang.args` and the count in `gpu` the same number",
-    sources=("https://docs.sglang.ai/advanced_features/server_arguments.html",),
-    check=_tensor_parallel,
-    fails=(example("sglang.args.tp=4"),),
-    passes=(
-        example(),
-        example("sglang.args.tp=4", "gpu=B200:4"),
-    ),
-)
-
 KERNELS_VOLUME = Rule(
     id="GLM021",
     title="compile stage without a kernels volume",
@@ -108,7 +79,7 @@ MOUNTS = Rule(
     sources=("https://modal.com/docs/guide/volumes",),
     check=_mounts,
     fails=(
-        example("volumes.kernels.mount=/model-cache/kernels"),
+        example("volumes.kernels.mount=/model-cache/kernels", "sglang.env.SGLANG_DG_CACHE_DIR=/model-cache/kernels"),
         example("volumes.kernels.name=glm51-model-weights"),
     ),
     passes=(example(),),
@@ -141,4 +112,4 @@ SCHEDULE = Rule(
     waivable=False,
 )
 
-RULES = (TENSOR_PARALLEL, KERNELS_VOLUME, MOUNTS, SCALING, SCHEDULE)
+RULES = (KERNELS_VOLUME, MOUNTS, SCALING, SCHEDULE)

@@ -115,7 +115,7 @@ CUT_OFF = Rule(
         example("download.env.TRANSFORMERS_OFFLINE=yes"),
         example("sglang.args.speculative-draft-model-path=zai-org/GLM-5.1-MTP"),
         example("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8"),
-        example("sglang.args.lora-paths=[style=some-org/style-adapter]"),
+        example("sglang.args.lora-paths=[style=some-org/style-adapter]", profile="b200-nospec-bf16kv"),
     ),
     passes=(
         example("download.env.HF_HUB_OFFLINE=0"),

@@ -62,8 +62,10 @@ def _fp8_slower(subject: Subject) -> Iterator[Violation]:
 
 def _nearly_full(subject: Subject) -> Iterator[Violation]:
     pool, running = subject.number("max_total_tokens"), subject.number("max_running_requests")
-    chunk, groups = subject.number("chunked_prefill_size"), subject.number("dp_size")
-    if not (subject.speculates and pool and running and chunk and groups == 1):
+    chunk = subject.number("chunked_prefill_size")
+    # With data parallelism each group has a pool and a share of the requests.
+    alone = subject.number("dp_size") == 1 and subject.attention_groups == 1
+    if not (subject.speculates and pool and running and chunk and alone):
         return
     if pool // running < chunk:
         yield Violation(

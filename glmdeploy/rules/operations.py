@@ -217,14 +217,14 @@ OUTSIDE_VOLUMES = Rule(
         example("sglang.args.crash-dump-folder=/var/dumps"),
         example("sglang.args.log-requests-target=[stdout, /var/log/requests]"),
         example("sglang.args.chat-template=./glm.jinja"),
-        example("sglang.args.lora-paths=[style=/adapters/style]"),
+        example("sglang.args.lora-paths=[style=/adapters/style]", profile="b200-nospec-bf16kv"),
     ),
     passes=(
         example("sglang.args.crash-dump-folder=/model-cache/dumps"),
         example("sglang.args.log-requests-target=[stdout]"),
         example("sglang.args.chat-template=chatml"),
         example("sglang.args.chat-template=/sgl-workspace/sglang/examples/chat_template/tool_chat_template_glm.jinja"),
-        example("sglang.args.lora-paths=[style=/model-cache/adapters/style]"),
+        example("sglang.args.lora-paths=[style=/model-cache/adapters/style]", profile="b200-nospec-bf16kv"),
     ),
 )
 

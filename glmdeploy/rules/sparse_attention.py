@@ -37,8 +37,7 @@ def _too_few_heads(subject: Subject) -> Iterator[Violation]:
     tp = subject.number("tp_size")
     if "flashmla_kv" not in {subject.value(phase) for phase in PHASES} or not (subject.model and tp):
         return
-    groups = subject.number("dp_size") if subject.value("enable_dp_attention") else 1
-    heads = subject.model.heads * (groups or 1) // tp
+    heads = subject.model.heads * subject.attention_groups // tp
     if heads in FLASHMLA_HEADS:
         return
     asked = next((phase for phase in PHASES if _asks(subject, phase, "flashmla_kv")), _KV)

@@ -91,6 +91,17 @@ class Subject:
         return default if text is None else text.lower() in ("true", "1", "yes", "y")
 
     @cached_property
+    def attention_groups(self) -> int:
+        """The groups into which data-parallel attention divides the tensor-parallel ranks; 1 without it.
+
+        It has an option of its own since 0.5.22; before, and still, a switch makes ``dp-size`` mean it.
+        """
+        own = self.number("attn_dp_size")
+        if own in (None, 1) and self.value("enable_dp_attention"):
+            return self.number("dp_size") or 1
+        return own or 1
+
+    @cached_property
     def speculates(self) -> bool:
         """Whether EAGLE speculates, under whichever of its names."""
         return str(self.value("speculative_algorithm")).upper() in {"EAGLE", "EAGLE3", "NEXTN"}
