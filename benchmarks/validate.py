@@ -25,6 +25,9 @@ from glmdeploy.resources import profiles_dir, schemas_dir
 SCHEMA = schemas_dir() / "profile.schema.json"
 PARTS = (8, 4, 2, 1)
 
+# As installed by pip: with bytecode that is compiled once.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
 Cost = tuple[float, float, float]
 """Processor time and wall time in seconds, peak memory in MiB."""
 
@@ -70,7 +73,7 @@ def measure(command: list[str]) -> Cost:
     """What a process costs that must succeed."""
     started = time.perf_counter()
     output = os.open(os.devnull, os.O_WRONLY)
-    child = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, output, 1)])
+    child = os.posix_spawn(command[0], command, ENVIRONMENT, file_actions=[(os.POSIX_SPAWN_DUP2, output, 1)])
     os.close(output)
     _, status, usage = os.wait4(child, 0)
     if status:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -210,8 +210,9 @@ def masked(text: str, start: int, end: int) -> tuple[str, int, int]:
     return "".join((*pieces, text[copied:])), moved[0], moved[1]
 
 
+@lru_cache(1024)
 def _search(text: str, *, parts: bool) -> tuple[Token, ...]:
-    # Most texts hold no prefix, and then no pattern is compiled: all of them take 50 ms.
+    # Cached, because reports repeat texts. Most hold no prefix; then no pattern is compiled: all of them take 50 ms.
     patterns = [_pattern(form, parts) for form in FORMS if any(prefix in text for prefix in form.prefixes)]
     found = [token for form, pattern in patterns for token in _tokens(form.kind, pattern, text)]
     if parts:

@@ -195,6 +195,7 @@ class Catalog:
         )
 
 
+@cache
 def version_key(version: str) -> tuple[tuple[int, ...], int, int]:
     """A key that orders versions as Python packages are ordered: rc before the release, post after it.
 

@@ -58,7 +58,7 @@ class SourceText:
 def shown(text: str, limit: int = 60) -> str:
     """A text from the profile as a message may repeat it: short, on one line, with nothing invisible."""
     short = text if len(text) <= limit else text[: limit - 3] + "..."
-    return "".join(c if c.isprintable() else _escape(c) for c in short)
+    return short if short.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in short)
 
 
 def decode(data: bytes, file: str) -> SourceText:

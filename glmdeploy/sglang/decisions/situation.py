@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from glmdeploy.sglang.catalog import version_key
@@ -20,9 +19,6 @@ HOPPER, BLACKWELL = 9, 10
 
 UNKNOWN: Final = object()
 """Stands for a value that SGLang decides and this package does not know."""
-
-_key = cache(version_key)
-"""A few releases are compared again and again."""
 
 Files = tuple[tuple[str, str], ...]
 """Since which release which upstream file decides, below ``sglang/srt``."""
@@ -54,10 +50,10 @@ class Situation:
         return self.values.get(name)
 
     def since(self, version: str) -> bool:
-        return _key(version) <= _key(self.version)
+        return version_key(version) <= version_key(self.version)
 
     def between(self, since: str, until: str) -> bool:
-        return self.since(since) and _key(self.version) <= _key(until)
+        return self.since(since) and version_key(self.version) <= version_key(until)
 
     @property
     def eagle(self) -> bool:
@@ -101,4 +97,4 @@ class Decision:
 
     def file(self, version: str) -> str:
         """The upstream file in that release."""
-        return "sglang/srt/" + [file for since, file in self.files if _key(since) <= _key(version)][-1]
+        return "sglang/srt/" + [file for since, file in self.files if version_key(since) <= version_key(version)][-1]
