@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import Rule, Violation, example
 from glmdeploy.sglang.catalog import version_key
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _CHUNK, _PAGE, _REQUESTS, _POOL = "chunked_prefill_size", "page_size", "max_running_requests", "max_total_tokens"
 _DENSE = "moe_dense_tp_size"
+
+_SPARSE_PAGE = 64
+"""Tokens of a page with sparse attention, also where other options hide what SGLang decides (0.5.10 to 0.5.23)."""
 
 _LEAST = {"schedule_conservativeness": 0, "tokenizer_worker_num": 1, "context_length": 2}
 """What ``check_server_args`` and, for the context, the engine's worker assert at least."""
@@ -42,6 +46,8 @@ def _too_low(subject: Subject, dest: str, least: float) -> str | None:
 
 def _uneven_chunk(subject: Subject) -> str | None:
     chunk, page, groups = subject.number(_CHUNK), subject.number(_PAGE), subject.attention_groups
+    if page is None and groups == 1 and subject.architecture == GLM_DSA:
+        page = _SPARSE_PAGE
     if chunk is None or chunk < 1 or not page or chunk % page == 0:
         return None
     in_group = f" in each of {groups} attention groups" if groups > 1 else ""
@@ -94,6 +100,7 @@ NUMBERS = Rule(
     check=_numbers,
     fails=(
         example("sglang.args.chunked-prefill-size=1000"),
+        example("sglang.args.chunked-prefill-size=1000", "sglang.args.moe-a2a-backend=deepep"),
         example(
             *("sglang.args.dp=8", "sglang.args.enable-dp-attention=true", "sglang.args.chunked-prefill-size=4032"),
         ),

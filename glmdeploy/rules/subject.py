@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ARGS: Path = ("sglang", "args")
 
+_FLAGS = dict.fromkeys(("true", "1", "yes", "y"), True) | dict.fromkeys(("false", "0", "no", "n"), False)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
@@ -86,9 +88,11 @@ class Subject:
         return ("sglang", "env", name) if name in self.profile.sglang.env else ("sglang", "env")
 
     def env_flag(self, name: str, *, default: bool = False) -> bool:
-        """Whether a variable switches something on, as SGLang reads its own (``sglang/srt/environ.py``, EnvBool)."""
-        text = self.env.get(name)
-        return default if text is None else text.lower() in ("true", "1", "yes", "y")
+        """Whether a variable switches something on, as SGLang reads its own (``sglang/srt/environ.py``, EnvBool).
+
+        Absent, or with a value that SGLang cannot read, it has its ``default``.
+        """
+        return _FLAGS.get(self.env.get(name, "").lower(), default)
 
     @cached_property
     def attention_groups(self) -> int:

@@ -87,7 +87,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 """Options that meet in the rules, with values that are right in some company and wrong in other."""
 
-SETS = 100
+SETS = 40
 """Generated profiles a release and model."""
 
 MODELS = (("zai-org/GLM-5.1-FP8", "B200"), ("zai-org/GLM-4.5-Air", "H100"))

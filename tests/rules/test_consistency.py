@@ -179,3 +179,10 @@ def test_old_spellings_are_found_and_mended(version: str, name: str, value: Any)
     mended = source.read_text(text, "generated.yaml").data
     assert name not in mended["sglang"]["args"]
     assert "GLM038" not in ids(mended)
+
+
+def test_an_unreadable_switch_has_its_default() -> None:
+    """SGLang warns of ``on`` and takes the default (sglang/srt/environ.py, EnvBool)."""
+    sets = ('sglang.env.SGLANG_ENABLE_JIT_DEEPGEMM="on"', "compile=null")
+    found = {finding.id for finding in resolve(source.load("b200-eagle-bf16kv", sets=sets)).findings}
+    assert "GLM017" in found
