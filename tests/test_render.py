@@ -87,7 +87,7 @@ def test_literal(value: Any) -> None:
         ("secrets=null", "server.public=true"),
         ("keepalive.enabled=true", "keepalive.url=https://example.org"),
         ("download.cpu=4", "download.memory=8192", "server.cpu=8.5", "server.memory=65536"),
-        ("download.env=null", "sglang.env=null", "server.env=null"),
+        ("compile=null", "download.env=null", "sglang.env=null", "server.env=null"),
     ],
 )
 def test_every_optional_part(sets: tuple[str, ...], tmp_path: Path) -> None:
