@@ -18,6 +18,7 @@ from glmdeploy.rules import rules
 from glmdeploy.rules.judging import judge
 from glmdeploy.rules.secrecy import hide
 from glmdeploy.rules.subject import Subject
+from glmdeploy.rules.timeouts import COMPILE_MARGIN
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.effective import effective
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.source import Document
-
-COMPILE_MARGIN = 60
-"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
 
 DOWNLOAD_PYTHON = "3.12"
 DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")

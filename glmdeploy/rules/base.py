@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 HOPPER, BLACKWELL = 9, 10
 """Major numbers of compute capabilities."""
 
+ISSUES = "https://github.com/sgl-project/sglang/issues/"
+PULLS = "https://github.com/sgl-project/sglang/pull/"
+"""Where SGLang's issues and pull requests are, for sources."""
+
 GENERATIONS = {7: "Turing", 8: "Ampere and Ada", HOPPER: "Hopper", BLACKWELL: "Blackwell", 12: "Blackwell (RTX)"}
 """What NVIDIA calls the GPUs of each major compute capability that Modal rents."""
 
@@ -75,6 +79,14 @@ class Example:
 
     sets: tuple[str, ...] = ()
     profile: str = "b200-eagle-bf16kv"
+
+
+AIR, LONG, NOSPEC = "h100-glm45-air-fp8", "b200-longcontext-bf16kv", "b200-nospec-bf16kv"
+AT_0_5_23 = "b200-eagle-bf16kv-0.5.23"
+"""Profiles that examples start from, beside the usual one."""
+
+AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu130")
+"""What moves an example to the oldest release that runs GLM-5."""
 
 
 def example(*sets: str, profile: str = Example.profile) -> Example:

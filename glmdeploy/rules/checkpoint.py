@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AIR, AT_0_5_23, Rule, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _QUANTIZATION = "quantization"
 
-_AIR, _AT_0_5_23 = "h100-glm45-air-fp8", "b200-eagle-bf16kv-0.5.23"
 
 _TAKEN: Mapping[str, Mapping[str, str]] = {
     "fp8": {
@@ -60,12 +59,12 @@ QUANTIZATION = Rule(
     check=_stored_otherwise,
     fails=(
         example("sglang.args.quantization=modelopt_fp4"),
-        example("sglang.args.quantization=awq", profile=_AT_0_5_23),
-        example("sglang.args.quantization=fp8", profile=_AIR),
+        example("sglang.args.quantization=awq", profile=AT_0_5_23),
+        example("sglang.args.quantization=fp8", profile=AIR),
     ),
     passes=(
         example("sglang.args.quantization=fp8"),
-        example("sglang.args.quantization=w8a8_fp8", profile=_AIR),
+        example("sglang.args.quantization=w8a8_fp8", profile=AIR),
         example("sglang.args.quantization=awq", "model.repo=acme/other"),
     ),
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.edits import Remove, SetValue
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AT_0_5_23, Rule, Violation, example
 from glmdeploy.rules.subject import ARGS
 from glmdeploy.sglang import variables
 from glmdeploy.sglang.rewriting import rewrite
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from glmdeploy.edits import Edit
     from glmdeploy.rules.subject import Subject
-
-_AT_0_5_23 = "b200-eagle-bf16kv-0.5.23"
 
 
 def own_variables(subject: Subject) -> Iterator[str]:
@@ -81,8 +79,8 @@ UNREAD = Rule(
         example("server.env.SGLANG_DG_CACHEDIR=/dg-cache"),
         example("sglang.env.SGLANG_ENABLE_FLASHINFER_GEMM=1"),
         example("sglang.env.SGLANG_DSA_FUSE_TOPK=1"),
-        example("sglang.env.SGLANG_ENABLE_SPEC_V2=1", profile=_AT_0_5_23),
-        example("sglang.env.SGLANG_ENABLE_SPEC_V2=0", profile=_AT_0_5_23),
+        example("sglang.env.SGLANG_ENABLE_SPEC_V2=1", profile=AT_0_5_23),
+        example("sglang.env.SGLANG_ENABLE_SPEC_V2=0", profile=AT_0_5_23),
         example("sglang.env.SGLANG_ENABLE_JIT_DEEPGEMM=on"),
     ),
     passes=(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AIR, AT_0_5_23, NOSPEC, Rule, Violation, example
 from glmdeploy.rules.kernels import block_fp8
 from glmdeploy.rules.speculation import ALGORITHM, algorithm
 from glmdeploy.sglang.catalog import version_key
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from glmdeploy.rules.subject import Subject
 
 _QUANTIZATION, _RUNNER, _SPARSE = "quantization", "moe_runner_backend", ("nsa", "dsa")
-
-_AIR, _NOSPEC, _AT_0_5_23 = "h100-glm45-air-fp8", "b200-nospec-bf16kv", "b200-eagle-bf16kv-0.5.23"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,38 +220,38 @@ EXCLUDED = Rule(
     check=_exclusions,
     fails=(
         example("sglang.args.tp=4", "sglang.args.pp-size=2"),
-        example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=_AT_0_5_23),
+        example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=AT_0_5_23),
         example("sglang.args.lora-paths=[a=/model-cache/a]"),
-        example("sglang.args.enable-lora=true", profile=_NOSPEC),
+        example("sglang.args.enable-lora=true", profile=NOSPEC),
         example(
             *("sglang.args.speculative-algorithm=STANDALONE", "sglang.args.dp=8"),
             "sglang.args.enable-dp-attention=true",
         ),
         example("sglang.args.speculative-moe-runner-backend=flashinfer_trtllm"),
-        example("sglang.args.enable-hierarchical-cache=true", "sglang.args.disable-radix-cache=true", profile=_NOSPEC),
+        example("sglang.args.enable-hierarchical-cache=true", "sglang.args.disable-radix-cache=true", profile=NOSPEC),
         example("sglang.args.enable-eplb=true"),
         example("sglang.args.enable-two-batch-overlap=true"),
         example("sglang.args.enable-priority-scheduling=true", "sglang.args.schedule-policy=lpm"),
         example(
             *("sglang.version=0.5.23", "sglang.image=lmsysorg/sglang:v0.5.23-cu130"),
             *("gpu=H100:8", "sglang.args.dp=2", "sglang.args.attn-dp-size=2"),
-            profile=_AIR,
+            profile=AIR,
         ),
-        example("sglang.args.dp=2", "sglang.args.tp=2", "sglang.args.enable-dp-lm-head=true", profile=_AIR),
-        example("sglang.args.enable-deterministic-inference=true", profile=_NOSPEC),
+        example("sglang.args.dp=2", "sglang.args.tp=2", "sglang.args.enable-dp-lm-head=true", profile=AIR),
+        example("sglang.args.enable-deterministic-inference=true", profile=NOSPEC),
         example("sglang.args.moe-runner-backend=cutlass", "sglang.args.ep=8"),
         example("sglang.args.moe-runner-backend=flashinfer_cutlass"),
         example("sglang.args.moe-runner-backend=flashinfer_cutedsl"),
         example("sglang.args.export-metrics-to-file=true"),
     ),
     passes=(
-        example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=_NOSPEC),
-        example("sglang.args.lora-paths=[a=/model-cache/a]", profile=_AT_0_5_23),
+        example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=NOSPEC),
+        example("sglang.args.lora-paths=[a=/model-cache/a]", profile=AT_0_5_23),
         example("sglang.args.enable-eplb=true", "sglang.args.ep=8"),
         example("sglang.args.enable-two-batch-overlap=true", "sglang.args.moe-a2a-backend=deepep"),
-        example("sglang.args.enable-two-batch-overlap=true", "sglang.args.attn-dp-size=8", profile=_AT_0_5_23),
+        example("sglang.args.enable-two-batch-overlap=true", "sglang.args.attn-dp-size=8", profile=AT_0_5_23),
         example("sglang.args.moe-runner-backend=cutlass"),
-        example("sglang.args.speculative-moe-runner-backend=flashinfer_trtllm", profile=_AT_0_5_23),
+        example("sglang.args.speculative-moe-runner-backend=flashinfer_trtllm", profile=AT_0_5_23),
     ),
 )
 

@@ -14,7 +14,7 @@ from glmdeploy import families
 from glmdeploy.edits import Remove, SetValue
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import BLACKWELL, HOPPER, Rule, Scope, Violation, example
+from glmdeploy.rules.base import BLACKWELL, HOPPER, ISSUES, Rule, Scope, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from glmdeploy.rules.subject import Subject
 
-_ISSUES = "https://github.com/sgl-project/sglang/issues/"
 _WRAPPER = "sglang/srt/layers/deep_gemm_wrapper"
 _CACHE = "SGLANG_DG_CACHE_DIR"
 _SWITCH = "SGLANG_ENABLE_JIT_DEEPGEMM"
@@ -149,7 +148,7 @@ REGRESSION = Rule(
     "(the wheels' metadata); 0.5.13 pins 0.1.2, and that this is the cure is inferred. The same benchmark went on with "
     "0.5.12 on B200 by leaving DeepGEMM out (InferenceX 1447).",
     fix="use 0.5.13.post1 or later, or write `fp8-gemm-backend: cutlass` under `sglang.args`",
-    sources=(f"{_ISSUES}25551", f"{_ISSUES}26541", "https://github.com/SemiAnalysisAI/InferenceX/pull/1447"),
+    sources=(f"{ISSUES}25551", f"{ISSUES}26541", "https://github.com/SemiAnalysisAI/InferenceX/pull/1447"),
     check=_regression,
     fails=(
         example("sglang.version=0.5.12.post1", "sglang.image=lmsysorg/sglang:v0.5.12.post1-cu130"),
@@ -193,7 +192,7 @@ NOT_COMPILED = Rule(
     sources=(
         f"{_WRAPPER}/compile_utils.py (0.5.11)",
         "sglang/srt/layers/quantization/fp8_utils.py (0.5.10 to 0.5.23)",
-        f"{_ISSUES}29170",
+        f"{ISSUES}29170",
         "https://github.com/sgl-project/sglang/pull/18823",
     ),
     check=_not_compiled,

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Scope, Violation, example
+from glmdeploy.rules.base import ISSUES, Rule, Scope, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.rules.subject import Subject
 
-_ISSUES = "https://github.com/sgl-project/sglang/issues/"
 _OVERRIDES = "sglang/srt/arg_groups/overrides.py (0.5.15.post1 to 0.5.23)"
 _KV = "kv_cache_dtype"
 
@@ -88,10 +87,10 @@ FP8_WITH_EAGLE = Rule(
     "published benchmark ran it on B200 and B300. Who has measured it on the own traffic can waive this rule.",
     fix="write `kv-cache-dtype: bfloat16` under `sglang.args`, or remove the `speculative-*` options",
     sources=(
-        f"{_ISSUES}22359",
+        f"{ISSUES}22359",
         "https://github.com/sgl-project/sglang/pull/22372",
-        f"{_ISSUES}22671",
-        f"{_ISSUES}26399",
+        f"{ISSUES}22671",
+        f"{ISSUES}26399",
     ),
     check=_fp8_with_eagle,
     fails=(
@@ -117,7 +116,7 @@ IMPLICIT_FP8 = Rule(
     "GLM001. SGLang's cookbook left the option out of its B200 command because the checkpoint has no calibrated "
     "scales, which has the same effect. FP8 may be what is wanted; then it should be said.",
     fix="write `kv-cache-dtype: bfloat16` (or `fp8_e4m3`, if that is what you want) under `sglang.args`",
-    sources=(f"{_ISSUES}22359", f"{_ISSUES}21291", "sglang/srt/server_args.py (0.5.10 to 0.5.14)", _OVERRIDES),
+    sources=(f"{ISSUES}22359", f"{ISSUES}21291", "sglang/srt/server_args.py (0.5.10 to 0.5.14)", _OVERRIDES),
     check=_implicit_fp8,
     fails=(
         example("sglang.args.kv-cache-dtype=null"),
@@ -143,7 +142,7 @@ FP8_SLOWER = Rule(
     "FP8 holds about 1.6 times the tokens (788 against 1,284 bytes per token and layer, measured with 0.5.11), so it "
     "can win where the cache is the limit: measure, then waive.",
     fix="write `kv-cache-dtype: bfloat16`, or waive the rule with what you measured",
-    sources=(f"{_ISSUES}17526", "https://github.com/sgl-project/sglang/pull/36519"),
+    sources=(f"{ISSUES}17526", "https://github.com/sgl-project/sglang/pull/36519"),
     check=_fp8_slower,
     fails=(
         example("sglang.args.kv-cache-dtype=fp8_e4m3", profile="b200-nospec-bf16kv"),
@@ -167,7 +166,7 @@ NEARLY_FULL = Rule(
     "is less than one prefill chunk, so that a few prompts are enough to fill it. Whether the hang needs more than a "
     "full pool is not known.",
     fix="remove `max-total-tokens`, so that the pool takes what the memory holds, or lower `max-running-requests`",
-    sources=(f"{_ISSUES}26399",),
+    sources=(f"{ISSUES}26399",),
     check=_nearly_full,
     fails=(
         example(),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AIR, AT_0_5_23, Rule, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ _SPARSE_PAGE = 64
 
 _LEAST = {"schedule_conservativeness": 0, "tokenizer_worker_num": 1, "context_length": 2}
 """What ``check_server_args`` and, for the context, the engine's worker assert at least."""
-
-_AIR, _AT_0_5_23 = "h100-glm45-air-fp8", "b200-eagle-bf16kv-0.5.23"
 
 
 def _numbers(subject: Subject) -> Iterator[Violation]:
@@ -104,26 +102,26 @@ NUMBERS = Rule(
         example(
             *("sglang.args.dp=8", "sglang.args.enable-dp-attention=true", "sglang.args.chunked-prefill-size=4032"),
         ),
-        example("sglang.args.chunked-prefill-size=1000", "sglang.args.page-size=16", profile=_AIR),
+        example("sglang.args.chunked-prefill-size=1000", "sglang.args.page-size=16", profile=AIR),
         example("sglang.args.max-running-requests=0"),
         example("sglang.args.dp=8", "sglang.args.enable-dp-attention=true", "sglang.args.max-running-requests=4"),
-        example("sglang.args.max-total-tokens=1", profile=_AIR),
+        example("sglang.args.max-total-tokens=1", profile=AIR),
         example("sglang.args.context-length=0"),
         example("sglang.args.schedule-conservativeness=-1"),
         example("sglang.args.tokenizer-worker-num=0"),
         example("sglang.args.swa-full-tokens-ratio=1.5"),
         example("sglang.args.moe-dense-tp-size=8"),
-        example("sglang.args.moe-dense-tp-size=4", profile=_AT_0_5_23),
+        example("sglang.args.moe-dense-tp-size=4", profile=AT_0_5_23),
     ),
     passes=(
         example("sglang.args.chunked-prefill-size=-1"),
         example("sglang.args.chunked-prefill-size=1024"),
-        example("sglang.args.chunked-prefill-size=1000", profile=_AIR),
+        example("sglang.args.chunked-prefill-size=1000", profile=AIR),
         example("sglang.args.max-running-requests=1"),
         example("sglang.args.max-total-tokens=64"),
-        example("sglang.args.attn-dp-size=8", "sglang.args.max-running-requests=4", profile=_AT_0_5_23),
+        example("sglang.args.attn-dp-size=8", "sglang.args.max-running-requests=4", profile=AT_0_5_23),
         example("sglang.args.moe-dense-tp-size=1"),
-        example("sglang.args.moe-dense-tp-size=8", profile=_AT_0_5_23),
+        example("sglang.args.moe-dense-tp-size=8", profile=AT_0_5_23),
         example("sglang.args.schedule-conservativeness=0.3"),
     ),
 )

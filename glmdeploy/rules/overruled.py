@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Violation, example
 from glmdeploy.rules.speculation import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK, algorithm, builds_trees
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
@@ -22,10 +22,6 @@ _PRIORITIES = ("disable_priority_preemption", "default_priority_value")
 
 _TOLD_ELSEWHERE = ("chunked_prefill_size", "kv_cache_dtype", ALGORITHM, TOKENS, _OVERLAP)
 """Decisions over a written value that another name for the same, a rule of their own, or the rest of this one tells."""
-
-_AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu130")
-_AT_0_5_23 = "b200-eagle-bf16kv-0.5.23"
-_AIR, _NOSPEC = "h100-glm45-air-fp8", "b200-nospec-bf16kv"
 
 
 def _overruled(subject: Subject) -> Iterator[Violation]:
@@ -133,11 +129,11 @@ OVERRULED = Rule(
     fails=(
         example("sglang.args.page-size=1"),
         example("sglang.args.speculative-num-draft-tokens=8"),
-        example("sglang.args.speculative-num-draft-tokens=8", profile=_AIR),
-        example(*_AT_0_5_10, "sglang.args.disable-overlap-schedule=true"),
+        example("sglang.args.speculative-num-draft-tokens=8", profile=AIR),
+        example(*AT_0_5_10, "sglang.args.disable-overlap-schedule=true"),
         example("sglang.args.speculative-algorithm=null"),
-        example("sglang.args.speculative-num-steps=3", profile=_NOSPEC),
-        example("sglang.args.enable-dp-attention=true", profile=_NOSPEC),
+        example("sglang.args.speculative-num-steps=3", profile=NOSPEC),
+        example("sglang.args.enable-dp-attention=true", profile=NOSPEC),
         example("sglang.args.disable-priority-preemption=true"),
         example("sglang.args.default-priority-value=0"),
         example("sglang.args.enable-mixed-chunk=true"),
@@ -146,10 +142,10 @@ OVERRULED = Rule(
         example("sglang.args.page-size=64"),
         example("sglang.args.speculative-num-steps=2", "sglang.args.speculative-num-draft-tokens=3"),
         example("sglang.args.disable-overlap-schedule=true"),
-        example(*_AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
+        example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
         example("sglang.args.enable-priority-scheduling=true", "sglang.args.default-priority-value=0"),
-        example("sglang.args.enable-mixed-chunk=true", profile=_AT_0_5_23),
-        example("sglang.args.enable-mixed-chunk=true", profile=_NOSPEC),
+        example("sglang.args.enable-mixed-chunk=true", profile=AT_0_5_23),
+        example("sglang.args.enable-mixed-chunk=true", profile=NOSPEC),
         example(profile="local-cpu"),
     ),
 )

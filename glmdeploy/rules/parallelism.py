@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AIR, AT_0_5_23, Rule, Violation, example
 from glmdeploy.sizing.model import GroupedAttention
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from glmdeploy.rules.subject import Subject
 
 _TP, _PP, _DP, _EP = "tp_size", "pp_size", "dp_size", "ep_size"
-
-_AT_0_5_23 = "b200-eagle-bf16kv-0.5.23"
-_AIR = "h100-glm45-air-fp8"
 
 
 def _replicas(subject: Subject) -> int | None:
@@ -136,8 +133,8 @@ GPU_COUNT = Rule(
     passes=(
         example(),
         example("sglang.args.dp=8", "sglang.args.enable-dp-attention=true"),
-        example("sglang.args.attn-dp-size=8", profile=_AT_0_5_23),
-        example("sglang.args.tp=2", "sglang.args.dp=2", profile=_AIR),
+        example("sglang.args.attn-dp-size=8", profile=AT_0_5_23),
+        example("sglang.args.tp=2", "sglang.args.dp=2", profile=AIR),
         example("sglang.args.nnodes=1"),
     ),
 )
@@ -165,7 +162,7 @@ EXPERTS = Rule(
         example(
             *("gpu=H100:6", "sglang.args.tp=6", "sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
             "sglang.args.ep=3",
-            profile=_AIR,
+            profile=AIR,
         ),
     ),
     passes=(
@@ -194,17 +191,17 @@ ATTENTION = Rule(
     check=_attention,
     fails=(
         example("sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
-        example("sglang.args.attn-dp-size=16", profile=_AT_0_5_23),
+        example("sglang.args.attn-dp-size=16", profile=AT_0_5_23),
         example("gpu=B200:7", "sglang.args.tp=7"),
-        example("gpu=H100:6", "sglang.args.tp=6", profile=_AIR),
+        example("gpu=H100:6", "sglang.args.tp=6", profile=AIR),
     ),
     passes=(
         example("sglang.args.dp=4", "sglang.args.enable-dp-attention=true"),
-        example("sglang.args.attn-dp-size=2", profile=_AT_0_5_23),
-        example("gpu=H100:8", "sglang.args.tp=8", profile=_AIR),
+        example("sglang.args.attn-dp-size=2", profile=AT_0_5_23),
+        example("gpu=H100:8", "sglang.args.tp=8", profile=AIR),
         example(
             *("gpu=H100:6", "sglang.args.tp=6", "sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
-            profile=_AIR,
+            profile=AIR,
         ),
     ),
 )

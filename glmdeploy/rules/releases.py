@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.edits import Remove, RenameKey, SetValue
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AIR, AT_0_5_23, Rule, Violation, example
 from glmdeploy.rules.environment import own_variables
 from glmdeploy.rules.subject import ARGS
 from glmdeploy.sglang import catalog, variables
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"(?:^|/)[^/:@]*sglang[^/:@]*:v?(?P<release>0\.\d+\.\d+(?:\.?(?:post|rc)\d+)?)(?![\d.]*\d)")
 """The release in the tag of an image whose name has ``sglang``: ``lmsysorg/sglang:v0.5.11-cu130``."""
 
-_AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu130")
 _AT_0_5_16 = ("sglang.version=0.5.16", "sglang.image=lmsysorg/sglang:v0.5.16-cu130")
-_AT_0_5_23, _AIR = "b200-eagle-bf16kv-0.5.23", "h100-glm45-air-fp8"
 
 
 def _other_image(subject: Subject) -> Iterator[Violation]:
@@ -173,7 +171,7 @@ OTHER_IMAGE = Rule(
     fails=(
         example("sglang.image=lmsysorg/sglang:v0.5.12-cu130"),
         example("sglang.image=registry.example.com/ml/sglang-glm:0.5.10.post1"),
-        example("sglang.image=lmsysorg/sglang:v0.5.22-cu130", profile=_AT_0_5_23),
+        example("sglang.image=lmsysorg/sglang:v0.5.22-cu130", profile=AT_0_5_23),
     ),
     passes=(
         example(),
@@ -181,7 +179,7 @@ OTHER_IMAGE = Rule(
         example("sglang.image=registry.example.com/ml/serving:0.9.1"),
         example(
             *("sglang.version=0.5.12.post1", "sglang.image=lmsysorg/sglang:v0.5.12-cu130"),
-            profile=_AIR,
+            profile=AIR,
         ),
     ),
 )
@@ -204,22 +202,22 @@ OLD_SPELLINGS = Rule(
         example("sglang.args.stream-output=true"),
         example("sglang.args.enable-nan-detection=true"),
         example("sglang.env.SGL_ENABLE_JIT_DEEPGEMM=1"),
-        example("sglang.args.enable-flashinfer-allreduce-fusion=true", profile=_AT_0_5_23),
-        example("sglang.args.disable-cuda-graph=true", profile=_AT_0_5_23),
-        example("sglang.args.dp=8", "sglang.args.enable-dp-attention=true", profile=_AT_0_5_23),
-        example("sglang.args.attention-backend=nsa", profile=_AT_0_5_23),
+        example("sglang.args.enable-flashinfer-allreduce-fusion=true", profile=AT_0_5_23),
+        example("sglang.args.disable-cuda-graph=true", profile=AT_0_5_23),
+        example("sglang.args.dp=8", "sglang.args.enable-dp-attention=true", profile=AT_0_5_23),
+        example("sglang.args.attention-backend=nsa", profile=AT_0_5_23),
         example(
             *(*_AT_0_5_16, "sglang.args.nsa-decode-backend=trtllm", "sglang.args.dsa-decode-backend=null"),
-            profile=_AT_0_5_23,
+            profile=AT_0_5_23,
         ),
-        example(*_AT_0_5_16, "sglang.args.cuda-graph-bs=[1,2,4]", profile=_AT_0_5_23),
+        example(*_AT_0_5_16, "sglang.args.cuda-graph-bs=[1,2,4]", profile=AT_0_5_23),
     ),
     passes=(
         example(),
-        example(profile=_AT_0_5_23),
+        example(profile=AT_0_5_23),
         example("sglang.args.cuda-graph-max-bs=48"),
         example("sglang.env.SGLANG_ENABLE_JIT_DEEPGEMM=1"),
-        example("sglang.args.attn-dp-size=8", profile=_AT_0_5_23),
+        example("sglang.args.attn-dp-size=8", profile=AT_0_5_23),
     ),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import AIR, LONG, NOSPEC, Rule, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,6 @@ LONGER_CONTEXT = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
 _SCHEDULER = "sglang/srt/managers/schedule_policy.py (0.5.10, 0.5.23)"
 _WORKER = "sglang/srt/managers/tp_worker.py (0.5.10, 0.5.23)"
 _MODAL = "https://modal.com/docs/guide/concurrent-inputs"
-
-_LONG, _NOSPEC, _AIR = "b200-longcontext-bf16kv", "b200-nospec-bf16kv", "h100-glm45-air-fp8"
 
 
 def _context(subject: Subject) -> int | None:
@@ -140,17 +138,17 @@ SMALL_POOL = Rule(
     check=_small_pool,
     fails=(
         example(),
-        example(profile=_NOSPEC),
+        example(profile=NOSPEC),
         example("sglang.args.max-total-tokens=202752"),
         example("sglang.args.max-running-requests=1"),
         example("sglang.args.context-length=8192"),
-        example("sglang.args.max-total-tokens=64Ki", profile=_AIR),
+        example("sglang.args.max-total-tokens=64Ki", profile=AIR),
     ),
     passes=(
         example("sglang.args.max-total-tokens=null"),
         example("sglang.args.max-total-tokens=500000"),
         example("sglang.args.context-length=8192", "sglang.args.max-running-requests=8", "server.max_inputs=8"),
-        example(profile=_LONG),
+        example(profile=LONG),
         example(profile="local-cpu"),
     ),
 )
@@ -166,13 +164,13 @@ LONGER = Rule(
     sources=("sglang/srt/configs/model_config.py, _derive_context_length (0.5.10, 0.5.16, 0.5.23)",),
     check=_longer_context,
     fails=(
-        example("sglang.args.context-length=202753", profile=_LONG),
+        example("sglang.args.context-length=202753", profile=LONG),
         example("sglang.args.context-length=256Ki", profile="b200-eagle-bf16kv-0.5.23"),
-        example("sglang.args.context-length=200000", profile=_AIR),
+        example("sglang.args.context-length=200000", profile=AIR),
     ),
     passes=(
-        example(profile=_LONG),
-        example("sglang.args.context-length=202753", f"sglang.env.{LONGER_CONTEXT}=1", profile=_LONG),
+        example(profile=LONG),
+        example("sglang.args.context-length=202753", f"sglang.env.{LONGER_CONTEXT}=1", profile=LONG),
         example("sglang.args.context-length=256Ki", "model.repo=acme/other", "sglang.args.kv-cache-dtype=null"),
     ),
 )
@@ -189,7 +187,7 @@ INPUTS = Rule(
     sources=(_MODAL, "sglang/srt/arg_groups/speculative_hook.py (0.5.23)"),
     check=_inputs,
     fails=(example(), example("server.max_inputs=64")),
-    passes=(example("server.max_inputs=48"), example(profile=_LONG), example(profile="local-cpu")),
+    passes=(example("server.max_inputs=48"), example(profile=LONG), example(profile="local-cpu")),
 )
 
 PREFILL = Rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Scope, Violation, example
+from glmdeploy.rules.base import ISSUES, Rule, Scope, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from glmdeploy.rules.subject import Subject
 
-_ISSUES = "https://github.com/sgl-project/sglang/issues/"
 _CLIENT_CODE = "enable_custom_logit_processor"
 
 REALTIME_SINCE = "0.5.13.post1"
@@ -123,7 +122,7 @@ OPEN_ROUTES = Rule(
     fix="nothing, if that is all right; without `enable-metrics` there is no /metrics",
     sources=(
         "sglang/srt/utils/auth.py (0.5.10, 0.5.23)",
-        f"{_ISSUES}40299",
+        f"{ISSUES}40299",
         "https://modal.com/docs/guide/webhooks",
     ),
     check=_open_routes,

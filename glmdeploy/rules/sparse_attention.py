@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import BLACKWELL, HOPPER, Rule, Scope, Violation, example
+from glmdeploy.rules.base import AT_0_5_10, BLACKWELL, HOPPER, ISSUES, PULLS, Rule, Scope, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from glmdeploy.rules.subject import Subject
 
-_ISSUES = "https://github.com/sgl-project/sglang/issues/"
-_PULLS = "https://github.com/sgl-project/sglang/pull/"
 _BACKEND = "sglang/srt/layers/attention"
 _KV = "kv_cache_dtype"
 _PREFILL, _DECODE = PHASES = ("dsa_prefill_backend", "dsa_decode_backend")
@@ -26,7 +24,6 @@ _PREFILL, _DECODE = PHASES = ("dsa_prefill_backend", "dsa_decode_backend")
 FLASHMLA_HEADS = (64, 128)
 """Numbers of query heads on one GPU for which FlashMLA decodes (#22372)."""
 
-_AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu130")
 _NO_EAGLE = (
     *("sglang.args.speculative-algorithm=null", "sglang.args.speculative-num-steps=null"),
     *("sglang.args.speculative-eagle-topk=null", "sglang.args.speculative-num-draft-tokens=null"),
@@ -111,17 +108,17 @@ TOO_FEW_HEADS = Rule(
     "page speaks of `Unsupported h_q` on Blackwell, where these releases take trtllm for FP8 whatever is asked for.",
     fix="use 0.5.11 or later, write `kv-cache-dtype: bfloat16`, or give each data-parallel group its whole attention "
     "with `enable-dp-attention`",
-    sources=(f"{_ISSUES}22359", f"{_PULLS}22372", f"{_BACKEND}/nsa_backend.py (0.5.10.post1, 0.5.11)"),
+    sources=(f"{ISSUES}22359", f"{PULLS}22372", f"{_BACKEND}/nsa_backend.py (0.5.10.post1, 0.5.11)"),
     check=_too_few_heads,
     fails=(
-        example(*_AT_0_5_10, *_NO_EAGLE, "sglang.args.kv-cache-dtype=fp8_e4m3", profile="h200-eagle-bf16kv"),
-        example(*_AT_0_5_10, "sglang.args.nsa-decode-backend=flashmla_kv", profile="h200-eagle-bf16kv"),
+        example(*AT_0_5_10, *_NO_EAGLE, "sglang.args.kv-cache-dtype=fp8_e4m3", profile="h200-eagle-bf16kv"),
+        example(*AT_0_5_10, "sglang.args.nsa-decode-backend=flashmla_kv", profile="h200-eagle-bf16kv"),
     ),
     passes=(
-        example(*_AT_0_5_10, profile="h200-eagle-bf16kv"),
+        example(*AT_0_5_10, profile="h200-eagle-bf16kv"),
         example(*_NO_EAGLE, "sglang.args.kv-cache-dtype=fp8_e4m3", profile="h200-eagle-bf16kv"),
         example(
-            *_AT_0_5_10,
+            *AT_0_5_10,
             *_NO_EAGLE,
             "sglang.args.kv-cache-dtype=fp8_e4m3",
             "sglang.args.dp=8",
@@ -144,9 +141,9 @@ CANNOT_SERVE = Rule(
     "until 0.5.21, and then wants both phases. fa3 and the mixture of layouts were read in the sources, not tried.",
     fix="leave both backends out, and SGLang takes a pair that fits the GPU and the KV cache",
     sources=(
-        f"{_PULLS}31344",
-        f"{_PULLS}31346",
-        f"{_PULLS}21011",
+        f"{PULLS}31344",
+        f"{PULLS}31346",
+        f"{PULLS}21011",
         "https://github.com/radixark/miles/pull/1477",
         f"{_BACKEND}/nsa_backend.py (0.5.11)",
         f"{_BACKEND}/dsa_backend.py (0.5.16, 0.5.23)",
@@ -222,15 +219,15 @@ OVERRIDDEN = Rule(
     check=_overridden,
     fails=(
         example(
-            *_AT_0_5_10,
+            *AT_0_5_10,
             "sglang.args.kv-cache-dtype=fp8_e4m3",
             "sglang.args.nsa-decode-backend=flashmla_kv",
             profile="b200-nospec-bf16kv",
         ),
     ),
     passes=(
-        example(*_AT_0_5_10, "sglang.args.kv-cache-dtype=fp8_e4m3", profile="b200-nospec-bf16kv"),
-        example(*_AT_0_5_10, "sglang.args.nsa-prefill-backend=flashmla_sparse", profile="b200-nospec-bf16kv"),
+        example(*AT_0_5_10, "sglang.args.kv-cache-dtype=fp8_e4m3", profile="b200-nospec-bf16kv"),
+        example(*AT_0_5_10, "sglang.args.nsa-prefill-backend=flashmla_sparse", profile="b200-nospec-bf16kv"),
     ),
     scope=Scope(gpu_majors=(BLACKWELL,), architectures=(GLM_DSA,), since="0.5.10", until="0.5.10.post1"),
 )

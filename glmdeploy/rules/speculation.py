@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM4_MOE, GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import Rule, Scope, Violation, example
+from glmdeploy.rules.base import AIR, AT_0_5_10, AT_0_5_23, Rule, Scope, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 
@@ -41,10 +41,6 @@ _PAGED_TREES = ("flashinfer", "fa3")
 
 _ARGS = "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.10)"
 _HOOK = "sglang/srt/arg_groups/speculative_hook.py (0.5.16, 0.5.23)"
-
-_AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu130")
-_AT_0_5_23 = "b200-eagle-bf16kv-0.5.23"
-_AIR = "h100-glm45-air-fp8"
 
 
 def algorithm(subject: Subject) -> str | None:
@@ -184,20 +180,20 @@ REFUSED = Rule(
     sources=(_ARGS, _HOOK, "sglang/srt/speculative/spec_info.py (0.5.12.post1, 0.5.23)"),
     check=_refused,
     fails=(
-        example("sglang.args.speculative-algorithm=EAGEL", profile=_AT_0_5_23),
+        example("sglang.args.speculative-algorithm=EAGEL", profile=AT_0_5_23),
         example("sglang.args.speculative-num-steps=null"),
         example("sglang.args.speculative-eagle-topk=null"),
         example("sglang.args.speculative-eagle-topk=null", "sglang.args.speculative-num-draft-tokens=null"),
-        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=null", profile=_AIR),
+        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=null", profile=AIR),
         example("sglang.args.speculative-algorithm=DFLASH"),
-        example("sglang.args.speculative-algorithm=dspark", profile=_AT_0_5_23),
-        example("sglang.args.speculative-algorithm=UNO", profile=_AT_0_5_23),
+        example("sglang.args.speculative-algorithm=dspark", profile=AT_0_5_23),
+        example("sglang.args.speculative-algorithm=UNO", profile=AT_0_5_23),
     ),
     passes=(
         example(),
         example("sglang.args.speculative-num-draft-tokens=null"),
         example(*(f"sglang.args.speculative-{name}=null" for name in ("num-steps", "eagle-topk", "num-draft-tokens"))),
-        example("sglang.args.speculative-algorithm=nextn", profile=_AT_0_5_23),
+        example("sglang.args.speculative-algorithm=nextn", profile=AT_0_5_23),
     ),
 )
 
@@ -215,29 +211,29 @@ IMPOSSIBLE_TREE = Rule(
     check=_impossible_tree,
     fails=(
         example("sglang.args.speculative-eagle-topk=4", "sglang.args.speculative-num-draft-tokens=8"),
-        example("sglang.args.speculative-eagle-topk=4", profile=_AT_0_5_23),
+        example("sglang.args.speculative-eagle-topk=4", profile=AT_0_5_23),
         example(
             *("sglang.args.speculative-algorithm=NGRAM", "sglang.args.speculative-num-steps=null"),
             *("sglang.args.speculative-eagle-topk=null", "sglang.args.speculative-num-draft-tokens=null"),
         ),
-        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=12", profile=_AIR),
+        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=12", profile=AIR),
         example(
-            *(*_AT_0_5_10, f"sglang.env.{SPEC_V2}=1"),
+            *(*AT_0_5_10, f"sglang.env.{SPEC_V2}=1"),
             *("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
-            profile=_AIR,
+            profile=AIR,
         ),
     ),
     passes=(
         example(),
-        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=11", profile=_AIR),
+        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=11", profile=AIR),
         example(
-            *(*_AT_0_5_10, "sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
-            profile=_AIR,
+            *(*AT_0_5_10, "sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
+            profile=AIR,
         ),
         example(
             *("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
             *("sglang.args.page-size=64", "sglang.args.attention-backend=fa3"),
-            profile=_AIR,
+            profile=AIR,
         ),
     ),
 )
@@ -254,14 +250,14 @@ NO_OVERLAP = Rule(
     sources=(_ARGS, "sglang/srt/environ.py (0.5.10, 0.5.11)"),
     check=_no_overlap,
     fails=(
-        example(*_AT_0_5_10, f"sglang.env.{SPEC_V2}=null"),
-        example(*_AT_0_5_10, f"sglang.env.{SPEC_V2}=0"),
+        example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null"),
+        example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=0"),
     ),
     passes=(
-        example(*_AT_0_5_10),
+        example(*AT_0_5_10),
         example(f"sglang.env.{SPEC_V2}=null"),
-        example(*_AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
-        example(*_AT_0_5_10, profile="b200-nospec-bf16kv"),
+        example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
+        example(*AT_0_5_10, profile="b200-nospec-bf16kv"),
     ),
     scope=Scope(until="0.5.10.post1"),
 )

@@ -13,7 +13,7 @@ from glmdeploy.edits import SetValue
 from glmdeploy.findings import Severity
 from glmdeploy.profile import MAX_TIMEOUT
 from glmdeploy.rules import kernels
-from glmdeploy.rules.base import Rule, Violation, example
+from glmdeploy.rules.base import ISSUES, Rule, Violation, example
 from glmdeploy.sizing import timeline
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SETTLE = 15
 """Seconds by which the server's own wait ends before Modal's limit, so that the reason reaches the log."""
 
 COMPILE_MARGIN = 60
-"""Seconds by which SGLang's compiler gives up before the stage's limit."""
+"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
 
 _WATCHDOG = "watchdog_timeout"
 _STARTUP: Path = ("server", "startup_timeout")
@@ -38,7 +38,6 @@ _SEED = "https://www.quantml.org/guides/glm-5-1-fp8/configuration"
 _LARGE_MODELS = "https://modal.com/docs/examples/very_large_models"
 _TIMEOUTS = "https://modal.com/docs/guide/timeouts"
 _MEASURED = "SGLang 0.5.11 on one H100 (ready 52 to 64 s after its start, first answer up to 60 s later)"
-_ISSUES = "https://github.com/sgl-project/sglang/issues/"
 
 
 def model_loaded(subject: Subject) -> Model | None:
@@ -169,7 +168,7 @@ WATCHDOG = Rule(
     "first request (#9064). Which of the two the page saw is not known; a longer limit costs only that a real hang is "
     "noticed later.",
     fix="write `watchdog-timeout: 1200` under `sglang.args`",
-    sources=(_SEED, "sglang/srt/managers/scheduler.py (0.5.10 to 0.5.23)", f"{_ISSUES}9064", f"{_ISSUES}9867"),
+    sources=(_SEED, "sglang/srt/managers/scheduler.py (0.5.10 to 0.5.23)", f"{ISSUES}9064", f"{ISSUES}9867"),
     check=_watchdog,
     fails=(
         example("sglang.args.watchdog-timeout=null"),
