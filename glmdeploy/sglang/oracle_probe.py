@@ -194,19 +194,27 @@ def apart(function: Callable[[], Answer]) -> Answer:
     return answer
 
 
-def main(names: str, gpu_text: str | None = None) -> None:
+def serve(names: str, gpu: Any, answer: Callable[[Any, argparse.ArgumentParser, Any], dict[str, Any]]) -> None:
+    """Answer each request, a line of JSON on standard input, with a line of JSON: what ``answer`` makes of it."""
     # Whatever the libraries print goes to stderr: the answers have standard output for themselves.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    gpu = json.loads(gpu_text) if gpu_text else None
     module = prepare(names, gpu)
     parser = argparse.ArgumentParser()
     module.ServerArgs.add_cli_args(parser)
     for line in sys.stdin:
-        argv = json.loads(line)
-        answer = parse(parser, argv) if gpu is None else apart(functools.partial(resolve, module, parser, argv))
-        answers.write(json.dumps(answer) + "\n")
+        request = json.loads(line)
+        answers.write(json.dumps(answer(module, parser, request)) + "\n")
         answers.flush()
+
+
+def main(names: str, gpu_text: str | None = None) -> None:
+    gpu = json.loads(gpu_text) if gpu_text else None
+
+    def answer(module: Any, parser: argparse.ArgumentParser, argv: list[str]) -> dict[str, Any]:
+        return parse(parser, argv) if gpu is None else apart(functools.partial(resolve, module, parser, argv))
+
+    serve(names, gpu, answer)
 
 
 if __name__ == "__main__":

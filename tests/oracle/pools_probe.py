@@ -12,21 +12,22 @@ other ranks, the pools' device, and a kernel that warms up.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import importlib.util
 import json
-import os
 import sys
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Instead of this folder, which no foreign package shall find.
 sys.path[0] = str(Path(__file__).parents[2] / "glmdeploy" / "sglang")
 import oracle_probe  # noqa: E402
+
+if TYPE_CHECKING:
+    import argparse
 
 GIB = 2**30
 WORLD = SimpleNamespace(world_size=1, cpu_group=None)
@@ -216,16 +217,11 @@ def answer(module: Any, parser: argparse.ArgumentParser, request: dict[str, Any]
 
 
 def main(names: str, gpu: str) -> None:
-    # Whatever the libraries print goes to stderr: the answers have standard output for themselves.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    module = oracle_probe.prepare(names, json.loads(gpu))
-    parser = argparse.ArgumentParser()
-    module.ServerArgs.add_cli_args(parser)
-    for line in sys.stdin:
-        reply = oracle_probe.apart(functools.partial(answer, module, parser, json.loads(line)))
-        answers.write(json.dumps(reply) + "\n")
-        answers.flush()
+    oracle_probe.serve(
+        names,
+        json.loads(gpu),
+        lambda module, parser, request: oracle_probe.apart(functools.partial(answer, module, parser, request)),
+    )
 
 
 if __name__ == "__main__":
