@@ -89,7 +89,7 @@ def write(output: Path, text: str) -> None:
     click.echo(f"wrote {output}", err=True)
 
 
-def load(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:
+def document(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:
     """Read a profile with its inheritance. Raises ProfileError."""
     from glmdeploy import source
 

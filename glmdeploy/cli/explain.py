@@ -57,7 +57,7 @@ def explain(
     from glmdeploy import explain as explanation
     from glmdeploy.resolve import resolve
 
-    document = common.load(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets)
+    document = common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets)
     resolution = resolve(document)
     subject = resolution.subject
     faults = [finding for finding in resolution.findings if finding.id in ("schema", "sglang")]

@@ -71,7 +71,7 @@ def repair(
         changed = False
         for profile, before in repairs.items():
             try:
-                outcome = fix(OwnFile.read(common.load(profile).files[0]), chosen=chosen)
+                outcome = fix(OwnFile.read(common.document(profile).files[0]), chosen=chosen)
             except ProfileError:
                 continue  # for `validate` to report
             repairs[profile] = Repair(fixed=(*before.fixed, *outcome.fixed), not_fixed=outcome.not_fixed)

@@ -88,7 +88,7 @@ def size(
 
     if price is not None and modal_prices:
         raise click.UsageError("--price and --modal-prices exclude each other")
-    resolution = resolve(common.load(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
+    resolution = resolve(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
     subject = resolution.subject
     faults = [finding for finding in resolution.findings if finding.id in FAULTS and not finding.waived]
     if subject is None or faults:

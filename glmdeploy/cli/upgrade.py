@@ -31,7 +31,7 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: 
 
     if write and profile == "-":
         raise UsageError("standard input cannot be edited: name a file")
-    document = common.load(profile)
+    document = common.document(profile)
     result = plan(document, target, image)
     impossible = bool(result.translation.impossible)
     written = write and not impossible

@@ -77,7 +77,7 @@ def _judge(
     from glmdeploy.resolve import resolve
 
     try:
-        document = common.load(profile, overlays, sets)
+        document = common.document(profile, overlays, sets)
     except ProfileError as error:
         return Judged(profile=profile, findings=chosen.of(error.findings, judged=False))
     resolution = resolve(document)

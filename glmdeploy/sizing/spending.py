@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from glmdeploy.cron import Cron
     from glmdeploy.sizing.cost import Price
 
-DAY = 24.0
+HOURS_A_DAY = 24.0
 _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -95,7 +95,7 @@ def billed_hours(traffic: Traffic, *, cold_start: int, scaledown_window: int) ->
     """
     if not traffic.busy_hours:
         return 0.0
-    return min(DAY, traffic.busy_hours + traffic.cold_starts * (cold_start + scaledown_window) / 3600)
+    return min(HOURS_A_DAY, traffic.busy_hours + traffic.cold_starts * (cold_start + scaledown_window) / 3600)
 
 
 def kept_hours(schedule: Cron, *, cold_start: int, scaledown_window: int) -> float:
@@ -117,6 +117,6 @@ def _day(own: float, kept: float, fewest: int, most: int, hourly: float) -> Day:
     up for the traffic, and the keep-alive's hours are others.
     """
     if fewest:
-        return Day(hours=DAY, least=fewest * DAY * hourly, most=(fewest * DAY + (most - fewest) * own) * hourly)
+        return Day(hours=HOURS_A_DAY, least=fewest * HOURS_A_DAY * hourly, most=(fewest * HOURS_A_DAY + (most - fewest) * own) * hourly)
     one = max(own, kept)
-    return Day(hours=one, least=one * hourly, most=(min(DAY, own + kept) + (most - 1) * own) * hourly)
+    return Day(hours=one, least=one * hourly, most=(min(HOURS_A_DAY, own + kept) + (most - 1) * own) * hourly)

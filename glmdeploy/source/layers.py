@@ -126,17 +126,17 @@ class _Reader:
 
     def _base(self, value: Node, above: tuple[Place, ...]) -> Node | None:
         if not isinstance(value.value, str) or not value.value:
-            raise _refused(f"extends takes the name of a file, or a list of such names, not {_what(value)}", value)
+            raise _refused(f"extends takes the name of a file, or a list of such names, not {_what(value)}", value.location)
         place = extended(value.value, above[-1], value.location)
         reals = [each.real for each in above]
         if place.real in reals:
             circle = [each.name for each in above[reals.index(place.real) :]]
-            raise _refused(f"profiles extend each other in a circle: {' → '.join([*circle, circle[0]])}", value)
+            raise _refused(f"profiles extend each other in a circle: {' → '.join([*circle, circle[0]])}", value.location)
         if len(above) > MAX_NESTING:
-            raise _refused(f"more than {MAX_NESTING} profiles extend one another", value)
+            raise _refused(f"more than {MAX_NESTING} profiles extend one another", value.location)
         self._extends += 1
         if self._extends > MAX_EXTENDS:
-            raise _refused(f"a profile extends more than {MAX_EXTENDS} others, repetitions counted", value)
+            raise _refused(f"a profile extends more than {MAX_EXTENDS} others, repetitions counted", value.location)
         return self.layer(place, above=above)
 
     def _read(self, place: Place, text: SourceText | None) -> Node | None:
@@ -152,8 +152,8 @@ def _what(node: Node) -> str:
     return "empty text" if node.value == "" else node.kind
 
 
-def _refused(message: str, value: Node) -> ProfileError:
-    return ProfileError([fault(message, value.location, path=("extends",))])
+def _refused(message: str, location: Location) -> ProfileError:
+    return ProfileError([fault(message, location, path=("extends",))])
 
 
 def _read_stream(place: Place, stream: IO[str] | IO[bytes] | None) -> SourceText:
