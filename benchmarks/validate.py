@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from glmdeploy import source
+from glmdeploy.profile.text.load import load
 from glmdeploy.resources import profiles_dir, schemas_dir
 
 SCHEMA = schemas_dir() / "profile.schema.json"
@@ -57,7 +57,7 @@ def main() -> None:
 
 def write(folder: Path, count: int) -> list[str]:
     """Profiles as JSON, which is YAML: no two alike, none extending another."""
-    shipped = [source.load(str(file)).data for file in sorted(profiles_dir().glob("*.yaml"))]
+    shipped = [load(str(file)).data for file in sorted(profiles_dir().glob("*.yaml"))]
     files = []
     for number in range(count):
         data = shipped[number % len(shipped)]

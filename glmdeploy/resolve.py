@@ -10,26 +10,28 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from glmdeploy import families, gpus, plan, schema
+from glmdeploy import gpus
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Finding, Severity
-from glmdeploy.profile import Profile
+from glmdeploy.plan import plan
+from glmdeploy.profile import schema
+from glmdeploy.profile.models import Profile
 from glmdeploy.rules import rules
 from glmdeploy.rules.judging import judge
 from glmdeploy.rules.secrecy import hide
 from glmdeploy.rules.subject import Subject
 from glmdeploy.rules.timeouts import COMPILE_MARGIN
-from glmdeploy.sglang import catalog, command
+from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.effective import effective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glmdeploy.gpus import Gpu
+    from glmdeploy.profile.text.document import Document
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
-    from glmdeploy.source import Document
 
 DOWNLOAD_PYTHON = "3.12"
 DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
@@ -65,8 +67,8 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
     # An option that holds a secret is for the rules to judge.
     findings = [_option_finding(problem, document) for problem in problems if problem.secret is None]
     gpu = gpus.parse(profile.gpu)
-    architecture = families.architecture(profile.model.repo)
-    quantization = families.quantization(profile.model.repo)
+    architecture = models.architecture(profile.model.repo)
+    quantization = models.quantization(profile.model.repo)
     subject = Subject(
         profile=profile,
         catalog=release,

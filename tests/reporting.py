@@ -8,8 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import cli
-from glmdeploy.edits import SetValue
-from glmdeploy.findings import Finding, Location, Severity
+from glmdeploy.findings import Finding, Location, SetValue, Severity
 from glmdeploy.report.run import Judged, Run
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from glmdeploy import cli
 from glmdeploy.sglang import catalog
-from glmdeploy.sglang.catalog_diff import diff
+from glmdeploy.sglang.releases import diff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +122,7 @@ def test_the_command_is_light() -> None:
     """The commands import what they need when they run: this module is imported for every command."""
     import subprocess
 
-    heavy = "{'pydantic', 'yaml', 'glmdeploy.sglang.catalog', 'glmdeploy.upgrade', 'glmdeploy.source'}"
+    heavy = "{'pydantic', 'yaml', 'glmdeploy.sglang.catalog', 'glmdeploy.authoring.upgrade', 'glmdeploy.profile.text.load'}"
     code = f"import sys, glmdeploy.cli.catalog, glmdeploy.cli.upgrade; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

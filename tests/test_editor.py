@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy import source
-from glmdeploy.editor import EditError, apply
-from glmdeploy.edits import AddAfter, Edit, Remove, RenameKey, SetValue
+from glmdeploy.authoring.editor import EditError, apply
+from glmdeploy.findings import AddAfter, Edit, Remove, RenameKey, SetValue
+from glmdeploy.profile.text.load import read_text
 from glmdeploy.resources import profiles_dir
 
 B200 = (profiles_dir() / "b200-eagle-bf16kv.yaml").read_text()
 
 
 def read(text: str) -> Any:
-    return source.read_text(text, "f").data
+    return read_text(text, "f").data
 
 
 NAMES = st.text("abcdefg-_ ", min_size=1, max_size=6) | st.sampled_from(["tp", "no", "a: b", "#x", "é", "8000", "- a"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from glmdeploy import source
 from glmdeploy.findings import Severity
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
 
@@ -34,7 +34,7 @@ EXPECTATION = re.compile(r"# expect: (\S+) (error|warning|info) (\d+):(\d+)(?: (
 def test_bad(file: Path) -> None:
     match = EXPECTATION.match(file.read_text())
     assert match, f"{file.name} does not say what is expected"
-    resolution = resolve(source.load(str(file)), today=TODAY)
+    resolution = resolve(load(str(file)), today=TODAY)
     found_all = [finding for finding in resolution.findings if not finding.waived]
     # A warning may stand beside an error, because the shipped profiles that examples extend have some.
     [found] = [finding for finding in found_all if ORDER.index(finding.severity) >= ORDER.index(match[2])]
@@ -49,7 +49,7 @@ def test_bad(file: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted((EXAMPLES / "good").glob("*.yaml")), ids=lambda file: file.stem)
 def test_good(file: Path) -> None:
-    resolution = resolve(source.load(str(file)), today=TODAY)
+    resolution = resolve(load(str(file)), today=TODAY)
     found = [finding for finding in resolution.findings if not finding.waived]
     assert [finding for finding in found if finding.severity is not Severity.INFO] == []
     assert resolution.plan is not None
@@ -57,7 +57,7 @@ def test_good(file: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(profiles_dir().glob("*.yaml")), ids=lambda file: file.stem)
 def test_shipped(file: Path) -> None:
-    resolution = resolve(source.load(str(file)), today=TODAY)
+    resolution = resolve(load(str(file)), today=TODAY)
     found = {finding.id for finding in resolution.findings if finding.severity is not Severity.INFO}
     assert found == set(SHIPPED[file.stem])
     assert resolution.plan is not None

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from glmdeploy import explain, source
 from glmdeploy.cli.explain import table_text
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
+from glmdeploy.sglang import explain
 from glmdeploy.sglang.effective import REPORTED
 from glmdeploy.sglang.oracle import Resolved
 
@@ -98,7 +99,7 @@ def test_without_the_real_one_the_way_to_it_is_told(tmp_path: Path) -> None:
 
 
 def test_a_disagreement_is_shown() -> None:
-    subject = resolve(source.load("b200-eagle-bf16kv")).subject
+    subject = resolve(load("b200-eagle-bf16kv")).subject
     assert subject
     ours: dict[str, Any] = {row.name: row.effective.value for row in explain.rows(subject)}
     real = ours | {

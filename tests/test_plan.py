@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy import source
-from glmdeploy.diff import Change, diff, options
+from glmdeploy.plan.diff import Change, diff, options
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import plan_of, resolve
 
 if TYPE_CHECKING:
     import random
 
-    from glmdeploy.plan import Plan
+    from glmdeploy.plan.plan import Plan
 
 PROFILE = "b200-eagle-bf16kv"
 
 
 def plan(*sets: str, profile: str = PROFILE) -> Plan:
-    return plan_of(source.load(profile, sets=sets))[0]
+    return plan_of(load(profile, sets=sets))[0]
 
 
 def shuffled(value: Any, generator: random.Random) -> Any:
@@ -35,8 +35,8 @@ def shuffled(value: Any, generator: random.Random) -> Any:
 
 @given(generator=st.randoms(use_true_random=False))
 def test_digest_ignores_key_order(generator: random.Random) -> None:
-    data = shuffled(source.load(PROFILE).data, generator)
-    resolution = resolve(source.read_text(json.dumps(data), "shuffled.json"))
+    data = shuffled(load(PROFILE).data, generator)
+    resolution = resolve(read_text(json.dumps(data), "shuffled.json"))
     assert resolution.plan is not None
     assert resolution.plan.digest == plan().digest
 

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from glmdeploy import source
-from glmdeploy.plan import Plan, app_tags
-from glmdeploy.render import literal, render
+from glmdeploy.app.script import literal, render
+from glmdeploy.plan.plan import Plan, app_tags
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import plan_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAN = plan_of(source.load("b200-eagle-bf16kv"))[0]
+PLAN = plan_of(load("b200-eagle-bf16kv"))[0]
 NAMES = (f"rendered_{number}" for number in itertools.count())
 
 
-def load(script: str) -> types.ModuleType:
+def imported(script: str) -> types.ModuleType:
     """Import the script with the real modal SDK, which contacts nobody before a deployment."""
     module = types.ModuleType(next(NAMES))
     sys.modules[module.__name__] = module
@@ -61,7 +61,7 @@ def with_texts(text: str, line: str) -> Plan:
 @example(text="'''\"\"\"\\{{ }}{% raw %}${x}\n\r\t\0", line="\"'\\{{ 1 }}{# #} $(x) `x`")
 def test_every_text_survives(text: str, line: str) -> None:
     plan = with_texts(text, line)
-    module = load(render(plan))
+    module = imported(render(plan))
     assert list(plan.server.command) == module.SGLANG_COMMAND
     assert plan.compile is not None
     assert list(plan.compile.command) == module.COMPILE_COMMAND
@@ -91,8 +91,8 @@ def test_literal(value: Any) -> None:
     ],
 )
 def test_every_optional_part(sets: tuple[str, ...], tmp_path: Path) -> None:
-    plan = plan_of(source.load("b200-eagle-bf16kv", sets=sets))[0]
-    module = load(render(plan))
+    plan = plan_of(load("b200-eagle-bf16kv", sets=sets))[0]
+    module = imported(render(plan))
     assert hasattr(module, "compile_deepgemm") == (plan.compile is not None)
     assert hasattr(module, "keep_warm") == (plan.keepalive is not None)
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from glmdeploy import durations, schema, source
-from glmdeploy.profile import Profile
+from glmdeploy.profile import fields, schema
+from glmdeploy.profile.models import Profile
+from glmdeploy.profile.text.load import load
 from glmdeploy.resources import schemas_dir
 
 
 def base() -> dict[str, Any]:
-    return source.load("b200-eagle-bf16kv").data
+    return load("b200-eagle-bf16kv").data
 
 
 BASE = base()
@@ -130,9 +131,9 @@ def test_schema_and_models_agree_on_missing_and_added_keys(path: tuple[Any, ...]
 @given(number=st.integers(0, 100_000), unit=st.sampled_from("smhd"))
 def test_duration_pattern_is_exact(low: int, high: int, number: int, unit: str) -> None:
     text = f"{number}{unit}"
-    matches = bool(re.search(durations.pattern(low, high), text))
+    matches = bool(re.search(fields.pattern(low, high), text))
     try:
-        inside = low <= durations.parse(text) <= high
+        inside = low <= fields.parse(text) <= high
     except ValueError:
         inside = False
     assert matches == inside

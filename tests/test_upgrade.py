@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glmdeploy import cli, source, upgrade
+from glmdeploy import cli
+from glmdeploy.authoring import upgrade
+from glmdeploy.authoring.upgrade import suggested_image
 from glmdeploy.findings import Severity
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import plan_of, resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.upgrade import suggested_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +55,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 
 def plan_data(path: Path | str) -> dict[str, Any]:
-    data = plan_of(source.load(str(path)))[0].data()
+    data = plan_of(load(str(path)))[0].data()
     del data["profile"]
     return data
 
@@ -83,13 +85,13 @@ def test_written_profiles_are_good_and_come_back(
     target: str, profile: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(capsys, profile, "--to", target, "--write")[0] == 0
-    written = source.load(str(profile))
+    written = load(str(profile))
     assert written.data["sglang"]["version"] == target
     errors = {found.id for found in resolve(written).findings if found.severity is Severity.ERROR}
     assert errors <= {"GLM013"}, "0.5.12 itself is reported to fail on B200; what was translated is good"
     code, out, _ = run(capsys, profile, "--to", "0.5.11", "--write", "--json")
     assert (code, json.loads(out)["impossible"]) == (0, [])
-    back, original = source.load(str(profile)).data["sglang"], source.read_text(B200.decode(), "b").data["sglang"]
+    back, original = load(str(profile)).data["sglang"], read_text(B200.decode(), "b").data["sglang"]
     assert back["args"] == original["args"]
     assert (back["version"], back["image"]) == (original["version"], original["image"])
 
@@ -121,7 +123,7 @@ def test_json(profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_the_profile_sets_is_no_changed_default(tmp_path: Path) -> None:
     path = small(tmp_path / "p.yaml", "  args: {tp: 8, hicache-ratio: 1.5}\n")
-    names = {item.name for item in upgrade.plan(source.load(str(path)), "0.5.23").defaults}
+    names = {item.name for item in upgrade.plan(load(str(path)), "0.5.23").defaults}
     assert "hicache-mem-layout" in names
     assert "hicache-ratio" not in names
 
@@ -129,16 +131,16 @@ def test_what_the_profile_sets_is_no_changed_default(tmp_path: Path) -> None:
 def test_decisions_of_sglang_that_change_are_shown(tmp_path: Path) -> None:
     """EAGLE runs without overlap in 0.5.10 unless a variable says otherwise, and with overlap from 0.5.11 on."""
     path = small(tmp_path / "p.yaml", "  args: {tp: 8, speculative-algorithm: EAGLE}\n")
-    down = upgrade.plan(source.load(str(path)), "0.5.10").effective
+    down = upgrade.plan(load(str(path)), "0.5.10").effective
     assert upgrade.Difference(name="disable-overlap-schedule", old=False, new=True) in down
-    same = upgrade.plan(source.load("b200-eagle-bf16kv"), "0.5.10.post1").effective
+    same = upgrade.plan(load("b200-eagle-bf16kv"), "0.5.10.post1").effective
     assert "disable-overlap-schedule" not in [item.name for item in same], "the profile sets the variable"
 
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     """0.5.9 cannot resolve this model from its own pins, so nothing is known of its decisions."""
     path = small(tmp_path / "p.yaml", "  args: {tp: 8}\n")
-    down = {item.name: item for item in upgrade.plan(source.load(str(path)), "0.5.9").effective}
+    down = {item.name: item for item in upgrade.plan(load(str(path)), "0.5.9").effective}
     assert (down["kv-cache-dtype"].old, down["kv-cache-dtype"].new) == ("fp8_e4m3", upgrade.UNKNOWN)
 
 
@@ -203,9 +205,9 @@ def test_variables_come_and_go_with_their_section(tmp_path: Path, capsys: pytest
     path = small(tmp_path / "p.yaml", args)
     text = path.read_text()
     assert run(capsys, path, "--to", "0.5.10", "--write")[0] == 0
-    assert source.load(str(path)).data["sglang"]["env"] == {"SGLANG_ENABLE_SPEC_V2": "1"}
+    assert load(str(path)).data["sglang"]["env"] == {"SGLANG_ENABLE_SPEC_V2": "1"}
     assert run(capsys, path, "--to", "0.5.16", "--write")[0] == 0
-    assert "env" not in source.load(str(path)).data["sglang"]
+    assert "env" not in load(str(path)).data["sglang"]
     assert path.read_text() == text.replace("0.5.11", "0.5.16")
 
 
@@ -223,7 +225,7 @@ def test_several_settings_become_one_and_back(tmp_path: Path, capsys: pytest.Cap
         "    ep: 1",
     ]
     assert run(capsys, path, "--to", "0.5.11", "--write")[0] == 0
-    assert source.load(str(path)).data["sglang"]["args"] == {
+    assert load(str(path)).data["sglang"]["args"] == {
         "tp": 8,
         "enable-dp-attention": True,
         "dp-size": 8,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy import __version__, tokens
+from glmdeploy import __version__, redaction
 from glmdeploy.cli import apply, catalog, explain, importing, inspect, local, rules, size, upgrade, validate
 from glmdeploy.errors import GlmdeployError, ProfileError
 
@@ -80,9 +80,9 @@ def run(arguments: Sequence[str]) -> int:
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         if as_json:
-            click.echo(json.dumps({"error": {"message": tokens.mask(error.format_message())}}))
+            click.echo(json.dumps({"error": {"message": redaction.mask(error.format_message())}}))
         error.show(shown := io.StringIO())
-        click.echo(tokens.mask(shown.getvalue()), err=True, nl=False)
+        click.echo(redaction.mask(shown.getvalue()), err=True, nl=False)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         if os.environ.get("GLMDEPLOY_DEBUG"):
             raise
         click.echo(
-            f"glmdeploy has a bug: {type(error).__name__}: {tokens.mask(str(error))}\n"
+            f"glmdeploy has a bug: {type(error).__name__}: {redaction.mask(str(error))}\n"
             "Please report it, with the traceback that GLMDEPLOY_DEBUG=1 shows.",
             err=True,
         )
@@ -112,9 +112,10 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 
 def _report(error: GlmdeployError, *, as_json: bool) -> None:
-    from glmdeploy.report import finding_data, finding_text
+    from glmdeploy.report.run import finding_data
+    from glmdeploy.report.text import finding_text
 
-    message, advice = tokens.mask(error.message), tokens.mask(error.advice or "")
+    message, advice = redaction.mask(error.message), redaction.mask(error.advice or "")
     findings = error.findings if isinstance(error, ProfileError) else ()
     if as_json:
         data = {

@@ -15,10 +15,10 @@ from glmdeploy.cli import common
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
-    from glmdeploy.deploy import Deployed, Needed
-    from glmdeploy.diff import Change
-    from glmdeploy.plan import Plan
-    from glmdeploy.target import Target
+    from glmdeploy.operate.apply import Deployed, Needed
+    from glmdeploy.operate.target import Target
+    from glmdeploy.plan.diff import Change
+    from glmdeploy.plan.plan import Plan
 
 
 @click.command()
@@ -48,17 +48,18 @@ if TYPE_CHECKING:
 @common.json_option
 def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
     """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and wait for an answer."""
-    from glmdeploy import deploy, locks, target
-    from glmdeploy.diff import diff
+    from glmdeploy import locks
     from glmdeploy.local.cloud import home
-    from glmdeploy.plan import short_digest
+    from glmdeploy.operate import apply, target
+    from glmdeploy.plan.diff import diff
+    from glmdeploy.plan.plan import short_digest
 
     # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     plan = common.plan(profile, overlays, sets)
     destination = target.connect(where, plan, options["environment"])
     with locks.exclusive(home() / "locks", f"{plan.app} on {where}"):
-        now = deploy.current(plan, destination)
+        now = apply.current(plan, destination)
         changes = _changes(now, plan, diff(now.data if now and now.data else {}, plan.data()))
         changed = now is None or now.digest != short_digest(plan) or now.version != __version__
         say = _speaker(as_json=options["as_json"])
@@ -72,12 +73,12 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
         }
         if not (changed or options["force"]):
             say(f"No changes: {plan.app} runs this plan ({short_digest(plan)[:12]}).")
-            result["url"] = deploy.endpoint(plan, destination)
+            result["url"] = apply.endpoint(plan, destination)
         else:
             if not options["dry_run"]:
                 for note in target.check_secrets(plan, destination):
                     say(note)
-            need = deploy.needed(plan, destination)
+            need = apply.needed(plan, destination)
             _show(say, plan, destination, now, changes, need)
             result["stages"] = {"download": need.download, "compile": need.compile}
             if not options["dry_run"]:
@@ -97,7 +98,7 @@ def _speaker(*, as_json: bool) -> Any:
 
 
 def _changes(now: Deployed | None, plan: Plan, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    from glmdeploy.diff import Change as Difference
+    from glmdeploy.plan.diff import Change as Difference
 
     if now is None or now.version == __version__:
         return changes
@@ -106,7 +107,7 @@ def _changes(now: Deployed | None, plan: Plan, changes: tuple[Change, ...]) -> t
 
 
 def _change_data(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
-    from glmdeploy.report import change_data
+    from glmdeploy.report.values import change_data
 
     return [change_data(change) for change in changes]
 
@@ -114,7 +115,7 @@ def _change_data(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
 def _show(
     say: Any, plan: Plan, target: Target, now: Deployed | None, changes: tuple[Change, ...], need: Needed
 ) -> None:
-    from glmdeploy.report import changes_text
+    from glmdeploy.report.values import changes_text
 
     if now and now.data is None:
         say(f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced.")
@@ -141,22 +142,22 @@ def _progress(text: str) -> None:
 
 
 def _deploy(plan: Plan, target: Target, need: Needed, options: dict[str, Any]) -> dict[str, Any]:
-    from glmdeploy import deploy
+    from glmdeploy.operate import apply
 
     try:
         if need.download or need.compile:
-            deploy.run_stages(plan, target, need, lambda stage: _progress(f"Stage {stage} ..."))
+            apply.run_stages(plan, target, need, lambda stage: _progress(f"Stage {stage} ..."))
         _progress("Deploying ...")
-        deploy.deploy(plan, target, strategy=options["strategy"], tag=options["tag"])
+        apply.deploy(plan, target, strategy=options["strategy"], tag=options["tag"])
     except (GlmdeployError, KeyboardInterrupt):
         _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")
         raise
-    url = deploy.endpoint(plan, target)
+    url = apply.endpoint(plan, target)
     result: dict[str, Any] = {"url": url}
     if options["wait"]:
         _progress("Waiting for the endpoint's first answer ...")
         try:
-            seconds = deploy.wait_until_healthy(url, target, plan.server.startup_timeout + deploy.WAIT_MARGIN)
+            seconds = apply.wait_until_healthy(url, target, plan.server.startup_timeout + apply.WAIT_MARGIN)
         except (GlmdeployError, KeyboardInterrupt):
             _progress(f"The app is deployed ({url}), but has not answered yet.")
             raise

@@ -14,7 +14,7 @@ from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.sglang.catalog import Catalog, EnvVar, Option
-    from glmdeploy.sglang.catalog_diff import Difference
+    from glmdeploy.sglang.releases import Difference
 
 
 @click.group()
@@ -76,7 +76,7 @@ def show(version: str, option: str | None, as_json: bool) -> None:
 @common.json_option
 def diff(old: str, new: str, as_json: bool) -> int:
     """Show what changes from release OLD to release NEW. Exit code: 0 the same, 1 different, 2 trouble."""
-    from glmdeploy.sglang.catalog_diff import diff as compare
+    from glmdeploy.sglang.releases import diff as compare
 
     try:
         differences = compare(_load(old), _load(new))
@@ -125,7 +125,7 @@ def _load(version: str) -> Catalog:
 
 def _find(release: Catalog, name: str) -> Option:
     from glmdeploy.sglang.catalog import OptionError
-    from glmdeploy.sglang.history import unknown_option
+    from glmdeploy.sglang.releases import unknown_option
 
     try:
         return release.find(name)
@@ -141,7 +141,7 @@ def _option_data(option: Option) -> dict[str, Any]:
 
 
 def _explained(option: Option) -> dict[str, Any]:
-    from glmdeploy.sglang.history import flags
+    from glmdeploy.sglang.releases import flags
 
     span = flags()[option.canonical]
     return {**_option_data(option), "first": span.first, "last": span.last, "help": option.help}

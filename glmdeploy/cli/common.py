@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy import tokens
+from glmdeploy import redaction
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glmdeploy.plan import Plan
-    from glmdeploy.source import Document
+    from glmdeploy.plan.plan import Plan
+    from glmdeploy.profile.text.document import Document
 
 
 def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,12 +72,12 @@ def one_format(name: str | None, *, as_json: bool, default: str) -> str:
 
 def echo(text: str) -> None:
     """Print a result that may hold values of a profile: its secrets are masked."""
-    click.echo(tokens.mask(text))
+    click.echo(redaction.mask(text))
 
 
 def echo_json(data: Any) -> None:
     """The same for JSON."""
-    click.echo(json.dumps(tokens.mask_data(data), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(redaction.mask_data(data), indent=2, ensure_ascii=False))
 
 
 def write(output: Path, text: str) -> None:
@@ -91,18 +91,18 @@ def write(output: Path, text: str) -> None:
 
 def document(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:
     """Read a profile with its inheritance. Raises ProfileError."""
-    from glmdeploy import source
+    from glmdeploy.profile.text.load import load
 
-    return source.load(profile, overlays=overlays, sets=sets)
+    return load(profile, overlays=overlays, sets=sets)
 
 
 def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan:
     """The profile's plan; warnings and what is waived go to standard error, a line each. Raises ProfileError."""
     from glmdeploy.findings import Severity
-    from glmdeploy.report import finding_line
+    from glmdeploy.report.text import finding_line
     from glmdeploy.resolve import plan_of
 
-    resolved, findings = plan_of(load(profile, overlays, sets))
+    resolved, findings = plan_of(document(profile, overlays, sets))
     for finding in findings:
         if finding.severity is not Severity.INFO:
             click.echo(finding_line(finding), err=True)

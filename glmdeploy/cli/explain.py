@@ -15,9 +15,9 @@ from glmdeploy.errors import GlmdeployError, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.explain import Row
     from glmdeploy.rules.subject import Subject
     from glmdeploy.sglang.effective import Effective
+    from glmdeploy.sglang.explain import Row
     from glmdeploy.sglang.oracle import Resolved
 
 
@@ -54,8 +54,8 @@ def explain(
     Each value comes from the profile, is SGLang's default, or is decided by SGLang from GPU, model and release.
     With --sglang the exit code is 1 where the real one disagrees.
     """
-    from glmdeploy import explain as explanation
     from glmdeploy.resolve import resolve
+    from glmdeploy.sglang import explain as explanation
 
     document = common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets)
     resolution = resolve(document)

@@ -14,8 +14,8 @@ from glmdeploy.errors import ProfileError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from glmdeploy.authoring.fix import NotFixed, Outcome
     from glmdeploy.findings import Finding
-    from glmdeploy.fixes import NotFixed, Outcome
 
 _COLORS = {"@": "cyan", "+": "green", "-": "red"}
 """Of git's diffs, by a line's first character."""
@@ -58,8 +58,8 @@ def repair(
     :raises UsageError: if what is judged is not what stands in files.
     :raises GlmdeployError: if a file cannot be written; it is as before then.
     """
-    from glmdeploy.fixes import fix
-    from glmdeploy.own_file import OwnFile
+    from glmdeploy.authoring.fix import fix
+    from glmdeploy.authoring.own_file import OwnFile
 
     if overlays or sets:
         raise UsageError("--fix and --diff edit the profile's own file: leave out --overlay and --set")
@@ -86,16 +86,16 @@ def repair(
 
 
 def _show(outcome: Outcome, *, err: bool) -> None:
-    from glmdeploy import file_diff
+    from glmdeploy.authoring import own_file
 
     found = (*outcome.before.findings, *outcome.after.findings, *outcome.fixed)
-    for line in file_diff.lines(outcome.file, secrets=[finding.path for finding in found if finding.secret]):
+    for line in own_file.lines(outcome.file, secrets=[finding.path for finding in found if finding.secret]):
         header = line.startswith(("--- ", "+++ "))
         click.echo(click.style(line, bold=header or None, fg=None if header else _COLORS.get(line[:1])), err=err)
 
 
 def _tell(repairs: dict[str, Repair], *, wrote: bool) -> None:
-    from glmdeploy import tokens
+    from glmdeploy import redaction
 
     for profile, result in repairs.items():
         if result.fixed:
@@ -104,7 +104,7 @@ def _tell(repairs: dict[str, Repair], *, wrote: bool) -> None:
             click.echo(f"{'Fixed' if wrote else 'Would fix'} {count} in {profile}: {ids}", err=True)
         for item in result.not_fixed:
             place = item.finding.location
-            text = tokens.mask(". ".join(filter(None, (item.reason, item.advice))))
+            text = redaction.mask(". ".join(filter(None, (item.reason, item.advice))))
             click.echo(f"{place.file}:{place.line}:{place.column}: {item.finding.id} is not fixed: {text}", err=True)
     if not any(result.fixed for result in repairs.values()):
         click.echo("Nothing was fixed." if wrote else "Nothing would be fixed.", err=True)
@@ -112,7 +112,7 @@ def _tell(repairs: dict[str, Repair], *, wrote: bool) -> None:
 
 def data(repair: Repair, *, wrote: bool) -> dict[str, Any]:
     """What became of the findings, as JSON data: ``fixed``, or ``would_fix``, and ``not_fixed`` with the reasons."""
-    from glmdeploy.report import finding_data
+    from glmdeploy.report.run import finding_data
 
     def short(finding: Finding) -> dict[str, Any]:
         return {key: value for key, value in finding_data(finding).items() if key in ("id", "path", "message")}

@@ -67,7 +67,8 @@ def _read(file: str) -> bytes:
 
 
 def _show(imported: Imported, *, as_json: bool, written: bool) -> None:
-    from glmdeploy.report import finding_data, finding_text
+    from glmdeploy.report.run import finding_data
+    from glmdeploy.report.text import finding_text
 
     resolution = imported.resolution
     findings = (*imported.notes, *(resolution.findings if resolution else ()))

@@ -17,8 +17,8 @@ from glmdeploy.errors import GlmdeployError
 @common.json_option
 def diff(old: str, new: str, as_json: bool) -> int:
     """Show what changes from profile OLD to profile NEW. Exit code: 0 the same, 1 different, 2 trouble."""
-    from glmdeploy.diff import diff as compare
-    from glmdeploy.report import change_data, changes_text
+    from glmdeploy.plan.diff import diff as compare
+    from glmdeploy.report.values import change_data, changes_text
 
     try:
         before, after = (common.plan(profile, (), ()) for profile in (old, new))
@@ -45,7 +45,7 @@ def diff(old: str, new: str, as_json: bool) -> int:
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def render(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], output: Path | None) -> None:
     """Write the profile's Modal app as a standalone script for `modal deploy`."""
-    from glmdeploy.render import render as write
+    from glmdeploy.app.script import render as write
 
     script = write(common.plan(profile, overlays, sets))
     if output is None:
@@ -73,7 +73,7 @@ def command(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], as_j
 @click.command()
 def schema() -> None:
     """Show the JSON Schema of profiles (draft 2020-12), for editors."""
-    from glmdeploy.schema import generate
+    from glmdeploy.profile.schema import generate
 
     click.echo(generate(), nl=False)
 

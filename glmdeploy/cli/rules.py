@@ -91,12 +91,12 @@ def _data(rule: Rule) -> dict[str, object]:
 
 def _mended(rule: Rule) -> bool:
     """Whether `validate --fix` can mend the rule in one of its examples: an edit may depend on the profile."""
-    from glmdeploy import source
+    from glmdeploy.profile.text.load import load
     from glmdeploy.resolve import resolve
     from glmdeploy.resources import profiles_dir
 
     for example in rule.fails:
-        document = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
+        document = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
         if any(finding.id == rule.id and finding.edits for finding in resolve(document).findings):
             return True
     return False

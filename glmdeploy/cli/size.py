@@ -80,11 +80,10 @@ def size(
     For models whose dimensions ship with glmdeploy nothing is fetched; for others the Hugging Face Hub, or its cache
     on this machine, is asked for config.json. The exit code is 1 where the model does not fit.
     """
-    from glmdeploy import size as sizing
-    from glmdeploy.report.size_data import size_data
-    from glmdeploy.report.size_text import size_text
+    from glmdeploy.report.size import size_data, size_text
     from glmdeploy.resolve import resolve
-    from glmdeploy.sizing.spending import Traffic
+    from glmdeploy.sizing import size as sizing
+    from glmdeploy.sizing.cost import Traffic
 
     if price is not None and modal_prices:
         raise click.UsageError("--price and --modal-prices exclude each other")
@@ -114,7 +113,7 @@ def _prices(gpu: str, price: float | None, *, ask_modal: bool) -> Mapping[str, P
         today = datetime.now(UTC).date().isoformat()
         return {gpu: cost.Price(dollars=price, date=today, source="--price")}
     if ask_modal:
-        from glmdeploy.billing import workspace_prices
+        from glmdeploy.operate.target import workspace_prices
 
         return workspace_prices()
     return cost.PRICES

@@ -13,7 +13,7 @@ from glmdeploy.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from glmdeploy.upgrade import Difference, Upgrade
+    from glmdeploy.authoring.upgrade import Difference, Upgrade
 
 
 @click.command()
@@ -27,7 +27,7 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: 
 
     Exit code: 0 possible, 1 something cannot be translated.
     """
-    from glmdeploy.upgrade import plan
+    from glmdeploy.authoring.upgrade import plan
 
     if write and profile == "-":
         raise UsageError("standard input cannot be edited: name a file")
@@ -36,7 +36,7 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: 
     impossible = bool(result.translation.impossible)
     written = write and not impossible
     if written:
-        from glmdeploy.upgrade_edit import write as write_file
+        from glmdeploy.authoring.upgrade import write as write_file
 
         write_file(document, result)
     if as_json:
@@ -54,7 +54,7 @@ def _outcome(file: str, *, asked: bool, impossible: bool) -> str:
 
 
 def _data(upgrade: Upgrade, *, written: bool) -> dict[str, Any]:
-    from glmdeploy.report import finding_data
+    from glmdeploy.report.run import finding_data
 
     return {
         "profile": upgrade.name,
@@ -79,7 +79,7 @@ def _difference_data(item: Difference) -> dict[str, Any]:
 
 
 def _text(upgrade: Upgrade) -> Iterable[str]:
-    from glmdeploy.report import finding_text
+    from glmdeploy.report.text import finding_text
 
     yield click.style(f"{upgrade.name}: SGLang {upgrade.source} -> {upgrade.target}", bold=True)
     translation = upgrade.translation

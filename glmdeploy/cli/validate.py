@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.cli.selection import Selection
     from glmdeploy.findings import Finding
-    from glmdeploy.report.replacement import Replacement
-    from glmdeploy.report.run import Judged, Run
+    from glmdeploy.report.run import Judged, Replacement, Run
 
 
 @click.command()
@@ -58,7 +57,7 @@ def validate(
     # With --diff, the findings are those of the files as they are.
     failed = run.failed or (diff and repairs is not None and any(repair.fixed for repair in repairs.values()))
     if form == "json":
-        from glmdeploy.report.data import run_data
+        from glmdeploy.report.run import run_data
 
         data = run_data(run) | {"ok": not failed}
         if repairs:
@@ -93,8 +92,8 @@ def _judge(
 
 def _replacements(findings: Sequence[Finding], name: str) -> dict[int, Replacement]:
     """What the text of the profile's own file becomes with a finding's edits, by the finding's index."""
-    from glmdeploy.own_file import OwnFile
-    from glmdeploy.report.replacement import replacement
+    from glmdeploy.authoring.own_file import OwnFile
+    from glmdeploy.report.run import replacement
 
     changes = {}
     for index, finding in enumerate(findings):
@@ -123,6 +122,6 @@ def _text(run: Run, form: str) -> str:
 
             return workflow_commands(run)
         case _:
-            from glmdeploy.report import finding_text, summary
+            from glmdeploy.report.text import finding_text, summary
 
             return "\n".join((*map(finding_text, run.findings), summary(run.findings, len(run.profiles))))

@@ -12,13 +12,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy import source
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.importing.record import Launch, Note, Word
 from glmdeploy.importing.text import hide
+from glmdeploy.profile.text.characters import check, shown
+from glmdeploy.profile.text.load import read_text
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.source.text import check, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def read(script: Script, release: Catalog) -> Launch:
     :raises ProfileError: where it is no YAML mapping.
     """
     try:
-        document = source.read_text(script.text, script.file)
+        document = read_text(script.text, script.file)
     except ProfileError as error:
         raise ProfileError([_hidden(found) for found in error.findings]) from None
     starts = check(script.text, script.file).starts

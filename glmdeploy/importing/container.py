@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.source.text import shown
+from glmdeploy.profile.text.characters import shown
 
 if TYPE_CHECKING:
     from glmdeploy.importing.draft import Draft

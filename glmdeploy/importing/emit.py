@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.source.scalars import plain
-from glmdeploy.source.text import shown
+from glmdeploy.profile.text.characters import shown
+from glmdeploy.profile.text.scalars import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

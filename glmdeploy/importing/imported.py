@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy import source
 from glmdeploy.errors import ProfileError, UsageError
 from glmdeploy.findings import Severity
 from glmdeploy.importing import config, wanted
@@ -14,6 +13,7 @@ from glmdeploy.importing.place import draft_of
 from glmdeploy.importing.record import Note
 from glmdeploy.importing.script import launches
 from glmdeploy.importing.tokens import ShellError
+from glmdeploy.profile.text.load import read_text
 from glmdeploy.resolve import Resolution, resolve
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def import_script(script: Script, options: Wanted, *, file: str = "imported prof
         return Imported(notes=_notes(script, draft))
     # What is refused is taken out; what that brings to light is found in the next round.
     while True:
-        document = source.read_text(profile_text(draft.data, ()), file)
+        document = read_text(profile_text(draft.data, ()), file)
         resolution = resolve(document)
         refused = [found for found in resolution.findings if found.id in _IDS_OF_SHAPE and draft.refuse(found)]
         if not refused:
@@ -76,7 +76,7 @@ def import_script(script: Script, options: Wanted, *, file: str = "imported prof
     _check_options(resolution)
     notes = _notes(script, draft)
     text = profile_text(draft.data, _remarks(script, notes))
-    document = source.read_text(text, file)
+    document = read_text(text, file)
     return Imported(notes=notes, text=text, data=document.data, resolution=resolve(document))
 
 

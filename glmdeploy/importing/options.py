@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.findings import Severity
 from glmdeploy.importing.record import Note
+from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang import command
 from glmdeploy.sglang.catalog import AmbiguousOption, OptionError
-from glmdeploy.source.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

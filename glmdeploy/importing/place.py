@@ -9,7 +9,7 @@ from glmdeploy.findings import Severity
 from glmdeploy.importing import container, environment, model, options
 from glmdeploy.importing.draft import Draft
 from glmdeploy.importing.text import is_secret_value
-from glmdeploy.source.text import shown
+from glmdeploy.profile.text.characters import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

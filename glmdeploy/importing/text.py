@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Finding
-from glmdeploy.source.text import MAX_BYTES, SourceText
+from glmdeploy.profile.text.characters import MAX_BYTES, SourceText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,8 +4,8 @@ Everything here returns strings and data; only ``cli`` prints. No reporter reads
 what may be shown of it, and so no format shows a secret.
 """
 
-from glmdeploy.report.changes import change_data, changes_text
-from glmdeploy.report.data import finding_data
+from glmdeploy.report.run import finding_data
 from glmdeploy.report.text import finding_line, finding_text, summary
+from glmdeploy.report.values import change_data, changes_text
 
 __all__ = ["change_data", "changes_text", "finding_data", "finding_line", "finding_text", "summary"]

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.report.places import in_repository
-from glmdeploy.report.view import clean, view
+from glmdeploy.report.view import clean, in_repository, view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

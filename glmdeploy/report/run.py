@@ -1,16 +1,60 @@
-"""One run of ``validate``: what the formats that describe a whole run start from."""
+"""A change of a text as the one piece that is replaced: how code-scanning services take fixes."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from glmdeploy.findings import Finding, Severity
+from glmdeploy.report.view import clean, view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.report.replacement import Replacement
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """The characters from one place of ``file`` up to another become ``text``. Lines and columns count from 1."""
+
+    file: str
+    start_line: int
+    start_column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+def replacement(file: str, before: str, after: str) -> Replacement | None:
+    """The smallest piece of ``before`` whose replacement gives ``after``; None where the two are equal.
+
+    The end of a file that ends with a line's end counts as part of its last line.
+    """
+    # A byte order mark has no column.
+    before, after = before.removeprefix("\ufeff"), after.removeprefix("\ufeff")
+    if before == after:
+        return None
+    start = _common(before, after)
+    tail = _common(before[start:][::-1], after[start:][::-1])
+    end = len(before) - tail
+    lines = before.splitlines(keepends=True)
+    starts = [0, *accumulate(map(len, lines[:-1]))]
+    rows = [bisect_right(starts, offset) - 1 for offset in (start, end)]
+    return Replacement(
+        file=file,
+        start_line=rows[0] + 1,
+        start_column=start - starts[rows[0]] + 1,
+        end_line=rows[1] + 1,
+        end_column=end - starts[rows[1]] + 1,
+        text=after[start : len(after) - tail],
+    )
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts begin with in common."""
+    both = zip(one, other, strict=False)
+    return next((index for index, (left, right) in enumerate(both) if left != right), min(len(one), len(other)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +90,37 @@ class Run:
         """Whether the finding is a reason for exit code 1."""
         failing = (Severity.ERROR, Severity.WARNING) if self.strict else (Severity.ERROR,)
         return finding.severity in failing and finding.waived is None
+
+
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """One finding as JSON data; keys without a value are left out."""
+    seen = view(finding)
+    data = {
+        "id": seen.id,
+        "severity": str(seen.severity),
+        "message": seen.message,
+        "file": seen.file,
+        "line": seen.line,
+        "column": seen.column,
+        "path": seen.path,
+        "expected": seen.expected,
+        "fix": seen.fix,
+        "fixable": seen.fixable or None,
+        "links": list(seen.links),
+        "waived": seen.waived,
+    }
+    return {key: value for key, value in data.items() if value not in (None, [], "")}
+
+
+def run_data(run: Run) -> dict[str, Any]:
+    """Everything that ``validate`` found. ``valid`` says whether a profile can be deployed, whatever was selected."""
+    return {"ok": not run.failed, "profiles": [_profile_data(judged) for judged in run.profiles]}
+
+
+def _profile_data(judged: Judged) -> dict[str, Any]:
+    return {
+        "profile": clean(judged.profile),
+        "valid": judged.digest is not None,
+        "digest": judged.digest,
+        "findings": [finding_data(finding) for finding in judged.findings],
+    }

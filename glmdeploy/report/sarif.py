@@ -11,19 +11,17 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy import __version__, tokens
+from glmdeploy import __version__, redaction
 from glmdeploy.findings import Severity
 from glmdeploy.report.markdown import rule_help
-from glmdeploy.report.places import in_repository, root, uri
-from glmdeploy.report.view import view
+from glmdeploy.report.view import in_repository, root, uri, view
 from glmdeploy.rules.topics import CHECKS, topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from glmdeploy.findings import Finding
-    from glmdeploy.report.replacement import Replacement
-    from glmdeploy.report.run import Run
+    from glmdeploy.report.run import Replacement, Run
     from glmdeploy.report.view import View
     from glmdeploy.rules.base import Rule
 
@@ -106,7 +104,7 @@ def _result(finding: Finding, index: int, change: Replacement | None) -> dict[st
         "partialFingerprints": {_FINGERPRINT: _fingerprint(seen)},
         "suppressions": [{"kind": "inSource", "justification": seen.waived}] if seen.waived is not None else [],
     }
-    return result | ({"fixes": [_fix(seen, change)]} if change and not tokens.find(change.text) else {})
+    return result | ({"fixes": [_fix(seen, change)]} if change and not redaction.find(change.text) else {})
 
 
 def _location(finding: Finding, seen: View) -> dict[str, Any]:

@@ -1,18 +1,43 @@
-"""A finding as it may be shown: without the secrets and the invisible characters that a profile may hold."""
+"""How services that look at a repository name a file: by its path from the repository's root."""
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, overload
+from urllib.parse import quote
 
-from glmdeploy import tokens
+from glmdeploy import redaction
 from glmdeploy.findings import dotted
-from glmdeploy.report.places import NO_FILES
-from glmdeploy.source.text import shown
+from glmdeploy.profile.text.characters import shown
+from glmdeploy.profile.text.load import repository
 
 if TYPE_CHECKING:
     from glmdeploy.findings import Finding, Severity
+
+NO_FILES = ("", "<stdin>", "--set")
+"""What stands for a file in the place of a value that no file holds."""
+
+
+def root() -> Path:
+    """The repository that the current folder is in, or the folder itself."""
+    return repository(Path.cwd())
+
+
+def in_repository(file: str) -> str | None:
+    """The path from :func:`root`, with slashes; None for a file elsewhere, and for what is no file."""
+    path = os.path.relpath(file, root()) if file not in NO_FILES else ".."
+    return None if Path(path).parts[:1] == ("..",) else path
+
+
+def uri(file: str) -> str:
+    """The reference to a file: relative to :func:`root`, or absolute for one elsewhere."""
+    path = in_repository(file)
+    if path is not None or file in NO_FILES:
+        return redaction.mask(quote(os.fsencode(path or file)))
+    return redaction.mask(Path(file).absolute().as_uri())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +71,7 @@ def view(finding: Finding) -> View:
     """What may be shown of a finding."""
     place = finding.location
     length = max(1, min(place.length, len(place.text) - place.column + 1))
-    text, start, end = tokens.masked(place.text, place.column - 1, place.column - 1 + length)
+    text, start, end = redaction.masked(place.text, place.column - 1, place.column - 1 + length)
     return View(
         id=finding.id,
         severity=finding.severity,
@@ -73,4 +98,4 @@ def clean(text: str) -> str: ...
 def clean(text: None) -> None: ...
 def clean(text: str | None) -> str | None:
     """The text without secrets, on one line: what cannot be seen, and could steer a terminal, is escaped."""
-    return None if text is None else tokens.mask(shown(text, limit=sys.maxsize))
+    return None if text is None else redaction.mask(shown(text, limit=sys.maxsize))

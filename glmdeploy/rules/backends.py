@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glmdeploy import families
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import BLACKWELL, GENERATIONS, HOPPER, Rule, Violation, example
 from glmdeploy.rules.kernels import block_fp8
+from glmdeploy.sglang import models
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _fp4(subject: Subject, here: str) -> Iterator[Violation]:
         return
     if asked and asked.value in FP4.values:
         path, what = subject.path("quantization"), f"`{asked.key}: {asked.value}`"
-    elif families.quantization(repo) in FP4.values:
+    elif models.quantization(repo) in FP4.values:
         path, what = ("model", "repo"), f"the checkpoint `{repo}`"
     else:
         return

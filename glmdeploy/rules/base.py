@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from glmdeploy.edits import Edit
-    from glmdeploy.findings import Path, Severity
+    from glmdeploy.findings import Edit, Path, Severity
     from glmdeploy.rules.subject import Subject
 
 HOPPER, BLACKWELL = 9, 10

@@ -22,25 +22,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy import families
-from glmdeploy.edits import Remove, SetValue
+from glmdeploy.findings import Remove, SetValue
+from glmdeploy.sglang import models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from glmdeploy.edits import Edit
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import Edit, Path
     from glmdeploy.rules.subject import Subject
 
 DERIVED: Mapping[str, tuple[Callable[[Subject], Any], Callable[[Subject], Path]]] = {
     "speculates": (lambda subject: subject.speculates, lambda subject: subject.path("speculative_algorithm")),
     "checkpoint": (
-        lambda subject: families.quantization(subject.profile.model.repo),
+        lambda subject: models.quantization(subject.profile.model.repo),
         lambda subject: ("model", "repo"),
     ),
 }
 """Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, and how
-the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
+the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`)."""
 
 OPERANDS: Mapping[str, type | tuple[type, ...]] = {
     "not": (str, int, float, bool, list),

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.edits import Remove, SetValue
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Remove, SetValue, Severity
 from glmdeploy.rules.base import AT_0_5_23, Rule, Violation, example
 from glmdeploy.rules.subject import ARGS
-from glmdeploy.sglang import variables
-from glmdeploy.sglang.rewriting import rewrite
+from glmdeploy.sglang import releases
+from glmdeploy.sglang.renames import rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Edit
     from glmdeploy.rules.subject import Subject
 
 
 def own_variables(subject: Subject) -> Iterator[str]:
     """SGLang's own among the variables."""
-    return (name for name in subject.env if name.startswith(variables.PREFIXES))
+    return (name for name in subject.env if name.startswith(releases.PREFIXES))
 
 
 def _unread(subject: Subject) -> Iterator[Violation]:
     release = subject.catalog
     for name in own_variables(subject):
-        path, wanted = subject.env_path(name), variables.expected(name, subject.env[name], release)
+        path, wanted = subject.env_path(name), releases.expected(name, subject.env[name], release)
         if wanted:
             yield Violation(
                 path=path,
                 message=f"`{name}` is `{subject.env[name]}`, and SGLang takes its default: it expects {wanted}",
             )
-        elif not variables.is_read(name, release) and not variables.present_name(name, release):
+        elif not releases.is_read(name, release) and not releases.present_name(name, release):
             yield Violation(
                 path=path,
                 key=True,
@@ -46,9 +45,9 @@ def _reason(name: str, subject: Subject) -> str:
     _, steps = rewrite({f"${name}": subject.env[name]}, version)
     if steps:
         return f": {steps[-1].rename.why}"
-    if went := variables.outside(name, version):
+    if went := releases.outside(name, version):
         return f": it {went}"
-    near = variables.similar(name, subject.catalog)
+    near = releases.similar(name, subject.catalog)
     return f", but `{near}`" if near else ""
 
 
@@ -59,7 +58,7 @@ def _without(name: str, subject: Subject) -> tuple[Edit, ...]:
     if steps:
         added = (SetValue(path=(*ARGS, option), value=value) for option, value in new.items())
         return (Remove(path=path), *added)
-    went = variables.outside(name, subject.catalog.version)
+    went = releases.outside(name, subject.catalog.version)
     return (Remove(path=path),) if went and went.startswith("went") else ()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import AIR, AT_0_5_23, NOSPEC, Rule, Violation, example
 from glmdeploy.rules.kernels import block_fp8
 from glmdeploy.rules.speculation import ALGORITHM, algorithm
 from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.models import GLM_DSA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

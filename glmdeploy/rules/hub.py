@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from glmdeploy.edits import Remove
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Remove, Severity
 from glmdeploy.rules.base import Rule, Violation, example
 from glmdeploy.rules.operations import in_volume, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Edit
     from glmdeploy.rules.subject import Subject
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -137,7 +136,7 @@ AT_START = Rule(
     fix="put the files into the weights volume and write their path there, or set HF_HOME to a folder in a volume",
     sources=(
         "huggingface_hub/constants.py (2.4.0)",
-        "glmdeploy/app.py",
+        "glmdeploy/app/build.py",
         "sglang/srt/lora/lora_config.py (0.5.23)",
         "sglang/srt/speculative/spec_utils.py, load_token_map (0.5.23)",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy import tokens
+from glmdeploy import redaction
 from glmdeploy.findings import Finding
 from glmdeploy.rules import waivers
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from glmdeploy.findings import Path
+    from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.base import Rule, Violation
     from glmdeploy.rules.subject import Subject
-    from glmdeploy.source import Document
 
 
 def judge(rules: Sequence[Rule], subject: Subject, document: Document, today: date) -> list[Finding]:
@@ -52,4 +52,4 @@ def _finding(rule: Rule, violation: Violation, document: Document, waived: str |
 
 def _shown(path: Path) -> Path:
     """The path without the secrets that are keys."""
-    return tuple(tokens.mask(part) if isinstance(part, str) else part for part in path)
+    return tuple(redaction.mask(part) if isinstance(part, str) else part for part in path)

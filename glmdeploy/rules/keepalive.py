@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from glmdeploy import cron, durations
+from glmdeploy import cron
 from glmdeploy.findings import Severity
+from glmdeploy.profile import fields
 from glmdeploy.rules.base import Rule, Violation, example
 from glmdeploy.rules.timeouts import cold_start, model_loaded
 from glmdeploy.sizing import cost
@@ -48,8 +49,8 @@ def _useless_pings(subject: Subject) -> Iterator[Violation]:
     if gap > server.scaledown_window:
         yield Violation(
             path=("keepalive", "schedule"),
-            message=f"pings are {durations.describe(gap)} apart or more, and an idle container ends after "
-            f"{durations.describe(server.scaledown_window)}: each one starts a container anew",
+            message=f"pings are {fields.describe(gap)} apart or more, and an idle container ends after "
+            f"{fields.describe(server.scaledown_window)}: each one starts a container anew",
         )
 
 

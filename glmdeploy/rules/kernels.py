@@ -10,12 +10,11 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from glmdeploy import families
-from glmdeploy.edits import Remove, SetValue
-from glmdeploy.families import GLM_DSA
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Remove, SetValue, Severity
 from glmdeploy.rules.base import BLACKWELL, HOPPER, ISSUES, Rule, Scope, Violation, example
+from glmdeploy.sglang import models
 from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.models import GLM_DSA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +36,7 @@ def block_fp8(subject: Subject) -> bool:
 
     GLM-5-FP8's are (#25551 shows the call); GLM-4.5's are stored by compressed-tensors, which takes other ways.
     """
-    return subject.architecture == GLM_DSA and families.quantization(subject.profile.model.repo) == "fp8"
+    return subject.architecture == GLM_DSA and models.quantization(subject.profile.model.repo) == "fp8"
 
 
 def _serves_with_deep_gemm(subject: Subject) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import ISSUES, Rule, Scope, Violation, example
+from glmdeploy.sglang.models import GLM_DSA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

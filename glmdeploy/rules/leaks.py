@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy import tokens
-from glmdeploy.edits import Remove
-from glmdeploy.findings import Severity, dotted
+from glmdeploy import redaction
+from glmdeploy.findings import Remove, Severity, dotted
 from glmdeploy.rules.base import Rule, Violation, example
 from glmdeploy.rules.subject import ARGS
 
@@ -48,15 +47,19 @@ def _secret_value(subject: Subject) -> Iterator[Violation]:
         yield Violation(path=path, secret=True, message=message, edits=(Remove(path=path),))
     texts = list(_texts(subject.profile.model_dump(by_alias=True, exclude_unset=True), ()))
     # Nearly every profile has none: one search of everything is much faster than a hundred.
-    if not tokens.find("\n".join(text for _, text, _ in texts)):
+    if not redaction.find("\n".join(text for _, text, _ in texts)):
         return
     for path, text, is_key in texts:
-        found = tokens.find(text)
+        found = redaction.find(text)
         if not found or path in _withheld(subject):
             continue
         kind = found[0].kind
         article = "an" if kind[0] in "AEIOU" else "a"
-        where = f"a key of `{tokens.mask(dotted(path[:-1]))}` is" if is_key else f"`{tokens.mask(dotted(path))}` holds"
+        where = (
+            f"a key of `{redaction.mask(dotted(path[:-1]))}` is"
+            if is_key
+            else f"`{redaction.mask(dotted(path))}` holds"
+        )
         yield Violation(path=path, key=is_key, secret=True, message=f"{where} {article} {kind}")
 
 
@@ -86,7 +89,7 @@ def _secret_name(subject: Subject) -> Iterator[Violation]:
 
 def _is_named_secret(name: str, text: str) -> bool:
     # What is known by its form is GLM063's.
-    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET.fullmatch(text) and not tokens.find(text)
+    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET.fullmatch(text) and not redaction.find(text)
 
 
 def _withheld(subject: Subject) -> set[Path]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import Rule, Scope, Violation, example
-from glmdeploy.sizing.memory import GIB, memory
-from glmdeploy.sizing.pool import FP8
+from glmdeploy.sizing.memory import FP8, GIB, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

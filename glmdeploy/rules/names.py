@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from glmdeploy import plan
-from glmdeploy.edits import Remove
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Remove, Severity
+from glmdeploy.plan import plan
 from glmdeploy.rules.base import Rule, Violation, example
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ MODAL_MOUNTS = ("/root", "/tmp")
 """Where Modal mounts no volume (modal 1.6.4, ``modal/_utils/mount_utils.py``); the schema already refuses ``/``."""
 
 OWN_FOLDER = "/root/glmdeploy"
-"""Where the container's own files are mounted (``glmdeploy/app.py``)."""
+"""Where the container's own files are mounted (``glmdeploy/app/build.py``)."""
 
 MODAL_VARIABLES = frozenset(
     (

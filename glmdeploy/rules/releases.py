@@ -7,21 +7,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.edits import Remove, RenameKey, SetValue
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Remove, RenameKey, SetValue, Severity
 from glmdeploy.rules.base import AIR, AT_0_5_23, Rule, Violation, example
 from glmdeploy.rules.environment import own_variables
 from glmdeploy.rules.subject import ARGS
-from glmdeploy.sglang import catalog, variables
+from glmdeploy.sglang import catalog, releases
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.sglang.renames import RENAMES
-from glmdeploy.sglang.rewriting import rewrite
+from glmdeploy.sglang.renames import RENAMES, rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.edits import Edit
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import Edit, Path
     from glmdeploy.rules.subject import Subject
     from glmdeploy.sglang.renames import Rename
 
@@ -144,7 +141,7 @@ def _rewritten(change: _Change, paths: Mapping[str, Path]) -> tuple[Edit, ...]:
 
 def _old_variables(subject: Subject) -> Iterator[Violation]:
     for name in own_variables(subject):
-        new = None if variables.is_read(name, subject.catalog) else variables.present_name(name, subject.catalog)
+        new = None if releases.is_read(name, subject.catalog) else releases.present_name(name, subject.catalog)
         if new:
             yield Violation(
                 path=subject.env_path(name),

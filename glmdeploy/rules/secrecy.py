@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glmdeploy import tokens
+from glmdeploy import redaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def _masked(place: Location, secrets: Sequence[tuple[int, int]]) -> Location:
     )
     text = place.text
     for first, last in reversed(hidden):
-        text = f"{text[:first]}{tokens.MASK}{text[last:]}"
+        text = f"{text[:first]}{redaction.MASK}{text[last:]}"
     return replace(place, text=text, column=start + 1, length=max(end - start, 1))
 
 
@@ -59,7 +59,7 @@ def _moved(offset: int, hidden: Sequence[tuple[int, int]], *, end: bool) -> int:
     moved = offset
     for first, last in hidden:
         if last <= offset:
-            moved += len(tokens.MASK) - (last - first)
+            moved += len(redaction.MASK) - (last - first)
         elif first < offset:
-            moved += first - offset + (len(tokens.MASK) if end else 0)
+            moved += first - offset + (len(redaction.MASK) if end else 0)
     return moved

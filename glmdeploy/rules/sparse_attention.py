@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import AT_0_5_10, BLACKWELL, HOPPER, ISSUES, PULLS, Rule, Scope, Violation, example
 from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.models import GLM_DSA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

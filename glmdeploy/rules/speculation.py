@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.families import GLM4_MOE, GLM_DSA
 from glmdeploy.findings import Severity
 from glmdeploy.rules.base import AIR, AT_0_5_10, AT_0_5_23, Rule, Scope, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
+from glmdeploy.sglang.models import GLM4_MOE, GLM_DSA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

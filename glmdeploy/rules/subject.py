@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from glmdeploy.edits import Remove, SetValue
-from glmdeploy.sglang import neutral
+from glmdeploy.findings import Remove, SetValue
+from glmdeploy.sglang import effective
 from glmdeploy.sizing import memory, model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.edits import Edit
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import Edit, Path
     from glmdeploy.gpus import Gpu
-    from glmdeploy.profile import Profile
+    from glmdeploy.profile.models import Profile
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Setting
     from glmdeploy.sglang.effective import Effective
@@ -54,7 +53,7 @@ class Subject:
 
     def setting(self, dest: str) -> Setting | None:
         """What the profile says of the option, or of any that its neutral name stands for."""
-        return next((self.settings[raw] for raw in neutral.RAW.get(dest, (dest,)) if raw in self.settings), None)
+        return next((self.settings[raw] for raw in effective.RAW.get(dest, (dest,)) if raw in self.settings), None)
 
     def path(self, dest: str) -> Path:
         """Where the option stands in the profile, or would stand, under its canonical name."""
@@ -72,7 +71,7 @@ class Subject:
         return tuple(Remove(path=self.path(dest)) for dest in dests if self.setting(dest))
 
     def _canonical(self, dest: str) -> str | None:
-        raws = neutral.RAW.get(dest, (dest,))
+        raws = effective.RAW.get(dest, (dest,))
         found = (option for raw in raws for option in self.catalog.options if option.dest == raw)
         return next((option.canonical.removeprefix("--") for option in found if option.deprecated is None), None)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy import source
 from glmdeploy.findings import Severity
+from glmdeploy.profile.text.load import read_text
 from glmdeploy.rules.base import GENERATIONS, Example, Rule, Scope, Violation
 from glmdeploy.rules.conditions import DERIVED, edit, fact, faults, holds, place
 
@@ -28,7 +28,7 @@ class TableError(Exception):
 
 def read(text: str) -> tuple[Rule, ...]:
     """The rules of a table, whose own head describes an entry. Raises TableError for an entry that is no rule."""
-    entries = source.read_text(text, FILE.name).data["rules"]
+    entries = read_text(text, FILE.name).data["rules"]
     return tuple(_rule(entry) for entry in entries)
 
 

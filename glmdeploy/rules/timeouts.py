@@ -1,6 +1,6 @@
 """Rules about the chain of time limits: download, compilation, cold start, and SGLang's watchdog.
 
-Estimates are :mod:`glmdeploy.sizing.timeline`'s, for models whose size ships with glmdeploy. An error says that a limit
+Estimates are :mod:`glmdeploy.sizing.cost`'s, for models whose size ships with glmdeploy. An error says that a limit
 is below what was ever measured or reported, a warning that it is below what is likely.
 """
 
@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy import durations
-from glmdeploy.edits import SetValue
-from glmdeploy.findings import Severity
-from glmdeploy.profile import MAX_TIMEOUT
+from glmdeploy.findings import SetValue, Severity
+from glmdeploy.profile import fields
+from glmdeploy.profile.models import MAX_TIMEOUT
 from glmdeploy.rules import kernels
 from glmdeploy.rules.base import ISSUES, Rule, Violation, example
-from glmdeploy.sizing import timeline
+from glmdeploy.sizing import cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from glmdeploy.edits import Edit
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import Edit, Path
     from glmdeploy.rules.subject import Subject
+    from glmdeploy.sizing.cost import Step
     from glmdeploy.sizing.model import Model
-    from glmdeploy.sizing.timeline import Step
 
 SETTLE = 15
 """Seconds by which the server's own wait ends before Modal's limit, so that the reason reaches the log."""
@@ -49,14 +47,14 @@ def cold_start(subject: Subject, *, compiled: bool | None = None) -> tuple[Step,
     """The steps of a cold start; ``compiled`` defaults to whether the profile has kernels compiled beforehand."""
     if compiled is None:
         compiled = not any(kernels.NOT_COMPILED.check(subject))
-    return timeline.cold_start(model_loaded(subject), compiled=compiled)
+    return cost.cold_start(model_loaded(subject), compiled=compiled)
 
 
 def _watchdog(subject: Subject) -> Iterator[Violation]:
     model, limit = model_loaded(subject), subject.value(_WATCHDOG)
     if model is None or not isinstance(limit, int | float) or isinstance(limit, bool):
         return
-    load = timeline.weight_load(model)
+    load = cost.weight_load(model)
     if limit < load:
         default = "" if _WATCHDOG in subject.settings else ", SGLang's default"
         yield Violation(
@@ -91,23 +89,23 @@ def _short_start(subject: Subject, steps: Iterable[Step], seconds: list[int], ho
 
 
 def _download_impossible(subject: Subject) -> Iterator[Violation]:
-    yield from _short_download(subject, timeline.VOLUME_RATE, "the fastest that a Modal Volume was reported to be")
+    yield from _short_download(subject, cost.VOLUME_RATE, "the fastest that a Modal Volume was reported to be")
 
 
 def _download_unlikely(subject: Subject) -> Iterator[Violation]:
     if not any(_download_impossible(subject)):
-        yield from _short_download(subject, timeline.HUB_RATE, "what the Hub is reported to give")
+        yield from _short_download(subject, cost.HUB_RATE, "what the Hub is reported to give")
 
 
 def _short_download(subject: Subject, rate: int, whose: str) -> Iterator[Violation]:
     model, limit = model_loaded(subject), subject.profile.download.timeout
-    if model is not None and limit < (needed := timeline.download(model, rate)):
+    if model is not None and limit < (needed := cost.download(model, rate)):
         path = ("download", "timeout")
         yield Violation(
             path=path,
-            message=f"{model.weights / 1e9:.0f} GB in {durations.describe(limit)} means more than "
+            message=f"{model.weights / 1e9:.0f} GB in {fields.describe(limit)} means more than "
             f"{rate / 1e6:.0f} MB a second, {whose}: it takes {needed} s at that rate",
-            edits=_raised(path, timeline.download(model)),
+            edits=_raised(path, cost.download(model)),
         )
 
 
@@ -124,13 +122,13 @@ def _short_compile(subject: Subject, *, least: bool) -> Iterator[Violation]:
     model, stage = model_loaded(subject), subject.profile.compile
     if model is None or stage is None or not kernels.block_fp8(subject):
         return
-    steps = timeline.cold_start(model, compiled=False)
+    steps = cost.cold_start(model, compiled=False)
     needed = sum(step.least if least else step.seconds for step in steps)
     if stage.timeout - COMPILE_MARGIN < needed:
         path = ("compile", "timeout")
         yield Violation(
             path=path,
-            message=f"the stage may take {durations.describe(stage.timeout)}, of which {COMPILE_MARGIN} s are for a "
+            message=f"the stage may take {fields.describe(stage.timeout)}, of which {COMPILE_MARGIN} s are for a "
             f"clean end; loading the weights and compiling the kernels takes {needed} s "
             f"{'at the least' if least else 'as estimated'}",
             edits=_raised(path, sum(step.seconds for step in steps) + COMPILE_MARGIN),
@@ -142,8 +140,8 @@ def _short_life(subject: Subject) -> Iterator[Violation]:
     if server.timeout <= server.startup_timeout:
         yield Violation(
             path=("server", "timeout"),
-            message=f"`timeout` {durations.describe(server.timeout)} is not above `startup_timeout` "
-            f"{durations.describe(server.startup_timeout)}",
+            message=f"`timeout` {fields.describe(server.timeout)} is not above `startup_timeout` "
+            f"{fields.describe(server.startup_timeout)}",
             edits=(SetValue(path=("server", "timeout"), value=MAX_TIMEOUT),),
         )
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from glmdeploy import tokens
-from glmdeploy.edits import Remove
-from glmdeploy.findings import Finding, Severity
+from glmdeploy import redaction
+from glmdeploy.findings import Finding, Remove, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence, Set
 
-    from glmdeploy.profile import Waiver
+    from glmdeploy.profile.models import Waiver
+    from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.base import Rule
-    from glmdeploy.source import Document
 
 
 def reasons(waivers: Sequence[Waiver], known: Mapping[str, Rule], today: date) -> dict[str, str]:
     """The reasons of the waivers that hold, by their rules' ids."""
     return {
-        waiver.rule: tokens.mask(waiver.reason)
+        waiver.rule: redaction.mask(waiver.reason)
         for waiver in waivers
         if waiver.rule in known and known[waiver.rule].waivable and not _expired(waiver.until, today)
     }

@@ -108,7 +108,7 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         option = catalog.find(key)
     except (UnknownOption, AmbiguousOption) as error:
         # Reads the catalogs of all releases: only once something is wrong.
-        from glmdeploy.sglang.history import unknown_option
+        from glmdeploy.sglang.releases import unknown_option
 
         reason, fix = unknown_option(key, value, catalog.version)
         missing = f"SGLang {catalog.version} has no option `{key}`{reason}"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.catalog import OptionError
-from glmdeploy.sglang.history import Span
-from glmdeploy.sglang.rewriting import replaced, rewrite
+from glmdeploy.sglang.releases import Span
+from glmdeploy.sglang.renames import replaced, rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,1 +1,1 @@
-"""How much memory, money and time a deployment takes. Pure functions of data; only ``fetch`` does IO."""
+"""How much memory, money and time a deployment takes. Pure functions of data; only `checkpoint` does IO."""

@@ -1,18 +1,163 @@
-"""Bytes on one GPU: weights, KV pool, and what is left for activations and CUDA graphs.
+"""How SGLang divides a model among GPUs, and what one of them holds of its weights.
 
-SGLang's own order, in all releases from 0.5.10 to 0.5.23: it notes the free memory, loads the weights, and gives the
-pool what is still free less ``1 - mem-fraction-static`` of what it noted (``profile_max_num_token`` in 0.5.10,
-``_profile_available_bytes`` later). A larger ``max-total-tokens`` is lowered to that, with a warning in the log. Until
-0.5.13.post1 the draft model is loaded after that, into what was to be left free.
+Sources: ``sglang/srt/layers/dp_attention.py``, ``sglang/srt/models/deepseek_v2.py`` (0.5.11).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
-from glmdeploy.sizing import pool, sharding
+from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sizing.model import LatentAttention
+from glmdeploy.sizing.tensors import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.sizing.model import Model
+    from glmdeploy.sizing.tensors import Tensors
+
+_ENDS = (Spread.EMBEDDING, Spread.HEAD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharding:
+    """Into how many parts SGLang divides tensors; ``stages`` is the length of the pipeline."""
+
+    tensor: int
+    attention: int
+    groups: int
+    """Groups of GPUs with attention of their own (data parallelism of attention)."""
+    stages: int
+    dense: int
+    head: int
+    exchange: bool
+    """GPUs send each other the tokens for their experts, and each holds the shared experts whole."""
+
+    def parts(self, spread: Spread) -> int:
+        return {
+            Spread.REPLICATED: 1,
+            Spread.ATTENTION: self.attention,
+            Spread.EMBEDDING: self.attention,
+            Spread.DENSE: self.dense,
+            Spread.SHARED: 1 if self.exchange else self.tensor,
+            Spread.EXPERTS: self.tensor,
+            Spread.HEAD: self.head,
+        }[spread]
+
+    def layers(self, model: Model) -> int:
+        """The model's layers on one GPU: of a pipeline, in its longest stage."""
+        return ceil(model.layers / self.stages)
+
+
+def positive(value: object) -> int | None:
+    """The value if it is a positive integer, else None: it is not known, or impossible."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def read(value: Callable[[str], object]) -> Sharding | None:
+    """The sharding that the options' effective values mean; None where it is not known or not possible."""
+    tensor = positive(value("tp_size"))
+    former = value("dp_size") if value("enable_dp_attention") else 1
+    # From 0.5.22 on SGLang moves that into `attn_dp_size` when it resolves them, and leaves the switch on.
+    groups = max(positive(former) or 1, positive(value("attn_dp_size")) or 1)
+    if tensor is None or tensor % groups:
+        return None
+    attention = tensor // groups
+    return Sharding(
+        tensor=tensor,
+        attention=attention,
+        groups=groups,
+        stages=positive(value("pp_size")) or 1,
+        dense=positive(value("moe_dense_tp_size")) or tensor,
+        head=attention if value("enable_dp_lm_head") else tensor,
+        exchange=value("moe_a2a_backend") not in (None, "none"),
+    )
+
+
+def weights(model: Model, sharding: Sharding, *, plain: int, draft: bool) -> int:
+    """Bytes on one GPU of the model's own draft model, or of all the rest; ``plain`` is the width of unquantised ones.
+
+    Where the checkpoint's files are larger or smaller than the dimensions say, the figure is in proportion.
+    """
+    found = [group for group in model.tensors if group.draft == draft and group.spread is not Spread.NOWHERE]
+    layers = sum(_on_one(group, sharding, plain) for group in found if group.spread not in _ENDS)
+    ends = [_on_one(group, sharding, plain) for group in found if group.spread in _ENDS]
+    if sharding.stages > 1 and not draft:
+        layers, ends = layers * sharding.layers(model) / model.layers, [max(ends)]
+    return ceil((layers + sum(ends)) * model.weights / model.counted)
+
+
+def _on_one(group: Tensors, sharding: Sharding, plain: int) -> float:
+    size = group.stored if group.quantised else group.values * plain
+    return size / min(sharding.parts(group.spread), group.parts or sharding.tensor)
+
+
+BF16, FP8 = "bfloat16", "fp8_e4m3"
+
+BYTES = {"bfloat16": 2, "bf16": 2, "float16": 2, "float32": 4, "fp8_e4m3": 1, "fp8_e5m2": 1}
+"""Bytes of a value in a KV cache of that type. Types of four bits have scales beside them and are not counted here."""
+
+_BLOCK, _SCALE = 128, 4
+"""Values of a latent vector or of an index key that share a scale, and its bytes."""
+
+SCALES_COUNTED, DRAFT_COUNTED = "0.5.17", "0.5.14"
+"""The first releases that reckon with the scales of FP8, and with the draft model, when they size the pool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Bytes of one token on one GPU, in all layers: what it ``takes``, and what SGLang divides the free memory by."""
+
+    takes: int
+    counts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What the bytes of a KV cache depend on, beside the model and its type.
+
+    ``trtllm`` tells whether a ``trtllm`` kernel reads it, ``version`` is the SGLang release, None for the newest.
+    """
+
+    sharding: Sharding
+    drafts: int
+    trtllm: bool
+    version: str | None
+
+    def since(self, version: str) -> bool:
+        return self.version is None or version_key(version) <= version_key(self.version)
+
+
+def cell(model: Model, dtype: str, kind: Kind) -> Cell:
+    """The cell of a KV cache of ``dtype``, a key of BYTES."""
+    takes, counts = _layer(model, dtype, kind)
+    layers = kind.sharding.layers(model)
+    return Cell(
+        takes=takes * (layers + kind.drafts),
+        counts=counts * (layers + (kind.drafts if kind.since(DRAFT_COUNTED) else 0)),
+    )
+
+
+def _layer(model: Model, dtype: str, kind: Kind) -> tuple[int, int]:
+    """Bytes of one token in one layer: taken, and counted."""
+    size, attention = BYTES[dtype], model.attention
+    if not isinstance(attention, LatentAttention):
+        heads = max(1, attention.kv_heads // kind.sharding.attention)
+        plain = heads * (attention.key + attention.value) * size
+        return plain, plain
+    plain = (attention.rank + attention.rope) * size
+    if attention.index is None:
+        return plain, plain
+    index = attention.index + attention.index // _BLOCK * _SCALE
+    if dtype != FP8 or kind.trtllm:
+        return plain + index, plain + index
+    # A scale for each block of the latent vector, and its rotary part in BF16.
+    scaled = attention.rank + attention.rank // _BLOCK * _SCALE + attention.rope * BYTES[BF16]
+    return scaled + index, (scaled if kind.since(SCALES_COUNTED) else plain) + index
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,24 +242,24 @@ def memory(model: Model, gpu: Gpu, value: Value, *, version: str | None = None) 
     None where something that it depends on is impossible or not known: the GPU's memory, or a value that SGLang
     decides. ``version`` is the SGLang release, None for the newest: releases differ in what they reckon with.
     """
-    shards, fraction, dtype = sharding.read(value), _fraction(value), _kv_dtype(model, value)
+    shards, fraction, dtype = read(value), _fraction(value), _kv_dtype(model, value)
     if gpu.memory_mib is None or shards is None or fraction is None or dtype is None:
         return None
     if not _modelled(value) or not _weights_as_stored(model, value) or (drafts := _drafts(model, value)) is None:
         return None
-    plain = pool.BYTES["float32"] if value("dtype") in ("float", "float32") else pool.BYTES[pool.BF16]
-    target = sharding.weights(model, shards, plain=plain, draft=False)
-    draft = sharding.weights(model, shards, plain=plain, draft=True) if drafts else 0
+    plain = BYTES["float32"] if value("dtype") in ("float", "float32") else BYTES[BF16]
+    target = weights(model, shards, plain=plain, draft=False)
+    draft = weights(model, shards, plain=plain, draft=True) if drafts else 0
     total = gpu.memory_mib * MIB - OVERHEAD
     static = int(total * fraction)
     trtllm = "trtllm" in (value("dsa_prefill_backend"), value("dsa_decode_backend"))
-    kind = pool.Kind(sharding=shards, drafts=drafts, trtllm=trtllm, version=version)
-    room = static - target - (draft if kind.since(pool.DRAFT_COUNTED) else 0)
-    page, limit = sharding.positive(value("page_size")) or 1, sharding.positive(value("max_total_tokens"))
+    kind = Kind(sharding=shards, drafts=drafts, trtllm=trtllm, version=version)
+    room = static - target - (draft if kind.since(DRAFT_COUNTED) else 0)
+    page, limit = positive(value("page_size")) or 1, positive(value("max_total_tokens"))
 
     def largest(dtype: str) -> Pool:
-        cell = pool.cell(model, dtype, kind)
-        return Pool(bytes_per_token=cell.takes, tokens=max(0, room // cell.counts // page * page), page=page)
+        token = cell(model, dtype, kind)
+        return Pool(bytes_per_token=token.takes, tokens=max(0, room // token.counts // page * page), page=page)
 
     mine = largest(dtype)
     tokens = min(mine.tokens, limit // page * page) if limit else mine.tokens
@@ -124,7 +269,7 @@ def memory(model: Model, gpu: Gpu, value: Value, *, version: str | None = None) 
         static=static,
         kv_dtype=dtype,
         pool=Pool(bytes_per_token=mine.bytes_per_token, tokens=tokens, page=page),
-        possible={name: largest(name) for name in (pool.BF16, pool.FP8)},
+        possible={name: largest(name) for name in (BF16, FP8)},
         working=_working(gpu.memory_mib, shards, value),
     )
 
@@ -162,22 +307,22 @@ def _kv_dtype(model: Model, value: Value) -> str | None:
     """The KV cache's type; None where it is SGLang's to decide, or has scales that are not counted here."""
     dtype = value("kv_cache_dtype")
     if dtype not in (None, "auto"):
-        return str(dtype) if dtype in pool.BYTES else None
+        return str(dtype) if dtype in BYTES else None
     if isinstance(model.attention, LatentAttention) and model.attention.index is not None:
         return None
     # Sparse attention apart, the model's own type, unless the checkpoint was calibrated for FP8.
     quantization = model.config.get("quantization_config") or {}
     if str(quantization.get("kv_cache_quant_algo")).upper() == "FP8":
-        return pool.FP8
-    return "float32" if value("dtype") in ("float", "float32") else pool.BF16
+        return FP8
+    return "float32" if value("dtype") in ("float", "float32") else BF16
 
 
-def _working(memory_mib: int, shards: sharding.Sharding, value: Value) -> int:
+def _working(memory_mib: int, shards: Sharding, value: Value) -> int:
     """SGLang's own reserve without its allowance for long prefills on large GPUs."""
     if memory_mib <= _SMALL:
         # MiB for each token of the prefill chunk and for each request of the largest CUDA graph.
         chunk, graph = (2048, 24) if memory_mib < 35 * 1024 else (4096, 32)
         return int((512 + chunk * 1.5 + graph * 2 + shards.tensor * shards.stages / 8 * 1024) * MIB)
-    graph = sharding.positive(value("cuda_graph_max_bs")) or 0
+    graph = positive(value("cuda_graph_max_bs")) or 0
     padding = graph * shards.groups * (4.5 if graph > 300 else 3) if shards.groups > 1 else 0
     return LEAST_RESERVE + int(padding * MIB)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from glmdeploy.sglang import model_config
-from glmdeploy.sizing import formats, tensors
-from glmdeploy.sizing.fields import Fields, UnknownModel
+from glmdeploy.sglang import models
+from glmdeploy.sizing import checkpoint, tensors
+from glmdeploy.sizing.checkpoint import Fields, UnknownModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ def from_config(config: Mapping[str, Any], *, weights: int | None = None) -> Mod
     """The model of a ``config.json``; ``weights`` is the index's ``total_size`` in bytes. Raises UnknownModel."""
     fields = _language_model(Fields(data=config))
     _refuse_others(fields)
-    groups = tensors.count(fields, form := formats.read(fields))
+    groups = tensors.count(fields, form := checkpoint.read(fields))
     return Model(
         architecture=_architecture(fields),
         quantization=form.method,
@@ -115,8 +115,8 @@ def from_config(config: Mapping[str, Any], *, weights: int | None = None) -> Mod
 
 @cache
 def known(repo: str) -> Model | None:
-    """A model whose facts ship with glmdeploy (:mod:`glmdeploy.sglang.model_config`), else None. No IO."""
-    config = model_config.known(repo)
+    """A model whose facts ship with glmdeploy (:mod:`glmdeploy.sglang.models`), else None. No IO."""
+    config = models.known(repo)
     return from_config(config) if config else None
 
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from glmdeploy.sizing.fields import UnknownModel
+from glmdeploy.sizing.checkpoint import UnknownModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.sizing.fields import Fields
-    from glmdeploy.sizing.formats import Format
+    from glmdeploy.sizing.checkpoint import Fields, Format
 
 MOST_LAYERS = 10_000
 """Far above any model's; a bound for foreign input."""

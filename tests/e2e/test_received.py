@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from modal_proto import api_pb2
 
-from glmdeploy import source
+from glmdeploy.app.script import render
 from glmdeploy.local import cloud as local_cloud
 from glmdeploy.local.server import in_thread
-from glmdeploy.render import render
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import plan_of
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ SECRETS = {"huggingface-secret": "HF_TOKEN", "glm51-api-key": "API_KEY"}
 
 BUILDER = """
 import pathlib, sys, tempfile
-from glmdeploy import app, source
+from glmdeploy.app.build import build
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import plan_of
-plan = plan_of(source.load(sys.argv[1], sets=sys.argv[2:]))[0]
+plan = plan_of(load(sys.argv[1], sets=sys.argv[2:]))[0]
 with tempfile.TemporaryDirectory() as folder:
-    app.build(plan, pathlib.Path(folder)).deploy()
+    build(plan, pathlib.Path(folder)).deploy()
 """
 
 
@@ -139,7 +140,7 @@ def test_image_environment(received: Received) -> None:
 
 
 def test_tags(received: Received) -> None:
-    plan = plan_of(source.load(PROFILE))[0]
+    plan = plan_of(load(PROFILE))[0]
     [publish] = received.all("AppPublish")
     assert publish.name == "glm51-fp8"
     assert dict(publish.tags)["glmdeploy-digest"] == plan.digest[:40]
@@ -238,7 +239,7 @@ def named(received: Received) -> dict[str, Any]:
 )
 def test_the_script_sends_the_same(sets: tuple[str, ...], tmp_path: Path) -> None:
     script = tmp_path / "deploy.py"
-    plan = plan_of(source.load(PROFILE, sets=sets))[0]
+    plan = plan_of(load(PROFILE, sets=sets))[0]
     script.write_text(render(plan), encoding="utf-8")
     ours = receive(sys.executable, "-c", BUILDER, PROFILE, *sets)
     script_sent = receive(sys.executable, "-m", "modal", "deploy", str(script))

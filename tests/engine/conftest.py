@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from glmdeploy import source
+from glmdeploy.profile.text.load import load
 from glmdeploy.sglang import catalog, command, cpu_engine
 from glmdeploy.sglang.environment import ProbeError
 
@@ -58,7 +58,7 @@ def engine(interpreter: Path) -> Callable[..., AbstractContextManager[Engine]]:
 
     @contextmanager
     def serve(model: Path, scratch: Path, **options: str | int) -> Iterator[Engine]:
-        own = source.load("local-cpu").data["sglang"]
+        own = load("local-cpu").data["sglang"]
         assert own["version"] == cpu_engine.VERSION
         release = catalog.load(own["version"])
         settings, problems = command.read({**own["args"], **options}, release)

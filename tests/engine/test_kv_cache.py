@@ -11,7 +11,7 @@ import pytest
 
 from glmdeploy.local import tiny_model
 from glmdeploy.sglang import cpu_engine
-from glmdeploy.sizing import pool, sharding
+from glmdeploy.sizing import memory
 from glmdeploy.sizing.memory import GIB, Pool
 from glmdeploy.sizing.model import from_config
 
@@ -56,12 +56,12 @@ def served(
         metrics = running.get("/metrics")
         log = running.log.read_text(errors="replace")
     model = from_config(json.loads((scratch / "model" / "config.json").read_text()))
-    shards = sharding.read(info.get)
+    shards = memory.read(info.get)
     assert shards
-    kind = pool.Kind(sharding=shards, drafts=0, trtllm=False, version=cpu_engine.VERSION)
+    kind = memory.Kind(sharding=shards, drafts=0, trtllm=False, version=cpu_engine.VERSION)
     page = options["page-size"]
     tokens = options["max-total-tokens"] // page * page
-    expected = Pool(bytes_per_token=pool.cell(model, options["dtype"], kind).takes, tokens=tokens, page=page)
+    expected = Pool(bytes_per_token=memory.cell(model, options["dtype"], kind).takes, tokens=tokens, page=page)
     record_testsuite_property(f"bytes of the KV pool of {model.architecture}", expected.bytes)
     return Served(expected=expected, log=log, info=info, metrics=metrics)
 

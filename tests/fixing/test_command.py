@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from faulty_profiles import BAD, GOOD, validate, written
 
-from glmdeploy import source
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ LAYOUTS = {
     "tabs in comments": BAD.replace("    # as asked", "\t#\tas\tasked").replace("# Served", "#\tServed"),
     "the option left out, and the mapping last": GOOD.replace("    kv-cache-dtype: bfloat16      # as asked\n", ""),
     "a comment below": GOOD.replace("kv-cache-dtype: bfloat16", "# kv-cache-dtype: x"),
-    "JSON": json.dumps(source.read_text(BAD, "p").data),
+    "JSON": json.dumps(read_text(BAD, "p").data),
 }
 
 
@@ -75,7 +75,7 @@ def test_layouts(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert path.read_bytes() == text.encode()
     validate(capsys, "--fix", "p.yaml")
     fixed = path.read_bytes()
-    assert source.load("p.yaml").data["sglang"]["args"]["kv-cache-dtype"] == "bfloat16"
+    assert load("p.yaml").data["sglang"]["args"]["kv-cache-dtype"] == "bfloat16"
     removed, added = changed_lines(text, fixed.decode())
     assert (len(removed), len(added)) in ((1, 1), (0, 1))
     assert fixed.endswith(b"\n") or not text.endswith("\n")
@@ -123,7 +123,7 @@ def test_the_diff_has_the_colors_of_gits(here: Path, monkeypatch: pytest.MonkeyP
 
 def test_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(BAD)
-    [message] = [found.message for found in resolve(source.load("p.yaml")).findings if found.id == "GLM001"]
+    [message] = [found.message for found in resolve(load("p.yaml")).findings if found.id == "GLM001"]
     finding = {"id": "GLM001", "path": "sglang.args.kv-cache-dtype", "message": message}
     code, out, err = validate(capsys, "--diff", "--json", "p.yaml")
     data = json.loads(out)
@@ -188,7 +188,7 @@ def test_a_waived_finding_is_left(here: Path, capsys: pytest.CaptureFixture[str]
 
 ALIAS = BAD.replace("name: small\n", "name: small\ndescription: &kv fp8_e4m3\n").replace(": fp8_e4m3 ", ": *kv ")
 FOLDED = BAD.replace(": fp8_e4m3      # as asked", ": >-\n      fp8_e4m3")
-OVER_LINES = json.dumps(source.read_text(GOOD.replace("kv-cache-dtype: bfloat16", "page-size: 64"), "p").data, indent=1)
+OVER_LINES = json.dumps(read_text(GOOD.replace("kv-cache-dtype: bfloat16", "page-size: 64"), "p").data, indent=1)
 
 
 @pytest.mark.parametrize(

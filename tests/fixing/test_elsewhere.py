@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from faulty_profiles import BAD, GOOD, validate, written
 
-from glmdeploy import editor
-from glmdeploy.edits import SetValue
-from glmdeploy.own_file import OwnFile
+from glmdeploy.authoring import editor
+from glmdeploy.authoring.own_file import OwnFile
+from glmdeploy.findings import SetValue
 from glmdeploy.resources import profiles_dir
 
 

@@ -12,11 +12,10 @@ from faulty_profiles import BAD, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glmdeploy import source
-from glmdeploy.edits import Remove, SetValue
-from glmdeploy.findings import Finding, Location, Severity
-from glmdeploy.fixes import fix
-from glmdeploy.own_file import OwnFile
+from glmdeploy.authoring.fix import fix
+from glmdeploy.authoring.own_file import OwnFile
+from glmdeploy.findings import Finding, Location, Remove, SetValue, Severity
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import Resolution, resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import rules
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Edit
+    from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.base import Rule
-    from glmdeploy.source import Document
 
 
 B200 = (profiles_dir() / "b200-eagle-bf16kv.yaml").read_text()
@@ -163,7 +162,7 @@ def errors(resolution: Resolution) -> int:
 def test_every_rules_edits_mend_a_file(rule: Rule, here: Path) -> None:
     """What the rules' own tests show with `--set`, in the text of a profile."""
     for example in rule.fails:
-        document = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
+        document = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
         if not any(found.id == rule.id and found.edits for found in resolve(document).findings):
             continue
         written(yaml.safe_dump(document.data, sort_keys=False, default_flow_style=None, width=1000))
@@ -217,7 +216,7 @@ def test_only_faults_are_touched(text: str, tmp_path_factory: pytest.TempPathFac
         outcome.file.write()
         fixed = path.read_bytes().decode()
         assert outcome.not_fixed == ()
-        assert [found for found in resolve(source.load("p.yaml")).findings if found.edits] == []
+        assert [found for found in resolve(load("p.yaml")).findings if found.edits] == []
         assert untouched(fixed) == untouched(text)
         again = fix(OwnFile.read("p.yaml"))
         assert (again.fixed, again.file.text) == ((), fixed)

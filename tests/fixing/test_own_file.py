@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from faulty_profiles import BAD, GOOD, written
 
-from glmdeploy import editor
-from glmdeploy.edits import Remove, SetValue
+from glmdeploy.authoring import editor
+from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.own_file import OwnFile
+from glmdeploy.findings import Remove, SetValue
 
 
 def test_a_mapping_goes_with_its_last_entry(here: Path) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from glmdeploy import source
 from glmdeploy.cli.importing import import_launch
 from glmdeploy.errors import GlmdeployError, ProfileError, UsageError
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def run(*arguments: str, stdin: str | bytes = LAUNCH, code: int = 0) -> Result:
 
 
 def profile(*arguments: str, stdin: str = LAUNCH, code: int = 0) -> dict[str, Any]:
-    return source.read_text(run(*arguments, stdin=stdin, code=code).stdout, "x").data
+    return read_text(run(*arguments, stdin=stdin, code=code).stdout, "x").data
 
 
 def test_the_profile_goes_to_standard_output_and_notes_to_standard_error() -> None:
     result = run()
-    assert resolve(source.read_text(result.stdout, "x")).plan is not None
+    assert resolve(read_text(result.stdout, "x")).plan is not None
     assert result.stdout.startswith("# yaml-language-server: ")
     assert "<stdin>:1:1: warning import: the text does not say which SGLang it is for" in result.stderr
     assert "B200:8 was assumed" in result.stderr
@@ -109,7 +109,7 @@ def test_output(tmp_path: Path) -> None:
     result = run(str(file), "--output", str(target))
     assert result.stdout == ""
     assert f"wrote {target}" in result.stderr
-    assert resolve(source.load(str(target))).plan is not None
+    assert resolve(load(str(target))).plan is not None
     with pytest.raises(GlmdeployError, match="cannot write"):
         run(str(file), "-o", str(tmp_path / "none" / "p.yaml"))
 
@@ -117,7 +117,7 @@ def test_output(tmp_path: Path) -> None:
 def test_json() -> None:
     data = json.loads(run("--json").stdout)
     assert (data["complete"], data["valid"], len(data["digest"])) == (True, True, 64)
-    assert source.read_text(data["text"], "x").data == data["profile"]
+    assert read_text(data["text"], "x").data == data["profile"]
     assert "import" in {found["id"] for found in data["findings"]}
     assert not [found for found in data["findings"] if found["severity"] == "error"]
     broken = json.loads(run("--json", stdin=f"{LAUNCH} --nope", code=1).stdout)

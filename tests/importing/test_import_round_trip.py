@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from glmdeploy import source
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Severity
 from glmdeploy.importing import Script, Wanted, import_script
@@ -19,6 +18,7 @@ from glmdeploy.importing.emit import profile_text
 from glmdeploy.importing.options import split, value
 from glmdeploy.importing.record import Word
 from glmdeploy.importing.text import is_secret_value
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import plan_of, resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.sglang import catalog, command
@@ -113,7 +113,7 @@ def test_round_trip(chosen: tuple[str, dict[str, Any]], public: bool, served_nam
     version, args = chosen
     assume(not is_secret_value(served_name))
     data = profile(version, args, public=public, served_name=served_name, port=port)
-    before = resolve(source.read_text(profile_text(data, ()), "before"))
+    before = resolve(read_text(profile_text(data, ()), "before"))
     release = catalog.load(version)
     read, problems = command.read(args, release)
     assert problems == []
@@ -141,7 +141,7 @@ def test_round_trip(chosen: tuple[str, dict[str, Any]], public: bool, served_nam
 @pytest.mark.parametrize("file", sorted(profiles_dir().glob("*.yaml")), ids=lambda file: file.stem)
 def test_round_trip_of_shipped_profiles(file: Any) -> None:
     """The rest of a profile, which no command says, is laid over the import, and the plans are the same."""
-    document = source.load(str(file))
+    document = load(str(file))
     plan, _ = plan_of(document)
     text = command.shell(plan.server.command, plan.api_key.keys[0] if plan.api_key else None)
     wanted = Wanted(gpu=plan.gpu, sglang_version=plan.sglang, repo=plan.model.repo, public=plan.api_key is None)
@@ -152,7 +152,7 @@ def test_round_trip_of_shipped_profiles(file: Any) -> None:
     data = {**document.data, "model": {**document.data["model"], **result.data["model"]}}
     data["server"] = {**document.data.get("server", {}), **result.data["server"]}
     data["sglang"] = {**document.data["sglang"], "args": result.data["sglang"]["args"]}
-    again, _ = plan_of(source.read_text(json.dumps(data), "again"))
+    again, _ = plan_of(read_text(json.dumps(data), "again"))
     assert again.digest == plan.digest
 
 
@@ -178,7 +178,7 @@ def test_any_text_ends_in_our_errors_only(text: str, prefix: str, name: str) -> 
     with contextlib.suppress(GlmdeployError):
         result = import_script(Script(file=name, text=prefix + text), Wanted(sglang_version="0.5.16"))
         if result.text is not None:
-            assert source.read_text(result.text, "again").data == result.data
+            assert read_text(result.text, "again").data == result.data
             assert result.resolution is not None
             assert not any(found.id in ("schema", "sglang") for found in result.resolution.findings)
 

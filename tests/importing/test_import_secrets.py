@@ -9,7 +9,8 @@ import pytest
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.importing import Script, Wanted, import_script
 from glmdeploy.importing.text import is_secret_name, is_secret_value
-from glmdeploy.report import finding_data, finding_text
+from glmdeploy.report.run import finding_data
+from glmdeploy.report.text import finding_text
 
 SECRET = "correct-horse.battery"
 LAUNCH = "python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp 8"

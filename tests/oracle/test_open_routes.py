@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glmdeploy import source
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.sglang import environment
 from glmdeploy.sglang.catalog import version_key
@@ -74,7 +74,7 @@ def text(folder: Path, *names: str) -> str:
 def told(version: str, rule: str, *sets: str) -> str:
     base = "b200-eagle-bf16kv-0.5.23" if version_key(version) >= version_key("0.5.13.post1") else "b200-eagle-bf16kv"
     sets = (f"sglang.version={version}", f"sglang.image=lmsysorg/sglang:v{version}-cu130", *sets)
-    return " ".join(found.message for found in resolve(source.load(base, sets=sets)).findings if found.id == rule)
+    return " ".join(found.message for found in resolve(load(base, sets=sets)).findings if found.id == rule)
 
 
 def test_open_routes(sglang: Path, auth: ModuleType) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glmdeploy import source, upgrade
+from glmdeploy.authoring import upgrade
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import plan_of
 from glmdeploy.resources import profiles_dir
 from glmdeploy.sglang import catalog, command
@@ -31,10 +32,10 @@ STRANGE = ("", "x", "-1", "1.5", "64k", "128K", "true", "{", "[1]", "é", "a b",
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("file", sorted(profiles_dir().glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_command_of_every_profile(oracle: Callable[[str], Oracle], file: Path, version: str) -> None:
-    upgraded = upgrade.plan(source.load(str(file)), version)
+    upgraded = upgrade.plan(load(str(file)), version)
     if upgraded.translation.impossible:
         pytest.skip(f"{version} has no {', '.join(one.key for one in upgraded.translation.impossible)}")
-    plan = plan_of(source.read_text(json.dumps(upgraded.data), "upgraded.json"))[0]
+    plan = plan_of(read_text(json.dumps(upgraded.data), "upgraded.json"))[0]
 
     [real] = oracle(version).parse([plan.server.command[3:]])
 

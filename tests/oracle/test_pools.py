@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glmdeploy import gpus
-from glmdeploy.sglang import catalog, command, environment, model_config, neutral
+from glmdeploy.sglang import catalog, command, effective, environment, models
 from glmdeploy.sglang.oracle import start
 from glmdeploy.sglang.translation import translate
 from glmdeploy.sizing.memory import Pool, memory
@@ -30,7 +30,7 @@ MACHINES = (("0.5.10", "H200"), ("0.5.23", "B200"))
 ROWS = 192
 """Tokens of the pools that are allocated: some pages, and 30 MB at most."""
 
-GLM, AIR = model_config.known("zai-org/GLM-5.1-FP8"), model_config.known("zai-org/GLM-4.5-Air")
+GLM, AIR = models.known("zai-org/GLM-5.1-FP8"), models.known("zai-org/GLM-4.5-Air")
 DEEPSEEK = {
     "architectures": ["DeepseekV3ForCausalLM"],
     "model_type": "deepseek_v3",
@@ -137,7 +137,7 @@ def both(
     request = {"argv": words[len(command.SERVER) :]}
     resolved = session.ask(request)
     assert resolved["error"] is None, f"{folder.name}: {resolved['error']}\n{resolved['stderr']}"
-    values = {**resolved["resolved"], **neutral.resolved(resolved["resolved"])}
+    values = {**resolved["resolved"], **effective.resolved(resolved["resolved"])}
     model = from_config(json.loads((folder / "config.json").read_text()))
 
     def sized(values: Mapping[str, Any]) -> Memory:

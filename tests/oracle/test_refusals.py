@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glmdeploy import source
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import rules
-from glmdeploy.sglang import catalog, command, environment, model_config
+from glmdeploy.sglang import catalog, command, environment, models
 from glmdeploy.sglang.oracle import GPUS, start
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ MODELS = (("zai-org/GLM-5.1-FP8", "B200"), ("zai-org/GLM-4.5-Air", "H100"))
 
 
 def example_of(example: Example) -> Resolution:
-    return resolve(source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets))
+    return resolve(load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets))
 
 
 def answers(
@@ -128,7 +128,7 @@ def words(subject: Subject, folder: Path) -> list[str]:
     place = folder / repo.replace("/", "--")
     if not place.exists():
         place.mkdir()
-        (place / "config.json").write_text(json.dumps(model_config.known(repo)))
+        (place / "config.json").write_text(json.dumps(models.known(repo)))
     line = command.server_command(
         subject.settings,
         subject.catalog,
@@ -148,7 +148,7 @@ def test_examples_are_refused(
         for example in (*rule.fails, *rule.passes) if rule.id in REFUSALS else ():
             subject = example_of(example).subject
             assert subject
-            known = model_config.known(subject.profile.model.repo) and subject.gpu.type in GPUS
+            known = models.known(subject.profile.model.repo) and subject.gpu.type in GPUS
             if known and example.sets not in SEEN_LATER:
                 cases[id(subject)] = (rule.id, example, example in rule.fails)
                 subjects.append(subject)
@@ -194,7 +194,7 @@ def test_generated_profiles(
     """The rules refuse what the real SGLang refuses, and nothing else, in any company of options."""
     subjects, objections = [], {}
     for args in generate(version, random.Random(f"{version} {repo}")):
-        resolution = resolve(source.read_text(json.dumps(profile(repo, gpu, version, args)), "generated.json"))
+        resolution = resolve(read_text(json.dumps(profile(repo, gpu, version, args)), "generated.json"))
         assert resolution.subject, resolution.findings
         subjects.append(resolution.subject)
         objections[id(resolution.subject)] = {found.id for found in resolution.findings} & REFUSALS

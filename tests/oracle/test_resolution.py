@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glmdeploy import explain, source
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.sglang import model_config
+from glmdeploy.sglang import explain, models
 from glmdeploy.sglang.translation import translate
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ MORE: dict[str, dict[str, Any]] = {
 def subjects(version: str, gpu: str) -> Iterator[tuple[str, Subject]]:
     """Every profile, written for the release, on the GPU; then the sets of options above."""
     for file in PROFILES:
-        data = dict(source.load(str(file)).data)
+        data = dict(load(str(file)).data)
         own = data["sglang"]
         if own["args"].get("device") == "cpu":
             continue  # its GPU is not used
@@ -70,7 +70,7 @@ def subjects(version: str, gpu: str) -> Iterator[tuple[str, Subject]]:
         env = {**SHARED, **moved.env}
         data |= {"gpu": f"{gpu}:{count}", "sglang": {**own, "version": version, "args": moved.args, "env": env}}
         yield file.stem, subject(data)
-    base = dict(source.load("b200-nospec-bf16kv").data)
+    base = dict(load("b200-nospec-bf16kv").data)
     for name, options in MORE.items():
         args = translate({"tp-size": 8, **options}, {}, "0.5.23", version).args
         release = {**base["sglang"], "version": version, "args": args, "env": SHARED}
@@ -78,7 +78,7 @@ def subjects(version: str, gpu: str) -> Iterator[tuple[str, Subject]]:
 
 
 def subject(data: dict[str, Any]) -> Subject:
-    resolution = resolve(source.read_text(json.dumps(data), "translated.json"))
+    resolution = resolve(read_text(json.dumps(data), "translated.json"))
     assert resolution.subject, resolution.findings
     assert [finding for finding in resolution.findings if finding.id in ("schema", "sglang")] == []
     return resolution.subject
@@ -93,8 +93,8 @@ def test_the_table_agrees_with_the_real_resolution(
     # By environment, so that the oracle starts few processes.
     for name, one in sorted(subjects(version, gpu), key=lambda pair: sorted(pair[1].profile.sglang.env.items())):
         # What is claimed for a checkpoint of an architecture that is not covered does not hang on its quantisation.
-        config = model_config.known(one.profile.model.repo.removesuffix("-FP8"))
-        resolved = explain.ask(one, real, config=model_config.known(one.profile.model.repo) or config)
+        config = models.known(one.profile.model.repo.removesuffix("-FP8"))
+        resolved = explain.ask(one, real, config=models.known(one.profile.model.repo) or config)
         assert resolved.error is None, f"{name}: {resolved.error}\n{resolved.stderr}"
         rows = [row for row in explain.compared(explain.rows(one), resolved) if row.agrees is not None]
         wrong += [(name, row.name, row.effective.value, row.real[0]) for row in rows if not row.agrees]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from glmdeploy.sglang import catalog, environment, variables
+from glmdeploy.sglang import catalog, environment, releases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def test_undeclared_variables(oracle: Callable[[str], Oracle], version: str) -> 
     release = catalog.load(version)
     former = {variable.former_name for variable in release.env.values()}
     read = set(names(where.source / "sglang")) - release.env.keys() - former - NO_READING
-    listed = {name for name, span in variables.undeclared().items() if span.outside(version) is None}
+    listed = {name for name, span in releases.undeclared().items() if span.outside(version) is None}
     assert listed - release.env.keys() - former == read
 
 

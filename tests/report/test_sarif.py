@@ -17,7 +17,7 @@ from reporting import TOKEN, call, finding, run_of, write_profiles
 
 from glmdeploy import __version__
 from glmdeploy.findings import Location, Severity
-from glmdeploy.report.replacement import replacement
+from glmdeploy.report.run import replacement
 from glmdeploy.report.sarif import log
 from glmdeploy.rules import rules
 from glmdeploy.rules.topics import CHECKS

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from reporting import TOKEN, finding, fixable
 
 from glmdeploy.findings import Location, Severity
-from glmdeploy.report import finding_text, summary
-from glmdeploy.report.places import NO_FILES
-from glmdeploy.source.paths import standard_input
-from glmdeploy.source.sets import FILE
+from glmdeploy.profile.text.load import standard_input
+from glmdeploy.profile.text.sets import FILE
+from glmdeploy.report.text import finding_text, summary
+from glmdeploy.report.view import NO_FILES
 
 
 def text(**values: object) -> list[str]:

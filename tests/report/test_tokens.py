@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glmdeploy.redaction import FORMS, MASK, Form, find, mask, masked
 from glmdeploy.resources import profiles_dir
-from glmdeploy.tokens import FORMS, MASK, Form, find, mask, masked
 
 ROOT = Path(__file__).parent.parent.parent
 PROFILES = [

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy import source
-from glmdeploy.profile import Profile
+from glmdeploy.profile.models import Profile
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import table
 from glmdeploy.rules.conditions import DERIVED, OPERANDS, edit, fact, faults, holds, place
-from glmdeploy.sglang import catalog, neutral
+from glmdeploy.sglang import catalog, effective
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from glmdeploy.rules.subject import Subject
 
 TODAY = date(2026, 11, 23)
-ENTRIES: list[dict[str, Any]] = source.read_text(table.FILE.read_text(encoding="utf-8"), table.FILE.name).data["rules"]
+ENTRIES: list[dict[str, Any]] = read_text(table.FILE.read_text(encoding="utf-8"), table.FILE.name).data["rules"]
 PROFILES = sorted(file.stem for file in profiles_dir().glob("*.yaml"))
 FACTS = (
     *(
@@ -47,7 +47,7 @@ FACTS = (
 
 @cache
 def subject(profile: str) -> Subject:
-    found = resolve(source.load(str(profiles_dir() / f"{profile}.yaml")), today=TODAY).subject
+    found = resolve(load(str(profiles_dir() / f"{profile}.yaml")), today=TODAY).subject
     assert found is not None
     return found
 
@@ -138,7 +138,7 @@ def test_a_fact_has_a_place_and_an_edit_goes_there(name: str) -> None:
 @pytest.mark.parametrize("name", DERIVED)
 def test_a_derived_fact_is_decided_somewhere(name: str) -> None:
     path, absent = place(subject("b200-eagle-bf16kv"), name)
-    document = source.load(str(profiles_dir() / "b200-eagle-bf16kv.yaml"))
+    document = load(str(profiles_dir() / "b200-eagle-bf16kv.yaml"))
     value: Any = document.data
     for part in path:
         value = value[part]
@@ -163,7 +163,7 @@ def unknown(entry: dict[str, Any]) -> Iterator[str]:
         elif "." in name:
             known = is_place(name.split("."))
         else:
-            known = name in DERIVED or bool(options & {*neutral.RAW.get(name, (name,))})
+            known = name in DERIVED or bool(options & {*effective.RAW.get(name, (name,))})
         if not known:
             yield name
 

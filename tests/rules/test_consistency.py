@@ -10,9 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glmdeploy import editor, source
+from glmdeploy.authoring import editor
+from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
-from glmdeploy.sglang import catalog, command, variables
+from glmdeploy.sglang import catalog, command, releases
 from glmdeploy.sglang.renames import RENAMES
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def profile(args: dict[str, Any], *, version: str = "0.5.11", gpu: str = "B200:8
 
 
 def found(data: dict[str, Any]) -> list[Finding]:
-    findings = resolve(source.read_text(json.dumps(data), "generated.json")).findings
+    findings = resolve(read_text(json.dumps(data), "generated.json")).findings
     assert not {finding.id for finding in findings} & {"yaml", "schema", "sglang"}, findings
     return list(findings)
 
@@ -127,27 +128,27 @@ def test_only_the_image_of_the_release_fits(version: str) -> None:
 def test_a_declared_variable_is_never_unread(version: str) -> None:
     texts = {"bool": "1", "int": "1", "float": "0.5"}
     env = {name: texts.get(variable.type, "x") for name, variable in catalog.load(version).env.items()}
-    env |= {name: "x" for name, span in variables.undeclared().items() if span.outside(version) is None}
+    env |= {name: "x" for name, span in releases.undeclared().items() if span.outside(version) is None}
     data = profile({"tp-size": 8}, version=version, sglang={"env": env})
     assert [finding.message for finding in found(data) if finding.id == "GLM039"] == []
 
 
 @few
-@given(name=st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True), prefix=st.sampled_from(("", *variables.PREFIXES)))
+@given(name=st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True), prefix=st.sampled_from(("", *releases.PREFIXES)))
 def test_only_own_variables_are_judged(name: str, prefix: str) -> None:
-    own = f"{prefix}{name}".startswith(variables.PREFIXES)
+    own = f"{prefix}{name}".startswith(releases.PREFIXES)
     judged = ids(profile({"tp-size": 8}, sglang={"env": {f"{prefix}{name}": "1"}})) & {"GLM038", "GLM039"}
     assert own or not judged
-    read = variables.is_read(f"{prefix}{name}", catalog.load("0.5.11"))
+    read = releases.is_read(f"{prefix}{name}", catalog.load("0.5.11"))
     assert not own or read is not bool(judged)
 
 
 def test_undeclared_variables_are_listed_well() -> None:
-    lines = [line for line in variables.FILE.read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in releases.FILE.read_text().splitlines() if not line.startswith("#")]
     assert lines == sorted(set(lines))
-    assert len(lines) == len(variables.undeclared())
-    for name, span in variables.undeclared().items():
-        assert name.startswith(variables.PREFIXES)
+    assert len(lines) == len(releases.undeclared())
+    for name, span in releases.undeclared().items():
+        assert name.startswith(releases.PREFIXES)
         assert {span.first, span.last} <= {*catalog.versions()}
 
 
@@ -176,7 +177,7 @@ def test_old_spellings_are_found_and_mended(version: str, name: str, value: Any)
     assert any(f"`{name}`" in finding.message for finding in old)
     edits = [edit for finding in old for edit in finding.edits]
     text = editor.apply(yaml.safe_dump(data, sort_keys=False), edits, "generated.yaml")
-    mended = source.read_text(text, "generated.yaml").data
+    mended = read_text(text, "generated.yaml").data
     assert name not in mended["sglang"]["args"]
     assert "GLM038" not in ids(mended)
 
@@ -184,5 +185,5 @@ def test_old_spellings_are_found_and_mended(version: str, name: str, value: Any)
 def test_an_unreadable_switch_has_its_default() -> None:
     """SGLang warns of ``on`` and takes the default (sglang/srt/environ.py, EnvBool)."""
     sets = ('sglang.env.SGLANG_ENABLE_JIT_DEEPGEMM="on"', "compile=null")
-    found = {finding.id for finding in resolve(source.load("b200-eagle-bf16kv", sets=sets)).findings}
+    found = {finding.id for finding in resolve(load("b200-eagle-bf16kv", sets=sets)).findings}
     assert "GLM017" in found

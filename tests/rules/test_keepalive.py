@@ -8,7 +8,8 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glmdeploy import cron, source
+from glmdeploy import cron
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
@@ -23,7 +24,7 @@ WEEKDAYS = st.sampled_from(["*", "1-5", "0", "0-6", "1,3,6"])
 def test_two_weeks_of_pings(minute: str, hour: str, weekday: str, window: int) -> None:
     schedule = f"{minute} {hour} * * {weekday}"
     sets = ("keepalive.enabled=true", f'keepalive.schedule="{schedule}"', f"server.scaledown_window={window}")
-    found = {finding.id for finding in resolve(source.load("b200-eagle-bf16kv", sets=sets)).findings}
+    found = {finding.id for finding in resolve(load("b200-eagle-bf16kv", sets=sets)).findings}
 
     times, pings = [], cron.parse(schedule)
     moment = pings.next(MONDAY - timedelta(minutes=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from glmdeploy import source
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
 
@@ -19,7 +19,7 @@ FP8 = "sglang: {args: {kv-cache-dtype: fp8_e4m3}}\n"
 
 
 def place(profile: Path, rule: str, **layers: list[str]) -> Location:
-    document = source.load(str(profile), **layers)
+    document = load(str(profile), **layers)
     [found] = [finding for finding in resolve(document, today=TODAY).findings if finding.id == rule]
     return found.location
 

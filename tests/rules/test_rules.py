@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from glmdeploy import source
-from glmdeploy.edits import Remove, RenameKey, SetValue
-from glmdeploy.findings import Finding, Severity
+from glmdeploy.findings import Finding, Remove, RenameKey, SetValue, Severity
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import RETIRED, rules
 from glmdeploy.sglang.catalog import versions
 
 if TYPE_CHECKING:
-    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Edit
     from glmdeploy.rules.base import Example, Rule
 
 TODAY = date(2026, 11, 23)
@@ -33,7 +32,7 @@ def name(value: Rule | Example) -> str:
 
 
 def findings(example: Example, *sets: str) -> list[Finding]:
-    document = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=(*example.sets, *sets))
+    document = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=(*example.sets, *sets))
     return [found for found in resolve(document, today=TODAY).findings if not found.waived]
 
 
@@ -95,7 +94,7 @@ def as_sets(edit: Edit, example: Example) -> list[str]:
         case Remove():
             return [f"{path}=null"]
         case RenameKey():
-            data = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets).data
+            data = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets).data
             for part in edit.path:
                 data = data[part]
             return [f"{path}=null", f"{path.rpartition('.')[0]}.{edit.name}={data}"]

@@ -21,8 +21,9 @@ from modal._utils.mount_utils import validate_mount_points
 from modal._utils.name_utils import check_object_name, check_tag_dict
 from modal.exception import InvalidError
 
-from glmdeploy import app, source
-from glmdeploy import plan as plans
+from glmdeploy.app import build
+from glmdeploy.plan import plan as plans
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.rules import hub, names, spending
 from glmdeploy.rules.leaks import SECRET_NAME, SECRET_VALUE
@@ -39,7 +40,7 @@ TODAY = date(2026, 11, 23)
 
 
 def resolved(*sets: str, profile: str = "b200-eagle-bf16kv") -> tuple[list[Finding], Subject]:
-    resolution = resolve(source.load(profile, sets=sets), today=TODAY)
+    resolution = resolve(load(profile, sets=sets), today=TODAY)
     assert resolution.subject is not None
     return list(resolution.findings), resolution.subject
 
@@ -84,7 +85,7 @@ def test_modal_refuses_the_names_that_the_rule_refuses(name: str) -> None:
 def test_modal_refuses_the_mounts_that_the_rule_refuses(mount: str) -> None:
     volumes = SUBJECT.profile.volumes
     moved = volumes.model_copy(update={"weights": volumes.weights.model_copy(update={"mount": mount})})
-    ours = f"{mount}/".startswith(f"{app.REMOTE}/")
+    ours = f"{mount}/".startswith(f"{build.REMOTE}/")
     modals = refused(validate_mount_points, "Volume", {mount: modal.Volume.from_name("weights")})
     assert (modals or ours) is bool(taken(volumes=moved))
 
@@ -96,7 +97,7 @@ def test_modal_takes_every_tag_that_the_schema_takes(tags: dict[str, str]) -> No
 
 
 def planned(*sets: str) -> plans.Plan:
-    plan = resolve(source.load("b200-eagle-bf16kv", sets=sets), today=TODAY).plan
+    plan = resolve(load("b200-eagle-bf16kv", sets=sets), today=TODAY).plan
     assert plan is not None
     return plan
 
@@ -105,7 +106,7 @@ PLAN = planned()
 
 
 def test_our_own_places_are_where_the_rule_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert app.REMOTE == names.OWN_FOLDER
+    assert build.REMOTE == names.OWN_FOLDER
     for name in names.OWN_VARIABLES:
         monkeypatch.setenv(name, "9999")
     assert (hosting.local_root(), hosting.local_port(8000)) == ("9999", 9999)
@@ -224,7 +225,7 @@ def test_a_place_beside_a_secret_is_still_its_own(tmp_path: Path) -> None:
         "extends: b200-eagle-bf16kv\n"
         "sglang: {args: {api-key: not-a-real-key, tp: 4, ssl-keyfile-password: not-a-real-one, load-format: dummy}}\n"
     )
-    found = {finding.id: finding.location for finding in resolve(source.load(str(file)), today=TODAY).findings}
+    found = {finding.id: finding.location for finding in resolve(load(str(file)), today=TODAY).findings}
     line = "sglang: {args: {api-key: ***, tp: 4, ssl-keyfile-password: ***, load-format: dummy}}"
     for rule, value in {"GLM020": "4", "GLM066": "dummy", "GLM063": "***"}.items():
         place = found[rule]

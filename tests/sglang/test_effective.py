@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy import families, gpus
-from glmdeploy.sglang import catalog, command, decisions, neutral
-from glmdeploy.sglang.effective import REPORTED, Effective, Origin, effective
+from glmdeploy import gpus
+from glmdeploy.sglang import catalog, command, decisions, models
+from glmdeploy.sglang.effective import RAW, REPORTED, Effective, Origin, effective
 
 VERSIONS = [version for version in catalog.versions() if version not in ("0.5.8", "0.5.9")]
 FP8 = "zai-org/GLM-5.1-FP8"
@@ -27,8 +27,8 @@ def table(
         settings,
         release,
         gpus.parse(gpu),
-        families.architecture(repo),
-        quantization=families.quantization(repo),
+        models.architecture(repo),
+        quantization=models.quantization(repo),
         env=env,
         own={"model_path": "/model-cache/GLM-5.1-FP8"},
     )
@@ -207,9 +207,9 @@ def test_everything_that_is_decided_is_reported() -> None:
 def test_the_options_named_in_the_table_exist() -> None:
     """A misspelt name would never be set, and so never be an obstacle."""
     fields = {option.dest for version in VERSIONS for option in catalog.load(version).options}
-    raw = {name for names in neutral.RAW.values() for name in names}
+    raw = {name for names in RAW.values() for name in names}
     assert {*decisions.UNMODELLED, *decisions.memory.GRAPH_OPTIONS, *decisions.memory.NO_PIECEWISE, *raw} <= fields
-    assert set(REPORTED) - fields == set(neutral.RAW) - fields
+    assert set(REPORTED) - fields == set(RAW) - fields
 
 
 options = st.fixed_dictionaries(

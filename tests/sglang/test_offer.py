@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from glmdeploy import schema, source
-from glmdeploy.profile import Profile
+from glmdeploy.profile import schema
+from glmdeploy.profile.models import Profile
+from glmdeploy.profile.text.load import load
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.command import RESERVED
 
 OFFERED: dict[str, dict[str, Any]] = schema.load()["$defs"]["Sglang"]["properties"]["args"]["properties"]
-BASE = source.load("b200-eagle-bf16kv").data
+BASE = load("b200-eagle-bf16kv").data
 
 
 @pytest.mark.parametrize("version", catalog.versions())

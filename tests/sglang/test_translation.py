@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy import source
+from glmdeploy.profile.text.load import load
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.sglang.history import flags
+from glmdeploy.sglang.releases import flags
 from glmdeploy.sglang.renames import KEPT, RENAMES, Rename
 from glmdeploy.sglang.translation import translate
 
 NEWEST = catalog.versions()[-1]
 WORKING = tuple(version for version in catalog.versions() if version_key(version) >= version_key("0.5.10"))
-B200 = source.load("b200-eagle-bf16kv").data["sglang"]
+B200 = load("b200-eagle-bf16kv").data["sglang"]
 
 
 def options(spelling: Any) -> list[str]:

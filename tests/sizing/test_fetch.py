@@ -16,7 +16,7 @@ from support import STRANGE, serving
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.local import hub
-from glmdeploy.sizing import fetch
+from glmdeploy.sizing import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ASK = """
 import json, sys
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.sizing.fetch import from_hub
+from glmdeploy.sizing.checkpoint import from_hub
 answers = []
 for question in sys.argv[1:]:
     repo, _, revision = question.partition("@")
@@ -54,7 +54,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "broken": {"config.json": '{"num_hidden_layers": '},
         "list": {"config.json": "[1]"},
         "deep": {"config.json": "[" * 100_000},
-        "huge": {"config.json": '{"a": "' + "x" * fetch.LIMITS["config.json"] + '"}'},
+        "huge": {"config.json": '{"a": "' + "x" * checkpoint.LIMITS["config.json"] + '"}'},
         "bad-index": {"config.json": CONFIG, "model.safetensors.index.json": "<html>"},
     }.items():
         folder = root / "made" / name
@@ -154,15 +154,15 @@ class TestFolder:
     def test_alone(self, tmp_path: Path) -> None:
         config = tmp_path / "config.json"
         config.write_text(CONFIG)
-        assert fetch.from_folder(config) == fetch.Checkpoint(config=json.loads(CONFIG), weights=None)
+        assert checkpoint.from_folder(config) == checkpoint.Checkpoint(config=json.loads(CONFIG), weights=None)
 
     def test_beside_its_weights(self, tmp_path: Path) -> None:
         config = tmp_path / "config.json"
         config.write_text(CONFIG)
         (tmp_path / "model.safetensors").write_bytes(b"12345")
-        assert fetch.from_folder(config).weights == 5
+        assert checkpoint.from_folder(config).weights == 5
         (tmp_path / "model.safetensors.index.json").write_text('{"metadata": {"total_size": 7e3}}')
-        found = fetch.from_folder(config)
+        found = checkpoint.from_folder(config)
         assert (found.weights, found.told_by) == (7000, "model.safetensors.index.json")
 
     @pytest.mark.parametrize("size", ["-1", "0", "true", '"7"', "null", "NaN", "1e400", "[]"])
@@ -170,18 +170,18 @@ class TestFolder:
         config = tmp_path / "config.json"
         config.write_text(CONFIG)
         (tmp_path / "model.safetensors.index.json").write_text(f'{{"metadata": {{"total_size": {size}}}}}')
-        assert fetch.from_folder(config).weights is None
+        assert checkpoint.from_folder(config).weights is None
 
     @given(content=st.binary(max_size=200))
     def test_any_file(self, tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
         config = tmp_path_factory.mktemp("any") / "config.json"
         config.write_bytes(content)
         try:
-            found = fetch.from_folder(config)
+            found = checkpoint.from_folder(config)
         except GlmdeployError:
             return
         assert found.config == json.loads(content)
 
     def test_that_cannot_be_read(self, tmp_path: Path) -> None:
         with pytest.raises(GlmdeployError, match="cannot read"):
-            fetch.from_folder(tmp_path / "absent.json")
+            checkpoint.from_folder(tmp_path / "absent.json")

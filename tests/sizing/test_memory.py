@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_configs import DEEPSEEK_V3, QWEN3_8B
 
-from glmdeploy import gpus, source
+from glmdeploy import gpus
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.sglang import model_config
-from glmdeploy.sizing.memory import GIB, Pool, memory
+from glmdeploy.sglang import models
+from glmdeploy.sizing.memory import BF16, FP8, GIB, Pool, memory
 from glmdeploy.sizing.model import from_config, known
-from glmdeploy.sizing.pool import BF16, FP8
 
 if TYPE_CHECKING:
     from glmdeploy.sizing.memory import Memory
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GLM51 = known("zai-org/GLM-5.1-FP8")
 AIR = known("zai-org/GLM-4.5-Air-FP8")
-CONFIG = model_config.known("zai-org/GLM-5.1-FP8")
+CONFIG = models.known("zai-org/GLM-5.1-FP8")
 assert GLM51
 assert AIR
 assert CONFIG
@@ -221,7 +221,7 @@ def test_an_empty_pool_takes_nothing() -> None:
 
 def test_shipped_profiles_have_a_pool() -> None:
     for file in sorted(profiles_dir().glob("*.yaml")):
-        subject = resolve(source.load(str(file))).subject
+        subject = resolve(load(str(file))).subject
         assert subject
         if subject.value("device") == "cpu":
             assert subject.memory is None

@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_configs import DEEPSEEK_V3, MIXTRAL, QWEN3_8B
 
-from glmdeploy.sglang import model_config
-from glmdeploy.sizing.fields import Fields, UnknownModel
-from glmdeploy.sizing.formats import read
+from glmdeploy.sglang import models
+from glmdeploy.sizing.checkpoint import Fields, UnknownModel, read
 from glmdeploy.sizing.model import GroupedAttention, LatentAttention, from_config, known
 
 GIB = 1024**3
-GLM51, AIR = model_config.known("zai-org/GLM-5.1-FP8"), model_config.known("zai-org/GLM-4.5-Air")
+GLM51, AIR = models.known("zai-org/GLM-5.1-FP8"), models.known("zai-org/GLM-4.5-Air")
 assert GLM51
 assert AIR
 

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import STRANGE, Shell, exported
 
-from glmdeploy import size, source
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.report.size_data import size_data
-from glmdeploy.report.size_text import WIDEST, size_text
+from glmdeploy.profile.text.load import load
+from glmdeploy.report.size import WIDEST, size_data, size_text
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.sizing.spending import Traffic
+from glmdeploy.sizing import size
+from glmdeploy.sizing.cost import Traffic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def run(*arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProce
 
 
 def subject(profile: str = B200, *sets: str) -> Subject:
-    found = resolve(source.load(profile, sets=sets)).subject
+    found = resolve(load(profile, sets=sets)).subject
     assert found is not None
     return found
 

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glmdeploy import cron
-from glmdeploy.profile import GPUS
+from glmdeploy.profile.models import GPUS
 from glmdeploy.sizing import rates
-from glmdeploy.sizing.cost import Price
-from glmdeploy.sizing.spending import Traffic, billed_hours, kept_hours, spend
+from glmdeploy.sizing.cost import Price, Traffic, billed_hours, kept_hours, spend
 
 PRICE = Price(dollars=2.0, date="2026-11-23", source="a test")
 

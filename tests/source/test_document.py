@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from glmdeploy.source import Document, read_text
-from glmdeploy.source.document import build
-from glmdeploy.source.text import check
-from glmdeploy.source.yaml12 import read_mapping
+from glmdeploy.profile.text.characters import check
+from glmdeploy.profile.text.document import Document, build
+from glmdeploy.profile.text.load import read_text
+from glmdeploy.profile.text.yaml12 import read_mapping
 
 TEXT = """\
 # a comment

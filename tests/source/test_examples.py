@@ -13,9 +13,9 @@ import pytest
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
-from glmdeploy.source.document import build
-from glmdeploy.source.text import decode
-from glmdeploy.source.yaml12 import FAST, PURE, read_mapping
+from glmdeploy.profile.text.characters import decode
+from glmdeploy.profile.text.document import build
+from glmdeploy.profile.text.yaml12 import FAST, PURE, read_mapping
 
 EXAMPLES = Path(__file__).parent / "examples"
 GOOD = sorted(EXAMPLES.glob("good/*.yaml"))

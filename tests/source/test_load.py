@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from glmdeploy.errors import ProfileError
-from glmdeploy.source import load, paths
+from glmdeploy.profile.text.load import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository that is the current folder, and beside it a shelf of shipped profiles."""
     shelf = tmp_path / "shelf"
     write(shelf / "shipped.yaml", "name: shipped\nserver: {port: 8000, timeout: 60}\n")
-    monkeypatch.setattr(paths, "profiles_dir", lambda: shelf)
+    monkeypatch.setattr("glmdeploy.profile.text.load.profiles_dir", lambda: shelf)
     here = tmp_path / "repo"
     (here / ".git").mkdir(parents=True)
     monkeypatch.chdir(here)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy.source.document import build
-from glmdeploy.source.merge import merge
-from glmdeploy.source.text import check
-from glmdeploy.source.yaml12 import read_mapping
+from glmdeploy.profile.text.characters import check
+from glmdeploy.profile.text.document import build, merge
+from glmdeploy.profile.text.yaml12 import read_mapping
 
 if TYPE_CHECKING:
-    from glmdeploy.source import Document
-    from glmdeploy.source.nodes import Node
+    from glmdeploy.profile.text.document import Document, Node
 
 keys = st.sampled_from(["a", "b", "c", "d"])
 leaves = st.integers(-9, 9) | st.sampled_from(["x", "", True]) | st.lists(st.integers(0, 3), max_size=2)

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glmdeploy.errors import ProfileError
-from glmdeploy.source import Document, read_text
-from glmdeploy.source.document import build
-from glmdeploy.source.text import check, decode
-from glmdeploy.source.yaml12 import FAST, PURE, read_mapping
+from glmdeploy.profile.text.characters import check, decode
+from glmdeploy.profile.text.document import Document, build
+from glmdeploy.profile.text.load import read_text
+from glmdeploy.profile.text.yaml12 import FAST, PURE, read_mapping
 
 if TYPE_CHECKING:
     from glmdeploy.findings import Location

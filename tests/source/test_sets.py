@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glmdeploy.errors import ProfileError
-from glmdeploy.source.document import build
-from glmdeploy.source.sets import apply, parse
-from glmdeploy.source.text import check
-from glmdeploy.source.yaml12 import read_mapping
+from glmdeploy.profile.text.characters import check
+from glmdeploy.profile.text.document import build
+from glmdeploy.profile.text.sets import apply, parse
+from glmdeploy.profile.text.yaml12 import read_mapping
 
 if TYPE_CHECKING:
     from glmdeploy.findings import Finding
-    from glmdeploy.source import Document
+    from glmdeploy.profile.text.document import Document
 
 PROFILE = """\
 name: a

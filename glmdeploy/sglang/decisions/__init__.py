@@ -4,16 +4,16 @@ The rows stand in the order of SGLang's own resolution; each sees what the rows 
 the wheels of all catalogued releases from 0.5.10 to 0.5.23, and are held against the real resolution by
 ``tests/oracle/test_resolution.py``.
 
-Some names are glmdeploy's own, because SGLang renamed or reshaped what they say (:mod:`glmdeploy.sglang.neutral`).
+Some names are glmdeploy's own, because SGLang renamed or reshaped what they say (``effective.RAW``).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.families import GLM_DSA
 from glmdeploy.sglang.decisions import attention, experts, memory, speculation
 from glmdeploy.sglang.decisions.situation import BLACKWELL, FIRST, HOPPER, LAST, UNKNOWN, Decision, Situation
+from glmdeploy.sglang.models import GLM_DSA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""A Plan as a Modal app: built in memory, or written as a script."""

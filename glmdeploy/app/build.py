@@ -1,0 +1,133 @@
+"""The Modal app of a Plan, built in memory with the real SDK: no generated file, no import of a user's script.
+
+The functions and the class live in ``glmdeploy.runtime``; a container imports them from there by name, from files
+that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``modal/_runtime/user_code_imports.py``).
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import modal
+
+from glmdeploy.plan import plan as plans
+from glmdeploy.runtime import server
+from glmdeploy.runtime import stages as container
+
+if TYPE_CHECKING:
+    from pathlib import PurePosixPath
+
+    from glmdeploy.plan.plan import Plan
+
+    Mounts = dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount]
+
+PACKAGE = Path(__file__).parents[1]
+REMOTE = "/root/glmdeploy"
+"""Where the container finds this package: Modal puts /root on the path of imports."""
+
+
+Stage = modal.Function[[], dict[str, Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """An app with the preparing stages alone: what runs before anything is deployed."""
+
+    app: modal.App
+    download: Stage
+    compile: Stage | None
+
+
+def build(plan: Plan, folder: Path) -> modal.App:
+    """The whole app. ``folder``, empty at first, receives its files and must exist until the app is deployed."""
+    app = stages(plan, folder).app
+    files = _stage_files(plan, folder)
+    slim = _image(plan.download.image, files)
+    app.function(image=slim, timeout=plans.DESCRIBE_TIMEOUT, startup_timeout=plans.SMALL_STARTUP_TIMEOUT)(
+        container.describe
+    )
+    if plan.keepalive:
+        schedule = modal.Cron(plan.keepalive.schedule)
+        app.function(
+            image=slim,
+            schedule=schedule,
+            timeout=plans.PING_TIMEOUT,
+            startup_timeout=plans.SMALL_STARTUP_TIMEOUT,
+        )(container.keep_warm)
+    serve = plan.server
+    cls = server.define(serve.port, serve.startup_timeout)
+    app.cls(
+        image=_image(serve.image, files),
+        gpu=plan.gpu,
+        volumes=_mounts(plan.weights, plan.kernels),
+        secrets=_secrets(plan.api_key),
+        cpu=serve.cpu,
+        memory=serve.memory,
+        min_containers=serve.min_containers,
+        max_containers=serve.max_containers,
+        scaledown_window=serve.scaledown_window,
+        timeout=serve.timeout,
+        # Left out, Modal would take `timeout` (a day) as the limit of a start too.
+        startup_timeout=serve.startup_timeout,
+    )(modal.concurrent(max_inputs=serve.max_inputs)(cls))
+    return app
+
+
+def stages(plan: Plan, folder: Path) -> Stages:
+    """The preparing stages; ``folder`` as for :func:`build`."""
+    files = _stage_files(plan, folder)
+    app = modal.App(plan.app, tags=plans.app_tags(plan), include_source=False)
+    download = app.function(
+        image=_image(plan.download.image, files),
+        volumes=_mounts(plan.weights),
+        secrets=_secrets(plan.huggingface),
+        cpu=plan.download.cpu,
+        memory=plan.download.memory,
+        timeout=plan.download.timeout,
+        max_containers=1,
+    )(container.download_model)
+    compiler = None
+    if plan.compile:
+        compiler = app.function(
+            image=_image(plan.server.image, files),
+            gpu=plan.gpu,
+            volumes=_mounts(plan.weights, plan.kernels),
+            timeout=plan.compile.timeout,
+            max_containers=1,
+            scaledown_window=plans.COMPILE_SCALEDOWN,
+        )(container.compile_deepgemm)
+    return Stages(app=app, download=download, compile=compiler)
+
+
+def _stage_files(plan: Plan, folder: Path) -> Path:
+    """The container side as it will lie in the containers: the package's ``runtime`` and the plan beside it."""
+    package = folder / "glmdeploy"
+    if not package.exists():
+        shutil.copytree(PACKAGE / "runtime", package / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(PACKAGE / "__init__.py", package)
+        (package / "runtime" / container.PLAN_FILE).write_text(plan.canonical(), encoding="utf-8")
+    return package
+
+
+def _image(image: plans.Image, files: Path) -> modal.Image:
+    if image.registry:
+        # SGLang's image has NVIDIA's entrypoint, which only prints a banner into every container's log.
+        built = modal.Image.from_registry(image.registry).entrypoint([])
+    else:
+        built = modal.Image.debian_slim(python_version=image.python)
+    if image.pip:
+        built = built.pip_install(*image.pip)
+    if image.env:
+        built = built.env(image.env)
+    return built.add_local_dir(files, REMOTE)
+
+
+def _mounts(*volumes: plans.Volume | None) -> Mounts:
+    return {volume.mount: modal.Volume.from_name(volume.name, create_if_missing=True) for volume in volumes if volume}
+
+
+def _secrets(secret: plans.Secret | None) -> list[modal.Secret]:
+    return [modal.Secret.from_name(secret.name, required_keys=list(secret.keys))] if secret else []

@@ -1,0 +1,1 @@
+"""Everything done to, or asked of, a deployed app."""

@@ -1,0 +1,1 @@
+"""What will be deployed, as data; how two plans differ."""

@@ -1,0 +1,237 @@
+"""The profile: what a user writes, as frozen pydantic models.
+
+The JSON Schema in ``schemas/profile.schema.json`` is generated from these models (``glmdeploy.profile.schema``) and accepts
+exactly the same documents; a property test holds the two together. Checks that look at more than one value, or
+need SGLang's catalog, are guard rules (``glmdeploy.rules``), not model validators.
+
+Limits of Modal's names and numbers: modal 1.6.4, ``modal/_utils/name_utils.py`` and the SDK's reference.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from glmdeploy.profile.fields import ArgValue, Mapping, Seconds, Text, Whole
+
+MAX_TIMEOUT = 86_400
+"""Seconds: the longest ``timeout`` of a Modal function or class."""
+
+GPUS = (
+    *("T4", "L4", "L40S", "A100", "A100-40GB", "A100-80GB", "RTX-PRO-6000"),
+    *("H100", "H100!", "H200", "B200", "B200+"),
+)
+"""GPU names that Modal takes, up to 8 in a container; A10, up to 4, is the exception."""
+
+_LINE = r"[^\x00-\x1f\x7f]"
+_ENV_NAME = Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable: letters, digits, underscores")
+_TAG = Text(r"[A-Za-z0-9._-]{1,63}", "1 to 63 letters, digits, dashes, periods and underscores")
+
+Name = Annotated[str, _TAG]
+EnvName = Annotated[str, _ENV_NAME]
+Env = Annotated[
+    dict[str, str],
+    Mapping(_ENV_NAME, Text(_LINE + "*", 'a string on one line or an integer (quote others: "true", "0.5")'), True),
+]
+Line = Annotated[str, Text(_LINE + "+", "a text on one line")]
+Cpu = Annotated[float, Field(gt=0, le=128, strict=False)]
+Memory = Annotated[int, Whole(128, 4_194_304)]
+Timeout = Annotated[int, Seconds(1, MAX_TIMEOUT)]
+Dollars = Annotated[float, Field(gt=0, le=1_000_000, strict=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Model(_Model):
+    """What is served."""
+
+    repo: Annotated[
+        str, Text(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*", "a repository such as org/name")
+    ] = Field(description="The model's repository on the Hugging Face Hub.", examples=["zai-org/GLM-5.1-FP8"])
+    revision: Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._/-]*", "a commit hash, a tag or a branch")] = Field(
+        "main",
+        description="Commit hash, tag or branch. A commit hash makes the deployment reproducible.",
+        examples=["main"],
+    )
+    served_name: Line = Field(
+        description="The model id that clients send (`--served-model-name`).", examples=["glm-5.1"]
+    )
+
+
+class Volume(_Model):
+    """A Modal Volume and where the containers see it."""
+
+    name: Name = Field(
+        description="Name of the Modal Volume; it is created when missing.", examples=["glm51-model-weights"]
+    )
+    mount: Annotated[
+        str,
+        Text(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", "an absolute path in the container, such as /model-cache"),
+    ] = Field(description="Absolute path in the containers.", examples=["/model-cache"])
+
+
+class Volumes(_Model):
+    """The volumes, by role."""
+
+    weights: Volume = Field(description="Holds the model's files, one folder a model.")
+    kernels: Volume | None = Field(None, description="Holds compiled DeepGEMM kernels; the stage `compile` needs it.")
+
+
+class Secret(_Model):
+    """A Modal Secret and the keys that it must have."""
+
+    name: Name = Field(description="Name of the Modal Secret.", examples=["huggingface-secret"])
+    keys: Annotated[tuple[EnvName, ...], Field(strict=False, min_length=1)] = Field(
+        description="Keys that the secret must have; the first one holds the token.",
+        examples=[["HF_TOKEN"]],
+    )
+
+
+class Secrets(_Model):
+    """The secrets, by role."""
+
+    huggingface: Secret | None = Field(
+        None, description="Token for the Hugging Face Hub, given to the download stage only."
+    )
+    api_key: Secret | None = Field(
+        None,
+        description="The key that clients must send. Without it the endpoint is public; `server.public` must say so.",
+    )
+
+
+class Download(_Model):
+    """Stage 1, on a CPU: the model's files into the weights volume."""
+
+    env: Env = Field({}, description="Environment variables of the download image.")
+    timeout: Timeout = Field(7200, description="Longest run, in seconds or as a duration.", examples=["2h"])
+    cpu: Cpu | None = Field(None, description="CPU cores to request; left out: Modal's default.")
+    memory: Memory | None = Field(None, description="Memory to request, in MiB; left out: Modal's default.")
+
+
+class Compile(_Model):
+    """Stage 2, on the serving GPU: DeepGEMM kernels into the kernels volume."""
+
+    timeout: Timeout = Field(3600, description="Longest run, in seconds or as a duration.", examples=["1h"])
+
+
+class Server(_Model):
+    """Stage 3: the containers that serve."""
+
+    port: Annotated[int, Whole(1, 65_535)] = Field(8000, description="Port of SGLang in the container.")
+    public: bool = Field(
+        False,
+        description="Must be true when there is no `secrets.api_key`: anyone may then use the endpoint.",
+    )
+    min_containers: Annotated[int, Whole(0, 10_000)] = Field(
+        0, description="Containers that run even when idle; each one is billed."
+    )
+    max_containers: Annotated[int, Whole(1, 10_000)] = Field(
+        1, description="Upper bound of containers, and so of the spending rate."
+    )
+    spend_ceiling: Dollars | None = Field(
+        None,
+        description="Dollars an hour that `max_containers` may cost at most; more is a warning. Left out: 200.",
+        examples=[150],
+    )
+    scaledown_window: Annotated[int, Seconds(2, 3600)] = Field(
+        900, description="How long an idle container is kept, in seconds or as a duration.", examples=["15m"]
+    )
+    timeout: Timeout = Field(
+        MAX_TIMEOUT, description="Longest life of a container, in seconds or as a duration.", examples=["24h"]
+    )
+    startup_timeout: Annotated[int, Seconds(60, MAX_TIMEOUT)] = Field(
+        900,
+        description="Longest time from a container's start until SGLang is healthy, in seconds or as a duration.",
+        examples=["15m"],
+    )
+    max_inputs: Annotated[int, Whole(1, 1000)] = Field(
+        20, description="Requests that one container takes at a time (`@modal.concurrent`)."
+    )
+    env: Env = Field({}, description="Environment variables of the SGLang process alone.")
+    cpu: Cpu | None = Field(None, description="CPU cores to request; left out: Modal's default.")
+    memory: Memory | None = Field(None, description="Memory to request, in MiB; left out: Modal's default.")
+
+
+class Sglang(_Model):
+    """The engine: release, image, environment and options."""
+
+    version: Annotated[str, Text(r"[0-9]+(?:\.[0-9]+)+(?:\.?[a-z]+[0-9]+)?", "a release such as 0.5.11")] = Field(
+        description="The SGLang release in the image; it decides which options exist.",
+        examples=["0.5.11"],
+    )
+    image: Annotated[str, Text(r"[^\s\x00-\x1f\x7f]+", "an image reference without blanks")] = Field(
+        description="Container image with that release, by tag or, better, by digest.",
+        examples=["lmsysorg/sglang:v0.5.11-cu130"],
+    )
+    env: Env = Field({}, description="Environment variables of the SGLang image.")
+    args: dict[str, Annotated[Any, ArgValue()]] = Field(
+        {},
+        description="SGLang's own options, without the leading dashes, in any spelling that the release accepts.",
+        examples=[{"tp": 8, "trust-remote-code": True}],
+    )
+
+
+class Keepalive(_Model):
+    """Scheduled pings against cold starts."""
+
+    enabled: bool = Field(False, description="Whether to ping the endpoint on the schedule.")
+    schedule: Line = Field(
+        "*/10 9-18 * * 1-5",
+        description="Five cron fields, in UTC: minute, hour, day of month, month, weekday.",
+    )
+    url: Annotated[str, Text(r"(?:https?://[^\s\x00-\x1f\x7f]+)?", "an http or https URL, or nothing")] = Field(
+        "", description="Base URL whose /health is pinged; empty: the URL of the deployed app itself."
+    )
+
+
+class Waiver(_Model):
+    """A guard rule switched off on purpose."""
+
+    rule: Annotated[str, Text("GLM[0-9]{3}", "a rule's id such as GLM004")] = Field(
+        description="Id of the rule.", examples=["GLM004"]
+    )
+    reason: Annotated[str, Text(rf"{_LINE}*[^\s\x00-\x1f\x7f]{_LINE}*", "a reason, on one line")] = Field(
+        description="Why the rule does not hold here."
+    )
+    until: Annotated[
+        str, Text("[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])", "a date such as 2027-01-31")
+    ] = Field(description="Last day of the waiver (UTC), as YYYY-MM-DD.", examples=["2027-01-31"])
+
+
+class Profile(_Model):
+    """A deployment of one model with SGLang on Modal."""
+
+    schema_: Annotated[int, Whole(1, 1)] = Field(alias="schema", description="Version of the profile format.")
+    name: Name = Field(description="Name of the profile.", examples=["b200-eagle-bf16kv"])
+    description: str = Field("", description="One line for people.")
+    app: Name = Field(description="Name of the Modal app.", examples=["glm51-fp8"])
+    environment: Annotated[str, Text("[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "the name of a Modal Environment")] | None = (
+        Field(None, description="Modal Environment; `--env` wins over it.", examples=["main"])
+    )
+    tags: Annotated[dict[str, str], Mapping(_TAG, _TAG)] = Field(
+        {}, description="Tags of the Modal app, beside those that glmdeploy sets."
+    )
+    model: Model = Field(description="What is served.")
+    gpu: Annotated[
+        str,
+        Text(
+            f"(?:{'|'.join(name.replace('+', '[+]') for name in GPUS)})(?::[1-8])?|A10(?::[1-4])?",
+            f"a GPU in Modal's syntax such as B200:8, of A10, {', '.join(GPUS)}",
+        ),
+    ] = Field(description="GPU type and count of one container.", examples=["B200:8"])
+    volumes: Volumes = Field(description="Modal Volumes and where they are mounted.")
+    secrets: Secrets = Field(Secrets(), description="Modal Secrets, by role.")
+    download: Download = Field(Download(), description="Stage 1, on a CPU: the model's files into the weights volume.")
+    compile: Compile | None = Field(
+        None,
+        description="Stage 2, on the serving GPU: DeepGEMM kernels into the kernels volume. Left out: no such stage.",
+    )
+    server: Server = Field(Server(), description="Stage 3: the containers that serve.")
+    sglang: Sglang = Field(description="The engine: release, image, environment and options.")
+    keepalive: Keepalive = Field(Keepalive(), description="Scheduled pings against cold starts.")
+    waive: Annotated[tuple[Waiver, ...], Field(strict=False)] = Field(
+        (), description="Guard rules switched off on purpose."
+    )

@@ -1,0 +1,85 @@
+"""What a scalar means by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/, section 10.3.2)."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TypeAlias
+
+from glmdeploy.profile.text.characters import shown
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+CORE = "tag:yaml.org,2002:"
+TAGS = frozenset(CORE + name for name in ("str", "int", "float", "bool", "null"))
+
+_MAX_DIGITS = 18  # every such number fits in 64 bits, which is what the programs behind a profile hold
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?([0-9]+)")
+_OCTAL = re.compile(r"0o([0-7]+)")
+_HEX = re.compile(r"0x([0-9a-fA-F]+)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+class ScalarError(Exception):
+    """A scalar without a usable value; ``fix`` is advice."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+def plain(text: str) -> Scalar:
+    """The value of an unquoted scalar. Raises :class:`ScalarError` for numbers that no setting can take."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if text[0] in "+-.0123456789":
+        number = _number(text)
+        if number is not None:
+            return number
+    return text
+
+
+def tagged(text: str, tag: str) -> Scalar:
+    """The value of a scalar with one of the :data:`TAGS`.
+
+    Raises :class:`ScalarError` when the text is not of that type.
+    """
+    name = tag.removeprefix(CORE)
+    if name == "str":
+        return text
+    value = plain(text)
+    if name == "float" and type(value) is int:
+        return float(value)
+    types = {"int": int, "float": float, "bool": bool, "null": type(None)}
+    if type(value) is not types[name]:
+        raise ScalarError(f"{shown(text)} does not fit its tag !!{name}", "Remove the tag, or correct the value.")
+    return value
+
+
+def _number(text: str) -> int | float | None:
+    for pattern, base in ((_INT, 10), (_OCTAL, 8), (_HEX, 16)):
+        if match := pattern.fullmatch(text):
+            # Counted first: int() refuses very long texts with an error of its own.
+            if len(match[1]) > _MAX_DIGITS or (value := int(match[1], base)) >= 10**_MAX_DIGITS:
+                raise ScalarError(
+                    f"the number {shown(text)} has more than {_MAX_DIGITS} digits",
+                    "Put it in quotes if it is text.",
+                )
+            return -value if text[0] == "-" else value
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise ScalarError(f"the number {shown(text)} is too large", "Put it in quotes if it is text.")
+        return number
+    if _NOT_FINITE.fullmatch(text):
+        raise ScalarError(
+            f"{text} is infinity or not a number, which no setting takes", "Put it in quotes if it is text."
+        )
+    return None

@@ -1,0 +1,90 @@
+"""The reader of YAML 1.2: a text in, its root node out.
+
+PyYAML follows YAML 1.1 in what scalars *mean* (`no`, `1:30`, `0777`), so only its parser is used, for the
+events that it gives; :mod:`glmdeploy.profile.text.composer` gives them the meaning of version 1.2.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeAlias
+
+import yaml
+
+from glmdeploy.errors import ProfileError
+from glmdeploy.profile.text.characters import SourceText, fault
+from glmdeploy.profile.text.composer import Composer, FatalError, Part
+from glmdeploy.profile.text.syntax import Problem, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.findings import Finding
+    from glmdeploy.profile.text.document import Node
+
+Loader: TypeAlias = type[yaml.BaseLoader] | type[yaml.CBaseLoader]
+
+PURE: Loader = yaml.BaseLoader
+FAST: Loader = getattr(yaml, "CBaseLoader", PURE)
+"""PyYAML's parser in C where it was built with libyaml, as its wheels are."""
+
+# JSON writes a character beyond U+FFFF as two escapes, which libyaml refuses and the Python parser passes on.
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89abAB]")
+
+
+def read_mapping(source: SourceText, *, loader: Loader = FAST) -> Node:
+    """The one document of a profile, whose top level is a mapping. Raises :class:`ProfileError`."""
+    part = compose(source, loader=loader)
+    if part is None or (part.node.value is None and part.empty):
+        raise ProfileError([fault("the profile is empty", source.place(0), expected="A mapping of settings.")])
+    if not isinstance(part.node.value, dict):
+        raise ProfileError(
+            [
+                fault(
+                    f"a profile is a mapping of settings, not {part.node.kind}",
+                    part.node.location,
+                    fix="Write `key: value` lines, with a space after each colon.",
+                )
+            ]
+        )
+    return part.node
+
+
+def compose(source: SourceText, *, loader: Loader = FAST) -> Part | None:
+    """The root of a text's one document, or None where it has none.
+
+    Raises :class:`ProfileError` with every duplicate key, bad key, bad scalar, foreign tag and bad alias,
+    and with the first syntax error or exceeded bound, where reading ends.
+    """
+    composer = Composer(source)
+    try:
+        for event in _events(source, loader):
+            composer.take(event)
+    except FatalError as stop:
+        composer.findings.append(stop.finding)
+    if composer.findings:
+        raise ProfileError(sorted(composer.findings, key=_position))
+    return composer.root
+
+
+def _position(finding: Finding) -> tuple[int, int]:
+    return finding.location.line, finding.location.column
+
+
+def _events(source: SourceText, loader: Loader) -> Iterator[yaml.Event]:
+    if _SURROGATE_ESCAPE.search(source.text):
+        loader = PURE
+    try:
+        yield from yaml.parse(source.text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        mark, context = error.problem_mark or error.context_mark, error.context_mark
+        problem = Problem(
+            text=error.problem or "",
+            context=error.context or "",
+            at=mark.index if mark else 0,
+            since=context.index if context else None,
+        )
+        raise FatalError(explain(problem, source)) from None
+    except (yaml.YAMLError, ValueError) as error:
+        # The Python parser lets int() and chr() fail on absurd versions and escapes, without a place.
+        raise FatalError(fault(f"this is not YAML: {error}", source.place(0))) from None

@@ -1,0 +1,294 @@
+"""Bars of block characters, in which each one begins where the one before it ended."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from glmdeploy.sizing.size import Size
+
+_PARTS = " ▏▎▍▌▋▊▉"
+_LEAST_CELLS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A bar's name, its length, and that length as text."""
+
+    name: str
+    length: int
+    shown: str
+    color: str
+
+
+def bars(rows: Sequence[Bar], width: int) -> Iterator[str]:
+    """Each row's bar begins where the one before it ended. In a narrow terminal there are names and texts alone."""
+    names, texts = max(len(row.name) for row in rows), max(len(row.shown) for row in rows)
+    cells, whole = width - names - texts - 6, sum(row.length for row in rows) or 1
+    start = 0
+    for row in rows:
+        line = f"  {row.name:<{names}}  "
+        if cells >= _LEAST_CELLS:
+            before, bar = _drawn(start / whole, row.length / whole, cells)
+            line += f"{before}{click.style(bar, fg=row.color)}{' ' * (cells - len(before) - len(bar))}  "
+        yield f"{line}{row.shown:>{texts}}"
+        start += row.length
+
+
+def _drawn(start: float, length: float, cells: int) -> tuple[str, str]:
+    """The blanks before a bar, and the bar; both are shares of ``cells``. What is not nothing is at least a sliver."""
+    if not length:
+        return "", ""
+    first = min(int(start * cells), cells - 1)
+    eighths = round((start + length) * cells * 8) - first * 8
+    full, part = divmod(max(min(eighths, (cells - first) * 8), 1), 8)
+    return " " * first, "█" * full + _PARTS[part].strip()
+
+
+NARROWEST, WIDEST = 40, 100
+"""Columns. A longer line is hard to read, however wide the terminal; numbers need the shorter one."""
+
+
+def size_text(size: Size, width: int) -> str:
+    """What ``glmdeploy size`` shows in a terminal of ``width`` columns."""
+    width = max(NARROWEST, min(width, WIDEST))
+    sections = (_head(size, width), _memory(size, width), _kv_cache(size, width), _costs(size, width))
+    return "\n\n".join("\n".join(lines) for lines in (*sections, _cold_start(size, width)))
+
+
+def _head(size: Size, width: int) -> Iterator[str]:
+    model = size.facts.model
+    yield from _wrapped(f"{size.profile}: {size.repo} on {size.gpu}, SGLang {size.sglang}", width)
+    yield from _wrapped(
+        f"{model.architecture}, {_short(model.parameters, ('B', 'M', 'K'))} parameters, "
+        f"{_short(model.weights, (' GB', ' MB', ' kB'))} of files ({size.facts.weights_told_by}); "
+        f"dimensions from {size.facts.told_by}",
+        width,
+        dim=True,
+    )
+    memory = size.memory
+    if size.fits:
+        yield from _wrapped(f"It fits, with a KV pool of {_tokens(memory.pool.tokens)}.", width, fg="green", bold=True)
+        return
+    lacking = memory.weights - memory.static
+    yield from _wrapped(
+        f"It does not fit: the weights take {_gib(memory.weights)} of each GPU, "
+        + (f"{_gib(lacking)} more than" if lacking > 0 else "and leave no room for a KV pool in")
+        + f" the {_gib(memory.static)} that `mem-fraction-static` {size.fraction:g} gives to both.",
+        width,
+        fg="red",
+        bold=True,
+    )
+
+
+def _memory(size: Size, width: int) -> Iterator[str]:
+    memory = size.memory
+    of = "each GPU" if size.replicas == 1 else f"each GPU, with the KV pool of one of {size.replicas} replicas"
+    yield from _title(f"Memory of {of}: {_gib(memory.total)} for SGLang", width)
+    parts = [
+        ("weights", memory.weights, "blue"),
+        ("KV pool", memory.pool.bytes - size.draft_bytes, "green"),
+        ("draft model's KV", size.draft_bytes, "cyan"),
+        ("activations, graphs", memory.working, "yellow"),
+        ("free", max(size.free, 0), "bright_black"),
+    ]
+    rows = [Bar(name=name, length=part, shown=_gib(part), color=color) for name, part, color in parts if part]
+    yield from bars(rows, width)
+    if size.free < 0:
+        yield click.style(f"  {_gib(-size.free)} more than there are", fg="red")
+    unused = memory.static - memory.weights - memory.pool.bytes
+    left = memory.total - memory.static
+    note = f"`mem-fraction-static` {size.fraction:g} gives {_gib(memory.static)} to weights and KV pool"
+    if memory.pool.tokens < size.uncapped:
+        note += f", {_gib(unused)} of which `max-total-tokens` leaves unused"
+    yield from _wrapped(f"{note}. It leaves {_gib(left)} for activations and CUDA graphs.", width, indent=2)
+    if memory.working > left:
+        yield from _wrapped(
+            f"They may take up to {_gib(memory.working)} (estimate): SGLang may run out of memory.",
+            width,
+            indent=2,
+            fg="yellow",
+        )
+
+
+def _kv_cache(size: Size, width: int) -> Iterator[str]:
+    memory = size.memory
+    yield from _title("KV cache", width)
+    yield f"  {'':<12}{'bytes a token':>14}{'tokens that fit':>17}"
+    for name, pool in memory.possible.items():
+        line = f"  {name:<12}{pool.bytes_per_token:>14,}{pool.tokens:>17,}"
+        if pool.bytes_per_token == memory.pool.bytes_per_token:
+            other = "" if name == memory.kv_dtype else f" ({memory.kv_dtype})"
+            line = click.style(f"{line}  in effect{other}", bold=True)
+        yield line
+    if size.cap is not None and size.fits:
+        effect = f"caps the pool at {_tokens(memory.pool.tokens)}"
+        if memory.pool.tokens == size.uncapped:
+            effect = f"caps nothing: {_tokens(size.cap)} do not fit"
+        yield from _wrapped(f"`max-total-tokens` {effect}.", width, indent=2)
+    yield from _wrapped(_requests(size), width, indent=2)
+
+
+def _requests(size: Size) -> str:
+    whole, context = size.whole_requests, f"the whole context ({_tokens(size.context)})"
+    text = f"{whole:,} request{'s' * (whole != 1)} of {context} fit{'s' * (whole == 1)} at a time."
+    if not whole:
+        text = f"No request of {context} fits."
+    if not size.fits:
+        return text
+    if size.share is not None:
+        text += f" With all {size.running} that may run (`max-running-requests`), each has {_tokens(size.share)}."
+    return f"{text} With the {size.max_inputs} that Modal sends at a time (`max_inputs`), {_tokens(size.input_share)}."
+
+
+def _costs(size: Size, width: int) -> Iterator[str]:
+    costs, count = size.spending, size.gpu.count
+    yield from _title("Cost", width)
+    rows = [
+        (f"an hour, {costs.min_containers} containers (minimum)", _dollars(costs.least)),
+        (f"an hour, {costs.max_containers} containers (maximum)", _dollars(costs.most)),
+        ("a cold start", _dollars(costs.cold_start)),
+    ]
+    if day := costs.day:
+        least, most = _dollars(day.least), _dollars(day.most)
+        always = f"{costs.min_containers} always up" if costs.min_containers else f"one up for {day.hours:.1f} h"
+        rows.append((f"a day, {always}", least))
+        if most != least:
+            rows.append((f"a day, {costs.max_containers} up for the traffic", most))
+    column = max(len(name) for name, _ in rows)
+    yield from (f"  {name:<{column}}  {value}" for name, value in rows)
+    price = costs.price
+    note = f"{count} × {_dollars(price.dollars)} a GPU and hour ({price.source}, {price.date}). GPUs alone."
+    if not costs.day:
+        note += " State the traffic with --busy-hours for the cost of a day."
+    yield from _wrapped(note, width, indent=2, dim=True)
+
+
+def _cold_start(size: Size, width: int) -> Iterator[str]:
+    allowed, late = size.startup_timeout, size.cold_start > size.startup_timeout
+    title = f"Cold start: about {_duration(size.cold_start)} of the {_duration(allowed)} that `startup_timeout` allows"
+    yield from _title(title, width, fg="red" if late else None)
+    steps = [
+        Bar(name=step.name, length=step.seconds, shown=_duration(step.seconds), color="magenta") for step in size.steps
+    ]
+    for line, step in zip(bars(steps, width), size.steps, strict=True):
+        yield line
+        yield from _wrapped(step.basis, width, indent=4, dim=True)
+
+
+def _wrapped(text: str, width: int, *, indent: int = 0, **style: Any) -> Iterator[str]:
+    for line in textwrap.wrap(text, width - indent, break_long_words=False, break_on_hyphens=False):
+        yield " " * indent + click.style(line, **style)
+
+
+def _title(text: str, width: int, **style: Any) -> Iterator[str]:
+    return _wrapped(text, width, bold=True, **style)
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB"
+
+
+def _short(count: int, units: tuple[str, str, str]) -> str:
+    """In thousands of millions, in millions or in thousands, whose names ``units`` are; two digits at least."""
+    for size, unit in zip((10**9, 10**6, 10**3), units, strict=True):
+        if count >= size:
+            return f"{count / size:,.{0 if count >= 10 * size else 1}f}{unit}"
+    return str(count)
+
+
+def _tokens(count: int) -> str:
+    return f"{count:,} token{'s' * (count != 1)}"
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.2f}"
+
+
+def _duration(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return " ".join(f"{number} {unit}" for number, unit in ((minutes, "min"), (rest, "s")) if number) or "0 s"
+
+
+def size_data(size: Size) -> dict[str, Any]:
+    """Everything, as JSON data; the names of numbers end in their unit. Bytes are those of one GPU."""
+    memory, model, costs = size.memory, size.facts.model, size.spending
+    return {
+        "profile": size.profile,
+        "sglang": size.sglang,
+        "gpu": {"type": size.gpu.type, "count": size.gpu.count},
+        "model": {
+            "repo": size.repo,
+            "revision": size.revision,
+            "architecture": model.architecture,
+            "quantization": model.quantization,
+            "parameters": model.parameters,
+            "dimensions_from": size.facts.told_by,
+            "checkpoint_bytes": model.weights,
+            "checkpoint_bytes_from": size.facts.weights_told_by,
+            "context_tokens": model.context,
+        },
+        "fits": size.fits,
+        "memory": {
+            "total_bytes": memory.total,
+            "mem_fraction_static": size.fraction,
+            "static_bytes": memory.static,
+            "left_by_static_bytes": memory.total - memory.static,
+            "weights_bytes": memory.weights,
+            "kv_pool_bytes": memory.pool.bytes,
+            "kv_pool_of_draft_bytes": size.draft_bytes,
+            "activations_and_graphs_bytes": memory.working,
+            "free_bytes": size.free,
+        },
+        "kv_cache": {
+            "dtype": memory.kv_dtype,
+            "token_bytes": memory.pool.bytes_per_token,
+            "pool_tokens": memory.pool.tokens,
+            "uncapped_tokens": size.uncapped,
+            "max_total_tokens": size.cap,
+            "possible": {
+                name: {"token_bytes": pool.bytes_per_token, "tokens": pool.tokens}
+                for name, pool in memory.possible.items()
+            },
+        },
+        "requests": {
+            "replicas": size.replicas,
+            "context_tokens": size.context,
+            "whole_context_requests": size.whole_requests,
+            "running_requests": size.running,
+            "running_request_tokens": size.share,
+            "max_inputs_requests": size.max_inputs,
+            "max_inputs_request_tokens": size.input_share,
+        },
+        "cost": {
+            "gpu_hour_dollars": costs.price.dollars,
+            "price_source": costs.price.source,
+            "price_date": costs.price.date,
+            "container_hour_dollars": round(costs.container, 4),
+            "min_containers": costs.min_containers,
+            "min_containers_hour_dollars": round(costs.least, 4),
+            "max_containers": costs.max_containers,
+            "max_containers_hour_dollars": round(costs.most, 4),
+            "cold_start_dollars": round(costs.cold_start, 4),
+            "day": costs.day
+            and {
+                "container_hours": round(costs.day.hours, 4),
+                "least_dollars": round(costs.day.least, 4),
+                "most_dollars": round(costs.day.most, 4),
+            },
+        },
+        "cold_start": {
+            "seconds": size.cold_start,
+            "startup_timeout_seconds": size.startup_timeout,
+            "steps": [
+                {"name": step.name, "seconds": step.seconds, "least_seconds": step.least, "basis": step.basis}
+                for step in size.steps
+            ],
+        },
+    }
