@@ -1,6 +1,6 @@
 """Writes a Plan as one readable script for the stock ``modal deploy``: for whoever wants to leave, or to look inside.
 
-The script declares the same app as ``glmdeploy.app.build`` builds (a test deploys both and compares what Modal received),
+The script declares the same app as ``glmdeploy.app.build`` builds (a test deploys both and compares what Modal got),
 and carries the functions of ``glmdeploy.runtime`` in full. It needs no glmdeploy.
 """
 

@@ -1,6 +1,6 @@
 """The profile: what a user writes, as frozen pydantic models.
 
-The JSON Schema in ``schemas/profile.schema.json`` is generated from these models (``glmdeploy.profile.schema``) and accepts
+The JSON Schema in ``schemas/profile.schema.json`` is generated from them (``glmdeploy.profile.schema``) and accepts
 exactly the same documents; a property test holds the two together. Checks that look at more than one value, or
 need SGLang's catalog, are guard rules (``glmdeploy.rules``), not model validators.
 

@@ -36,7 +36,7 @@ SPECULATION: Files = (*ARGS, ("0.5.13.post1", "arg_groups/speculative_hook.py"))
 class Situation:
     """Where a decision is taken.
 
-    ``quantization`` is the checkpoint's (see :func:`glmdeploy.sglang.models.quantization`), ``env`` are the variables of
+    ``quantization`` is the checkpoint's (:func:`glmdeploy.sglang.models.quantization`), ``env`` are the variables of
     the server's environment, ``values`` what has been set or decided so far, by name.
     """
 
