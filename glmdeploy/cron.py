@@ -1,18 +1,30 @@
-"""Cron expressions of five fields: minute, hour, day of month, month, day of week.
+"""Cron expressions of five fields, read and followed by ``cronsim``; what its dialect has beyond crontab(5) is refused.
 
-The rules are those of crontab(5) as Vixie cron wrote them: lists, ranges, steps on ``*`` or on a range,
-English month and day names of three letters, Sunday as 0 or 7. Where both day fields are restricted a day
-matches if either does; a field that begins with ``*`` does not count as restricted.
+Minute, hour, day of month, month, day of week: lists, ranges, steps on ``*`` or on a range, English names of three
+letters, Sunday as 0 or 7. Where both day fields are restricted a day matches if either does; a field that begins with
+``*`` does not count as restricted. Modal takes the same (https://modal.com/docs/guide/cron).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+if TYPE_CHECKING:
+    from cronsim import CronSim
+
+_FIELDS = (
+    ("minute", "a number from 0 to 59"),
+    ("hour", "a number from 0 to 23"),
+    ("day of month", "a number from 1 to 31"),
+    ("month", "a number from 1 to 12 or jan to dec"),
+    ("day of week", "a number from 0 to 7 or sun to sat"),
+)
+_ITEM = re.compile(
+    r"(?P<span>\*|(?P<first>[0-9]{1,4}|[a-z]{3})(?P<last>-(?:[0-9]{1,4}|[a-z]{3}))?)(?P<step>/[0-9]{1,4})?"
+)
 
 
 class CronError(ValueError):
@@ -34,34 +46,26 @@ class Cron:
 
     def matches(self, when: datetime) -> bool:
         """Whether the schedule fires in the minute of ``when``, by the clock of its own time zone."""
+        by_month, by_week = when.day in self.days, when.isoweekday() % 7 in self.weekdays
         return (
-            when.minute in self.minutes and when.hour in self.hours and when.month in self.months and self._on_day(when)
+            when.minute in self.minutes
+            and when.hour in self.hours
+            and when.month in self.months
+            and (by_month or by_week if self.either_day else by_month and by_week)
         )
 
     def next(self, after: datetime) -> datetime:
-        """The first whole minute later than ``after`` in which the schedule fires.
+        """The first whole minute later than ``after`` in which the schedule fires, in the time zone of ``after``.
 
-        The result is in the time zone of ``after`` and is found by that zone's clock: where the clock is put
-        back or forward, a time is neither repeated nor moved. Raises OverflowError past the year 9999.
+        Where the clock is put forward or back, as Debian's cron has it (``cronsim``). Raises OverflowError when the
+        schedule does not fire again.
         """
-        moment = after.replace(second=0, microsecond=0, fold=0) + timedelta(minutes=1)
-        while True:
-            if moment.month not in self.months:
-                # 32 days after the first lie in the following month, whatever the month's length.
-                moment = (moment.replace(day=1, hour=0, minute=0) + timedelta(days=32)).replace(day=1)
-            elif not self._on_day(moment):
-                moment = moment.replace(hour=0, minute=0) + timedelta(days=1)
-            elif moment.hour not in self.hours:
-                moment = moment.replace(minute=0) + timedelta(hours=1)
-            elif moment.minute not in self.minutes:
-                moment += timedelta(minutes=1)
-            else:
-                return moment
+        from cronsim import CronSim
 
-    def _on_day(self, when: datetime) -> bool:
-        by_month = when.day in self.days
-        by_week = when.isoweekday() % 7 in self.weekdays
-        return by_month or by_week if self.either_day else by_month and by_week
+        try:
+            return next(CronSim(self.expression, after))
+        except StopIteration:
+            raise OverflowError(f"{self.expression!r} does not fire again") from None
 
 
 def parse(expression: str) -> Cron:
@@ -70,59 +74,58 @@ def parse(expression: str) -> Cron:
     Raises :class:`CronError` for one that crontab(5) does not allow, and for one that can never fire, such as
     31 February: nobody writes that on purpose.
     """
-    fields = expression.split()
-    if len(fields) != 5:
+    from cronsim import CronSim, CronSimError
+
+    fields = expression.lower().split()
+    if len(fields) != len(_FIELDS):
         raise CronError(
             "a cron expression has five fields (minute, hour, day of month, month, day of week), "
             f"{expression!r} has {len(fields)}"
         )
-    minute, hour, day, month, weekday = (field.lower() for field in fields)
-    cron = Cron(
-        expression=" ".join(fields),
-        minutes=_field("minute", minute, 0, 59),
-        hours=_field("hour", hour, 0, 23),
-        days=_field("day of month", day, 1, 31),
-        months=_field("month", month, 1, 12, _MONTHS),
-        weekdays=frozenset(value % 7 for value in _field("day of week", weekday, 0, 7, _DAYS)),
-        either_day=not day.startswith("*") and not weekday.startswith("*"),
+    for (name, allowed), text in zip(_FIELDS, fields, strict=True):
+        for item in text.split(","):
+            _check(name, item, allowed)
+    try:
+        read = CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        days, months = fields[2:4]
+        raise CronError(f"{' '.join(fields)!r} never fires: no month of {months} has a day {days}") from None
+    return _cron(" ".join(expression.split()), read)
+
+
+def _check(name: str, item: str, allowed: str) -> None:
+    """Raises CronError where ``cronsim`` refuses the item, or reads more into it than crontab(5) knows."""
+    from cronsim import CronSimError
+    from cronsim.cronsim import Field
+
+    field = Field([key for key, _ in _FIELDS].index(name) + 1)
+    match = _ITEM.fullmatch(item)
+    if match is None:
+        raise CronError(f"{name}: {item[:40]!r} is not {allowed}, *, a range of such, or either with a step")
+    if match["step"] and match["span"] != "*" and not match["last"]:
+        high = allowed.split(" or ")[0].rsplit(" ", 1)[1]
+        raise CronError(f"{name}: a step needs * or a range before it; write {match['first']}-{high}{match['step']}")
+    if match["step"] and int(match["step"][1:]) == 0:
+        raise CronError(f"{name}: {item!r} steps by 0; a step is a whole number from 1")
+    try:
+        for end in filter(None, (match["first"], (match["last"] or "").removeprefix("-"))):
+            field.int(end.upper())
+    except CronSimError:
+        raise CronError(f"{name}: {item!r} is not {allowed}") from None
+    try:
+        field.parse(match["span"].upper())
+    except CronSimError:
+        hint = " (Sunday ends a range as 7)" if name == "day of week" else ""
+        raise CronError(f"{name}: the range {match['span']} runs backwards{hint}") from None
+
+
+def _cron(expression: str, read: CronSim) -> Cron:
+    return Cron(
+        expression=expression,
+        minutes=frozenset(read.minutes),
+        hours=frozenset(read.hours),
+        days=frozenset(read.days),
+        months=frozenset(read.months),
+        weekdays=frozenset(day % 7 for day in read.weekdays if isinstance(day, int)),
+        either_day=not read.day_and,
     )
-    if not cron.either_day and min(cron.days) > max(_LONGEST_MONTH[month - 1] for month in cron.months):
-        raise CronError(f"{cron.expression!r} never fires: no month that it names has a day {min(cron.days)}")
-    return cron
-
-
-def _field(field: str, text: str, low: int, high: int, names: tuple[str, ...] = ()) -> frozenset[int]:
-    values: set[int] = set()
-    for item in text.split(","):
-        span, slash, step = item.partition("/")
-        first, dash, last = span.partition("-")
-        if span == "*":
-            start, end = low, high
-        else:
-            start = _value(field, first, low, high, names)
-            end = _value(field, last, low, high, names) if dash else start
-        if end < start:
-            hint = " (Sunday ends a range as 7)" if names == _DAYS else ""
-            raise CronError(f"{field}: the range {span} runs backwards{hint}")
-        if slash and not dash and span != "*":
-            raise CronError(f"{field}: a step needs * or a range before it; write {span}-{high}/{step}")
-        values.update(range(start, end + 1, _step(field, step) if slash else 1))
-    return frozenset(values)
-
-
-def _value(field: str, text: str, low: int, high: int, names: tuple[str, ...]) -> int:
-    if text in names:
-        return low + names.index(text)
-    if not (text.isascii() and text.isdigit()):
-        allowed = f"a number from {low} to {high}" + (f" or {names[0]} to {names[-1]}" if names else "")
-        raise CronError(f"{field}: {text!r} is not {allowed}")
-    # Cut before int(): Python refuses to convert thousands of digits, with an error that names no field.
-    if len(text) > 4 or not low <= int(text) <= high:
-        raise CronError(f"{field}: {text} is not between {low} and {high}")
-    return int(text)
-
-
-def _step(field: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) > 0):
-        raise CronError(f"{field}: {text!r} is not a step; a step is a whole number from 1")
-    return int(text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -13,14 +11,13 @@ from pydantic import ValidationError
 from glmdeploy import gpus
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Finding, Severity
-from glmdeploy.plan import plan
+from glmdeploy.plan.make import make
 from glmdeploy.profile import schema
 from glmdeploy.profile.models import Profile
 from glmdeploy.rules import rules
 from glmdeploy.rules.judging import judge
 from glmdeploy.rules.secrecy import hide
 from glmdeploy.rules.subject import Subject
-from glmdeploy.rules.timeouts import COMPILE_MARGIN
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.effective import effective
 
@@ -28,14 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glmdeploy.gpus import Gpu
+    from glmdeploy.plan import plan
     from glmdeploy.profile.text.document import Document
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
-
-DOWNLOAD_PYTHON = "3.12"
-DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
-"""The download image: pinned, so that the same plan always builds the same image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +75,7 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
     findings = hide([*findings, *judge(rules(), subject, document, today or datetime.now(UTC).date())])
     findings.sort(key=lambda found: (found.location.file, found.location.line, found.location.column, found.id))
     failed = any(found.severity is Severity.ERROR and not found.waived for found in findings)
-    planned = None if failed else _plan(profile, settings, release)
+    planned = None if failed else make(subject)
     return Resolution(findings=tuple(findings), plan=planned, subject=subject)
 
 
@@ -114,7 +108,7 @@ def _effective(
         architecture,
         quantization=quantization,
         env={**profile.sglang.env, **profile.server.env},
-        own={"model_path": model_path(profile)},
+        own={"model_path": f"{profile.volumes.weights.mount}/{profile.model.repo.rpartition('/')[2]}"},
     )
 
 
@@ -154,91 +148,4 @@ def _option_finding(problem: Problem, document: Document) -> Finding:
         path=path,
         expected=problem.expected,
         fix=problem.fix,
-    )
-
-
-def _plan(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -> plan.Plan:
-    weights = plan.Volume(name=profile.volumes.weights.name, mount=profile.volumes.weights.mount)
-    kernels = profile.volumes.kernels
-    server = profile.server
-    return plan.Plan(
-        profile=profile.name,
-        app=profile.app,
-        environment=profile.environment,
-        tags=dict(profile.tags),
-        gpu=str(gpus.parse(profile.gpu)),
-        sglang=release.version,
-        model=plan.Model(
-            repo=profile.model.repo,
-            revision=profile.model.revision,
-            served_name=profile.model.served_name,
-            path=model_path(profile),
-        ),
-        weights=weights,
-        kernels=plan.Volume(name=kernels.name, mount=kernels.mount) if kernels else None,
-        huggingface=_secret(profile, "huggingface"),
-        api_key=_secret(profile, "api_key"),
-        download=plan.Download(
-            image=plan.Image(python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)),
-            timeout=profile.download.timeout,
-            cpu=profile.download.cpu,
-            memory=profile.download.memory,
-        ),
-        compile=_compile(profile, settings, release),
-        server=plan.Server(
-            image=plan.Image(registry=profile.sglang.image, env=dict(profile.sglang.env)),
-            command=command.server_command(
-                settings,
-                release,
-                model_path=model_path(profile),
-                served_name=profile.model.served_name,
-                port=server.port,
-            ),
-            env=dict(server.env),
-            port=server.port,
-            min_containers=server.min_containers,
-            max_containers=server.max_containers,
-            scaledown_window=server.scaledown_window,
-            timeout=server.timeout,
-            startup_timeout=server.startup_timeout,
-            max_inputs=server.max_inputs,
-            cpu=server.cpu,
-            memory=server.memory,
-        ),
-        keepalive=plan.Keepalive(schedule=profile.keepalive.schedule, url=profile.keepalive.url)
-        if profile.keepalive.enabled
-        else None,
-    )
-
-
-def model_path(profile: Profile) -> str:
-    """Where the weights are in the container."""
-    return f"{profile.volumes.weights.mount}/{profile.model.repo.rpartition('/')[2]}"
-
-
-def _secret(profile: Profile, role: str) -> plan.Secret | None:
-    secret = getattr(profile.secrets, role)
-    return plan.Secret(name=secret.name, keys=tuple(secret.keys)) if secret else None
-
-
-def _compile(profile: Profile, settings: Mapping[str, Setting], release: Catalog) -> plan.Compile | None:
-    if profile.compile is None:
-        return None
-    limit = profile.compile.timeout
-    seconds = max(limit - COMPILE_MARGIN, limit // 2, 1)
-    words = command.compile_command(settings, release, model_path=model_path(profile), seconds=seconds)
-    # What decides the kernels; not the time limit, which ends the command.
-    decides = [
-        profile.gpu,
-        release.version,
-        profile.sglang.image,
-        profile.model.repo,
-        profile.model.revision,
-        dict(sorted(profile.sglang.env.items())),
-        words[:-1],
-    ]
-    return plan.Compile(
-        timeout=limit,
-        command=words,
-        key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16],
     )

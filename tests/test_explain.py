@@ -101,7 +101,7 @@ def test_without_the_real_one_the_way_to_it_is_told(tmp_path: Path) -> None:
 def test_a_disagreement_is_shown() -> None:
     subject = resolve(load("b200-eagle-bf16kv")).subject
     assert subject
-    ours: dict[str, Any] = {row.name: row.effective.value for row in explain.rows(subject)}
+    ours: dict[str, Any] = {row.name: row.effective.value for row in explain.rows(subject.effective)}
     real = ours | {
         "page_size": 1,
         "nsa_prefill_backend": ours["dsa_prefill_backend"],
@@ -110,7 +110,7 @@ def test_a_disagreement_is_shown() -> None:
         "disable_piecewise_cuda_graph": True,
     }
     resolved = Resolved(code=0, error=None, parsed={}, values=real, log=(), stderr="")
-    rows = explain.compared(explain.rows(subject), resolved)
+    rows = explain.compared(explain.rows(subject.effective), resolved)
     assert [row.name for row in rows if row.agrees is False] == ["page_size"]
     text = table_text(subject, rows)
     assert "  SGLang itself says 1" in text

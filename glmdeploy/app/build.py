@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import modal
 
 from glmdeploy.plan import plan as plans
-from glmdeploy.runtime import server
-from glmdeploy.runtime import stages as container
+from glmdeploy.runtime.mounted import PLAN_FILE
+from glmdeploy.runtime.server import define
+from glmdeploy.runtime.stages import compile_deepgemm, describe, download_model, keep_warm
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
@@ -46,9 +47,7 @@ def build(plan: Plan, folder: Path) -> modal.App:
     app = stages(plan, folder).app
     files = _stage_files(plan, folder)
     slim = _image(plan.download.image, files)
-    app.function(image=slim, timeout=plans.DESCRIBE_TIMEOUT, startup_timeout=plans.SMALL_STARTUP_TIMEOUT)(
-        container.describe
-    )
+    app.function(image=slim, timeout=plans.DESCRIBE_TIMEOUT, startup_timeout=plans.SMALL_STARTUP_TIMEOUT)(describe)
     if plan.keepalive:
         schedule = modal.Cron(plan.keepalive.schedule)
         app.function(
@@ -56,23 +55,16 @@ def build(plan: Plan, folder: Path) -> modal.App:
             schedule=schedule,
             timeout=plans.PING_TIMEOUT,
             startup_timeout=plans.SMALL_STARTUP_TIMEOUT,
-        )(container.keep_warm)
+        )(keep_warm)
     serve = plan.server
-    cls = server.define(serve.port, serve.startup_timeout)
+    cls = define(**serve.keywords("web_server"))
     app.cls(
         image=_image(serve.image, files),
         gpu=plan.gpu,
         volumes=_mounts(plan.weights, plan.kernels),
         secrets=_secrets(plan.api_key),
-        cpu=serve.cpu,
-        memory=serve.memory,
-        min_containers=serve.min_containers,
-        max_containers=serve.max_containers,
-        scaledown_window=serve.scaledown_window,
-        timeout=serve.timeout,
-        # Left out, Modal would take `timeout` (a day) as the limit of a start too.
-        startup_timeout=serve.startup_timeout,
-    )(modal.concurrent(max_inputs=serve.max_inputs)(cls))
+        **serve.keywords("cls"),
+    )(modal.concurrent(**serve.keywords("concurrent"))(cls))
     return app
 
 
@@ -84,21 +76,19 @@ def stages(plan: Plan, folder: Path) -> Stages:
         image=_image(plan.download.image, files),
         volumes=_mounts(plan.weights),
         secrets=_secrets(plan.huggingface),
-        cpu=plan.download.cpu,
-        memory=plan.download.memory,
-        timeout=plan.download.timeout,
         max_containers=1,
-    )(container.download_model)
+        **plan.download.keywords("function"),
+    )(download_model)
     compiler = None
     if plan.compile:
         compiler = app.function(
             image=_image(plan.server.image, files),
             gpu=plan.gpu,
             volumes=_mounts(plan.weights, plan.kernels),
-            timeout=plan.compile.timeout,
             max_containers=1,
             scaledown_window=plans.COMPILE_SCALEDOWN,
-        )(container.compile_deepgemm)
+            **plan.compile.keywords("function"),
+        )(compile_deepgemm)
     return Stages(app=app, download=download, compile=compiler)
 
 
@@ -108,7 +98,7 @@ def _stage_files(plan: Plan, folder: Path) -> Path:
     if not package.exists():
         shutil.copytree(PACKAGE / "runtime", package / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(PACKAGE / "__init__.py", package)
-        (package / "runtime" / container.PLAN_FILE).write_text(plan.canonical(), encoding="utf-8")
+        (package / "runtime" / PLAN_FILE).write_text(plan.canonical(), encoding="utf-8")
     return package
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,14 @@ from glmdeploy.plan import plan as plans
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.plan.plan import Plan
+    from glmdeploy.plan.plan import Plan, Stage
 
-PACKAGE = Path(__file__).parents[1]
+RUNTIME = Path(__file__).parents[1] / "runtime"
+TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "deploy.py.jinja"
 
-INLINED = ("markers", "processes", "download", "engine", "kernels")
-"""Modules of ``glmdeploy.runtime`` that know nothing of the plan's file or the embedded cloud, in reading order."""
+SEAM = "mounted"
+"""The one module of ``glmdeploy.runtime`` that the script does not carry: it has the plan as a constant instead."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class _Code:
 def render(plan: Plan) -> str:
     """The script. It sets the tags that glmdeploy sets, so that ``apply`` recognises the deployment."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
         trim_blocks=True,
@@ -53,11 +55,10 @@ def render(plan: Plan) -> str:
         tags=plans.app_tags(plan),
         name=_Code(plan.profile),
         version=_Code(__version__),
-        packages=_Code(", ".join(map(literal, plan.download.image.pip))),
+        data=_Code(block(plan.data())),
+        arguments=_arguments,
         imports=_Code(imports),
         functions=_Code(functions),
-        server_command=_Code(_command(plan.server.command)),
-        compile_command=_Code(_command(plan.compile.command)) if plan.compile else None,
     )
 
 
@@ -71,35 +72,75 @@ def literal(value: Any) -> str:
     return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
 
 
+def block(value: Any, indent: str = "") -> str:
+    """The same over several lines: an entry of a mapping, or an option of a command with its values, on each."""
+    inner = indent + "    "
+    if isinstance(value, dict) and value:
+        lines = [f"{literal(key)}: {block(item, inner)}" for key, item in value.items()]
+        return "{\n" + "".join(f"{inner}{line},\n" for line in lines) + indent + "}"
+    if isinstance(value, list) and any(isinstance(word, str) and word.startswith("--") for word in value):
+        lines = [", ".join(map(literal, words)) for words in _options(value) if words]
+        return "[\n" + "".join(f"{inner}{line},\n" for line in lines) + indent + "]"
+    return literal(value)
+
+
+def _options(words: Sequence[str]) -> list[list[str]]:
+    """A command's words, an option with its values in each list."""
+    found: list[list[str]] = [[]]
+    for word in words:
+        if word.startswith("--"):
+            found.append([])
+        found[-1].append(word)
+    return found
+
+
 def _finalize(value: Any) -> str:
     return value.text if isinstance(value, _Code) else literal(value)
 
 
-def _command(words: Sequence[str]) -> str:
-    """The command as a list literal, an option with its values on each line."""
-    lines: list[list[str]] = [[]]
-    for word in words:
-        if word.startswith("--"):
-            lines.append([])
-        lines[-1].append(literal(word))
-    return "[\n" + "".join(f"    {', '.join(line)},\n" for line in lines if line) + "]"
+def _arguments(stage: Stage, section: str, decorator: str) -> list[tuple[_Code, _Code]]:
+    """A decorator's keywords with the places of their values in the script's plan."""
+    return [
+        (_Code(keyword), _Code(f"{'not ' if value != option.value else ''}PLAN[{literal(section)}][{literal(name)}]"))
+        for name, option in stage.options.items()
+        for keyword, value in option.keywords.get(decorator, {}).items()
+    ]
 
 
 def _runtime() -> tuple[str, str]:
-    """The imports and the code of the inlined modules."""
+    """The imports and the code of the container side, each module after those that it imports."""
     imports: set[str] = set()
     bodies = []
-    for name in INLINED:
-        source = (PACKAGE / "runtime" / f"{name}.py").read_text(encoding="utf-8")
+    for name, source in _in_order().items():
         tree = ast.parse(source)
         for node in tree.body:
             if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not _is_own(node)):
                 imports |= {ast.unparse(_only(node, alias)) for alias in node.names}
-        code = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)][1:]
+        # What a module does by itself it does in a container of the app; the script has lines of its own for that.
+        code = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom | ast.If)][1:]
+        lines = source.splitlines(keepends=True)
+        first = code[0].lineno - 1
+        if decorated := getattr(code[0], "decorator_list", None):
+            first = decorated[0].lineno - 1
         title = (ast.get_docstring(tree) or "").splitlines()[0]
-        bodies.append(f"# {title}\n\n{''.join(source.splitlines(keepends=True)[code[0].lineno - 1 :]).strip()}\n")
+        bodies.append(f"# {name}: {title}\n\n{''.join(lines[first : code[-1].end_lineno]).strip()}\n")
     imports_first = sorted(imports, key=lambda line: (line.startswith("from"), line))
     return "\n".join(imports_first), "\n\n".join(bodies)
+
+
+def _in_order() -> dict[str, str]:
+    """The sources of ``glmdeploy.runtime`` by module, in an order in which nothing is used before it is defined."""
+    sources = {file.stem: file.read_text(encoding="utf-8") for file in sorted(RUNTIME.glob("[!_]*.py"))}
+    needs = {
+        name: {
+            node.module.rpartition(".")[2]
+            for node in ast.parse(source).body
+            if isinstance(node, ast.ImportFrom) and _is_own(node) and node.module
+        }
+        & sources.keys()
+        for name, source in sources.items()
+    }
+    return {name: sources[name] for name in TopologicalSorter(needs).static_order() if name != SEAM}
 
 
 def _is_own(node: ast.ImportFrom) -> bool:

@@ -157,7 +157,7 @@ def _deploy(plan: Plan, target: Target, need: Needed, options: dict[str, Any]) -
     if options["wait"]:
         _progress("Waiting for the endpoint's first answer ...")
         try:
-            seconds = apply.wait_until_healthy(url, target, plan.server.startup_timeout + apply.WAIT_MARGIN)
+            seconds = apply.wait_until_healthy(url, target, plan.server.seconds("startup_timeout") + apply.WAIT_MARGIN)
         except (GlmdeployError, KeyboardInterrupt):
             _progress(f"The app is deployed ({url}), but has not answered yet.")
             raise

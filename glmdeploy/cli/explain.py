@@ -63,14 +63,21 @@ def explain(
     faults = [finding for finding in resolution.findings if finding.id in ("schema", "sglang")]
     if subject is None or faults:
         raise ProfileError(faults or resolution.findings)
-    rows = explanation.rows(subject, everything=everything)
+    rows = explanation.rows(subject.effective, everything=everything)
     resolved = None
     if ask:
         from glmdeploy.sglang.oracle import Oracle
 
         version = subject.profile.sglang.version
         with Oracle(version, where=explanation.place_of(version, cache, build=build)) as real:
-            resolved = explanation.ask(subject, real, config=_config(model_config))
+            resolved = explanation.ask(
+                real,
+                subject.command,
+                repo=subject.profile.model.repo,
+                gpu=subject.gpu,
+                env=subject.env,
+                config=_config(model_config),
+            )
         if resolved.error or resolved.code:
             raise GlmdeployError(
                 f"SGLang {subject.profile.sglang.version} refuses the command: {resolved.error or 'wrong usage'}",

@@ -1,6 +1,6 @@
 """The Plan: everything that is deployed, as frozen data with one canonical JSON form and one digest.
 
-After ``resolve`` nobody looks at the profile again. Equal plans have equal digests, whatever the profile's key
+After ``make`` nobody looks at the profile again. Equal plans have equal digests, whatever the profile's key
 order, comments, anchors, inheritance or spelling of options. No secret's value is ever part of a plan.
 
 Units: durations in seconds, memory in MiB, CPU in cores.
@@ -12,9 +12,12 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FORMAT = 1
 """Version of the canonical form."""
@@ -68,37 +71,56 @@ class Secret:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Download:
-    image: Image
-    timeout: int
-    cpu: float | None = None
-    memory: int | None = None
+class Option:
+    """A parameter of Modal's decorators: its value in the profile's terms, and what each decorator takes for it.
+
+    ``keywords`` are by decorator (``cls``, ``web_server``), then by its keyword. They follow from the name of the
+    option: the canonical form holds the value alone.
+    """
+
+    value: Any
+    keywords: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compile:
-    timeout: int
+class Stage:
+    """What Modal is asked for a stage, by the profile's names: ``timeout``, ``scaledown_window``, ``region``."""
+
+    options: Mapping[str, Option]
+
+    def keywords(self, decorator: str) -> dict[str, Any]:
+        """The keywords of a decorator, for all options that are set and that it takes."""
+        taken = (option.keywords.get(decorator, {}) for option in self.options.values())
+        return {name: value for keywords in taken for name, value in keywords.items()}
+
+    def seconds(self, name: str) -> int:
+        """The value of a time limit. :raises KeyError: if the stage has none of this name."""
+        return int(self.options[name].value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download(Stage):
+    image: Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compile(Stage):
     command: tuple[str, ...]
+    gives_up_after: int
+    """Seconds after which the container ends SGLang's tool and says why, before Modal ends the container."""
     key: str
     """Digest of all that decides the kernels; the stage is skipped when it already ran for this key."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class Server(Stage):
     image: Image
     command: tuple[str, ...]
     """The SGLang command without the API key, which the container adds from its secret."""
     env: dict[str, str]
     """Of the SGLang process alone."""
-    port: int
-    min_containers: int
-    max_containers: int
-    scaledown_window: int
-    timeout: int
-    startup_timeout: int
-    max_inputs: int
-    cpu: float | None = None
-    memory: int | None = None
+    gives_up_after: int
+    """Seconds from a container's start after which it gives up on SGLang and says why, before Modal ends it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +182,8 @@ def app_tags(plan: Plan) -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {name: _plain(item) for name, item in pairs if item is not None}
+        pairs = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        options = pairs.pop("options") if isinstance(value, Stage) else {}
+        plain = {name: _plain(item) for name, item in pairs.items() if item is not None}
+        return plain | {name: _plain(option.value) for name, option in options.items()}
     return list(value) if isinstance(value, tuple) else value

@@ -1,16 +1,25 @@
-"""Durations as profiles write them: whole seconds (``7200``) or a text with a unit (``2h``, ``90m``, ``45s``).
+"""What a field of a profile can be: its scalars, each with one check for pydantic and for JSON Schema alike.
 
-The accepted texts are given as one regular expression with exact bounds, so that the JSON Schema and the
-models refuse the same ones.
+A duration is whole seconds (``7200``) or a text with a unit (``2h``, ``90m``, ``45s``); the accepted texts are one
+regular expression with exact bounds, so that the JSON Schema and the models refuse the same ones.
+
+JSON Schema knows no error texts of its own, so every annotation that needs one adds the keyword ``errorMessage``
+(understood by common editors and by ``glmdeploy.profile.schema``): what was expected, in words.
+
+Pydantic is imported when a model is built, not when this file is: whoever only reads the table needs none.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic_core import core_schema
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+    Json = dict[str, Any]
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 _TEXT = re.compile(r"([1-9][0-9]{0,17})([smh])")
@@ -60,13 +69,6 @@ def describe(seconds: int) -> str:
     return f"{seconds}s"
 
 
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
-
-    Json = dict[str, Any]
-
-
 def exact(body: str) -> str:
     """``body`` as a whole-string pattern that ECMA-262 and Python read alike.
 
@@ -88,6 +90,8 @@ class Text:
     expected: str
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
         return core_schema.str_schema(pattern=exact(self.pattern), strict=True, regex_engine="python-re")
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
@@ -102,6 +106,8 @@ class Whole:
     high: int
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
         integer = core_schema.int_schema(ge=self.low, le=self.high, strict=True)
         return core_schema.no_info_before_validator_function(integral, integer)
 
@@ -118,6 +124,8 @@ class Seconds:
     high: int
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
         integer = core_schema.int_schema(ge=self.low, le=self.high, strict=True)
         return core_schema.no_info_before_validator_function(self._read, integer)
 
@@ -137,6 +145,51 @@ class Seconds:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A number above 0, up to ``high``."""
+
+    high: float
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.float_schema(gt=0, le=self.high, strict=True)
+
+
+@dataclass(frozen=True)
+class OneOrMore:
+    """A text of ``item``'s form, or a list of such texts."""
+
+    item: Text
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        one = self.item.__get_pydantic_core_schema__(source, handler)
+        more = core_schema.tuple_schema([one], variadic_item_index=0, min_length=1, strict=False)
+        return core_schema.union_schema([one, more])
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        one: Json = {"type": "string", "pattern": exact(self.item.pattern)}
+        return {
+            "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
+            "errorMessage": f"{self.item.expected}, or a list of such",
+        }
+
+
+@dataclass(frozen=True)
+class About:
+    """What a field means, in a sentence, and values to show as ``examples``."""
+
+    text: str
+    examples: tuple[object, ...] = ()
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        shown: Json = {"examples": list(self.examples)} if self.examples else {}
+        return {**handler(schema), "description": self.text, **shown}
+
+
+@dataclass(frozen=True)
 class Mapping:
     """A mapping of texts to texts; with ``integers``, an integer stands for its digits."""
 
@@ -145,6 +198,8 @@ class Mapping:
     integers: bool = False
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
         value = self.value.__get_pydantic_core_schema__(source, handler)
         if self.integers:
             value = core_schema.no_info_before_validator_function(self._digits, value)
@@ -170,6 +225,8 @@ class ArgValue:
     """A value of one SGLang option: a scalar, a list of strings and numbers, or a mapping for one that takes JSON."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
@@ -193,3 +250,25 @@ class ArgValue:
         elif not isinstance(value, str | int | float | dict):
             raise ValueError("neither a scalar nor a list nor a mapping")
         return value
+
+
+MAX_TIMEOUT = 86_400
+"""Seconds: the longest ``timeout`` of a Modal function or class (modal 1.6.4)."""
+
+LINE = r"[^\x00-\x1f\x7f]"
+"""A character of a text on one line."""
+
+_ENV_NAME = Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable: letters, digits, underscores")
+TAG = Text(r"[A-Za-z0-9._-]{1,63}", "1 to 63 letters, digits, dashes, periods and underscores")
+
+Name = Annotated[str, TAG]
+EnvName = Annotated[str, _ENV_NAME]
+Env = Annotated[
+    dict[str, str],
+    Mapping(_ENV_NAME, Text(LINE + "*", 'a string on one line or an integer (quote others: "true", "0.5")'), True),
+]
+Line = Annotated[str, Text(LINE + "+", "a text on one line")]
+Cpu = Annotated[float, Number(128)]
+Memory = Annotated[int, Whole(128, 4_194_304)]
+Timeout = Annotated[int, Seconds(1, MAX_TIMEOUT)]
+Dollars = Annotated[float, Number(1_000_000)]

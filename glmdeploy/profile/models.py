@@ -13,32 +13,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from glmdeploy.profile.fields import ArgValue, Mapping, Seconds, Text, Whole
-
-MAX_TIMEOUT = 86_400
-"""Seconds: the longest ``timeout`` of a Modal function or class."""
+from glmdeploy.profile.fields import LINE, TAG, ArgValue, Env, EnvName, Line, Mapping, Name, Text, Whole
+from glmdeploy.profile.stages import CompileFields, DownloadFields, ServerFields
 
 GPUS = (
     *("T4", "L4", "L40S", "A100", "A100-40GB", "A100-80GB", "RTX-PRO-6000"),
     *("H100", "H100!", "H200", "B200", "B200+"),
 )
 """GPU names that Modal takes, up to 8 in a container; A10, up to 4, is the exception."""
-
-_LINE = r"[^\x00-\x1f\x7f]"
-_ENV_NAME = Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable: letters, digits, underscores")
-_TAG = Text(r"[A-Za-z0-9._-]{1,63}", "1 to 63 letters, digits, dashes, periods and underscores")
-
-Name = Annotated[str, _TAG]
-EnvName = Annotated[str, _ENV_NAME]
-Env = Annotated[
-    dict[str, str],
-    Mapping(_ENV_NAME, Text(_LINE + "*", 'a string on one line or an integer (quote others: "true", "0.5")'), True),
-]
-Line = Annotated[str, Text(_LINE + "+", "a text on one line")]
-Cpu = Annotated[float, Field(gt=0, le=128, strict=False)]
-Memory = Annotated[int, Whole(128, 4_194_304)]
-Timeout = Annotated[int, Seconds(1, MAX_TIMEOUT)]
-Dollars = Annotated[float, Field(gt=0, le=1_000_000, strict=False)]
 
 
 class _Model(BaseModel):
@@ -102,57 +84,16 @@ class Secrets(_Model):
     )
 
 
-class Download(_Model):
+class Download(DownloadFields, _Model):
     """Stage 1, on a CPU: the model's files into the weights volume."""
 
-    env: Env = Field({}, description="Environment variables of the download image.")
-    timeout: Timeout = Field(7200, description="Longest run, in seconds or as a duration.", examples=["2h"])
-    cpu: Cpu | None = Field(None, description="CPU cores to request; left out: Modal's default.")
-    memory: Memory | None = Field(None, description="Memory to request, in MiB; left out: Modal's default.")
 
-
-class Compile(_Model):
+class Compile(CompileFields, _Model):
     """Stage 2, on the serving GPU: DeepGEMM kernels into the kernels volume."""
 
-    timeout: Timeout = Field(3600, description="Longest run, in seconds or as a duration.", examples=["1h"])
 
-
-class Server(_Model):
+class Server(ServerFields, _Model):
     """Stage 3: the containers that serve."""
-
-    port: Annotated[int, Whole(1, 65_535)] = Field(8000, description="Port of SGLang in the container.")
-    public: bool = Field(
-        False,
-        description="Must be true when there is no `secrets.api_key`: anyone may then use the endpoint.",
-    )
-    min_containers: Annotated[int, Whole(0, 10_000)] = Field(
-        0, description="Containers that run even when idle; each one is billed."
-    )
-    max_containers: Annotated[int, Whole(1, 10_000)] = Field(
-        1, description="Upper bound of containers, and so of the spending rate."
-    )
-    spend_ceiling: Dollars | None = Field(
-        None,
-        description="Dollars an hour that `max_containers` may cost at most; more is a warning. Left out: 200.",
-        examples=[150],
-    )
-    scaledown_window: Annotated[int, Seconds(2, 3600)] = Field(
-        900, description="How long an idle container is kept, in seconds or as a duration.", examples=["15m"]
-    )
-    timeout: Timeout = Field(
-        MAX_TIMEOUT, description="Longest life of a container, in seconds or as a duration.", examples=["24h"]
-    )
-    startup_timeout: Annotated[int, Seconds(60, MAX_TIMEOUT)] = Field(
-        900,
-        description="Longest time from a container's start until SGLang is healthy, in seconds or as a duration.",
-        examples=["15m"],
-    )
-    max_inputs: Annotated[int, Whole(1, 1000)] = Field(
-        20, description="Requests that one container takes at a time (`@modal.concurrent`)."
-    )
-    env: Env = Field({}, description="Environment variables of the SGLang process alone.")
-    cpu: Cpu | None = Field(None, description="CPU cores to request; left out: Modal's default.")
-    memory: Memory | None = Field(None, description="Memory to request, in MiB; left out: Modal's default.")
 
 
 class Sglang(_Model):
@@ -193,7 +134,7 @@ class Waiver(_Model):
     rule: Annotated[str, Text("GLM[0-9]{3}", "a rule's id such as GLM004")] = Field(
         description="Id of the rule.", examples=["GLM004"]
     )
-    reason: Annotated[str, Text(rf"{_LINE}*[^\s\x00-\x1f\x7f]{_LINE}*", "a reason, on one line")] = Field(
+    reason: Annotated[str, Text(rf"{LINE}*[^\s\x00-\x1f\x7f]{LINE}*", "a reason, on one line")] = Field(
         description="Why the rule does not hold here."
     )
     until: Annotated[
@@ -211,7 +152,7 @@ class Profile(_Model):
     environment: Annotated[str, Text("[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "the name of a Modal Environment")] | None = (
         Field(None, description="Modal Environment; `--env` wins over it.", examples=["main"])
     )
-    tags: Annotated[dict[str, str], Mapping(_TAG, _TAG)] = Field(
+    tags: Annotated[dict[str, str], Mapping(TAG, TAG)] = Field(
         {}, description="Tags of the Modal app, beside those that glmdeploy sets."
     )
     model: Model = Field(description="What is served.")

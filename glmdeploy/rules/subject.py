@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.sglang import effective
+from glmdeploy.sglang.command import server_command
 from glmdeploy.sizing import memory, model
 
 if TYPE_CHECKING:
@@ -92,6 +93,22 @@ class Subject:
         Absent, or with a value that SGLang cannot read, it has its ``default``.
         """
         return _FLAGS.get(self.env.get(name, "").lower(), default)
+
+    @cached_property
+    def model_path(self) -> str:
+        """Where the weights are in the container."""
+        return f"{self.profile.volumes.weights.mount}/{self.profile.model.repo.rpartition('/')[2]}"
+
+    @cached_property
+    def command(self) -> tuple[str, ...]:
+        """The SGLang command of the server, without the API key."""
+        return server_command(
+            self.settings,
+            self.catalog,
+            model_path=self.model_path,
+            served_name=self.profile.model.served_name,
+            port=self.profile.server.port,
+        )
 
     @cached_property
     def attention_groups(self) -> int:

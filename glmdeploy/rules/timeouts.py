@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.findings import SetValue, Severity
 from glmdeploy.profile import fields
-from glmdeploy.profile.models import MAX_TIMEOUT
+from glmdeploy.profile.fields import MAX_TIMEOUT
+from glmdeploy.profile.stages import COMPILE_MARGIN, SETTLE
 from glmdeploy.rules import kernels
 from glmdeploy.rules.base import ISSUES, Rule, Violation, example
 from glmdeploy.sizing import cost
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from glmdeploy.rules.subject import Subject
     from glmdeploy.sizing.cost import Step
     from glmdeploy.sizing.model import Model
-
-SETTLE = 15
-"""Seconds by which the server's own wait ends before Modal's limit, so that the reason reaches the log."""
-
-COMPILE_MARGIN = 60
-"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
 
 _WATCHDOG = "watchdog_timeout"
 _STARTUP: Path = ("server", "startup_timeout")

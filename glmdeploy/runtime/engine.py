@@ -12,9 +12,6 @@ from pathlib import Path
 
 from glmdeploy.runtime.processes import Process
 
-SETTLE_SECONDS = 15
-"""Give up this long before Modal ends a container, so that the reason still reaches the log."""
-
 STOP_SECONDS = 20
 """Grace for running requests: SGLang 0.5.23 takes 7 to 9 s after SIGTERM, and Modal kills a container after 30 s."""
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import modal
 
-from glmdeploy.runtime import stages
-from glmdeploy.runtime.engine import SETTLE_SECONDS, Engine, start_engine
+from glmdeploy.runtime.engine import Engine, start_engine
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
+from glmdeploy.runtime.mounted import PLAN
+from glmdeploy.runtime.stages import engine_env, mounts, plan
 
 
-def define(port: int, startup_timeout: int) -> type[Any]:
-    """The class ``Server`` for a port and a start-up limit in seconds.
+def define(port: int, **web_server: Any) -> type[Any]:
+    """The class ``Server`` for a port and the other keywords of ``@modal.web_server``.
 
-    Modal reads both from the decorators of the methods, at import in the container and at build time here.
+    Modal reads them from the decorators of the methods, at import in the container and at build time here.
     """
 
     class Server:
         @modal.enter()
         def start(self) -> None:
-            self.engine = start(stages.plan())
+            self.engine = start(plan())
 
-        @modal.web_server(port, startup_timeout=startup_timeout)
+        @modal.web_server(local_port(port), **web_server)
         def serve(self) -> None:
             """SGLang already listens: Modal calls this after ``start``."""
 
@@ -37,23 +37,23 @@ def define(port: int, startup_timeout: int) -> type[Any]:
     return Server
 
 
-def start(plan: dict[str, Any]) -> Engine:
+def start(deployed: dict[str, Any]) -> Engine:
     """Reload the volumes and start SGLang as the plan says. Raises EngineError."""
     started = time.monotonic()
     for role in ("weights", "kernels"):
-        if role in plan:
-            modal.Volume.from_name(plan[role]["name"]).reload()
-    secret = plan.get("api_key")
+        if role in deployed:
+            modal.Volume.from_name(deployed[role]["name"]).reload()
+    secret, server = deployed.get("api_key"), deployed["server"]
     return start_engine(
-        local_command(plan["server"]["command"], stages.mounts()),
-        env=stages.engine_env(),
-        port=local_port(plan["server"]["port"]),
+        local_command(server["command"], mounts()),
+        env=engine_env(),
+        port=local_port(server["port"]),
         api_key=os.environ[secret["keys"][0]] if secret else None,
-        model_path=local_folder(plan["model"]["path"]),
-        served_name=plan["model"]["served_name"],
-        seconds=plan["server"]["startup_timeout"] - SETTLE_SECONDS - (time.monotonic() - started),
+        model_path=local_folder(deployed["model"]["path"]),
+        served_name=deployed["model"]["served_name"],
+        seconds=server["gives_up_after"] - (time.monotonic() - started),
     )
 
 
-if Path(__file__).with_name(stages.PLAN_FILE).exists():  # in a container
-    Server = define(local_port(stages.plan()["server"]["port"]), stages.plan()["server"]["startup_timeout"])
+if PLAN is not None:  # in a container, which needs no more of the decorator than this; the script has its own line
+    Server = define(plan()["server"]["port"], startup_timeout=plan()["server"]["startup_timeout"])

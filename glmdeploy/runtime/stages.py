@@ -1,27 +1,23 @@
-"""The functions of the deployed app, bound to the plan that was mounted beside this file."""
+"""The functions of the deployed app, bound to its plan."""
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import modal
 
-from glmdeploy.runtime import download, engine, kernels
+from glmdeploy.runtime.download import download_weights
 from glmdeploy.runtime.hosting import local_command, local_env, local_folder, only_one
+from glmdeploy.runtime.kernels import compile_kernels
+from glmdeploy.runtime.mounted import PLAN
 
-PLAN_FILE = "plan.json"
 
-
-@functools.cache
 def plan() -> dict[str, Any]:
-    """The deployed plan. Raises OSError outside a container."""
-    data: dict[str, Any] = json.loads(Path(__file__).with_name(PLAN_FILE).read_text(encoding="utf-8"))
-    return data
+    """The deployed plan. There is none outside a container."""
+    assert PLAN is not None
+    return PLAN
 
 
 def mounts() -> list[str]:
@@ -41,7 +37,7 @@ def download_model() -> dict[str, Any]:
     token = os.environ.get(secret["keys"][0]) if secret else None
     volume = local_folder(weights["mount"])
     with only_one(volume):
-        marker = download.download_weights(model["repo"], model["revision"], local_folder(model["path"]), volume, token)
+        marker = download_weights(model["repo"], model["revision"], local_folder(model["path"]), volume, token)
     modal.Volume.from_name(weights["name"]).commit()
     return marker
 
@@ -51,12 +47,12 @@ def compile_deepgemm() -> dict[str, Any]:
     stage, volume = plan()["compile"], plan()["kernels"]
     folder = local_folder(volume["mount"])
     with only_one(folder):
-        marker = kernels.compile_kernels(
+        marker = compile_kernels(
             local_command(stage["command"], mounts()),
             engine_env(),
             stage["key"],
             folder,
-            stage["timeout"] - engine.SETTLE_SECONDS,
+            stage["gives_up_after"],
         )
     modal.Volume.from_name(volume["name"]).commit()
     return marker

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.resolve import model_path
-from glmdeploy.sglang import catalog, command, effective
-from glmdeploy.sglang.effective import REPORTED
+from glmdeploy.sglang.command import SERVER
+from glmdeploy.sglang.effective import RAW, REPORTED, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.gpus import Gpu
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.environment import Environment
     from glmdeploy.sglang.oracle import Oracle, Resolved
@@ -34,10 +33,9 @@ class Row:
         return self.effective.value == self.real[0] if self.real and self.effective.known else None
 
 
-def rows(subject: Subject, *, everything: bool = False) -> list[Row]:
-    """The values that matter most, or all that the release has; speculation's only where there is any."""
-    table = subject.effective
-    raw = {name for names in effective.RAW.values() for name in names} - set(effective.RAW)
+def rows(table: Mapping[str, Effective], *, everything: bool = False) -> list[Row]:
+    """The effective values that matter most, or all that the release has; speculation's only where there is any."""
+    raw = {name for names in RAW.values() for name in names} - set(RAW)
     if everything:
         names = [*REPORTED, *sorted(set(table) - set(REPORTED) - raw)]
     else:
@@ -46,46 +44,40 @@ def rows(subject: Subject, *, everything: bool = False) -> list[Row]:
     return [Row(name=name, effective=table[name]) for name in names]
 
 
-def ask(subject: Subject, real: Oracle, *, config: Mapping[str, Any] | None = None) -> Resolved:
-    """What ``real``, the oracle of the profile's release, resolves for the profile, with its GPUs simulated.
+def ask(
+    real: Oracle,
+    words: Sequence[str],
+    *,
+    repo: str,
+    gpu: Gpu,
+    env: Mapping[str, str],
+    config: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """What ``real``, the oracle of a release, resolves for the command ``words``, with the GPUs simulated.
 
-    ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know.
+    ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know by ``repo``.
 
     :raises GlmdeployError: if the GPU cannot be simulated, the model is not known, or SGLang's code cannot be run.
     """
     from glmdeploy.sglang import models, oracle
 
-    profile = subject.profile
-    if subject.gpu.type not in oracle.GPUS:
+    if gpu.type not in oracle.GPUS:
         raise GlmdeployError(
-            f"{subject.gpu.type} is not among the GPUs that can be simulated",
+            f"{gpu.type} is not among the GPUs that can be simulated",
             advice=f"choose one of {', '.join(oracle.GPUS)} with --gpu",
         )
-    config = config or models.known(profile.model.repo)
+    config = config or models.known(repo)
     if config is None:
         raise GlmdeployError(
-            f"the configuration of {profile.model.repo} is not known here",
+            f"the configuration of {repo} is not known here",
             advice="give the checkpoint's config.json with --model-config",
         )
-    words = command.server_command(
-        subject.settings,
-        catalog.load(profile.sglang.version),
-        model_path=model_path(profile),
-        served_name=profile.model.served_name,
-        port=profile.server.port,
-    )
-    return real.resolve(
-        words[len(command.SERVER) :],
-        gpu=subject.gpu.type,
-        count=subject.gpu.count,
-        config=config,
-        env={**profile.sglang.env, **profile.server.env},
-    )
+    return real.resolve(words[len(SERVER) :], gpu=gpu.type, count=gpu.count, config=config, env=env)
 
 
-def compared(some: Sequence[Row], resolved: Resolved) -> list[Row]:
+def compared(some: Sequence[Row], answer: Resolved) -> list[Row]:
     """The rows with the real values beside them."""
-    values = {**resolved.values, **effective.resolved(resolved.values)}
+    values = {**answer.values, **resolved(answer.values)}
     return [
         Row(name=row.name, effective=row.effective, real=(values[row.name],) if row.name in values else ())
         for row in some

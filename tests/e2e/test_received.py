@@ -74,6 +74,9 @@ def receive(*command: str) -> Received:
             deploy(sys.executable, "-m", "modal", "secret", "create", name, f"{key}=x", cloud=running.cloud)
         received.log.clear()
         deploy(*command, cloud=running.cloud)
+    # What the containers of `min_containers` ask for afterwards is not the deployment's.
+    published = [rpc for rpc, _ in received.log].index("AppPublish")
+    del received.log[published + 1 :]
     return received
 
 
@@ -190,6 +193,30 @@ def test_sglang_command(received: Received) -> None:
     assert "--api-key" not in words
 
 
+OPTIONS = [
+    ("region=us-east", lambda server: list(server.scheduler_placement.regions), ["us-east"]),
+    ("region=[us-east, us-west]", lambda server: list(server.scheduler_placement.regions), ["us-east", "us-west"]),
+    ("cloud=oci", lambda server: server.cloud_provider_str, "oci"),
+    ("buffer_containers=2", lambda server: server.autoscaler_settings.buffer_containers, 2),
+    ("target_inputs=15", lambda server: server.target_concurrent_inputs, 15),
+    ("ephemeral_disk=1048576", lambda server: server.resources.ephemeral_disk_mb, 1048576),
+    ("label=glm", lambda server: server.method_definitions["serve"].webhook_config.requested_suffix, "glm"),
+]
+"""A field of the section ``server``, and where Modal gets it: a new field is one more row."""
+
+
+def test_options_of_the_decorators() -> None:
+    """Each field reaches Modal, and none of them when it is left out; one deployment has all of them."""
+    last = {text.partition("=")[0]: (text, read, expected) for text, read, expected in OPTIONS}
+    for rows in (OPTIONS[:1] + OPTIONS[2:], [last["region"]]):
+        sent = receive(sys.executable, "-c", BUILDER, PROFILE, *(f"server.{text}" for text, _, _ in rows))
+        for text, read, expected in rows:
+            assert read(sent.functions()["Server.*"]) == expected, text
+    plain = receive(sys.executable, "-c", BUILDER, PROFILE).functions()["Server.*"]
+    for text, read, expected in OPTIONS:
+        assert read(plain) != expected, text
+
+
 def test_keepalive() -> None:
     received = receive(sys.executable, "-c", BUILDER, PROFILE, "keepalive.enabled=true")
     assert received.functions()["keep_warm"].schedule.cron.cron_string == "*/10 9-18 * * 1-5"
@@ -234,6 +261,7 @@ def named(received: Received) -> dict[str, Any]:
             "download.cpu=4",
             "server.min_containers=1",
             "tags.team=ml",
+            *(f"server.{text}" for text, _, _ in OPTIONS),
         ),
     ],
 )

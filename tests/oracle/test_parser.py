@@ -45,7 +45,7 @@ def test_the_command_of_every_profile(oracle: Callable[[str], Oracle], file: Pat
         "model_path": plan.model.path,
         "served_model_name": plan.model.served_name,
         "host": "0.0.0.0",
-        "port": plan.server.port,
+        "port": plan.server.options["port"].value,
     }
     values = real.values
     assert {dest: values[dest] for dest in expected} == expected

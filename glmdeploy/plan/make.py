@@ -1,0 +1,109 @@
+"""From the facts of a profile to its Plan: the only way to one. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from glmdeploy import gpus
+from glmdeploy.plan import plan
+from glmdeploy.profile import stages
+from glmdeploy.sglang.command import compile_command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from glmdeploy.profile import models
+    from glmdeploy.rules.subject import Subject
+
+DOWNLOAD_PYTHON = "3.12"
+DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
+"""The download image: pinned, so that the same plan always builds the same image."""
+
+
+def make(facts: Subject) -> plan.Plan:
+    """The plan of a profile that was checked: one with errors has none."""
+    profile = facts.profile
+    kernels = profile.volumes.kernels
+    return plan.Plan(
+        profile=profile.name,
+        app=profile.app,
+        environment=profile.environment,
+        tags=dict(profile.tags),
+        gpu=str(gpus.parse(profile.gpu)),
+        sglang=facts.catalog.version,
+        model=plan.Model(
+            repo=profile.model.repo,
+            revision=profile.model.revision,
+            served_name=profile.model.served_name,
+            path=facts.model_path,
+        ),
+        weights=_volume(profile.volumes.weights),
+        kernels=_volume(kernels) if kernels else None,
+        huggingface=_secret(profile.secrets.huggingface),
+        api_key=_secret(profile.secrets.api_key),
+        download=plan.Download(
+            image=plan.Image(python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)),
+            options=_options(profile.download, stages.DownloadFields),
+        ),
+        compile=_compile(facts, profile.compile) if profile.compile else None,
+        server=plan.Server(
+            image=plan.Image(registry=profile.sglang.image, env=dict(profile.sglang.env)),
+            command=facts.command,
+            env=dict(profile.server.env),
+            gives_up_after=stages.gives_up_after(profile.server.startup_timeout),
+            options=_options(profile.server, stages.ServerFields),
+        ),
+        keepalive=plan.Keepalive(schedule=profile.keepalive.schedule, url=profile.keepalive.url)
+        if profile.keepalive.enabled
+        else None,
+    )
+
+
+def _options(section: object, fields: type) -> dict[str, plan.Option]:
+    """The options of a stage that the profile or a default sets, in the order of their declaration."""
+    values = {name: getattr(section, name) for name in stages.options(fields)}
+    return {
+        name: plan.Option(value=values[name], keywords=keywords(values[name], decorators))
+        for name, decorators in stages.options(fields).items()
+        if values[name] is not None
+    }
+
+
+def keywords(value: Any, decorators: Mapping[stages.Decorator, stages.Keyword]) -> dict[str, dict[str, Any]]:
+    """What each decorator takes for an option of this value."""
+    return {
+        decorator: {keyword.name: not value if keyword.contrary else value} for decorator, keyword in decorators.items()
+    }
+
+
+def _volume(volume: models.Volume) -> plan.Volume:
+    return plan.Volume(name=volume.name, mount=volume.mount)
+
+
+def _secret(secret: models.Secret | None) -> plan.Secret | None:
+    return plan.Secret(name=secret.name, keys=tuple(secret.keys)) if secret else None
+
+
+def _compile(facts: Subject, stage: models.Compile) -> plan.Compile:
+    profile = facts.profile
+    seconds = stages.compiler_gives_up_after(stage.timeout)
+    words = compile_command(facts.settings, facts.catalog, model_path=facts.model_path, seconds=seconds)
+    # What decides the kernels; not the time limit, which ends the command.
+    decides = [
+        profile.gpu,
+        facts.catalog.version,
+        profile.sglang.image,
+        profile.model.repo,
+        profile.model.revision,
+        dict(sorted(profile.sglang.env.items())),
+        words[:-1],
+    ]
+    return plan.Compile(
+        options=_options(stage, stages.CompileFields),
+        command=words,
+        gives_up_after=stages.gives_up_after(stage.timeout),
+        key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16],
+    )

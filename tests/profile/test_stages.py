@@ -1,0 +1,51 @@
+"""The fields that Modal's decorators take: each one is declared once, and the real SDK has each keyword."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from typing import Any
+
+import modal
+import pytest
+
+from glmdeploy.plan.make import keywords
+from glmdeploy.profile import stages
+from glmdeploy.profile.stages import CompileFields, DownloadFields, Keyword, ServerFields, options
+
+DECORATORS: dict[str, Any] = {
+    "function": modal.App.function,
+    "cls": modal.App.cls,
+    "web_server": modal.web_server,
+    "concurrent": modal.concurrent,
+    "server": modal.App.server,
+}
+
+
+@pytest.mark.parametrize("section", [DownloadFields, CompileFields, ServerFields])
+def test_the_sdk_has_every_keyword(section: type) -> None:
+    taken = [(decorator, word.name) for field in options(section).values() for decorator, word in field.items()]
+    assert taken
+    for decorator, word in taken:
+        assert word in inspect.signature(DECORATORS[decorator]).parameters, (decorator, word)
+
+
+def test_a_field_has_a_name_per_decorator() -> None:
+    table = options(ServerFields)
+    assert table["region"] == {"cls": Keyword(name="region"), "server": Keyword(name="compute_region")}
+    assert set(table["startup_timeout"]) == {"cls", "web_server", "server"}
+    assert not {"public", "env", "spend_ceiling"} & set(table), "these are no parameters of Modal"
+
+
+def test_a_keyword_may_say_the_contrary() -> None:
+    field = stages.modal("web_server", server=Keyword(name="unauthenticated", contrary=True))
+    taken = {name: Keyword(name="requires_proxy_auth") for name in field.same} | dict(field.other)
+    assert keywords(True, taken) == {"web_server": {"requires_proxy_auth": True}, "server": {"unauthenticated": False}}
+
+
+def test_the_table_needs_no_pydantic() -> None:
+    code = "import sys; from glmdeploy.profile.stages import ServerFields, options; options(ServerFields); "
+    code += "print([name for name in sys.modules if name.startswith('pydantic')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
