@@ -14,7 +14,7 @@ from glmdeploy.local import cloud as local_cloud
 from glmdeploy.sizing import rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from glmdeploy.local.cloud import Cloud
     from glmdeploy.plan.plan import Plan, Secret
@@ -93,36 +93,50 @@ def modal_errors(target: Target) -> Iterator[None]:
         raise DeployError(f"{target} answered: {error}") from None
 
 
-def check_secrets(plan: Plan, target: Target) -> list[str]:
-    """See to it that every secret of the plan exists with its keys; returns notes about those that were created.
+@dataclass(frozen=True, kw_only=True)
+class MissingSecret:
+    """A secret of a plan that the target lacks; ``absent`` is False where it is there, without one of its keys."""
 
-    The embedded cloud gets a random value for what is missing. On Modal a missing one raises DeployError with the
-    command that creates it.
-    """
+    secret: Secret
+    absent: bool
+
+
+def missing_secrets(plan: Plan, target: Target) -> tuple[MissingSecret, ...]:
+    """The plan's secrets that the target lacks, or that lack one of their keys. Changes nothing."""
     import modal
 
-    notes, missing = [], []
-    for secret in (plan.huggingface, plan.api_key):
-        if secret is None:
-            continue
+    missing = []
+    for secret in filter(None, (plan.huggingface, plan.api_key)):
         try:
             modal.Secret.from_name(
                 secret.name, environment_name=target.environment, required_keys=list(secret.keys)
             ).hydrate()
-        except modal.exception.InvalidError:  # it lacks a key
-            missing.append(secret)
+        except modal.exception.InvalidError:
+            missing.append(MissingSecret(secret=secret, absent=False))
         except modal.exception.NotFoundError:
-            if not target.cloud:
-                missing.append(secret)
-                continue
-            values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
-            modal.Secret.objects.create(secret.name, values, allow_existing=True)
-            notes.append(f"created the secret {secret.name} in the embedded cloud, with a random value")
-    if missing:
-        named = ", ".join(f"{secret.name} with {' and '.join(secret.keys)}" for secret in missing)
-        commands = "\n".join(_create_command(secret, target) for secret in missing)
+            missing.append(MissingSecret(secret=secret, absent=True))
+    return tuple(missing)
+
+
+def creatable(missing: Sequence[MissingSecret], target: Target) -> list[Secret]:
+    """Those that may get a random value, which is for rehearsals alone: absent from the embedded cloud.
+
+    :raises DeployError: where there are others, with the commands that create them.
+    """
+    others = [item.secret for item in missing if not (target.cloud and item.absent)]
+    if others:
+        named = ", ".join(f"{secret.name} with {' and '.join(secret.keys)}" for secret in others)
+        commands = "\n".join(_create_command(secret, target) for secret in others)
         raise DeployError(f"missing in {target}: the secret {named}", advice=f"create with:\n{commands}")
-    return notes
+    return [item.secret for item in missing]
+
+
+def create_secret(secret: Secret) -> None:
+    """Create it in the embedded cloud, with a random value for each key."""
+    import modal
+
+    values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
+    modal.Secret.objects.create(secret.name, values, allow_existing=True)
 
 
 def _create_command(secret: Secret, target: Target) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Remove, Severity
-from glmdeploy.plan import plan
+from glmdeploy.resources import DIGEST_TAG, PROFILE_TAG, VERSION_TAG
 from glmdeploy.rules.base import Rule, Violation, example
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MODAL_VARIABLES = frozenset(
 OWN_VARIABLES = frozenset(("GLMDEPLOY_LOCAL_ROOT", "GLMDEPLOY_LOCAL_PORT"))
 """Variables that the embedded cloud sets: they move a container's paths and port (``glmdeploy/runtime/hosting.py``)."""
 
-OWN_TAGS = frozenset((plan.DIGEST_TAG, plan.PROFILE_TAG, plan.VERSION_TAG))
+OWN_TAGS = frozenset((DIGEST_TAG, PROFILE_TAG, VERSION_TAG))
 
 
 def _taken(subject: Subject) -> Iterator[Violation]:
