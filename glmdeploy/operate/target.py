@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from glmdeploy import gpus
 from glmdeploy.errors import DeployError
 from glmdeploy.local import cloud as local_cloud
-from glmdeploy.sizing import rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glmdeploy.gpus import Price
     from glmdeploy.local.cloud import Cloud
     from glmdeploy.plan.plan import Plan, Secret
-    from glmdeploy.sizing.cost import Price
 
 MODAL, LOCAL = "modal", "local"
 
@@ -163,7 +163,7 @@ def workspace_prices() -> dict[str, Price]:
     running = local_cloud.status()
     rehearsal = running is not None and running.server_url == config.get("server_url")
     source = "the embedded cloud's rates for rehearsals" if rehearsal else f"the rates of workspace {workspace.name}"
-    prices = rates.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())
+    prices = gpus.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())
     if not prices:
         raise DeployError(
             "Modal's rates name no GPU that glmdeploy knows", advice="see `modal billing rates`, and use --price"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
+from glmdeploy.gpus import PRICES
 from glmdeploy.rules.base import Rule, Violation, example
 from glmdeploy.sizing import cost
 
@@ -28,7 +29,7 @@ def _ceiling(subject: Subject) -> Iterator[Violation]:
         yield Violation(
             path=("server", "max_containers"),
             message=f"{_containers(server.max_containers)} of {subject.gpu} cost {_money(most)} dollars an hour and "
-            f"{_money(most * 24)} a day (prices of {cost.PRICES[subject.gpu.type].date}), above {whose} of "
+            f"{_money(most * 24)} a day (prices of {PRICES[subject.gpu.type].date}), above {whose} of "
             f"{_money(ceiling)} an hour",
         )
 
@@ -40,7 +41,7 @@ def _idle(subject: Subject) -> Iterator[Violation]:
             path=("server", "min_containers"),
             message=f"{_containers(least)} of {subject.gpu} always {'runs' if least == 1 else 'run'}: "
             f"{_money(rate * least * 24)} dollars a day without a request (prices of "
-            f"{cost.PRICES[subject.gpu.type].date})",
+            f"{PRICES[subject.gpu.type].date})",
         )
 
 

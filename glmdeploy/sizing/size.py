@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.gpus import PRICES
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.resolve import recognised
 from glmdeploy.sizing import checkpoint, cost
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from glmdeploy.gpus import Gpu
+    from glmdeploy.gpus import Gpu, Price
     from glmdeploy.rules.subject import Subject
-    from glmdeploy.sizing.cost import Price, Spending, Step, Traffic
+    from glmdeploy.sizing.cost import Spending, Step, Traffic
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
 
@@ -120,7 +121,7 @@ def facts(subject: Subject, config: Path | None = None) -> Facts:
 
 
 def size(
-    subject: Subject, facts: Facts, *, prices: Mapping[str, Price] = cost.PRICES, traffic: Traffic | None = None
+    subject: Subject, facts: Facts, *, prices: Mapping[str, Price] = PRICES, traffic: Traffic | None = None
 ) -> Size:
     """The size of the profile with this model. ``prices`` are by Modal's GPU name.
 

@@ -147,7 +147,7 @@ def messages(rule: str, *sets: str, profile: str = "b200-eagle-bf16kv") -> list[
 
 def test_spending_is_told_by_hour_and_day_with_the_prices_date() -> None:
     [message] = messages("GLM076", "server.max_containers=5")
-    price = cost.PRICES["B200"]
+    price = PRICES["B200"]
     most = 5 * 8 * price.dollars
     assert f"cost {most:,.0f} dollars an hour and {24 * most:,.0f} a day (prices of {price.date})" in message
     assert message.endswith(f"above glmdeploy's own ceiling of {spending.CEILING:.0f} an hour")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
+from glmdeploy import gpus
 from glmdeploy.local.control.apps import OWNER, environment_name
 from glmdeploy.local.control.images import BUILDER_VERSION
 from glmdeploy.local.control.rpc import already_exists, not_found
 from glmdeploy.local.state.records import Environment, new_id
-from glmdeploy.sizing import rates
 
 if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
@@ -80,7 +80,7 @@ class Workspace:
         self, request: api_pb2.WorkspaceBillingRatesRequest, caller: Caller
     ) -> api_pb2.WorkspaceBillingRatesResponse:
         return api_pb2.WorkspaceBillingRatesResponse(
-            rates=dict.fromkeys(rates.NAMES.values(), GPU_RATE),
+            rates=dict.fromkeys((each.rate for each in gpus.TYPES.values()), GPU_RATE),
             formatted=f"glmdeploy's embedded cloud bills nothing. For rehearsals, any GPU costs ${GPU_RATE} an hour.",
         )
 
