@@ -22,6 +22,7 @@ from modal._utils.name_utils import check_object_name, check_tag_dict
 from modal.exception import InvalidError
 
 from glmdeploy.app import build
+from glmdeploy.gpus import PRICES
 from glmdeploy.plan import plan as plans
 from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
