@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.sglang import effective
+from glmdeploy.sglang.catalog import boolean
 from glmdeploy.sglang.command import server_command
 from glmdeploy.sizing import memory, model
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from glmdeploy.sglang.effective import Effective
 
 ARGS: Path = ("sglang", "args")
-
-_FLAGS = dict.fromkeys(("true", "1", "yes", "y"), True) | dict.fromkeys(("false", "0", "no", "n"), False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +91,8 @@ class Subject:
 
         Absent, or with a value that SGLang cannot read, it has its ``default``.
         """
-        return _FLAGS.get(self.env.get(name, "").lower(), default)
+        read = boolean(self.env.get(name, ""))
+        return default if read is None else read
 
     @cached_property
     def model_path(self) -> str:
