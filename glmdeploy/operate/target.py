@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy import gpus
 from glmdeploy.errors import DeployError
-from glmdeploy.local import cloud as local_cloud
+from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,9 +45,9 @@ def connect(name: str, plan: Plan, environment: str | None) -> Target:
     Raises DeployError without credentials for Modal, LocalCloudError when the embedded cloud does not start.
     """
     if name == LOCAL:
-        cloud = local_cloud.start()
-        os.environ.update(local_cloud.environ(cloud))
-        return Target(name=name, environment=None, cloud=cloud)
+        started = cloud.start()
+        os.environ.update(cloud.environ(started))
+        return Target(name=name, environment=None, cloud=started)
     check_credentials(otherwise="rehearse the deployment without an account: add `--target local`")
     from modal.config import config
 
@@ -68,7 +68,7 @@ def check_credentials(*, otherwise: str) -> None:
 
 def check_alive(target: Target) -> None:
     """Raises DeployError when the target is the embedded cloud and that has ended meanwhile."""
-    if target.cloud and local_cloud.status() is None:
+    if target.cloud and cloud.status() is None:
         raise DeployError(
             "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"
         )
@@ -160,7 +160,7 @@ def workspace_prices() -> dict[str, Price]:
     with modal_errors(Target(name=MODAL, environment=None)):
         workspace = modal.Workspace.from_context()
         answer = workspace.billing.rates()
-    running = local_cloud.status()
+    running = cloud.status()
     rehearsal = running is not None and running.server_url == config.get("server_url")
     source = "the embedded cloud's rates for rehearsals" if rehearsal else f"the rates of workspace {workspace.name}"
     prices = gpus.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())
