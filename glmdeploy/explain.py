@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.environment import Environment
     from glmdeploy.sglang.oracle import Oracle, Resolved

@@ -15,10 +15,10 @@ from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile import Profile
 from glmdeploy.rules import rules
-from glmdeploy.rules.judging import judge
+from glmdeploy.rules.facts import Subject
+from glmdeploy.rules.guards.timeouts import COMPILE_MARGIN
+from glmdeploy.rules.judge import judge
 from glmdeploy.rules.secrecy import hide
-from glmdeploy.rules.subject import Subject
-from glmdeploy.rules.timeouts import COMPILE_MARGIN
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.effective import effective
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glmdeploy.gpus import Gpu
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
     from glmdeploy.sizing.cost import Price
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from glmdeploy.explain import Row
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.oracle import Resolved
 

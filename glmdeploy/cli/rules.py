@@ -15,7 +15,7 @@ from glmdeploy.cli.selection import unknown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
 
 _PROSE = 100
 """Columns of prose at most."""
@@ -35,7 +35,7 @@ _WAIVED_FOR = timedelta(days=90)
 )
 def rules(name: str | None, as_json: bool, form: str | None) -> None:
     """List the guard rules, or show all of one: why, what to do, how to waive it, sources, examples."""
-    from glmdeploy.report import markdown
+    from glmdeploy.report.rules import markdown
     from glmdeploy.rules import RETIRED
     from glmdeploy.rules import rules as everything
 
@@ -45,21 +45,21 @@ def rules(name: str | None, as_json: bool, form: str | None) -> None:
     elif form == "json":
         common.echo_json([_data(rule) for rule in everything()])
     elif form == "markdown":
-        click.echo(markdown.document(everything(), RETIRED, _mended), nl=False)
+        click.echo(markdown(everything(), RETIRED, _mended), nl=False)
     else:
         _list(everything())
 
 
 def _list(everything: Sequence[Rule]) -> None:
-    from glmdeploy.report import rule_text
+    from glmdeploy.report.rules import table
     from glmdeploy.rules.topics import CHECKS
 
-    click.echo(rule_text.table(everything, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    click.echo(table(everything, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     click.echo(f"\nChecks before the rules: {', '.join(CHECKS)}. `glmdeploy rules ID` tells all about one rule.")
 
 
 def _show(name: str, form: str) -> None:
-    from glmdeploy.report import markdown, rule_text
+    from glmdeploy.report.rules import markdown_section, page
     from glmdeploy.rules import RETIRED
     from glmdeploy.rules import rules as everything
     from glmdeploy.rules.topics import CHECKS
@@ -75,18 +75,18 @@ def _show(name: str, form: str) -> None:
     elif form == "json":
         common.echo_json(_data(known[identity]))
     elif form == "markdown":
-        click.echo(markdown.section(known[identity], mended=_mended(known[identity])), nl=False)
+        click.echo(markdown_section(known[identity], mended=_mended(known[identity])), nl=False)
     else:
         rule = known[identity]
         until = (datetime.now(UTC) + _WAIVED_FOR).date()
         width = min(shutil.get_terminal_size((_PROSE, 0)).columns, _PROSE)
-        click.echo(rule_text.page(rule, mended=_mended(rule), until=until, width=width))
+        click.echo(page(rule, mended=_mended(rule), until=until, width=width))
 
 
 def _data(rule: Rule) -> dict[str, object]:
-    from glmdeploy.report import rule_text
+    from glmdeploy.report.rules import rule_data
 
-    return rule_text.rule_data(rule, mended=_mended(rule))
+    return rule_data(rule, mended=_mended(rule))
 
 
 def _mended(rule: Rule) -> bool:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__, tokens
 from glmdeploy.findings import Severity
-from glmdeploy.report.markdown import rule_help
 from glmdeploy.report.places import in_repository, root, uri
+from glmdeploy.report.rules import markdown_help
 from glmdeploy.report.view import view
 from glmdeploy.rules.topics import CHECKS, topic
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from glmdeploy.report.replacement import Replacement
     from glmdeploy.report.run import Run
     from glmdeploy.report.view import View
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -71,7 +71,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "name": _pascal(rule.title),
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.why},
-        "help": {"text": f"{rule.why}\n\nFix: {rule.fix}.", "markdown": rule_help(rule)},
+        "help": {"text": f"{rule.why}\n\nFix: {rule.fix}.", "markdown": markdown_help(rule)},
         **({"helpUri": links[0]} if links else {}),
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
         "properties": {"tags": [word.replace(" ", "-") for word in topic(rule.id).split(" and ")]},

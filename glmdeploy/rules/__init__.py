@@ -9,17 +9,17 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from glmdeploy.rules import (
+from glmdeploy.rules.guards import (
+    attention,
     backends,
     checkpoint,
     clients,
-    consistency,
+    contradictions,
     environment,
     exclusions,
     hub,
-    keepalive,
+    idle,
     kernels,
-    kv_cache,
     leaks,
     memory,
     names,
@@ -40,7 +40,7 @@ from glmdeploy.rules import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
 
 RETIRED: Mapping[str, str] = {}
 """Ids of rules that were released and are no more, each with what became of it."""
@@ -52,11 +52,11 @@ def rules() -> tuple[Rule, ...]:
     from glmdeploy.rules import table
 
     constants = (
-        *kv_cache.RULES,
+        *attention.RULES,
         *sparse_attention.RULES,
         *backends.RULES,
         *kernels.RULES,
-        *consistency.RULES,
+        *contradictions.RULES,
         *parallelism.RULES,
         *speculation.RULES,
         *scheduling.RULES,
@@ -75,7 +75,7 @@ def rules() -> tuple[Rule, ...]:
         *spending.RULES,
         *names.RULES,
         *timeouts.RULES,
-        *keepalive.RULES,
+        *idle.RULES,
         *memory.RULES,
     )
     data = table.read(table.FILE.read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.edits import Edit
     from glmdeploy.findings import Path
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
 
 DERIVED: Mapping[str, tuple[Callable[[Subject], Any], Callable[[Subject], Path]]] = {
     "speculates": (lambda subject: subject.speculates, lambda subject: subject.path("speculative_algorithm")),

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import source
 from glmdeploy.findings import Severity
-from glmdeploy.rules.base import GENERATIONS, Example, Rule, Scope, Violation
 from glmdeploy.rules.conditions import DERIVED, edit, fact, faults, holds, place
+from glmdeploy.rules.rule import GENERATIONS, Example, Rule, Scope, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
 
-FILE = Path(__file__).with_name("known_issues.yaml")
+FILE = Path(__file__).with_name("guards") / "known_issues.yaml"
 
 REQUIRED = frozenset(("id", "title", "severity", "when", "message", "why", "fix", "sources", "fails", "passes"))
 OPTIONAL = frozenset(("scope", "at", "edit"))

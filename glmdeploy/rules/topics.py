@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
 
 CHECKS: Mapping[str, str] = {
     "yaml": "a file that cannot be read as a profile",

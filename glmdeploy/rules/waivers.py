@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence, Set
 
     from glmdeploy.profile import Waiver
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
     from glmdeploy.source import Document
 
 

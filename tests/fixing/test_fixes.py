@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glmdeploy.edits import Edit
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
     from glmdeploy.source import Document
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from glmdeploy.resolve import Resolution
-    from glmdeploy.rules.base import Example
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.rule import Example
     from glmdeploy.sglang.oracle import Oracle
 
 PROBE = Path(__file__).with_name("checking_probe.py")

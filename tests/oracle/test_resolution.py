@@ -19,7 +19,7 @@ from glmdeploy.sglang.translation import translate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
     from glmdeploy.sglang.oracle import Oracle
 
 MACHINES = (

@@ -14,8 +14,7 @@ import click
 import pytest
 from reporting import call
 
-from glmdeploy.report import markdown
-from glmdeploy.report.rule_text import command, table
+from glmdeploy.report.rules import command, markdown, markdown_text, table
 from glmdeploy.rules import rules
 from glmdeploy.rules.topics import CHECKS, topic
 
@@ -129,7 +128,7 @@ def test_retired(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glmdeploy.rules.RETIRED", {"GLM555": "GLM001 covers it"})
     assert call("rules", "glm555") == (0, "GLM555: retired: GLM001 covers it\n", "")
     assert json.loads(call("rules", "GLM555", "--json")[1])["title"] == "retired: GLM001 covers it"
-    assert "- **GLM555**: GLM001 covers it" in markdown.document(rules()[:1], {"GLM555": "GLM001 covers it"}, bool)
+    assert "- **GLM555**: GLM001 covers it" in markdown(rules()[:1], {"GLM555": "GLM001 covers it"}, bool)
 
 
 def test_docs_are_fresh() -> None:
@@ -156,4 +155,4 @@ def test_docs_have_an_anchor_for_each_rule() -> None:
     ],
 )
 def test_plain_text_as_markdown(text: str, expected: str) -> None:
-    assert markdown.escaped(text) == expected
+    assert markdown_text(text) == expected

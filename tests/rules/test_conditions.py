@@ -25,7 +25,7 @@ from glmdeploy.sglang import catalog, neutral
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
 
 TODAY = date(2026, 11, 23)
 ENTRIES: list[dict[str, Any]] = source.read_text(table.FILE.read_text(encoding="utf-8"), table.FILE.name).data["rules"]

@@ -19,7 +19,7 @@ from glmdeploy.sglang.catalog import versions
 
 if TYPE_CHECKING:
     from glmdeploy.edits import Edit
-    from glmdeploy.rules.base import Example, Rule
+    from glmdeploy.rules.rule import Example, Rule
 
 TODAY = date(2026, 11, 23)
 RELEASED = (Path(__file__).parent / "released.txt").read_text().split()

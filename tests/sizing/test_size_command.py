@@ -27,7 +27,7 @@ from glmdeploy.sizing.spending import Traffic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Subject
 
 B200 = "b200-eagle-bf16kv"
 NO_HUB = "http://127.0.0.1:9"

@@ -1,0 +1,258 @@
+"""Rules about options that SGLang takes one by one, and not together or not for this model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glmdeploy.families import GLM_DSA
+from glmdeploy.findings import Severity
+from glmdeploy.rules.guards.kernels import block_fp8
+from glmdeploy.rules.guards.speculation import ALGORITHM, algorithm
+from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, Rule, Violation, example
+from glmdeploy.sglang.catalog import version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from glmdeploy.rules.facts import Subject
+
+_QUANTIZATION, _RUNNER, _SPARSE = "quantization", "moe_runner_backend", ("nsa", "dsa")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """What SGLang refuses from release ``since`` to ``until`` when ``when`` holds, told at the option ``at``."""
+
+    at: str
+    message: str
+    when: Callable[[Subject], bool]
+    since: str | None = None
+    until: str | None = None
+
+    def concerns(self, subject: Subject) -> bool:
+        version = version_key(subject.catalog.version)
+        return (
+            (self.since is None or version_key(self.since) <= version)
+            and (self.until is None or version <= version_key(self.until))
+            and self.when(subject)
+        )
+
+
+def _pipeline(subject: Subject) -> bool:
+    return (subject.number("pp_size") or 1) > 1
+
+
+def _pipeline_drafts(subject: Subject) -> bool:
+    alone = subject.value("disaggregation_mode") in (None, "null") and not subject.env_flag("SGLANG_ENABLE_PP_SPEC")
+    return _pipeline(subject) and algorithm(subject) is not None and alone
+
+
+def _lora(subject: Subject) -> bool:
+    return bool(subject.value("enable_lora") or subject.value("lora_paths"))
+
+
+def _experts_alone(subject: Subject) -> bool:
+    """Whether nothing but ``ep`` distributes the experts."""
+    return subject.value("moe_a2a_backend") in (None, "none")
+
+
+def _fp8_as_stored(subject: Subject) -> bool:
+    return block_fp8(subject) and subject.setting(_QUANTIZATION) is None
+
+
+EXCLUSIONS = (
+    Exclusion(
+        at=ALGORITHM,
+        message="speculative decoding does not work with pipeline parallelism",
+        when=_pipeline_drafts,
+    ),
+    Exclusion(
+        at="enable_mixed_chunk",
+        message="`enable-mixed-chunk` does not work with pipeline parallelism",
+        when=lambda subject: _pipeline(subject) and bool(subject.value("enable_mixed_chunk")),
+        until="0.5.10.post1",
+    ),
+    Exclusion(
+        at=ALGORITHM,
+        message="of speculative decoding only NGRAM works with LoRA adapters",
+        when=lambda subject: _lora(subject) and algorithm(subject) not in (None, "NGRAM"),
+        until="0.5.18",
+    ),
+    Exclusion(
+        at="enable_lora",
+        message="`enable-lora` needs `lora-paths`, or both `max-lora-rank` and `lora-target-modules`",
+        when=lambda subject: (
+            bool(subject.value("enable_lora"))
+            and not subject.value("lora_paths")
+            and not (subject.value("max_lora_rank") and subject.value("lora_target_modules"))
+        ),
+    ),
+    Exclusion(
+        at=ALGORITHM,
+        message="STANDALONE and NGRAM do not work with data-parallel attention",
+        when=lambda subject: algorithm(subject) in ("STANDALONE", "NGRAM") and subject.attention_groups > 1,
+    ),
+    Exclusion(
+        at="speculative_moe_runner_backend",
+        message="a draft model does not run on `flashinfer_trtllm`",
+        when=lambda subject: (
+            algorithm(subject) is not None and subject.value("speculative_moe_runner_backend") == "flashinfer_trtllm"
+        ),
+        until="0.5.11",
+    ),
+    Exclusion(
+        at="enable_hierarchical_cache",
+        message="`enable-hierarchical-cache` and `disable-radix-cache` exclude each other",
+        when=lambda subject: bool(subject.value("enable_hierarchical_cache") and subject.value("disable_radix_cache")),
+    ),
+    Exclusion(
+        at="enable_eplb",
+        message="`enable-eplb` balances experts between ranks, and `ep` is 1",
+        when=lambda subject: (
+            bool(subject.value("enable_eplb")) and subject.number("ep_size") == 1 and _experts_alone(subject)
+        ),
+    ),
+    Exclusion(
+        at="enable_two_batch_overlap",
+        message="`enable-two-batch-overlap` needs a `moe-a2a-backend`",
+        when=lambda subject: bool(subject.value("enable_two_batch_overlap")) and _experts_alone(subject),
+        until="0.5.14",
+    ),
+    Exclusion(
+        at="enable_two_batch_overlap",
+        message="`enable-two-batch-overlap` needs a `moe-a2a-backend` or data-parallel attention",
+        when=lambda subject: (
+            bool(subject.value("enable_two_batch_overlap"))
+            and _experts_alone(subject)
+            and subject.attention_groups == 1
+        ),
+        since="0.5.15.post1",
+    ),
+    Exclusion(
+        at="schedule_policy",
+        message="with `enable-priority-scheduling` the `schedule-policy` is `fcfs` or `lof`",
+        when=lambda subject: (
+            bool(subject.value("enable_priority_scheduling"))
+            and subject.value("schedule_policy") not in (None, "fcfs", "lof")
+        ),
+    ),
+    Exclusion(
+        at="dp_size",
+        message="`dp` next to `attn-dp-size` means copies of the model, which do not go with attention groups",
+        when=lambda subject: (subject.number("dp_size") or 1) > 1 and (subject.number("attn_dp_size") or 1) > 1,
+        since="0.5.22",
+    ),
+    Exclusion(
+        at="enable_dp_lm_head",
+        message="`enable-dp-lm-head` needs data-parallel attention",
+        when=lambda subject: (
+            bool(subject.value("enable_dp_lm_head"))
+            and (subject.number("dp_size") or 1) > 1
+            and subject.attention_groups == 1
+        ),
+    ),
+    Exclusion(
+        at="enable_deterministic_inference",
+        message="`enable-deterministic-inference` has no kernels for sparse attention (DSA)",
+        when=lambda subject: (
+            bool(subject.value("enable_deterministic_inference"))
+            and subject.architecture == GLM_DSA
+            # Left out, SGLang decides for it before it checks.
+            and subject.value("attention_backend") in (None, *_SPARSE)
+        ),
+        since="0.5.10",
+    ),
+    Exclusion(
+        at=_RUNNER,
+        message="`cutlass` runs FP8 experts only with `ep` 1",
+        when=lambda subject: (
+            subject.value(_RUNNER) == "cutlass" and _fp8_as_stored(subject) and (subject.number("ep_size") or 1) > 1
+        ),
+        since="0.5.10",
+    ),
+    Exclusion(
+        at=_RUNNER,
+        message="`flashinfer_cutlass` does not run FP8 experts in blocks",
+        when=lambda subject: subject.value(_RUNNER) == "flashinfer_cutlass" and _fp8_as_stored(subject),
+        since="0.5.10",
+    ),
+    Exclusion(
+        at=_RUNNER,
+        message="`flashinfer_cutedsl` runs FP4 experts only",
+        when=lambda subject: subject.value(_RUNNER) == "flashinfer_cutedsl" and _fp8_as_stored(subject),
+        since="0.5.11",
+    ),
+    Exclusion(
+        at="export_metrics_to_file",
+        message="`export-metrics-to-file` needs `export-metrics-to-file-dir`",
+        when=lambda subject: (
+            bool(subject.value("export_metrics_to_file")) and not subject.value("export_metrics_to_file_dir")
+        ),
+    ),
+)
+
+
+def _exclusions(subject: Subject) -> Iterator[Violation]:
+    for exclusion in EXCLUSIONS:
+        if exclusion.concerns(subject):
+            yield Violation(
+                path=subject.path(exclusion.at),
+                key=subject.setting(exclusion.at) is None,
+                message=f"SGLang {subject.catalog.version} refuses the profile: {exclusion.message}",
+            )
+
+
+EXCLUDED = Rule(
+    id="GLM120",
+    title="options that SGLang refuses together",
+    severity=Severity.ERROR,
+    why="Each of these options is valid alone. That SGLang refuses them together, or for this model, is found when it "
+    "resolves or checks its arguments at start, on a rented GPU: an assertion or a ValueError ends the server. Each "
+    "pair was tried on SGLang's own argument resolution, with the releases from 0.5.10 to 0.5.23 that it holds for.",
+    fix="remove one of the two, or add what is missing",
+    sources=(
+        "sglang/srt/server_args.py (0.5.10, 0.5.16)",
+        "sglang/srt/arg_groups/validation_hook.py, check_server_args (0.5.23)",
+        "sglang/srt/arg_groups/moe_hook.py (0.5.23)",
+        "sglang/srt/arg_groups/speculative_hook.py (0.5.23)",
+    ),
+    check=_exclusions,
+    fails=(
+        example("sglang.args.tp=4", "sglang.args.pp-size=2"),
+        example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=AT_0_5_23),
+        example("sglang.args.lora-paths=[a=/model-cache/a]"),
+        example("sglang.args.enable-lora=true", profile=NOSPEC),
+        example(
+            *("sglang.args.speculative-algorithm=STANDALONE", "sglang.args.dp=8"),
+            "sglang.args.enable-dp-attention=true",
+        ),
+        example("sglang.args.speculative-moe-runner-backend=flashinfer_trtllm"),
+        example("sglang.args.enable-hierarchical-cache=true", "sglang.args.disable-radix-cache=true", profile=NOSPEC),
+        example("sglang.args.enable-eplb=true"),
+        example("sglang.args.enable-two-batch-overlap=true"),
+        example("sglang.args.enable-priority-scheduling=true", "sglang.args.schedule-policy=lpm"),
+        example(
+            *("sglang.version=0.5.23", "sglang.image=lmsysorg/sglang:v0.5.23-cu130"),
+            *("gpu=H100:8", "sglang.args.dp=2", "sglang.args.attn-dp-size=2"),
+            profile=AIR,
+        ),
+        example("sglang.args.dp=2", "sglang.args.tp=2", "sglang.args.enable-dp-lm-head=true", profile=AIR),
+        example("sglang.args.enable-deterministic-inference=true", profile=NOSPEC),
+        example("sglang.args.moe-runner-backend=cutlass", "sglang.args.ep=8"),
+        example("sglang.args.moe-runner-backend=flashinfer_cutlass"),
+        example("sglang.args.moe-runner-backend=flashinfer_cutedsl"),
+        example("sglang.args.export-metrics-to-file=true"),
+    ),
+    passes=(
+        example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=NOSPEC),
+        example("sglang.args.lora-paths=[a=/model-cache/a]", profile=AT_0_5_23),
+        example("sglang.args.enable-eplb=true", "sglang.args.ep=8"),
+        example("sglang.args.enable-two-batch-overlap=true", "sglang.args.moe-a2a-backend=deepep"),
+        example("sglang.args.enable-two-batch-overlap=true", "sglang.args.attn-dp-size=8", profile=AT_0_5_23),
+        example("sglang.args.moe-runner-backend=cutlass"),
+        example("sglang.args.speculative-moe-runner-backend=flashinfer_trtllm", profile=AT_0_5_23),
+    ),
+)
+
+RULES = (EXCLUDED,)

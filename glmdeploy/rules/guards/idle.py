@@ -1,0 +1,163 @@
+"""Rules about how long an idle container stays: the scale-down window and the keep-alive's pings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from glmdeploy import cron, durations
+from glmdeploy.findings import Severity
+from glmdeploy.rules.guards.timeouts import cold_start, model_loaded
+from glmdeploy.rules.rule import Rule, Violation, example
+from glmdeploy.sizing import cost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.rules.facts import Subject
+
+_SCALE = "https://modal.com/docs/guide/scale"
+_COLD = "https://modal.com/docs/guide/cold-start"
+
+_DAY = 24 * 60
+"""Minutes."""
+
+_FOUR_YEARS = 4 * 365 + 1
+"""Days, a leap day among them."""
+
+
+def _short_window(subject: Subject) -> Iterator[Violation]:
+    server = subject.profile.server
+    if server.min_containers or model_loaded(subject) is None:
+        return
+    start = sum(step.seconds for step in cold_start(subject, compiled=True))
+    if server.scaledown_window < start:
+        yield Violation(
+            path=("server", "scaledown_window"),
+            message=f"an idle container ends after {server.scaledown_window} s, and the next one takes about {start} s "
+            "to start",
+        )
+
+
+def _useless_pings(subject: Subject) -> Iterator[Violation]:
+    server, schedule = subject.profile.server, _schedule(subject)
+    if schedule is None or server.min_containers:
+        return
+    gap = min(_gaps(schedule))
+    if gap > server.scaledown_window:
+        yield Violation(
+            path=("keepalive", "schedule"),
+            message=f"pings are {durations.describe(gap)} apart or more, and an idle container ends after "
+            f"{durations.describe(server.scaledown_window)}: each one starts a container anew",
+        )
+
+
+def _never_idle(subject: Subject) -> Iterator[Violation]:
+    server, schedule = subject.profile.server, _schedule(subject)
+    if schedule is None or server.min_containers or not _every_day(schedule):
+        return
+    if max(_gaps(schedule)) <= server.scaledown_window:
+        dollars = cost.of(subject.gpu, cost.DAY)
+        price = f", {dollars:,.0f} dollars a day" if dollars is not None else ""
+        yield Violation(
+            path=("keepalive", "schedule"),
+            message=f"pings day and night keep a container of {subject.gpu} up for ever{price}",
+        )
+
+
+def _schedule(subject: Subject) -> cron.Cron | None:
+    """The schedule of a keep-alive that is switched on; None where it is not, or is none."""
+    keepalive = subject.profile.keepalive
+    if not keepalive.enabled:
+        return None
+    try:
+        return cron.parse(keepalive.schedule)
+    except cron.CronError:
+        return None  # GLM024 says so
+
+
+def _gaps(schedule: cron.Cron) -> list[int]:
+    """Seconds from each ping of a day to the next one, at the least, the first of a later day included."""
+    times = sorted(hour * 60 + minute for hour in schedule.hours for minute in schedule.minutes)
+    days = 1 if _days_in_a_row(schedule) else 2
+    return [(later - earlier) * 60 for earlier, later in pairwise([*times, times[0] + days * _DAY])]
+
+
+def _days_in_a_row(schedule: cron.Cron) -> bool:
+    """Whether any two days that follow each other have pings."""
+    first = datetime(2024, 1, 1, min(schedule.hours), min(schedule.minutes), tzinfo=UTC)
+    fires = [schedule.matches(first + timedelta(days=day)) for day in range(_FOUR_YEARS)]
+    return any(today and tomorrow for today, tomorrow in pairwise(fires))
+
+
+def _every_day(schedule: cron.Cron) -> bool:
+    whole_month, whole_week = len(schedule.days) == 31, len(schedule.weekdays) == 7
+    both = whole_month or whole_week if schedule.either_day else whole_month and whole_week
+    return both and len(schedule.months) == 12
+
+
+SHORT_WINDOW = Rule(
+    id="GLM047",
+    title="scale-down window shorter than a cold start",
+    severity=Severity.WARNING,
+    why="With `min_containers: 0` the next request after a pause waits for a cold start, and pays for it. A container "
+    "that would have waited as long as that takes costs no more than the one that is started in its place, and answers "
+    "at once.",
+    fix="raise `server.scaledown_window` (60m is the most), or set `server.min_containers`",
+    sources=(_SCALE, _COLD),
+    check=_short_window,
+    fails=(example("server.scaledown_window=5m"), example("server.scaledown_window=2", profile="h100-glm45-air-fp8")),
+    passes=(
+        example(),
+        example("server.scaledown_window=5m", "server.min_containers=1"),
+        example("server.scaledown_window=5m", "model.repo=acme/other"),
+    ),
+)
+
+USELESS_PINGS = Rule(
+    id="GLM048",
+    title="keep-alive that keeps nothing alive",
+    severity=Severity.WARNING,
+    why="Modal ends a container that has had no request for `scaledown_window`. Pings that are further apart find "
+    "none, and each of them starts one: a cold start and an idle window at full price, again and again, and the users "
+    "still wait.",
+    fix="ping more often than `server.scaledown_window`, raise it, or switch the keep-alive off",
+    sources=(_SCALE, _COLD),
+    check=_useless_pings,
+    fails=(
+        example("keepalive.enabled=true", "keepalive.schedule=0 9-18 * * 1-5"),
+        example("keepalive.enabled=true", "server.scaledown_window=540"),
+        example("keepalive.enabled=true", "keepalive.schedule=30 8 * * *"),
+    ),
+    passes=(
+        example(),
+        example("keepalive.enabled=true"),
+        example("keepalive.enabled=true", "server.scaledown_window=600"),
+        example("keepalive.enabled=true", "keepalive.schedule=0 9-18 * * 1-5", "server.min_containers=1"),
+    ),
+)
+
+NEVER_IDLE = Rule(
+    id="GLM049",
+    title="keep-alive that never lets the app scale to zero",
+    severity=Severity.WARNING,
+    why="Pings at all hours of all days keep one container up for ever, at its full price, which `min_containers: 1` "
+    "would do as well and say so. A keep-alive is for the hours in which people work.",
+    fix='narrow the schedule ("*/10 9-18 * * 1-5", in UTC), or write `server: {min_containers: 1}` if that is meant',
+    sources=(_SCALE, "https://modal.com/pricing"),
+    check=_never_idle,
+    fails=(
+        example("keepalive.enabled=true", 'keepalive.schedule="*/10 * * * *"'),
+        example("keepalive.enabled=true", "keepalive.schedule=0 * * * *", "server.scaledown_window=60m"),
+    ),
+    passes=(
+        example("keepalive.enabled=true"),
+        example('keepalive.schedule="*/10 * * * *"'),
+        example("keepalive.enabled=true", 'keepalive.schedule="*/10 * * * 1-5"'),
+        example("keepalive.enabled=true", 'keepalive.schedule="*/10 1-23 * * *"'),
+        example("keepalive.enabled=true", 'keepalive.schedule="*/10 * * * *"', "server.min_containers=1"),
+    ),
+)
+
+RULES = (SHORT_WINDOW, USELESS_PINGS, NEVER_IDLE)

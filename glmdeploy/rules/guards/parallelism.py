@@ -1,0 +1,209 @@
+"""Rules about how a model is divided: GPUs, attention heads, experts.
+
+SGLang's ``tp`` ranks hold one copy of the model. Data parallelism multiplies the copies (``dp-size``), unless it is the
+attention's, which divides the same ranks into groups (``enable-dp-attention``; ``attn-dp-size`` from 0.5.22 on).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from glmdeploy.findings import Severity
+from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Violation, example
+from glmdeploy.sizing.model import GroupedAttention
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.rules.facts import Subject
+
+_TP, _PP, _DP, _EP = "tp_size", "pp_size", "dp_size", "ep_size"
+
+
+def _replicas(subject: Subject) -> int | None:
+    """The copies of the model beside each other."""
+    if subject.value("enable_dp_attention") and subject.number("attn_dp_size") in (None, 1):
+        return 1
+    return subject.number(_DP)
+
+
+def _named(subject: Subject, dest: str) -> str:
+    """The option as the profile calls it."""
+    return f"`{subject.path(dest)[-1]}`"
+
+
+def _gpu_count(subject: Subject) -> Iterator[Violation]:
+    nodes = subject.number("nnodes")
+    if nodes is not None and nodes != 1:
+        yield Violation(
+            path=subject.path("nnodes"),
+            message=f"`nnodes` {nodes} makes SGLang wait for other machines, and a Modal container is one",
+        )
+        return
+    asked = {_TP: subject.number(_TP), _PP: subject.number(_PP), _DP: _replicas(subject)}
+    sizes = {dest: size for dest, size in asked.items() if size is not None}
+    wanted = math.prod(sizes.values())
+    if _TP not in sizes or wanted == subject.gpu.count:
+        return
+    product = " times ".join(
+        f"{_named(subject, dest)} {size}" for dest, size in sizes.items() if dest == _TP or size != 1
+    )
+    # The one without which the rest would match.
+    alone = (dest for dest, size in sizes.items() if dest in subject.settings and wanted == size * subject.gpu.count)
+    culprit = next(alone, _TP)
+    yield Violation(
+        path=subject.path(culprit),
+        key=culprit not in subject.settings,
+        message=f"{product} uses {wanted} GPUs, but `gpu: {subject.profile.gpu}` rents {subject.gpu.count}",
+    )
+
+
+def _experts(subject: Subject) -> Iterator[Violation]:
+    tp, ep = subject.number(_TP), subject.number(_EP)
+    # With a backend for the exchange between experts, SGLang makes ep what tp is.
+    if not tp or ep in (None, 1) or subject.value("moe_a2a_backend") not in (None, "none"):
+        return
+    if message := _expert_split(subject, tp, ep or 0):
+        yield Violation(path=subject.path(_EP), message=message)
+
+
+def _expert_split(subject: Subject, tp: int, ep: int) -> str | None:
+    copies = subject.number("moe_dp_size") or 1
+    if ep < 1 or tp % ep:
+        return f"{_named(subject, _EP)} {ep} does not divide {_named(subject, _TP)} {tp}"
+    if copies > 1 and ep * copies != tp:
+        return f"{_named(subject, _EP)} {ep} times `moe-dp-size` {copies} is not {_named(subject, _TP)} {tp}"
+    experts = subject.model.experts if subject.model else 0
+    spare = subject.number("ep_num_redundant_experts") or 0
+    if (experts + spare) % ep:
+        beside = f" and {spare} redundant ones" if spare else ""
+        return f"the model's {experts} experts{beside} cannot be divided among {_named(subject, _EP)} {ep}"
+    return None
+
+
+def _attention(subject: Subject) -> Iterator[Violation]:
+    tp, groups, context = subject.number(_TP), subject.attention_groups, subject.number("attn_cp_size") or 1
+    if not tp or tp < 1 or groups < 1:
+        return
+    if tp % (groups * context):
+        dest = next((name for name in ("attn_dp_size", _DP) if subject.setting(name)), _TP)
+        also = f" and `attn-cp-size` {context}" if context > 1 else ""
+        yield Violation(
+            path=subject.path(dest),
+            message=f"{_named(subject, _TP)} {tp} cannot be divided into {groups} attention groups{also}",
+        )
+    elif message := _head_split(subject, tp // groups // context):
+        yield Violation(path=subject.path(_TP), key=_TP not in subject.settings, message=message)
+
+
+def _head_split(subject: Subject, ranks: int) -> str | None:
+    """What ``ranks`` cannot divide: the query heads, or the heads of keys and values, which they may also share."""
+    if subject.model is None:
+        return None
+    heads, attention = subject.model.heads, subject.model.attention
+    if heads % ranks:
+        return f"the model's {heads} attention heads cannot be divided among {ranks} ranks"
+    if isinstance(attention, GroupedAttention) and max(attention.kv_heads, ranks) % min(attention.kv_heads, ranks):
+        return f"the model's {attention.kv_heads} key-value heads cannot be divided among {ranks} ranks"
+    return None
+
+
+GPU_COUNT = Rule(
+    id="GLM020",
+    title="tp does not match the GPU count",
+    severity=Severity.ERROR,
+    why="SGLang starts one process a GPU: tensor parallel times pipeline parallel times data parallel. Data "
+    "parallelism with `enable-dp-attention` (or `attn-dp-size`) takes place inside `tp` and needs no more GPUs. With "
+    "more than the container has it fails at start, with fewer the rest is rented and idle. Several nodes wait for "
+    "each other at start, and each container that glmdeploy deploys is alone.",
+    fix="make the product of `tp`, `pp` and `dp` under `sglang.args` and the count in `gpu` the same number",
+    sources=(
+        "sglang/srt/managers/data_parallel_controller.py (0.5.10, 0.5.23)",
+        "sglang/srt/server_args.py, compute_world_size (0.5.23)",
+    ),
+    check=_gpu_count,
+    fails=(
+        example("sglang.args.tp=4"),
+        example("sglang.args.dp=2"),
+        example("sglang.args.dp=2", profile="b200-nospec-bf16kv"),
+        example("sglang.args.nnodes=2"),
+        example("sglang.args.tp=4", "sglang.args.pp-size=4", profile="b200-nospec-bf16kv"),
+    ),
+    passes=(
+        example(),
+        example("sglang.args.dp=8", "sglang.args.enable-dp-attention=true"),
+        example("sglang.args.attn-dp-size=8", profile=AT_0_5_23),
+        example("sglang.args.tp=2", "sglang.args.dp=2", profile=AIR),
+        example("sglang.args.nnodes=1"),
+    ),
+)
+
+EXPERTS = Rule(
+    id="GLM025",
+    title="expert parallelism that does not come out even",
+    severity=Severity.ERROR,
+    why="Each of the `ep` groups of experts takes tp / ep ranks and the same number of experts. SGLang accepts any "
+    "number at first: the engine stops with a ValueError (FP8 weights in blocks), an assertion or a division by zero "
+    "when it sets up the groups or the layers.",
+    fix="write an `ep` that divides `tp`, 1 for none",
+    sources=(
+        "sglang/srt/model_executor/model_runner.py, check_quantized_moe_compatibility (0.5.10)",
+        "sglang/srt/model_executor/model_runner_components/moe_ep_setup.py (0.5.16, 0.5.23)",
+        "sglang/srt/layers/moe/fused_moe_triton/layer.py (0.5.10, 0.5.23)",
+        "sglang/srt/managers/data_parallel_controller.py (0.5.10, 0.5.23)",
+    ),
+    check=_experts,
+    fails=(
+        example("sglang.args.ep=3"),
+        example("sglang.args.ep=16"),
+        example("sglang.args.ep=0"),
+        example("sglang.args.ep=4", "sglang.args.ep-num-redundant-experts=2", "sglang.args.enable-eplb=true"),
+        example(
+            *("gpu=H100:6", "sglang.args.tp=6", "sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
+            "sglang.args.ep=3",
+            profile=AIR,
+        ),
+    ),
+    passes=(
+        example("sglang.args.ep=4"),
+        example("sglang.args.ep=8"),
+        example("sglang.args.ep=3", "sglang.args.moe-a2a-backend=deepep"),
+        example("sglang.args.ep=4", "sglang.args.ep-num-redundant-experts=4", "sglang.args.enable-eplb=true"),
+    ),
+)
+
+ATTENTION = Rule(
+    id="GLM026",
+    title="attention that does not come out even",
+    severity=Severity.ERROR,
+    why="Data-parallel attention divides the `tp` ranks into groups of the same size, and the ranks of a group divide "
+    "the attention heads. SGLang asserts both, the first when it reads the options, the second when it builds the "
+    "model. Heads of keys and values may be fewer than the ranks, which then share them, but one must divide the "
+    "other.",
+    fix="write a `tp` that the groups and the heads can be divided by",
+    sources=(
+        "sglang/srt/server_args.py, _handle_data_parallelism (0.5.10)",
+        "sglang/srt/arg_groups/parallel_hook.py (0.5.23)",
+        "sglang/srt/models/deepseek_v2.py (0.5.10, 0.5.23)",
+        "sglang/srt/models/glm4_moe.py (0.5.10, 0.5.23)",
+    ),
+    check=_attention,
+    fails=(
+        example("sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
+        example("sglang.args.attn-dp-size=16", profile=AT_0_5_23),
+        example("gpu=B200:7", "sglang.args.tp=7"),
+        example("gpu=H100:6", "sglang.args.tp=6", profile=AIR),
+    ),
+    passes=(
+        example("sglang.args.dp=4", "sglang.args.enable-dp-attention=true"),
+        example("sglang.args.attn-dp-size=2", profile=AT_0_5_23),
+        example("gpu=H100:8", "sglang.args.tp=8", profile=AIR),
+        example(
+            *("gpu=H100:6", "sglang.args.tp=6", "sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
+            profile=AIR,
+        ),
+    ),
+)
+
+RULES = (GPU_COUNT, EXPERTS, ATTENTION)

@@ -1,0 +1,224 @@
+"""Rules about what belongs to another release of SGLang: the image, and spellings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy.edits import Remove, RenameKey, SetValue
+from glmdeploy.findings import Severity
+from glmdeploy.rules.facts import ARGS
+from glmdeploy.rules.guards.environment import own_variables
+from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Violation, example
+from glmdeploy.sglang import catalog, variables
+from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.renames import RENAMES
+from glmdeploy.sglang.rewriting import rewrite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from glmdeploy.edits import Edit
+    from glmdeploy.findings import Path
+    from glmdeploy.rules.facts import Subject
+    from glmdeploy.sglang.renames import Rename
+
+_TAG = re.compile(r"(?:^|/)[^/:@]*sglang[^/:@]*:v?(?P<release>0\.\d+\.\d+(?:\.?(?:post|rc)\d+)?)(?![\d.]*\d)")
+"""The release in the tag of an image whose name has ``sglang``: ``lmsysorg/sglang:v0.5.11-cu130``."""
+
+_AT_0_5_16 = ("sglang.version=0.5.16", "sglang.image=lmsysorg/sglang:v0.5.16-cu130")
+
+
+def _other_image(subject: Subject) -> Iterator[Violation]:
+    image, version = subject.profile.sglang.image, subject.profile.sglang.version
+    found = _TAG.search(image)
+    if found is None or _same_release(found["release"], version):
+        return
+    yield Violation(
+        path=("sglang", "version"),
+        message=f"`version` is {version}, and the image `{image}` has SGLang {found['release']}",
+    )
+
+
+def _same_release(tag: str, version: str) -> bool:
+    """Whether they are one, or the tag is of a release without a catalog that the pinned one only patches."""
+    one, other = version_key(tag), version_key(version)
+    return one == other or (tag not in catalog.versions() and one[0] == other[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Change:
+    """What the profile says in old words, what that is called now, and the last renaming on the way."""
+
+    old: Mapping[str, Any]
+    new: Mapping[str, Any]
+    rename: Rename
+
+
+def _changes(said: Mapping[str, Any], version: str) -> list[_Change]:
+    """The renamings up to the release that concern what is said; several that follow each other are one change."""
+    changes: list[_Change] = []
+    if not said.keys() & _renamed(version):
+        return changes
+    for step in rewrite(said, version)[1]:
+        if version_key(step.rename.since) > version_key(version):
+            continue
+        earlier = [change for change in changes if change.new.keys() & step.old.keys()]
+        old = {
+            name: value for name, value in said.items() if name in step.old or any(name in one.old for one in earlier)
+        }
+        new = {name: value for one in earlier for name, value in one.new.items() if name not in step.old} | dict(
+            step.new
+        )
+        changes = [change for change in changes if change not in earlier]
+        if old:
+            changes.append(_Change(old=old, new=new, rename=step.rename))
+    return changes
+
+
+@cache
+def _renamed(version: str) -> frozenset[str]:
+    """The options that have a newer name, or none any more, in the release."""
+    known = (rename for rename in RENAMES if version_key(rename.since) <= version_key(version))
+    return frozenset(name for rename in known for name in rename.old)
+
+
+def _old_spellings(subject: Subject) -> Iterator[Violation]:
+    paths = {
+        setting.option.canonical.removeprefix("--"): subject.path(dest) for dest, setting in subject.settings.items()
+    }
+    said = {
+        setting.option.canonical.removeprefix("--"): subject.profile.sglang.args[setting.key]
+        for setting in subject.settings.values()
+    }
+    changes = _changes(said, subject.catalog.version)
+    for change in changes:
+        place = paths[next(iter(change.old))]
+        yield Violation(path=place, key=True, message=_told(change, paths), edits=_rewritten(change, paths))
+    for dest, setting in subject.settings.items():
+        name = setting.option.canonical.removeprefix("--")
+        if setting.option.deprecated and not any(name in change.old for change in changes):
+            note = setting.option.deprecated.rstrip(".")
+            yield Violation(
+                path=subject.path(dest),
+                key=True,
+                message=f"SGLang {subject.catalog.version} says of `{setting.key}`: {note}",
+                # Of this kind are options that do nothing.
+                edits=subject.drop(dest) if setting.option.action == "deprecated" else (),
+            )
+    yield from _old_variables(subject)
+
+
+def _told(change: _Change, paths: Mapping[str, Path]) -> str:
+    before = " with ".join(
+        f"`{paths[name][-1]}: {_shown(value)}`" if name in change.new or value is False else f"`{paths[name][-1]}`"
+        for name, value in change.old.items()
+    )
+    if not change.new:
+        return f"{before} does nothing: {change.rename.why}"
+    kept = [value for value in change.old.values() if value is not True]
+    after = " and ".join(
+        f"`{name}`" if value in kept else f"`{name}: {_shown(value)}`" for name, value in change.new.items()
+    )
+    return f"{before} is an old spelling of {after} since {change.rename.since}"
+
+
+def _rewritten(change: _Change, paths: Mapping[str, Path]) -> tuple[Edit, ...]:
+    """The edits that say the same in new words: an entry is renamed where it keeps its value."""
+    edits: list[Edit] = []
+    left = {name: value for name, value in change.old.items() if name not in change.new}
+    for name, value in change.new.items():
+        if name in paths:
+            edits += [SetValue(path=paths[name], value=value)] if change.old.get(name) != value else []
+            continue
+        same = next((old for old, kept in left.items() if type(kept) is type(value) and kept == value), None)
+        if same is None:
+            edits.append(SetValue(path=(*ARGS, name), value=value))
+        else:
+            edits.append(RenameKey(path=paths[same], name=name))
+            del left[same]
+    return (*edits, *(Remove(path=paths[name]) for name in left))
+
+
+def _old_variables(subject: Subject) -> Iterator[Violation]:
+    for name in own_variables(subject):
+        new = None if variables.is_read(name, subject.catalog) else variables.present_name(name, subject.catalog)
+        if new:
+            yield Violation(
+                path=subject.env_path(name),
+                key=True,
+                message=f"the variable `{name}` is an old spelling of `{new}`",
+                edits=() if new in subject.env else (RenameKey(path=subject.env_path(name), name=new),),
+            )
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+OTHER_IMAGE = Rule(
+    id="GLM037",
+    title="image of another release",
+    severity=Severity.ERROR,
+    why="`sglang.version` decides which options exist, what SGLang makes of them, and which rules hold; the image "
+    "decides what runs. Where they differ, everything that was checked was checked for another program: an option may "
+    "be unknown at start, or mean something else.",
+    fix="write the version that is in the image, or the image of that version (`glmdeploy upgrade` changes both)",
+    sources=("https://hub.docker.com/r/lmsysorg/sglang/tags",),
+    check=_other_image,
+    fails=(
+        example("sglang.image=lmsysorg/sglang:v0.5.12-cu130"),
+        example("sglang.image=registry.example.com/ml/sglang-glm:0.5.10.post1"),
+        example("sglang.image=lmsysorg/sglang:v0.5.22-cu130", profile=AT_0_5_23),
+    ),
+    passes=(
+        example(),
+        example("sglang.image=lmsysorg/sglang:v0.5.11"),
+        example("sglang.image=registry.example.com/ml/serving:0.9.1"),
+        example(
+            *("sglang.version=0.5.12.post1", "sglang.image=lmsysorg/sglang:v0.5.12-cu130"),
+            profile=AIR,
+        ),
+    ),
+)
+
+OLD_SPELLINGS = Rule(
+    id="GLM038",
+    title="spelling that SGLang is about to drop",
+    severity=Severity.WARNING,
+    why="SGLang keeps an old name of an option for some releases, with a warning that nobody sees in a container's "
+    "log, and then refuses it: a profile that still says `nsa-decode-backend` does not start from 0.5.20 on. Some old "
+    "options are accepted and do nothing any more. Variables that begin with SGL_ stand for those with SGLANG_.",
+    fix="write what the message says (`glmdeploy validate --fix` does), or remove what has no replacement",
+    sources=(
+        "sglang/srt/server_args.py, add_cli_args (0.5.10 to 0.5.18)",
+        "sglang/srt/arg_groups/argparse_actions.py (0.5.19, 0.5.23)",
+        "sglang/srt/environ.py (0.5.10, 0.5.23)",
+    ),
+    check=_old_spellings,
+    fails=(
+        example("sglang.args.stream-output=true"),
+        example("sglang.args.enable-nan-detection=true"),
+        example("sglang.env.SGL_ENABLE_JIT_DEEPGEMM=1"),
+        example("sglang.args.enable-flashinfer-allreduce-fusion=true", profile=AT_0_5_23),
+        example("sglang.args.disable-cuda-graph=true", profile=AT_0_5_23),
+        example("sglang.args.dp=8", "sglang.args.enable-dp-attention=true", profile=AT_0_5_23),
+        example("sglang.args.attention-backend=nsa", profile=AT_0_5_23),
+        example(
+            *(*_AT_0_5_16, "sglang.args.nsa-decode-backend=trtllm", "sglang.args.dsa-decode-backend=null"),
+            profile=AT_0_5_23,
+        ),
+        example(*_AT_0_5_16, "sglang.args.cuda-graph-bs=[1,2,4]", profile=AT_0_5_23),
+    ),
+    passes=(
+        example(),
+        example(profile=AT_0_5_23),
+        example("sglang.args.cuda-graph-max-bs=48"),
+        example("sglang.env.SGLANG_ENABLE_JIT_DEEPGEMM=1"),
+        example("sglang.args.attn-dp-size=8", profile=AT_0_5_23),
+    ),
+)
+
+RULES = (OTHER_IMAGE, OLD_SPELLINGS)

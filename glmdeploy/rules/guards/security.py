@@ -1,0 +1,162 @@
+"""Rules about who can reach the endpoint, and what they can do there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glmdeploy.findings import Severity
+from glmdeploy.rules.rule import ISSUES, Rule, Scope, Violation, example
+from glmdeploy.sglang.catalog import version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.rules.facts import Subject
+
+_CLIENT_CODE = "enable_custom_logit_processor"
+
+REALTIME_SINCE = "0.5.13.post1"
+"""First release with the WebSocket ``/v1/realtime``, which no key protects."""
+
+READY_SINCE = "0.5.20"
+"""First release that leaves ``/ready`` open (``sglang/srt/utils/auth.py``)."""
+
+
+def _public(subject: Subject) -> Iterator[Violation]:
+    keyed, public = subject.profile.secrets.api_key is not None, subject.profile.server.public
+    if not keyed and not public:
+        yield Violation(
+            path=("secrets",),
+            key=True,
+            message="there is no `secrets.api_key`, so anyone who finds the URL can use the GPUs",
+        )
+    if keyed and public:
+        yield Violation(
+            path=("server", "public"),
+            message="`server.public` is true although `secrets.api_key` protects the endpoint",
+        )
+    if not keyed and public and subject.value(_CLIENT_CODE):
+        yield Violation(
+            path=subject.path(_CLIENT_CODE),
+            message="with `enable-custom-logit-processor` anyone who finds the public URL can run Python code in the "
+            "container",
+        )
+
+
+def _open_routes(subject: Subject) -> Iterator[Violation]:
+    if subject.profile.secrets.api_key is None:
+        return
+    release = version_key(subject.catalog.version)
+    metrics = bool(subject.value("enable_metrics"))
+    routes = ["`/health*`"]
+    routes += ["`/ready*`"] if release >= version_key(READY_SINCE) else []
+    routes += ["`/metrics*`"] if metrics else []
+    routes += ["the WebSocket `/v1/realtime`"] if release >= version_key(REALTIME_SINCE) else []
+    listed = f"{', '.join(routes[:-1])} and {routes[-1]} answer" if len(routes) > 1 else f"{routes[0]} answers"
+    shown = metrics and "enable_metrics" in subject.settings
+    yield Violation(
+        path=subject.path("enable_metrics") if shown else ("secrets", "api_key"),
+        key=True,
+        message=f"{listed} without the API key",
+    )
+
+
+def _refused_key(subject: Subject) -> Iterator[Violation]:
+    if subject.profile.secrets.api_key is None:
+        return
+    workers = subject.number("tokenizer_worker_num")
+    if workers is not None and workers > 1:
+        yield Violation(
+            path=subject.path("tokenizer_worker_num"),
+            message=f"each of the {workers} tokenizer workers ends at its start when there is an API key",
+            edits=subject.drop("tokenizer_worker_num"),
+        )
+    native = Scope(since="0.5.16").covers(subject) and not (
+        subject.value("smg_grpc_mode") or subject.value("grpc_mode")
+    )
+    if native and subject.value("grpc_port") is not None:
+        yield Violation(
+            path=subject.path("grpc_port"),
+            message=f"SGLang {subject.catalog.version} refuses `grpc-port` together with an API key",
+        )
+    elif native and subject.env.get("SGLANG_GRPC_PORT"):
+        yield Violation(
+            path=subject.env_path("SGLANG_GRPC_PORT"),
+            message=f"SGLang {subject.catalog.version} refuses `SGLANG_GRPC_PORT` together with an API key",
+        )
+
+
+PUBLIC_ENDPOINT = Rule(
+    id="GLM060",
+    title="public endpoint that was not asked for",
+    severity=Severity.ERROR,
+    why="Modal's URLs are reachable from everywhere. Without an API key every stranger's request starts GPUs at your "
+    "expense, so a public endpoint must be said in so many words. What can be asked for is answers to requests, not "
+    "the custom logit processors of strangers: SGLang unpickles them, and so runs whatever code a request carries.",
+    fix="add `secrets.api_key` with the Modal Secret that holds the key, or write `server: {public: true}`, and no "
+    "`enable-custom-logit-processor` beside it",
+    sources=("https://modal.com/docs/guide/webhooks", "sglang/srt/sampling/custom_logit_processor.py (0.5.23)"),
+    check=_public,
+    fails=(
+        example("secrets.api_key=null"),
+        example("server.public=true"),
+        example("secrets.api_key=null", "server.public=true", "sglang.args.enable-custom-logit-processor=true"),
+    ),
+    passes=(
+        example("secrets.api_key=null", "server.public=true"),
+        example("sglang.args.enable-custom-logit-processor=true"),
+    ),
+    waivable=False,
+)
+
+OPEN_ROUTES = Rule(
+    id="GLM061",
+    title="routes that stay open with an API key",
+    severity=Severity.INFO,
+    why="SGLang lets every path that begins with /health or /metrics pass without a key, from 0.5.20 on /ready too "
+    "(tried on the real middleware of 0.5.10 and 0.5.23; /metrics exists only with `enable-metrics`). From "
+    "0.5.13.post1 on the WebSocket /v1/realtime, for the transcription of speech, passes as well, because the "
+    "middleware looks at HTTP requests alone (#40299). /metrics shows how much you serve, and /health makes an idle "
+    "server generate one token. The check is SGLang's, so a request without a key reaches a container: Modal starts "
+    "one for it, and `max_containers` is what bounds that.",
+    fix="nothing, if that is all right; without `enable-metrics` there is no /metrics",
+    sources=(
+        "sglang/srt/utils/auth.py (0.5.10, 0.5.23)",
+        f"{ISSUES}40299",
+        "https://modal.com/docs/guide/webhooks",
+    ),
+    check=_open_routes,
+    fails=(example(), example("sglang.args.enable-metrics=null"), example(profile="b200-eagle-bf16kv-0.5.23")),
+    passes=(example("secrets.api_key=null", "server.public=true"),),
+)
+
+REFUSED_KEY = Rule(
+    id="GLM065",
+    title="option that cannot be used with an API key",
+    severity=Severity.ERROR,
+    why="SGLang checks keys in one tokenizer process only: with more, each worker asserts that there is no key and "
+    "ends, so that the server never becomes healthy (in all releases from 0.5.10 to 0.5.23). And the native gRPC "
+    "server, which would go round the check, makes 0.5.16 and newer refuse the pair with a ValueError at the start, "
+    "whether the port comes from the option or from the variable SGLANG_GRPC_PORT. Modal forwards HTTP to one port, "
+    "so that clients could not reach the gRPC port anyway.",
+    fix="remove the option (or the variable); without a key the endpoint would be open to everyone",
+    sources=(
+        "sglang/srt/entrypoints/http_server.py, init_multi_tokenizer (0.5.10, 0.5.23)",
+        "sglang/srt/server_args.py (0.5.16)",
+        "sglang/srt/arg_groups/serving_hook.py (0.5.23)",
+    ),
+    check=_refused_key,
+    fails=(
+        example("sglang.args.tokenizer-worker-num=4"),
+        example("sglang.args.grpc-port=9000", profile="b200-eagle-bf16kv-0.5.23"),
+        example("sglang.env.SGLANG_GRPC_PORT=9000", profile="b200-eagle-bf16kv-0.5.23"),
+    ),
+    passes=(
+        example("sglang.args.tokenizer-worker-num=1"),
+        example("sglang.args.tokenizer-worker-num=4", "secrets.api_key=null", "server.public=true"),
+        example("sglang.env.SGLANG_GRPC_PORT=9000"),
+    ),
+    scope=Scope(since="0.5.10"),
+)
+
+RULES = (PUBLIC_ENDPOINT, OPEN_ROUTES, REFUSED_KEY)
