@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.environment import Environment
     from glmdeploy.sglang.oracle import Oracle, Resolved
@@ -34,7 +34,7 @@ class Row:
         return self.effective.value == self.real[0] if self.real and self.effective.known else None
 
 
-def rows(subject: Subject, *, everything: bool = False) -> list[Row]:
+def rows(subject: Facts, *, everything: bool = False) -> list[Row]:
     """The values that matter most, or all that the release has; speculation's only where there is any."""
     table = subject.effective
     raw = {name for names in neutral.RAW.values() for name in names} - set(neutral.RAW)
@@ -46,7 +46,7 @@ def rows(subject: Subject, *, everything: bool = False) -> list[Row]:
     return [Row(name=name, effective=table[name]) for name in names]
 
 
-def ask(subject: Subject, real: Oracle, *, config: Mapping[str, Any] | None = None) -> Resolved:
+def ask(subject: Facts, real: Oracle, *, config: Mapping[str, Any] | None = None) -> Resolved:
     """What ``real``, the oracle of the profile's release, resolves for the profile, with its GPUs simulated.
 
     ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know.

@@ -15,7 +15,7 @@ from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile import Profile
 from glmdeploy.rules import rules
-from glmdeploy.rules.facts import Subject
+from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.guards.timeouts import COMPILE_MARGIN
 from glmdeploy.rules.judge import judge
 from glmdeploy.rules.secrecy import hide
@@ -45,7 +45,7 @@ class Resolution:
 
     findings: tuple[Finding, ...]
     plan: plan.Plan | None
-    subject: Subject | None = None
+    subject: Facts | None = None
 
 
 def resolve(document: Document, *, today: date | None = None) -> Resolution:
@@ -67,7 +67,7 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
     gpu = gpus.parse(profile.gpu)
     architecture = families.architecture(profile.model.repo)
     quantization = families.quantization(profile.model.repo)
-    subject = Subject(
+    subject = Facts(
         profile=profile,
         catalog=release,
         gpu=gpu,
@@ -83,7 +83,7 @@ def resolve(document: Document, *, today: date | None = None) -> Resolution:
     return Resolution(findings=tuple(findings), plan=planned, subject=subject)
 
 
-def recognised(subject: Subject, architecture: str, quantization: str) -> Subject:
+def recognised(subject: Facts, architecture: str, quantization: str) -> Facts:
     """The subject with what SGLang decides for the checkpoint, where only its ``config.json`` tells what it is."""
     table = _effective(subject.profile, subject.settings, subject.catalog, subject.gpu, architecture, quantization)
     return replace(subject, architecture=architecture, effective=table)

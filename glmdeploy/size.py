@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glmdeploy.gpus import Gpu
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.sizing.cost import Price
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
@@ -31,7 +31,7 @@ COUNTED = "counted from the dimensions"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Dimensions:
     """A model's dimensions. ``told_by`` says where they come from, ``weights_told_by`` where the files' size does."""
 
     model: Model
@@ -48,7 +48,7 @@ class Size:
     revision: str
     sglang: str
     gpu: Gpu
-    facts: Facts
+    facts: Dimensions
     memory: Memory
     fraction: float
     """``mem-fraction-static``."""
@@ -108,7 +108,7 @@ class Size:
         return sum(step.seconds for step in self.steps)
 
 
-def facts(subject: Subject, config: Path | None = None) -> Facts:
+def facts(subject: Facts, config: Path | None = None) -> Dimensions:
     """The model's dimensions: from ``config``, else from what ships with glmdeploy, else from the Hugging Face Hub.
 
     :raises GlmdeployError: if they cannot be had, or not be understood.
@@ -117,12 +117,12 @@ def facts(subject: Subject, config: Path | None = None) -> Facts:
     if config is not None:
         return _understood(fetch.from_folder(config), str(config))
     if subject.model is not None:
-        return Facts(model=subject.model, told_by=SHIPPED, weights_told_by=COUNTED)
+        return Dimensions(model=subject.model, told_by=SHIPPED, weights_told_by=COUNTED)
     return _understood(fetch.from_hub(wanted.repo, wanted.revision), f"{fetch.CONFIG} of {wanted.repo}")
 
 
 def size(
-    subject: Subject, facts: Facts, *, prices: Mapping[str, Price] = cost.PRICES, traffic: Traffic | None = None
+    subject: Facts, facts: Dimensions, *, prices: Mapping[str, Price] = cost.PRICES, traffic: Traffic | None = None
 ) -> Size:
     """The size of the profile with this model. ``prices`` are by Modal's GPU name.
 
@@ -173,7 +173,7 @@ def size(
     )
 
 
-def _understood(checkpoint: fetch.Checkpoint, told_by: str) -> Facts:
+def _understood(checkpoint: fetch.Checkpoint, told_by: str) -> Dimensions:
     try:
         model = sizing_model.from_config(checkpoint.config, weights=checkpoint.weights)
         if not model.architecture.isidentifier():
@@ -183,10 +183,10 @@ def _understood(checkpoint: fetch.Checkpoint, told_by: str) -> Facts:
             f"{told_by} is not one that sizing understands: {shown(str(error), limit=200)}",
             advice="models with latent (MLA) or grouped-query attention in transformers' own format can be sized",
         ) from None
-    return Facts(model=model, told_by=told_by, weights_told_by=checkpoint.told_by or COUNTED)
+    return Dimensions(model=model, told_by=told_by, weights_told_by=checkpoint.told_by or COUNTED)
 
 
-def _memory(subject: Subject, model: Model, **other: object) -> Memory | None:
+def _memory(subject: Facts, model: Model, **other: object) -> Memory | None:
     """The memory with ``other`` values of options than the effective ones."""
     return sizing_memory.memory(
         model,
@@ -196,14 +196,14 @@ def _memory(subject: Subject, model: Model, **other: object) -> Memory | None:
     )
 
 
-def _draft_bytes(subject: Subject, model: Model, memory: Memory) -> int:
+def _draft_bytes(subject: Facts, model: Model, memory: Memory) -> int:
     """What the pool takes more than one of as many tokens without speculation."""
     alone = _memory(subject, model, speculative_algorithm=None)
     mine = memory.pool.bytes_per_token
     return memory.pool.bytes * (mine - alone.pool.bytes_per_token) // mine if alone else 0
 
 
-def _schedule(subject: Subject) -> cron.Cron | None:
+def _schedule(subject: Facts) -> cron.Cron | None:
     keepalive = subject.profile.keepalive
     if not keepalive.enabled:
         return None
@@ -213,7 +213,7 @@ def _schedule(subject: Subject) -> cron.Cron | None:
         raise GlmdeployError(f"`keepalive.schedule`: {error}") from None
 
 
-def _unknown(subject: Subject, model: Model) -> GlmdeployError:
+def _unknown(subject: Facts, model: Model) -> GlmdeployError:
     """Why there is no memory to show: the GPU's is not known, or the effect of an option is not."""
     if subject.gpu.memory_mib is None:
         return GlmdeployError(

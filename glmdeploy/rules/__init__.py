@@ -1,6 +1,6 @@
 """Guard rules: what is known to go wrong, judged on effective values.
 
-A rule is one constant in the module of its subject, or, where its condition is plain data, one entry of
+A rule is one constant in the module of its facts, or, where its condition is plain data, one entry of
 ``known_issues.yaml``. This table is the only registry. Ids are never reused: docs/rules.md lists each one.
 """
 

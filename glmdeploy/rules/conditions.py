@@ -1,4 +1,4 @@
-"""Conditions that are plain data: facts of a subject, and what they must be for a rule to be broken.
+"""Conditions that are plain data: facts of a facts, and what they must be for a rule to be broken.
 
 A condition is a mapping of facts to expectations, which must all hold. A fact is
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from glmdeploy.edits import Edit
     from glmdeploy.findings import Path
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
-DERIVED: Mapping[str, tuple[Callable[[Subject], Any], Callable[[Subject], Path]]] = {
-    "speculates": (lambda subject: subject.speculates, lambda subject: subject.path("speculative_algorithm")),
+DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], Path]]] = {
+    "speculates": (lambda facts: facts.speculates, lambda facts: facts.path("speculative_algorithm")),
     "checkpoint": (
-        lambda subject: families.quantization(subject.profile.model.repo),
-        lambda subject: ("model", "repo"),
+        lambda facts: families.quantization(facts.profile.model.repo),
+        lambda facts: ("model", "repo"),
     ),
 }
 """Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, and how
@@ -52,23 +52,23 @@ OPERANDS: Mapping[str, type | tuple[type, ...]] = {
 """What each operator takes."""
 
 
-def fact(subject: Subject, name: str) -> Any:
+def fact(facts: Facts, name: str) -> Any:
     """The fact's value, None where it is absent or not known."""
     if name in DERIVED:
-        return DERIVED[name][0](subject)
+        return DERIVED[name][0](facts)
     if name.startswith("env."):
-        return subject.env.get(name.removeprefix("env."))
+        return facts.env.get(name.removeprefix("env."))
     if "." not in name:
-        return subject.value(name)
-    value: Any = subject.profile
+        return facts.value(name)
+    value: Any = facts.profile
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
     return value
 
 
-def holds(subject: Subject, condition: Mapping[str, Any]) -> bool:
+def holds(facts: Facts, condition: Mapping[str, Any]) -> bool:
     """Whether every expectation of the condition is met."""
-    return all(_meets(subject, name, expected) for name, expected in condition.items())
+    return all(_meets(facts, name, expected) for name, expected in condition.items())
 
 
 def faults(condition: Mapping[str, Any]) -> Iterator[str]:
@@ -90,36 +90,36 @@ def faults(condition: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{operator} does not take {operand!r}"
 
 
-def place(subject: Subject, name: str) -> tuple[Path, bool]:
+def place(facts: Facts, name: str) -> tuple[Path, bool]:
     """Where the fact stands, and whether its key is meant, because nothing is written there."""
     if name in DERIVED:
-        return DERIVED[name][1](subject), False
+        return DERIVED[name][1](facts), False
     if name.startswith("env."):
         variable = name.removeprefix("env.")
-        return subject.env_path(variable), variable not in subject.env
+        return facts.env_path(variable), variable not in facts.env
     if "." not in name:
-        return subject.path(name), subject.setting(name) is None
-    return tuple(name.split(".")), fact(subject, name) is None
+        return facts.path(name), facts.setting(name) is None
+    return tuple(name.split(".")), fact(facts, name) is None
 
 
-def edit(subject: Subject, name: str, value: Any) -> tuple[Edit, ...]:
+def edit(facts: Facts, name: str, value: Any) -> tuple[Edit, ...]:
     """The edit that makes the fact ``value``, which is no derived one; None removes what the profile says."""
     if "." not in name:
-        return subject.drop(name) if value is None else subject.put(name, value)
-    path, absent = place(subject, name)
+        return facts.drop(name) if value is None else facts.put(name, value)
+    path, absent = place(facts, name)
     if value is None:
         return () if absent else (Remove(path=path),)
     return (SetValue(path=(*path, name.removeprefix("env.")) if absent and name[:4] == "env." else path, value=value),)
 
 
-def _meets(subject: Subject, name: str, expected: Any) -> bool:
-    value = fact(subject, name)
+def _meets(facts: Facts, name: str, expected: Any) -> bool:
+    value = fact(facts, name)
     if isinstance(expected, dict):
-        return all(_operation(subject, name, value, operator, operand) for operator, operand in expected.items())
+        return all(_operation(facts, name, value, operator, operand) for operator, operand in expected.items())
     return value in expected if isinstance(expected, list) else bool(value == expected)
 
 
-def _operation(subject: Subject, name: str, value: Any, operator: str, operand: Any) -> bool:
+def _operation(facts: Facts, name: str, value: Any, operator: str, operand: Any) -> bool:
     match operator:
         case "not":
             return value is not None and value not in (operand if isinstance(operand, list) else [operand])
@@ -128,9 +128,9 @@ def _operation(subject: Subject, name: str, value: Any, operator: str, operand: 
         case "below":
             return isinstance(value, int | float) and value < operand
         case "on":
-            on = subject.env_flag(name.removeprefix("env.")) if name.startswith("env.") else bool(value)
+            on = facts.env_flag(name.removeprefix("env.")) if name.startswith("env.") else bool(value)
             return on is operand
         case "given":
-            given = value is not None if "." in name else subject.setting(name) is not None
+            given = value is not None if "." in name else facts.setting(name) is not None
             return given is operand
     raise ValueError(f"{operator} is no operator of a condition")

@@ -27,7 +27,7 @@ _FLAGS = dict.fromkeys(("true", "1", "yes", "y"), True) | dict.fromkeys(("false"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class Facts:
     """A profile with everything worked out: what rules judge instead of raw text."""
 
     profile: Profile

@@ -1,4 +1,4 @@
-"""All rules on one subject: findings with their places."""
+"""All rules on one facts: findings with their places."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from datetime import date
 
     from glmdeploy.findings import Path
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.rules.rule import Rule, Violation
     from glmdeploy.source import Document
 
 
-def judge(rules: Sequence[Rule], subject: Subject, document: Document, today: date) -> list[Finding]:
-    """All findings of ``rules`` on ``subject``, waivers applied; ``document`` turns their paths into places.
+def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) -> list[Finding]:
+    """All findings of ``rules`` on ``facts``, waivers applied; ``document`` turns their paths into places.
 
     Their places still show secrets: :func:`glmdeploy.rules.secrecy.hide` comes last, for it must know all findings.
     """
     known = {rule.id: rule for rule in rules}
-    valid = waivers.reasons(subject.profile.waive, known, today)
+    valid = waivers.reasons(facts.profile.waive, known, today)
     found = [
         _finding(rule, violation, document, valid.get(rule.id))
         for rule in rules
-        if rule.scope.covers(subject)
-        for violation in rule.check(subject)
+        if rule.scope.covers(facts)
+        for violation in rule.check(facts)
     ]
     broken = {finding.id for finding in found}
-    return [*waivers.faults(subject.profile.waive, known, broken, document, today), *found]
+    return [*waivers.faults(facts.profile.waive, known, broken, document, today), *found]
 
 
 def _finding(rule: Rule, violation: Violation, document: Document, waived: str | None) -> Finding:

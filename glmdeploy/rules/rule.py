@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.edits import Edit
     from glmdeploy.findings import Path, Severity
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 HOPPER, BLACKWELL = 9, 10
 """Major numbers of compute capabilities."""
@@ -50,13 +50,13 @@ class Scope:
     until: str | None = None
     """Last SGLang release concerned."""
 
-    def covers(self, subject: Subject) -> bool:
+    def covers(self, facts: Facts) -> bool:
         from glmdeploy.sglang.catalog import version_key
 
-        version = version_key(subject.profile.sglang.version)
+        version = version_key(facts.profile.sglang.version)
         return (
-            (not self.gpu_majors or subject.gpu.major in self.gpu_majors)
-            and (not self.architectures or subject.architecture in self.architectures)
+            (not self.gpu_majors or facts.gpu.major in self.gpu_majors)
+            and (not self.architectures or facts.architecture in self.architectures)
             and (self.since is None or version_key(self.since) <= version)
             and (self.until is None or version <= version_key(self.until))
         )
@@ -109,7 +109,7 @@ class Rule:
     why: str
     fix: str
     sources: tuple[str, ...]
-    check: Callable[[Subject], Iterable[Violation]]
+    check: Callable[[Facts], Iterable[Violation]]
     fails: tuple[Example, ...]
     passes: tuple[Example, ...]
     scope: Scope = field(default_factory=Scope)

@@ -13,7 +13,7 @@ from glmdeploy.rules.rule import GENERATIONS, Example, Rule, Scope, Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 FILE = Path(__file__).with_name("guards") / "known_issues.yaml"
 
@@ -82,21 +82,21 @@ def _example(data: list[str] | dict[str, Any]) -> Example:
     return Example(profile=data["profile"], sets=tuple(data.get("set", ())))
 
 
-def _check(entry: dict[str, Any]) -> Callable[[Subject], Iterator[Violation]]:
+def _check(entry: dict[str, Any]) -> Callable[[Facts], Iterator[Violation]]:
     when = conditions(entry)
     named = {name for condition in when for name in condition}
 
-    def check(subject: Subject) -> Iterator[Violation]:
-        broken = next((condition for condition in when if holds(subject, condition)), None)
+    def check(facts: Facts) -> Iterator[Violation]:
+        broken = next((condition for condition in when if holds(facts, condition)), None)
         if broken is None:
             return
-        path, key = place(subject, entry.get("at") or next(iter(broken)))
-        facts = {name.replace(".", "_"): fact(subject, name) for name in named}
-        edits = [step for name, value in entry.get("edit", {}).items() for step in edit(subject, name, value)]
+        path, key = place(facts, entry.get("at") or next(iter(broken)))
+        words = {name.replace(".", "_"): fact(facts, name) for name in named}
+        edits = [step for name, value in entry.get("edit", {}).items() for step in edit(facts, name, value)]
         yield Violation(
             path=path,
             key=key,
-            message=entry["message"].format(gpu=subject.gpu.type, version=subject.catalog.version, **facts),
+            message=entry["message"].format(gpu=facts.gpu.type, version=facts.catalog.version, **words),
             edits=tuple(edits),
         )
 

@@ -25,7 +25,7 @@ from glmdeploy.sglang import catalog, neutral
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 TODAY = date(2026, 11, 23)
 ENTRIES: list[dict[str, Any]] = source.read_text(table.FILE.read_text(encoding="utf-8"), table.FILE.name).data["rules"]
@@ -46,7 +46,7 @@ FACTS = (
 
 
 @cache
-def subject(profile: str) -> Subject:
+def subject(profile: str) -> Facts:
     found = resolve(source.load(str(profiles_dir() / f"{profile}.yaml")), today=TODAY).subject
     assert found is not None
     return found
@@ -75,7 +75,7 @@ conditions = st.dictionaries(facts, expectations, min_size=1, max_size=3)
 
 
 @given(subjects, conditions)
-def test_all_expectations_must_hold(judged: Subject, condition: dict[str, Any]) -> None:
+def test_all_expectations_must_hold(judged: Facts, condition: dict[str, Any]) -> None:
     assert list(faults(condition)) == []
     each = [holds(judged, {name: expected}) for name, expected in condition.items()]
     assert holds(judged, condition) == all(each)
@@ -86,14 +86,14 @@ def test_all_expectations_must_hold(judged: Subject, condition: dict[str, Any]) 
 
 
 @given(subjects, facts, st.lists(scalars, min_size=1, max_size=4))
-def test_a_list_means_any_of_it(judged: Subject, name: str, values: list[Any]) -> None:
+def test_a_list_means_any_of_it(judged: Facts, name: str, values: list[Any]) -> None:
     assert holds(judged, {name: values}) == any(holds(judged, {name: value}) for value in values)
     none_of_it = fact(judged, name) is not None and not holds(judged, {name: values})
     assert holds(judged, {name: {"not": values}}) == none_of_it
 
 
 @given(subjects, facts, scalars)
-def test_a_fact_that_is_not_known_breaks_nothing(judged: Subject, name: str, value: Any) -> None:
+def test_a_fact_that_is_not_known_breaks_nothing(judged: Facts, name: str, value: Any) -> None:
     known = fact(judged, name) is not None
     assert holds(judged, {name: fact(judged, name)})
     assert not (holds(judged, {name: value}) and holds(judged, {name: {"not": value}}))
@@ -104,14 +104,14 @@ def test_a_fact_that_is_not_known_breaks_nothing(judged: Subject, name: str, val
 
 
 @given(subjects, facts, st.integers(-1, 100_000))
-def test_a_number_is_above_below_or_there(judged: Subject, name: str, bound: int) -> None:
+def test_a_number_is_above_below_or_there(judged: Facts, name: str, bound: int) -> None:
     value = fact(judged, name)
     outcomes = [holds(judged, {name: {"above": bound}}), holds(judged, {name: {"below": bound}}), value == bound]
     assert sum(outcomes) == (1 if isinstance(value, int | float) else 0)
 
 
 @given(subjects, facts, st.sampled_from(["on", "given"]))
-def test_switches_are_on_or_off(judged: Subject, name: str, operator: str) -> None:
+def test_switches_are_on_or_off(judged: Facts, name: str, operator: str) -> None:
     assert holds(judged, {name: {operator: True}}) != holds(judged, {name: {operator: False}})
 
 

@@ -12,7 +12,7 @@ from glmdeploy.rules.rule import ISSUES, Rule, Scope, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _OVERRIDES = "sglang/srt/arg_groups/overrides.py (0.5.15.post1 to 0.5.23)"
 _KV = "kv_cache_dtype"
@@ -25,50 +25,50 @@ def _is_fp8(value: object) -> bool:
     return isinstance(value, str) and value.startswith("fp8")
 
 
-def _fp8_with_eagle(subject: Subject) -> Iterator[Violation]:
-    kv = subject.settings.get(_KV)
-    if kv and _is_fp8(kv.value) and subject.speculates:
+def _fp8_with_eagle(facts: Facts) -> Iterator[Violation]:
+    kv = facts.settings.get(_KV)
+    if kv and _is_fp8(kv.value) and facts.speculates:
         yield Violation(
-            path=subject.path(_KV),
+            path=facts.path(_KV),
             message=f"the KV cache is {kv.value} and speculative decoding is "
-            f"{subject.value('speculative_algorithm')}, a pair that was reported to fail for GLM-5",
-            edits=subject.put(_KV, "bfloat16"),
+            f"{facts.value('speculative_algorithm')}, a pair that was reported to fail for GLM-5",
+            edits=facts.put(_KV, "bfloat16"),
         )
 
 
-def _implicit_fp8(subject: Subject) -> Iterator[Violation]:
-    kv = subject.settings.get(_KV)
-    if (kv is None or kv.value == "auto") and _is_fp8(subject.value(_KV)):
+def _implicit_fp8(facts: Facts) -> Iterator[Violation]:
+    kv = facts.settings.get(_KV)
+    if (kv is None or kv.value == "auto") and _is_fp8(facts.value(_KV)):
         how = "`kv-cache-dtype: auto`" if kv else "`kv-cache-dtype` is left out, and then"
         verb = "makes" if kv else "SGLang makes"
-        pair = ", which was reported to fail together with EAGLE" if subject.speculates else ""
+        pair = ", which was reported to fail together with EAGLE" if facts.speculates else ""
         yield Violation(
-            path=subject.path(_KV),
+            path=facts.path(_KV),
             key=kv is None,
-            message=f"{how} {verb} the KV cache {subject.value(_KV)} on {subject.gpu.type}{pair}",
-            edits=subject.put(_KV, "bfloat16"),
+            message=f"{how} {verb} the KV cache {facts.value(_KV)} on {facts.gpu.type}{pair}",
+            edits=facts.put(_KV, "bfloat16"),
         )
 
 
-def _fp8_slower(subject: Subject) -> Iterator[Violation]:
-    kv = subject.settings.get(_KV)
+def _fp8_slower(facts: Facts) -> Iterator[Violation]:
+    kv = facts.settings.get(_KV)
     if kv and _is_fp8(kv.value):
         yield Violation(
-            path=subject.path(_KV),
+            path=facts.path(_KV),
             message=f"a KV cache of {kv.value} was reported slower than BF16 for GLM, because it has to be quantised",
         )
 
 
-def _nearly_full(subject: Subject) -> Iterator[Violation]:
-    pool, running = subject.number("max_total_tokens"), subject.number("max_running_requests")
-    chunk = subject.number("chunked_prefill_size")
+def _nearly_full(facts: Facts) -> Iterator[Violation]:
+    pool, running = facts.number("max_total_tokens"), facts.number("max_running_requests")
+    chunk = facts.number("chunked_prefill_size")
     # With data parallelism each group has a pool and a share of the requests.
-    alone = subject.number("dp_size") == 1 and subject.attention_groups == 1
-    if not (subject.speculates and pool and running and chunk and alone):
+    alone = facts.number("dp_size") == 1 and facts.attention_groups == 1
+    if not (facts.speculates and pool and running and chunk and alone):
         return
     if pool // running < chunk:
         yield Violation(
-            path=subject.path("max_total_tokens"),
+            path=facts.path("max_total_tokens"),
             message=f"the KV pool of {pool:,} tokens is {FULL:.0%} full when {running} requests hold "
             f"{int(FULL * pool / running):,} tokens each, or after {ceil(FULL * pool / chunk)} prefill chunks of "
             f"{chunk:,}",

@@ -14,7 +14,7 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 AMPERE, BLACKWELL_RTX = 8, 12
 
@@ -37,11 +37,11 @@ class Need:
     since: str | None = None
     until: str | None = None
 
-    def applies(self, subject: Subject) -> bool:
+    def applies(self, facts: Facts) -> bool:
         """Whether the release is meant and the GPU is none of those."""
-        release = version_key(subject.catalog.version)
+        release = version_key(facts.catalog.version)
         return (
-            subject.gpu.major not in self.majors
+            facts.gpu.major not in self.majors
             and (self.since is None or version_key(self.since) <= release)
             and (self.until is None or release <= version_key(self.until))
         )
@@ -73,34 +73,34 @@ FP4 = Need(options=("quantization",), values=("modelopt_fp4",), majors=(BLACKWEL
 """From 0.5.13 on Marlin computes with FP4 weights on older GPUs."""
 
 
-def _missing_kernels(subject: Subject) -> Iterator[Violation]:
-    here = f"{subject.gpu.type} is {GENERATIONS[subject.gpu.major]}"
-    for need in (*NEEDS, *(GEMM_NEEDS if block_fp8(subject) else ())):
-        for option in need.options if need.applies(subject) else ():
-            setting = subject.setting(option)
-            overruled = option == "attention_backend" and subject.setting("prefill_attention_backend")
-            if setting and setting.value in need.values and subject.value(option) in need.values and not overruled:
+def _missing_kernels(facts: Facts) -> Iterator[Violation]:
+    here = f"{facts.gpu.type} is {GENERATIONS[facts.gpu.major]}"
+    for need in (*NEEDS, *(GEMM_NEEDS if block_fp8(facts) else ())):
+        for option in need.options if need.applies(facts) else ():
+            setting = facts.setting(option)
+            overruled = option == "attention_backend" and facts.setting("prefill_attention_backend")
+            if setting and setting.value in need.values and facts.value(option) in need.values and not overruled:
                 wants = " or ".join(GENERATIONS[major] for major in need.majors) or "the GPUs of other makers"
                 yield Violation(
-                    path=subject.path(option),
+                    path=facts.path(option),
                     message=f"`{setting.key}: {setting.value}` is for {wants}, and {here}",
-                    edits=subject.drop(option),
+                    edits=facts.drop(option),
                 )
-    yield from _fp4(subject, here)
+    yield from _fp4(facts, here)
 
 
-def _fp4(subject: Subject, here: str) -> Iterator[Violation]:
-    asked, repo = subject.setting("quantization"), subject.profile.model.repo
-    if not FP4.applies(subject):
+def _fp4(facts: Facts, here: str) -> Iterator[Violation]:
+    asked, repo = facts.setting("quantization"), facts.profile.model.repo
+    if not FP4.applies(facts):
         return
     if asked and asked.value in FP4.values:
-        path, what = subject.path("quantization"), f"`{asked.key}: {asked.value}`"
+        path, what = facts.path("quantization"), f"`{asked.key}: {asked.value}`"
     elif families.quantization(repo) in FP4.values:
         path, what = ("model", "repo"), f"the checkpoint `{repo}`"
     else:
         return
     yield Violation(
-        path=path, message=f"{what} is in FP4, which SGLang {subject.catalog.version} runs on Blackwell, and {here}"
+        path=path, message=f"{what} is in FP4, which SGLang {facts.catalog.version} runs on Blackwell, and {here}"
     )
 
 

@@ -11,7 +11,7 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _QUANTIZATION = "quantization"
 
@@ -32,17 +32,17 @@ _TAKEN: Mapping[str, Mapping[str, str]] = {
 with the first release that does so, where its option has the value."""
 
 
-def _stored_otherwise(subject: Subject) -> Iterator[Violation]:
-    asked, stored = subject.value(_QUANTIZATION), subject.model.quantization if subject.model else ""
+def _stored_otherwise(facts: Facts) -> Iterator[Violation]:
+    asked, stored = facts.value(_QUANTIZATION), facts.model.quantization if facts.model else ""
     if not isinstance(asked, str) or stored not in _TAKEN:
         return
     since = _TAKEN[stored].get(asked)
-    if since and version_key(since) <= version_key(subject.catalog.version):
+    if since and version_key(since) <= version_key(facts.catalog.version):
         return
     yield Violation(
-        path=subject.path(_QUANTIZATION),
-        message=f"`quantization` is {asked}, and the weights of {subject.profile.model.repo} are stored as {stored}",
-        edits=subject.drop(_QUANTIZATION),
+        path=facts.path(_QUANTIZATION),
+        message=f"`quantization` is {asked}, and the weights of {facts.profile.model.repo} are stored as {stored}",
+        edits=facts.drop(_QUANTIZATION),
     )
 
 

@@ -11,7 +11,7 @@ from glmdeploy.rules.rule import Rule, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _REASONING, _TOOLS = "reasoning_parser", "tool_call_parser"
 
@@ -30,33 +30,33 @@ def _parsers(repo: str) -> Mapping[str, tuple[str, ...]]:
     return {_REASONING: ("glm45",), _TOOLS: ("glm45", "glm") if found["four"] in ("5", "6") else ("glm47",)}
 
 
-def _wrong_parser(subject: Subject) -> Iterator[Violation]:
-    for dest, fitting in _parsers(subject.profile.model.repo).items():
-        setting = subject.setting(dest)
+def _wrong_parser(facts: Facts) -> Iterator[Violation]:
+    for dest, fitting in _parsers(facts.profile.model.repo).items():
+        setting = facts.setting(dest)
         if setting and setting.value not in (*fitting, "auto"):
             yield Violation(
-                path=subject.path(dest),
-                message=f"`{setting.key}: {setting.value}` does not read what {subject.profile.model.repo} writes, "
+                path=facts.path(dest),
+                message=f"`{setting.key}: {setting.value}` does not read what {facts.profile.model.repo} writes, "
                 f"`{fitting[0]}` does",
-                edits=subject.put(dest, fitting[0]),
+                edits=facts.put(dest, fitting[0]),
             )
 
 
-def _no_parser(subject: Subject) -> Iterator[Violation]:
+def _no_parser(facts: Facts) -> Iterator[Violation]:
     effects = {_REASONING: "thinking arrives inside the answer", _TOOLS: "tool calls arrive as text"}
-    for dest, fitting in _parsers(subject.profile.model.repo).items():
-        if subject.setting(dest) is None:
+    for dest, fitting in _parsers(facts.profile.model.repo).items():
+        if facts.setting(dest) is None:
             yield Violation(
-                path=subject.path(dest),
+                path=facts.path(dest),
                 key=True,
                 message=f"{effects[dest]}: there is no `{dest.replace('_', '-')}`, which for "
-                f"{subject.profile.model.repo} is `{fitting[0]}`",
-                edits=subject.put(dest, fitting[0]),
+                f"{facts.profile.model.repo} is `{fitting[0]}`",
+                edits=facts.put(dest, fitting[0]),
             )
 
 
-def _served_name(subject: Subject) -> Iterator[Violation]:
-    name = subject.profile.model.served_name
+def _served_name(facts: Facts) -> Iterator[Violation]:
+    name = facts.profile.model.served_name
     if ":" in name and not re.match(r"(?:s3|gs|az)://", name):
         yield Violation(path=("model", "served_name"), message=f"SGLang refuses the colon in `{name}`")
 

@@ -11,11 +11,11 @@ from glmdeploy.rules.rule import Rule, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 
-def _kernels_volume(subject: Subject) -> Iterator[Violation]:
-    if subject.profile.compile is not None and subject.profile.volumes.kernels is None:
+def _kernels_volume(facts: Facts) -> Iterator[Violation]:
+    if facts.profile.compile is not None and facts.profile.volumes.kernels is None:
         yield Violation(
             path=("compile",),
             key=True,
@@ -23,8 +23,8 @@ def _kernels_volume(subject: Subject) -> Iterator[Violation]:
         )
 
 
-def _mounts(subject: Subject) -> Iterator[Violation]:
-    volumes = subject.profile.volumes
+def _mounts(facts: Facts) -> Iterator[Violation]:
+    volumes = facts.profile.volumes
     if volumes.kernels is None:
         return
     weights, kernels = f"{volumes.weights.mount}/", f"{volumes.kernels.mount}/"
@@ -40,8 +40,8 @@ def _mounts(subject: Subject) -> Iterator[Violation]:
         )
 
 
-def _scaling(subject: Subject) -> Iterator[Violation]:
-    server = subject.profile.server
+def _scaling(facts: Facts) -> Iterator[Violation]:
+    server = facts.profile.server
     if server.min_containers > server.max_containers:
         yield Violation(
             path=("server", "min_containers"),
@@ -49,9 +49,9 @@ def _scaling(subject: Subject) -> Iterator[Violation]:
         )
 
 
-def _schedule(subject: Subject) -> Iterator[Violation]:
+def _schedule(facts: Facts) -> Iterator[Violation]:
     try:
-        cron.parse(subject.profile.keepalive.schedule)
+        cron.parse(facts.profile.keepalive.schedule)
     except cron.CronError as error:
         yield Violation(path=("keepalive", "schedule"), message=f"the schedule is no cron expression: {error}")
 

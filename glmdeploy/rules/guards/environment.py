@@ -15,51 +15,51 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.edits import Edit
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 
-def own_variables(subject: Subject) -> Iterator[str]:
+def own_variables(facts: Facts) -> Iterator[str]:
     """SGLang's own among the variables."""
-    return (name for name in subject.env if name.startswith(variables.PREFIXES))
+    return (name for name in facts.env if name.startswith(variables.PREFIXES))
 
 
-def _unread(subject: Subject) -> Iterator[Violation]:
-    release = subject.catalog
-    for name in own_variables(subject):
-        path, wanted = subject.env_path(name), variables.expected(name, subject.env[name], release)
+def _unread(facts: Facts) -> Iterator[Violation]:
+    release = facts.catalog
+    for name in own_variables(facts):
+        path, wanted = facts.env_path(name), variables.expected(name, facts.env[name], release)
         if wanted:
             yield Violation(
                 path=path,
-                message=f"`{name}` is `{subject.env[name]}`, and SGLang takes its default: it expects {wanted}",
+                message=f"`{name}` is `{facts.env[name]}`, and SGLang takes its default: it expects {wanted}",
             )
         elif not variables.is_read(name, release) and not variables.present_name(name, release):
             yield Violation(
                 path=path,
                 key=True,
-                message=f"SGLang {release.version} does not read the variable `{name}`{_reason(name, subject)}",
-                edits=_without(name, subject),
+                message=f"SGLang {release.version} does not read the variable `{name}`{_reason(name, facts)}",
+                edits=_without(name, facts),
             )
 
 
-def _reason(name: str, subject: Subject) -> str:
-    version = subject.catalog.version
-    _, steps = rewrite({f"${name}": subject.env[name]}, version)
+def _reason(name: str, facts: Facts) -> str:
+    version = facts.catalog.version
+    _, steps = rewrite({f"${name}": facts.env[name]}, version)
     if steps:
         return f": {steps[-1].rename.why}"
     if went := variables.outside(name, version):
         return f": it {went}"
-    near = variables.similar(name, subject.catalog)
+    near = variables.similar(name, facts.catalog)
     return f", but `{near}`" if near else ""
 
 
-def _without(name: str, subject: Subject) -> tuple[Edit, ...]:
+def _without(name: str, facts: Facts) -> tuple[Edit, ...]:
     """What changes nothing that runs: where SGLang has a replacement that means the same, that; else the entry goes."""
-    new, steps = rewrite({f"${name}": subject.env[name]}, subject.catalog.version)
-    path = subject.env_path(name)
+    new, steps = rewrite({f"${name}": facts.env[name]}, facts.catalog.version)
+    path = facts.env_path(name)
     if steps:
         added = (SetValue(path=(*ARGS, option), value=value) for option, value in new.items())
         return (Remove(path=path), *added)
-    went = variables.outside(name, subject.catalog.version)
+    went = variables.outside(name, facts.catalog.version)
     return (Remove(path=path),) if went and went.startswith("went") else ()
 
 

@@ -15,7 +15,7 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _QUANTIZATION, _RUNNER, _SPARSE = "quantization", "moe_runner_backend", ("nsa", "dsa")
 
@@ -26,39 +26,39 @@ class Exclusion:
 
     at: str
     message: str
-    when: Callable[[Subject], bool]
+    when: Callable[[Facts], bool]
     since: str | None = None
     until: str | None = None
 
-    def concerns(self, subject: Subject) -> bool:
-        version = version_key(subject.catalog.version)
+    def concerns(self, facts: Facts) -> bool:
+        version = version_key(facts.catalog.version)
         return (
             (self.since is None or version_key(self.since) <= version)
             and (self.until is None or version <= version_key(self.until))
-            and self.when(subject)
+            and self.when(facts)
         )
 
 
-def _pipeline(subject: Subject) -> bool:
-    return (subject.number("pp_size") or 1) > 1
+def _pipeline(facts: Facts) -> bool:
+    return (facts.number("pp_size") or 1) > 1
 
 
-def _pipeline_drafts(subject: Subject) -> bool:
-    alone = subject.value("disaggregation_mode") in (None, "null") and not subject.env_flag("SGLANG_ENABLE_PP_SPEC")
-    return _pipeline(subject) and algorithm(subject) is not None and alone
+def _pipeline_drafts(facts: Facts) -> bool:
+    alone = facts.value("disaggregation_mode") in (None, "null") and not facts.env_flag("SGLANG_ENABLE_PP_SPEC")
+    return _pipeline(facts) and algorithm(facts) is not None and alone
 
 
-def _lora(subject: Subject) -> bool:
-    return bool(subject.value("enable_lora") or subject.value("lora_paths"))
+def _lora(facts: Facts) -> bool:
+    return bool(facts.value("enable_lora") or facts.value("lora_paths"))
 
 
-def _experts_alone(subject: Subject) -> bool:
+def _experts_alone(facts: Facts) -> bool:
     """Whether nothing but ``ep`` distributes the experts."""
-    return subject.value("moe_a2a_backend") in (None, "none")
+    return facts.value("moe_a2a_backend") in (None, "none")
 
 
-def _fp8_as_stored(subject: Subject) -> bool:
-    return block_fp8(subject) and subject.setting(_QUANTIZATION) is None
+def _fp8_as_stored(facts: Facts) -> bool:
+    return block_fp8(facts) and facts.setting(_QUANTIZATION) is None
 
 
 EXCLUSIONS = (
@@ -70,136 +70,132 @@ EXCLUSIONS = (
     Exclusion(
         at="enable_mixed_chunk",
         message="`enable-mixed-chunk` does not work with pipeline parallelism",
-        when=lambda subject: _pipeline(subject) and bool(subject.value("enable_mixed_chunk")),
+        when=lambda facts: _pipeline(facts) and bool(facts.value("enable_mixed_chunk")),
         until="0.5.10.post1",
     ),
     Exclusion(
         at=ALGORITHM,
         message="of speculative decoding only NGRAM works with LoRA adapters",
-        when=lambda subject: _lora(subject) and algorithm(subject) not in (None, "NGRAM"),
+        when=lambda facts: _lora(facts) and algorithm(facts) not in (None, "NGRAM"),
         until="0.5.18",
     ),
     Exclusion(
         at="enable_lora",
         message="`enable-lora` needs `lora-paths`, or both `max-lora-rank` and `lora-target-modules`",
-        when=lambda subject: (
-            bool(subject.value("enable_lora"))
-            and not subject.value("lora_paths")
-            and not (subject.value("max_lora_rank") and subject.value("lora_target_modules"))
+        when=lambda facts: (
+            bool(facts.value("enable_lora"))
+            and not facts.value("lora_paths")
+            and not (facts.value("max_lora_rank") and facts.value("lora_target_modules"))
         ),
     ),
     Exclusion(
         at=ALGORITHM,
         message="STANDALONE and NGRAM do not work with data-parallel attention",
-        when=lambda subject: algorithm(subject) in ("STANDALONE", "NGRAM") and subject.attention_groups > 1,
+        when=lambda facts: algorithm(facts) in ("STANDALONE", "NGRAM") and facts.attention_groups > 1,
     ),
     Exclusion(
         at="speculative_moe_runner_backend",
         message="a draft model does not run on `flashinfer_trtllm`",
-        when=lambda subject: (
-            algorithm(subject) is not None and subject.value("speculative_moe_runner_backend") == "flashinfer_trtllm"
+        when=lambda facts: (
+            algorithm(facts) is not None and facts.value("speculative_moe_runner_backend") == "flashinfer_trtllm"
         ),
         until="0.5.11",
     ),
     Exclusion(
         at="enable_hierarchical_cache",
         message="`enable-hierarchical-cache` and `disable-radix-cache` exclude each other",
-        when=lambda subject: bool(subject.value("enable_hierarchical_cache") and subject.value("disable_radix_cache")),
+        when=lambda facts: bool(facts.value("enable_hierarchical_cache") and facts.value("disable_radix_cache")),
     ),
     Exclusion(
         at="enable_eplb",
         message="`enable-eplb` balances experts between ranks, and `ep` is 1",
-        when=lambda subject: (
-            bool(subject.value("enable_eplb")) and subject.number("ep_size") == 1 and _experts_alone(subject)
-        ),
+        when=lambda facts: bool(facts.value("enable_eplb")) and facts.number("ep_size") == 1 and _experts_alone(facts),
     ),
     Exclusion(
         at="enable_two_batch_overlap",
         message="`enable-two-batch-overlap` needs a `moe-a2a-backend`",
-        when=lambda subject: bool(subject.value("enable_two_batch_overlap")) and _experts_alone(subject),
+        when=lambda facts: bool(facts.value("enable_two_batch_overlap")) and _experts_alone(facts),
         until="0.5.14",
     ),
     Exclusion(
         at="enable_two_batch_overlap",
         message="`enable-two-batch-overlap` needs a `moe-a2a-backend` or data-parallel attention",
-        when=lambda subject: (
-            bool(subject.value("enable_two_batch_overlap"))
-            and _experts_alone(subject)
-            and subject.attention_groups == 1
+        when=lambda facts: (
+            bool(facts.value("enable_two_batch_overlap")) and _experts_alone(facts) and facts.attention_groups == 1
         ),
         since="0.5.15.post1",
     ),
     Exclusion(
         at="schedule_policy",
         message="with `enable-priority-scheduling` the `schedule-policy` is `fcfs` or `lof`",
-        when=lambda subject: (
-            bool(subject.value("enable_priority_scheduling"))
-            and subject.value("schedule_policy") not in (None, "fcfs", "lof")
+        when=lambda facts: (
+            bool(facts.value("enable_priority_scheduling"))
+            and facts.value("schedule_policy") not in (None, "fcfs", "lof")
         ),
     ),
     Exclusion(
         at="dp_size",
         message="`dp` next to `attn-dp-size` means copies of the model, which do not go with attention groups",
-        when=lambda subject: (subject.number("dp_size") or 1) > 1 and (subject.number("attn_dp_size") or 1) > 1,
+        when=lambda facts: (facts.number("dp_size") or 1) > 1 and (facts.number("attn_dp_size") or 1) > 1,
         since="0.5.22",
     ),
     Exclusion(
         at="enable_dp_lm_head",
         message="`enable-dp-lm-head` needs data-parallel attention",
-        when=lambda subject: (
-            bool(subject.value("enable_dp_lm_head"))
-            and (subject.number("dp_size") or 1) > 1
-            and subject.attention_groups == 1
+        when=lambda facts: (
+            bool(facts.value("enable_dp_lm_head"))
+            and (facts.number("dp_size") or 1) > 1
+            and facts.attention_groups == 1
         ),
     ),
     Exclusion(
         at="enable_deterministic_inference",
         message="`enable-deterministic-inference` has no kernels for sparse attention (DSA)",
-        when=lambda subject: (
-            bool(subject.value("enable_deterministic_inference"))
-            and subject.architecture == GLM_DSA
+        when=lambda facts: (
+            bool(facts.value("enable_deterministic_inference"))
+            and facts.architecture == GLM_DSA
             # Left out, SGLang decides for it before it checks.
-            and subject.value("attention_backend") in (None, *_SPARSE)
+            and facts.value("attention_backend") in (None, *_SPARSE)
         ),
         since="0.5.10",
     ),
     Exclusion(
         at=_RUNNER,
         message="`cutlass` runs FP8 experts only with `ep` 1",
-        when=lambda subject: (
-            subject.value(_RUNNER) == "cutlass" and _fp8_as_stored(subject) and (subject.number("ep_size") or 1) > 1
+        when=lambda facts: (
+            facts.value(_RUNNER) == "cutlass" and _fp8_as_stored(facts) and (facts.number("ep_size") or 1) > 1
         ),
         since="0.5.10",
     ),
     Exclusion(
         at=_RUNNER,
         message="`flashinfer_cutlass` does not run FP8 experts in blocks",
-        when=lambda subject: subject.value(_RUNNER) == "flashinfer_cutlass" and _fp8_as_stored(subject),
+        when=lambda facts: facts.value(_RUNNER) == "flashinfer_cutlass" and _fp8_as_stored(facts),
         since="0.5.10",
     ),
     Exclusion(
         at=_RUNNER,
         message="`flashinfer_cutedsl` runs FP4 experts only",
-        when=lambda subject: subject.value(_RUNNER) == "flashinfer_cutedsl" and _fp8_as_stored(subject),
+        when=lambda facts: facts.value(_RUNNER) == "flashinfer_cutedsl" and _fp8_as_stored(facts),
         since="0.5.11",
     ),
     Exclusion(
         at="export_metrics_to_file",
         message="`export-metrics-to-file` needs `export-metrics-to-file-dir`",
-        when=lambda subject: (
-            bool(subject.value("export_metrics_to_file")) and not subject.value("export_metrics_to_file_dir")
+        when=lambda facts: (
+            bool(facts.value("export_metrics_to_file")) and not facts.value("export_metrics_to_file_dir")
         ),
     ),
 )
 
 
-def _exclusions(subject: Subject) -> Iterator[Violation]:
+def _exclusions(facts: Facts) -> Iterator[Violation]:
     for exclusion in EXCLUSIONS:
-        if exclusion.concerns(subject):
+        if exclusion.concerns(facts):
             yield Violation(
-                path=subject.path(exclusion.at),
-                key=subject.setting(exclusion.at) is None,
-                message=f"SGLang {subject.catalog.version} refuses the profile: {exclusion.message}",
+                path=facts.path(exclusion.at),
+                key=facts.setting(exclusion.at) is None,
+                message=f"SGLang {facts.catalog.version} refuses the profile: {exclusion.message}",
             )
 
 

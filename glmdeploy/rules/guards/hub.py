@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from glmdeploy.edits import Edit
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Variables that cut off the hub, the first that is not empty decides (huggingface_hub 2.4.0, ``constants.py``)."""
@@ -44,51 +44,51 @@ def offline(env: Mapping[str, str]) -> str | None:
     return name if name and env[name].upper() in ("1", "ON", "YES", "TRUE") else None
 
 
-def _cut_off(subject: Subject) -> Iterator[Violation]:
-    if name := offline(subject.profile.download.env):
+def _cut_off(facts: Facts) -> Iterator[Violation]:
+    if name := offline(facts.profile.download.env):
         path = ("download", "env", name)
         yield Violation(
             path=path,
-            message=f"`{name}` cuts off the hub, from which this stage is to download {subject.profile.model.repo}",
+            message=f"`{name}` cuts off the hub, from which this stage is to download {facts.profile.model.repo}",
             edits=(Remove(path=path),),
         )
-    name = offline(subject.env)
-    if name and not _has_cache(subject):
-        for dest, repo in _fetched(subject):
+    name = offline(facts.env)
+    if name and not _has_cache(facts):
+        for dest, repo in _fetched(facts):
             yield Violation(
-                path=subject.path(dest),
-                message=f"`{subject.settings[dest].key}` names {repo} on the hub, which `{name}` cuts off",
-                edits=_local(subject, dest, repo),
+                path=facts.path(dest),
+                message=f"`{facts.settings[dest].key}` names {repo} on the hub, which `{name}` cuts off",
+                edits=_local(facts, dest, repo),
             )
 
 
-def _at_start(subject: Subject) -> Iterator[Violation]:
-    if offline(subject.env) or _has_cache(subject):
+def _at_start(facts: Facts) -> Iterator[Violation]:
+    if offline(facts.env) or _has_cache(facts):
         return
-    for dest, repo in _fetched(subject):
+    for dest, repo in _fetched(facts):
         yield Violation(
-            path=subject.path(dest),
-            message=f"every container fetches {repo} from the hub for `{subject.settings[dest].key}`, without a token",
-            edits=_local(subject, dest, repo),
+            path=facts.path(dest),
+            message=f"every container fetches {repo} from the hub for `{facts.settings[dest].key}`, without a token",
+            edits=_local(facts, dest, repo),
         )
 
 
-def _fetched(subject: Subject) -> Iterator[tuple[str, str]]:
+def _fetched(facts: Facts) -> Iterator[tuple[str, str]]:
     for dest, name in FETCHED.items():
-        if setting := subject.settings.get(dest):
+        if setting := facts.settings.get(dest):
             yield from ((dest, path) for path in paths(setting.value) if name.fullmatch(path))
 
 
-def _has_cache(subject: Subject) -> bool:
+def _has_cache(facts: Facts) -> bool:
     """Whether the hub's files are kept in a volume, so that an earlier start may have left them there."""
-    return any(in_volume(subject, subject.env[name]) for name in CACHE if name in subject.env)
+    return any(in_volume(facts, facts.env[name]) for name in CACHE if name in facts.env)
 
 
-def _local(subject: Subject, dest: str, repo: str) -> tuple[Edit, ...]:
+def _local(facts: Facts, dest: str, repo: str) -> tuple[Edit, ...]:
     """The edit to the model's own folder, where the option names the model that the download stage fetches."""
-    path = subject.value("model_path")
-    if dest in _OF_THE_MODEL and repo == subject.profile.model.repo and isinstance(path, str):
-        return subject.put(dest, path)
+    path = facts.value("model_path")
+    if dest in _OF_THE_MODEL and repo == facts.profile.model.repo and isinstance(path, str):
+        return facts.put(dest, path)
     return ()
 
 

@@ -15,7 +15,7 @@ from glmdeploy.sizing import cost
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _SCALE = "https://modal.com/docs/guide/scale"
 _COLD = "https://modal.com/docs/guide/cold-start"
@@ -27,11 +27,11 @@ _FOUR_YEARS = 4 * 365 + 1
 """Days, a leap day among them."""
 
 
-def _short_window(subject: Subject) -> Iterator[Violation]:
-    server = subject.profile.server
-    if server.min_containers or model_loaded(subject) is None:
+def _short_window(facts: Facts) -> Iterator[Violation]:
+    server = facts.profile.server
+    if server.min_containers or model_loaded(facts) is None:
         return
-    start = sum(step.seconds for step in cold_start(subject, compiled=True))
+    start = sum(step.seconds for step in cold_start(facts, compiled=True))
     if server.scaledown_window < start:
         yield Violation(
             path=("server", "scaledown_window"),
@@ -40,8 +40,8 @@ def _short_window(subject: Subject) -> Iterator[Violation]:
         )
 
 
-def _useless_pings(subject: Subject) -> Iterator[Violation]:
-    server, schedule = subject.profile.server, _schedule(subject)
+def _useless_pings(facts: Facts) -> Iterator[Violation]:
+    server, schedule = facts.profile.server, _schedule(facts)
     if schedule is None or server.min_containers:
         return
     gap = min(_gaps(schedule))
@@ -53,22 +53,22 @@ def _useless_pings(subject: Subject) -> Iterator[Violation]:
         )
 
 
-def _never_idle(subject: Subject) -> Iterator[Violation]:
-    server, schedule = subject.profile.server, _schedule(subject)
+def _never_idle(facts: Facts) -> Iterator[Violation]:
+    server, schedule = facts.profile.server, _schedule(facts)
     if schedule is None or server.min_containers or not _every_day(schedule):
         return
     if max(_gaps(schedule)) <= server.scaledown_window:
-        dollars = cost.of(subject.gpu, cost.DAY)
+        dollars = cost.of(facts.gpu, cost.DAY)
         price = f", {dollars:,.0f} dollars a day" if dollars is not None else ""
         yield Violation(
             path=("keepalive", "schedule"),
-            message=f"pings day and night keep a container of {subject.gpu} up for ever{price}",
+            message=f"pings day and night keep a container of {facts.gpu} up for ever{price}",
         )
 
 
-def _schedule(subject: Subject) -> cron.Cron | None:
+def _schedule(facts: Facts) -> cron.Cron | None:
     """The schedule of a keep-alive that is switched on; None where it is not, or is none."""
-    keepalive = subject.profile.keepalive
+    keepalive = facts.profile.keepalive
     if not keepalive.enabled:
         return None
     try:

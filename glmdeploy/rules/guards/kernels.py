@@ -20,7 +20,7 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _WRAPPER = "sglang/srt/layers/deep_gemm_wrapper"
 _CACHE = "SGLANG_DG_CACHE_DIR"
@@ -32,65 +32,65 @@ _DEEP_GEMM = ("auto", "deep_gemm")
 (``_dispatch_auto_backend`` in ``sglang/srt/layers/quantization/fp8_utils.py``, 0.5.10 to 0.5.23)."""
 
 
-def block_fp8(subject: Subject) -> bool:
+def block_fp8(facts: Facts) -> bool:
     """Whether the checkpoint's weights are known to be in FP8 by blocks, the format that DeepGEMM multiplies.
 
     GLM-5-FP8's are (#25551 shows the call); GLM-4.5's are stored by compressed-tensors, which takes other ways.
     """
-    return subject.architecture == GLM_DSA and families.quantization(subject.profile.model.repo) == "fp8"
+    return facts.architecture == GLM_DSA and families.quantization(facts.profile.model.repo) == "fp8"
 
 
-def _serves_with_deep_gemm(subject: Subject) -> bool:
+def _serves_with_deep_gemm(facts: Facts) -> bool:
     return (
-        block_fp8(subject)
-        and subject.gpu.major in (HOPPER, BLACKWELL)
-        and subject.env_flag(_SWITCH, default=True)
-        and (subject.value(_GEMM) in _DEEP_GEMM or subject.value("moe_runner_backend") == "deep_gemm")
+        block_fp8(facts)
+        and facts.gpu.major in (HOPPER, BLACKWELL)
+        and facts.env_flag(_SWITCH, default=True)
+        and (facts.value(_GEMM) in _DEEP_GEMM or facts.value("moe_runner_backend") == "deep_gemm")
     )
 
 
-def _cache(subject: Subject) -> str | None:
+def _cache(facts: Facts) -> str | None:
     """Where DeepGEMM keeps its kernels in the container, None for SGLang's default in the home folder.
 
     SGLang overwrites DeepGEMM's own variable. From 0.5.18 on the default lies below its general cache.
     """
-    if folder := subject.env.get(_CACHE):
+    if folder := facts.env.get(_CACHE):
         return folder
-    general = subject.env.get("SGLANG_CACHE_DIR")
-    tracks = version_key("0.5.18") <= version_key(subject.catalog.version)
+    general = facts.env.get("SGLANG_CACHE_DIR")
+    tracks = version_key("0.5.18") <= version_key(facts.catalog.version)
     return f"{general}/deep_gemm" if general and tracks else None
 
 
-def _kept(subject: Subject) -> bool:
-    kernels, cache = subject.profile.volumes.kernels, _cache(subject)
+def _kept(facts: Facts) -> bool:
+    kernels, cache = facts.profile.volumes.kernels, _cache(facts)
     if kernels is None or cache is None:
         return False
     return PurePosixPath(posixpath.normpath(cache)).is_relative_to(kernels.mount)
 
 
-def _not_compiled(subject: Subject) -> Iterator[Violation]:
-    compiles_all = subject.env_flag("SGLANG_JIT_DEEPGEMM_PRECOMPILE", default=True)
-    quickly = subject.env_flag("SGLANG_JIT_DEEPGEMM_FAST_WARMUP")
-    if subject.profile.compile or not compiles_all or quickly or not _serves_with_deep_gemm(subject):
+def _not_compiled(facts: Facts) -> Iterator[Violation]:
+    compiles_all = facts.env_flag("SGLANG_JIT_DEEPGEMM_PRECOMPILE", default=True)
+    quickly = facts.env_flag("SGLANG_JIT_DEEPGEMM_FAST_WARMUP")
+    if facts.profile.compile or not compiles_all or quickly or not _serves_with_deep_gemm(facts):
         return
-    when = "the first cold start compiles" if _kept(subject) else "every cold start compiles"
+    when = "the first cold start compiles" if _kept(facts) else "every cold start compiles"
     yield Violation(
         path=("compile",),
         key=True,
-        message=f"there is no stage `compile`, so {when} DeepGEMM's kernels on {subject.gpu} before it answers",
+        message=f"there is no stage `compile`, so {when} DeepGEMM's kernels on {facts.gpu} before it answers",
     )
 
 
-def _lost(subject: Subject) -> Iterator[Violation]:
-    kernels, cache = subject.profile.volumes.kernels, _cache(subject)
-    if subject.profile.compile is None or kernels is None or _kept(subject):
+def _lost(facts: Facts) -> Iterator[Violation]:
+    kernels, cache = facts.profile.volumes.kernels, _cache(facts)
+    if facts.profile.compile is None or kernels is None or _kept(facts):
         return
     if cache is None:
         message = f"`{_CACHE}` is not set, so the stage `compile` leaves its kernels in its own container"
     else:
         message = f"DeepGEMM's cache {cache} is not inside the kernels volume, which is mounted at {kernels.mount}"
-    path = subject.env_path(_CACHE)
-    absent = _CACHE not in subject.env
+    path = facts.env_path(_CACHE)
+    absent = _CACHE not in facts.env
     yield Violation(
         path=path,
         key=absent,
@@ -99,41 +99,41 @@ def _lost(subject: Subject) -> Iterator[Violation]:
     )
 
 
-def _other_gpu(subject: Subject) -> Iterator[Violation]:
-    if subject.profile.compile and subject.gpu.type == "B200+" and _serves_with_deep_gemm(subject):
+def _other_gpu(facts: Facts) -> Iterator[Violation]:
+    if facts.profile.compile and facts.gpu.type == "B200+" and _serves_with_deep_gemm(facts):
         yield Violation(
             path=("gpu",),
-            message=f"`gpu: {subject.profile.gpu}` may be a B200 for the stage `compile` and a B300 for the server",
+            message=f"`gpu: {facts.profile.gpu}` may be a B200 for the stage `compile` and a B300 for the server",
         )
 
 
-def _unused(subject: Subject) -> Iterator[Violation]:
-    if subject.profile.compile is None:
+def _unused(facts: Facts) -> Iterator[Violation]:
+    if facts.profile.compile is None:
         return
-    backend = subject.value(_GEMM)
-    if subject.gpu.major < HOPPER:
-        reason = f"DeepGEMM does not run on {subject.gpu.type}"
-    elif not subject.env_flag(_SWITCH, default=True):
+    backend = facts.value(_GEMM)
+    if facts.gpu.major < HOPPER:
+        reason = f"DeepGEMM does not run on {facts.gpu.type}"
+    elif not facts.env_flag(_SWITCH, default=True):
         reason = f"`{_SWITCH}` is off"
-    elif block_fp8(subject) and not _serves_with_deep_gemm(subject) and backend is not None:
+    elif block_fp8(facts) and not _serves_with_deep_gemm(facts) and backend is not None:
         reason = f"matrices in FP8 are multiplied by `{backend}`"
     else:
         return
     yield Violation(
         path=("compile",),
         key=True,
-        message=f"the stage `compile` rents {subject.gpu} for kernels that the server does not use: {reason}",
+        message=f"the stage `compile` rents {facts.gpu} for kernels that the server does not use: {reason}",
         edits=(Remove(path=("compile",)),),
     )
 
 
-def _regression(subject: Subject) -> Iterator[Violation]:
-    if _serves_with_deep_gemm(subject):
+def _regression(facts: Facts) -> Iterator[Violation]:
+    if _serves_with_deep_gemm(facts):
         yield Violation(
-            path=subject.path(_GEMM) if subject.setting(_GEMM) else ("sglang", "version"),
-            message=f"SGLang {subject.catalog.version} multiplies FP8 with a DeepGEMM that was reported to end the "
-            f"server on {subject.gpu.type}",
-            edits=subject.put(_GEMM, "cutlass"),
+            path=facts.path(_GEMM) if facts.setting(_GEMM) else ("sglang", "version"),
+            message=f"SGLang {facts.catalog.version} multiplies FP8 with a DeepGEMM that was reported to end the "
+            f"server on {facts.gpu.type}",
+            edits=facts.put(_GEMM, "cutlass"),
         )
 
 

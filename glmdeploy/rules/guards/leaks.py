@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.findings import Path
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _WORDS = "token|key|secret|password|passwd|passphrase|credential"
 _SECRET_NAME = re.compile(rf"(?i:(?:^|[_.-])(?:{_WORDS})$)|[a-z0-9](?:{'|'.join(map(str.title, _WORDS.split('|')))})$")
@@ -33,26 +33,26 @@ _NO_SECRET = re.compile(
 _PLACE = "put it into a Modal Secret, name that under `secrets`"
 
 
-def _admin_key(subject: Subject) -> Iterator[Violation]:
-    if key := subject.withheld.get("admin_api_key"):
+def _admin_key(facts: Facts) -> Iterator[Violation]:
+    if key := facts.withheld.get("admin_api_key"):
         path = (*ARGS, key)
         yield Violation(
             path=path, secret=True, message=f"`{key}` has no place in a profile", edits=(Remove(path=path),)
         )
 
 
-def _secret_value(subject: Subject) -> Iterator[Violation]:
-    if key := subject.withheld.get("api_key"):
+def _secret_value(facts: Facts) -> Iterator[Violation]:
+    if key := facts.withheld.get("api_key"):
         path = (*ARGS, key)
         message = f"`{key}` puts the API key into the profile"
         yield Violation(path=path, secret=True, message=message, edits=(Remove(path=path),))
-    texts = list(_texts(subject.profile.model_dump(by_alias=True, exclude_unset=True), ()))
+    texts = list(_texts(facts.profile.model_dump(by_alias=True, exclude_unset=True), ()))
     # Nearly every profile has none: one search of everything is much faster than a hundred.
     if not tokens.find("\n".join(text for _, text, _ in texts)):
         return
     for path, text, is_key in texts:
         found = tokens.find(text)
-        if not found or path in _withheld(subject):
+        if not found or path in _withheld(facts):
             continue
         kind = found[0].kind
         article = "an" if kind[0] in "AEIOU" else "a"
@@ -60,19 +60,19 @@ def _secret_value(subject: Subject) -> Iterator[Violation]:
         yield Violation(path=path, key=is_key, secret=True, message=f"{where} {article} {kind}")
 
 
-def _secret_name(subject: Subject) -> Iterator[Violation]:
-    profile = subject.profile
+def _secret_name(facts: Facts) -> Iterator[Violation]:
+    profile = facts.profile
     stages = {"download": profile.download.env, "sglang": profile.sglang.env, "server": profile.server.env}
     for stage, env in stages.items():
         for name, text in env.items():
-            known = subject.catalog.env.get(name)
+            known = facts.catalog.env.get(name)
             if (known is None or known.type == "str") and _is_named_secret(name, text):
                 yield Violation(
                     path=(stage, "env", name),
                     secret=True,
                     message=f"the variable `{name}` of `{stage}.env` has a secret's name, and its value stands here",
                 )
-    for setting in subject.settings.values():
+    for setting in facts.settings.values():
         written = profile.sglang.args[setting.key]
         value = written if isinstance(written, dict | list) else setting.value
         for path, text, is_key in _texts(value, (*ARGS, setting.key)):
@@ -89,8 +89,8 @@ def _is_named_secret(name: str, text: str) -> bool:
     return bool(_SECRET_NAME.search(name)) and not _NO_SECRET.fullmatch(text) and not tokens.find(text)
 
 
-def _withheld(subject: Subject) -> set[Path]:
-    return {(*ARGS, key) for key in subject.withheld.values()}
+def _withheld(facts: Facts) -> set[Path]:
+    return {(*ARGS, key) for key in facts.withheld.values()}
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str, bool]]:

@@ -16,7 +16,7 @@ from glmdeploy.sizing.pool import FP8
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _FRACTION, _CAP, _CONTEXT = "mem_fraction_static", "max_total_tokens", "context_length"
 _CONFIGURATOR = "sglang/srt/model_executor/pool_configurator.py (0.5.11)"
@@ -28,104 +28,104 @@ _COUNTS = (1, 2, 4, 8, 16, 32, 64)
 """Numbers of GPUs that are tried to say how many a model needs."""
 
 
-def _fraction(subject: Subject) -> float | None:
-    value = subject.value(_FRACTION)
+def _fraction(facts: Facts) -> float | None:
+    value = facts.value(_FRACTION)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _impossible_fraction(subject: Subject) -> Iterator[Violation]:
-    fraction = _fraction(subject)
+def _impossible_fraction(facts: Facts) -> Iterator[Violation]:
+    fraction = _fraction(facts)
     if fraction is not None and not 0 < fraction < 1:
         yield Violation(
-            path=subject.path(_FRACTION),
+            path=facts.path(_FRACTION),
             message=f"`mem-fraction-static` is {fraction:g}, and must be a share of the memory between 0 and 1",
         )
 
 
-def _does_not_fit(subject: Subject) -> Iterator[Violation]:
-    sized, fraction = subject.memory, _fraction(subject)
-    if sized is None or fraction is None or sized.pool.tokens or not _all_used(subject):
+def _does_not_fit(facts: Facts) -> Iterator[Violation]:
+    sized, fraction = facts.memory, _fraction(facts)
+    if sized is None or fraction is None or sized.pool.tokens or not _all_used(facts):
         return
-    needed = _gpus_needed(subject)
+    needed = _gpus_needed(facts)
     advice = f"; {needed} GPUs would hold it" if needed else ""
     yield Violation(
         path=("gpu",),
-        message=f"the weights take about {_gib(sized.weights)} GiB of each {subject.gpu.type}, and "
+        message=f"the weights take about {_gib(sized.weights)} GiB of each {facts.gpu.type}, and "
         f"`mem-fraction-static` {fraction:g} leaves {_gib(sized.static)} GiB for them and the KV pool{advice}",
     )
 
 
-def _all_used(subject: Subject) -> bool:
+def _all_used(facts: Facts) -> bool:
     """Whether the model is divided among all GPUs; if not, GLM020 has its say first."""
-    ranks = (subject.number("tp_size") or 1) * (subject.number("pp_size") or 1)
-    return subject.gpu.count % ranks == 0 and (ranks == subject.gpu.count or (subject.number("dp_size") or 1) > 1)
+    ranks = (facts.number("tp_size") or 1) * (facts.number("pp_size") or 1)
+    return facts.gpu.count % ranks == 0 and (ranks == facts.gpu.count or (facts.number("dp_size") or 1) > 1)
 
 
-def _gpus_needed(subject: Subject) -> int | None:
+def _gpus_needed(facts: Facts) -> int | None:
     """The fewest GPUs on which tensor parallelism leaves a KV pool; None where none of the numbers tried is enough."""
-    return next((count for count in _COUNTS if _fits(subject, count)), None)
+    return next((count for count in _COUNTS if _fits(facts, count)), None)
 
 
-def _fits(subject: Subject, tensor: int) -> bool:
+def _fits(facts: Facts, tensor: int) -> bool:
     def value(name: str) -> object:
-        return tensor if name == "tp_size" else subject.value(name)
+        return tensor if name == "tp_size" else facts.value(name)
 
-    sized = memory(subject.model, subject.gpu, value, version=subject.catalog.version) if subject.model else None
+    sized = memory(facts.model, facts.gpu, value, version=facts.catalog.version) if facts.model else None
     return sized is not None and sized.pool.tokens > 0
 
 
-def _short_pool(subject: Subject) -> Iterator[Violation]:
-    sized, model = subject.memory, subject.model
+def _short_pool(facts: Facts) -> Iterator[Violation]:
+    sized, model = facts.memory, facts.model
     if sized is None or model is None or not sized.pool.tokens:
         return
-    asked = subject.number(_CONTEXT)
+    asked = facts.number(_CONTEXT)
     context, uncapped = asked or model.context, sized.possible.get(sized.kv_dtype)
     if uncapped is None or uncapped.tokens >= context:
         return
     whose = f"`context-length` {context:,}" if asked else f"the model's whole context of {context:,}"
     yield Violation(
-        path=subject.path(_CONTEXT) if asked else subject.path(_FRACTION),
-        key=not asked and _FRACTION not in subject.settings,
+        path=facts.path(_CONTEXT) if asked else facts.path(_FRACTION),
+        key=not asked and _FRACTION not in facts.settings,
         message=f"all the memory that is left holds {uncapped.tokens:,} tokens of KV cache, less than one request of "
         f"{whose}",
     )
 
 
-def _cap_above(subject: Subject) -> Iterator[Violation]:
-    sized, cap = subject.memory, subject.number(_CAP)
-    if sized is None or cap is None or _CAP not in subject.settings or not sized.pool.tokens:
+def _cap_above(facts: Facts) -> Iterator[Violation]:
+    sized, cap = facts.memory, facts.number(_CAP)
+    if sized is None or cap is None or _CAP not in facts.settings or not sized.pool.tokens:
         return
     possible = sized.possible.get(sized.kv_dtype)
     if possible and cap > possible.tokens:
         yield Violation(
-            path=subject.path(_CAP),
-            message=f"`max-total-tokens` is {cap:,}, and the memory of {subject.gpu} holds about {possible.tokens:,}",
-            edits=subject.drop(_CAP),
+            path=facts.path(_CAP),
+            message=f"`max-total-tokens` is {cap:,}, and the memory of {facts.gpu} holds about {possible.tokens:,}",
+            edits=facts.drop(_CAP),
         )
 
 
-def _little_left(subject: Subject) -> Iterator[Violation]:
-    sized, fraction = subject.memory, _fraction(subject)
+def _little_left(facts: Facts) -> Iterator[Violation]:
+    sized, fraction = facts.memory, _fraction(facts)
     if sized is None or fraction is None or not sized.pool.tokens or sized.left >= sized.working:
         return
     yield Violation(
-        path=subject.path(_FRACTION),
-        key=_FRACTION not in subject.settings,
-        message=f"weights and KV pool leave {_gib(sized.left)} GiB of each {subject.gpu.type} free, and SGLang itself "
+        path=facts.path(_FRACTION),
+        key=_FRACTION not in facts.settings,
+        message=f"weights and KV pool leave {_gib(sized.left)} GiB of each {facts.gpu.type} free, and SGLang itself "
         f"would leave {_gib(sized.working)} for activations and CUDA graphs",
     )
 
 
-def _uncounted_scales(subject: Subject) -> Iterator[Violation]:
-    sized = subject.memory
-    trtllm = "trtllm" in (subject.value("dsa_prefill_backend"), subject.value("dsa_decode_backend"))
-    if sized is None or sized.kv_dtype != FP8 or trtllm or subject.speculates:
+def _uncounted_scales(facts: Facts) -> Iterator[Violation]:
+    sized = facts.memory
+    trtllm = "trtllm" in (facts.value("dsa_prefill_backend"), facts.value("dsa_decode_backend"))
+    if sized is None or sized.kv_dtype != FP8 or trtllm or facts.speculates:
         return
     if (over := -sized.spare) > GIB // 10 and sized.pool.tokens:
         yield Violation(
-            path=subject.path("kv_cache_dtype"),
-            key="kv_cache_dtype" not in subject.settings,
-            message=f"SGLang {subject.catalog.version} takes about {_gib(over)} GiB more of each {subject.gpu.type} "
+            path=facts.path("kv_cache_dtype"),
+            key="kv_cache_dtype" not in facts.settings,
+            message=f"SGLang {facts.catalog.version} takes about {_gib(over)} GiB more of each {facts.gpu.type} "
             "than `mem-fraction-static` says: it sizes an FP8 KV pool without its scales",
         )
 

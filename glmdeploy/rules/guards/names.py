@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.findings import Path
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
 
@@ -38,20 +38,20 @@ OWN_VARIABLES = frozenset(("GLMDEPLOY_LOCAL_ROOT", "GLMDEPLOY_LOCAL_PORT"))
 OWN_TAGS = frozenset((plan.DIGEST_TAG, plan.PROFILE_TAG, plan.VERSION_TAG))
 
 
-def _taken(subject: Subject) -> Iterator[Violation]:
-    yield from _names(subject)
-    yield from _mounts(subject)
-    for stage, env in (("download", subject.profile.download.env), ("sglang", subject.profile.sglang.env)):
+def _taken(facts: Facts) -> Iterator[Violation]:
+    yield from _names(facts)
+    yield from _mounts(facts)
+    for stage, env in (("download", facts.profile.download.env), ("sglang", facts.profile.sglang.env)):
         for name in env:
             if owner := "Modal" if name in MODAL_VARIABLES else "glmdeploy" if name in OWN_VARIABLES else None:
                 yield _reserved((stage, "env", name), f"the variable `{name}` is {owner}'s own in a container")
-    for tag in subject.profile.tags:
+    for tag in facts.profile.tags:
         if tag in OWN_TAGS:
             yield _reserved(("tags", tag), f"glmdeploy itself sets the tag `{tag}`")
 
 
-def _names(subject: Subject) -> Iterator[Violation]:
-    profile = subject.profile
+def _names(facts: Facts) -> Iterator[Violation]:
+    profile = facts.profile
     named: dict[Path, str] = {("app",): profile.app}
     named |= {
         (section, role, "name"): item.name
@@ -65,8 +65,8 @@ def _names(subject: Subject) -> Iterator[Violation]:
             yield Violation(path=path, message=f"Modal takes the name {name} for the id of an app, not for {kind}")
 
 
-def _mounts(subject: Subject) -> Iterator[Violation]:
-    for role, volume in subject.profile.volumes:
+def _mounts(facts: Facts) -> Iterator[Violation]:
+    for role, volume in facts.profile.volumes:
         if volume is None:
             continue
         path = ("volumes", role, "mount")

@@ -12,7 +12,7 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _CHUNK, _PAGE, _REQUESTS, _POOL = "chunked_prefill_size", "page_size", "max_running_requests", "max_total_tokens"
 _DENSE = "moe_dense_tp_size"
@@ -24,27 +24,27 @@ _LEAST = {"schedule_conservativeness": 0, "tokenizer_worker_num": 1, "context_le
 """What ``check_server_args`` and, for the context, the engine's worker assert at least."""
 
 
-def _numbers(subject: Subject) -> Iterator[Violation]:
+def _numbers(facts: Facts) -> Iterator[Violation]:
     for dest, message in (
-        *((dest, _too_low(subject, dest, least)) for dest, least in _LEAST.items()),
-        (_CHUNK, _uneven_chunk(subject)),
-        (_REQUESTS, _no_request(subject)),
-        (_POOL, _no_page(subject)),
-        ("swa_full_tokens_ratio", _no_ratio(subject)),
-        (_DENSE, _dense(subject)),
+        *((dest, _too_low(facts, dest, least)) for dest, least in _LEAST.items()),
+        (_CHUNK, _uneven_chunk(facts)),
+        (_REQUESTS, _no_request(facts)),
+        (_POOL, _no_page(facts)),
+        ("swa_full_tokens_ratio", _no_ratio(facts)),
+        (_DENSE, _dense(facts)),
     ):
-        if message and subject.setting(dest):
-            yield Violation(path=subject.path(dest), message=f"`{subject.path(dest)[-1]}` is {message}")
+        if message and facts.setting(dest):
+            yield Violation(path=facts.path(dest), message=f"`{facts.path(dest)[-1]}` is {message}")
 
 
-def _too_low(subject: Subject, dest: str, least: float) -> str | None:
-    value = subject.value(dest)
+def _too_low(facts: Facts, dest: str, least: float) -> str | None:
+    value = facts.value(dest)
     return f"{value:g}, and {least} is the least" if isinstance(value, int | float) and value < least else None
 
 
-def _uneven_chunk(subject: Subject) -> str | None:
-    chunk, page, groups = subject.number(_CHUNK), subject.number(_PAGE), subject.attention_groups
-    if page is None and groups == 1 and subject.architecture == GLM_DSA:
+def _uneven_chunk(facts: Facts) -> str | None:
+    chunk, page, groups = facts.number(_CHUNK), facts.number(_PAGE), facts.attention_groups
+    if page is None and groups == 1 and facts.architecture == GLM_DSA:
         page = _SPARSE_PAGE
     if chunk is None or chunk < 1 or not page or chunk % page == 0:
         return None
@@ -52,27 +52,27 @@ def _uneven_chunk(subject: Subject) -> str | None:
     return f"{chunk:,}{in_group}, which is not made of pages of {page} tokens"
 
 
-def _no_request(subject: Subject) -> str | None:
-    requests, groups = subject.number(_REQUESTS), subject.attention_groups
+def _no_request(facts: Facts) -> str | None:
+    requests, groups = facts.number(_REQUESTS), facts.attention_groups
     # From 0.5.23 on each group runs one request at least.
-    if requests is None or requests >= groups or version_key(subject.catalog.version) >= version_key("0.5.23"):
+    if requests is None or requests >= groups or version_key(facts.catalog.version) >= version_key("0.5.23"):
         return None
     return f"{requests}, which leaves none to each of {groups} attention groups" if groups > 1 else f"{requests}"
 
 
-def _no_page(subject: Subject) -> str | None:
-    pool, page = subject.number(_POOL), subject.number(_PAGE) or 1
+def _no_page(facts: Facts) -> str | None:
+    pool, page = facts.number(_POOL), facts.number(_PAGE) or 1
     return f"{pool}, less than two tokens or a page of {page}" if pool is not None and pool < max(page, 2) else None
 
 
-def _no_ratio(subject: Subject) -> str | None:
-    ratio = subject.value("swa_full_tokens_ratio")
+def _no_ratio(facts: Facts) -> str | None:
+    ratio = facts.value("swa_full_tokens_ratio")
     return f"{ratio:g}, and no share between 0 and 1" if isinstance(ratio, float) and not 0 < ratio <= 1 else None
 
 
-def _dense(subject: Subject) -> str | None:
-    size, tp = subject.number(_DENSE), subject.number("tp_size")
-    allowed = {1, *((tp,) if version_key("0.5.13.post1") <= version_key(subject.catalog.version) else ())}
+def _dense(facts: Facts) -> str | None:
+    size, tp = facts.number(_DENSE), facts.number("tp_size")
+    allowed = {1, *((tp,) if version_key("0.5.13.post1") <= version_key(facts.catalog.version) else ())}
     return (
         f"{size}, and may only be {' or '.join(map(str, sorted(allowed - {None})))}"
         if size not in {None, *allowed}

@@ -11,7 +11,7 @@ from glmdeploy.rules.rule import Rule, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 MODES: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "ssl_certfile": ((), "SGLang speaks HTTPS alone, where the container and Modal speak HTTP to it"),
@@ -48,54 +48,54 @@ IN_THE_IMAGE = "/sgl-workspace"
 """Where SGLang's own images have its source, with chat templates among its examples (``docker/Dockerfile``)."""
 
 
-def _modes(subject: Subject) -> Iterator[Violation]:
+def _modes(facts: Facts) -> Iterator[Violation]:
     seen: set[str] = set()
     for dest, (values, instead) in MODES.items():
-        setting = subject.settings.get(dest)
+        setting = facts.settings.get(dest)
         if setting is None or instead in seen or (setting.value not in values if values else not setting.value):
             continue
-        if dest == "disaggregation_mode" and subject.value("disaggregation_transfer_backend") == "fake":
+        if dest == "disaggregation_mode" and facts.value("disaggregation_transfer_backend") == "fake":
             continue
         seen.add(instead)
         written = f"{setting.key}: {setting.value}" if values and values != (True,) else setting.key
-        yield Violation(path=subject.path(dest), message=f"with `{written}` {instead}")
+        yield Violation(path=facts.path(dest), message=f"with `{written}` {instead}")
 
 
-def _contents(subject: Subject) -> Iterator[Violation]:
-    level = subject.number("log_requests_level")
-    if subject.value("log_requests") and level is not None:
+def _contents(facts: Facts) -> Iterator[Violation]:
+    level = facts.number("log_requests_level")
+    if facts.value("log_requests") and level is not None:
         if level >= LOG_LEVEL_WITH_CONTENTS:
             much = "up to 2048 characters of each" if level == LOG_LEVEL_WITH_CONTENTS else "each in full"
             yield Violation(
-                path=subject.path("log_requests"),
+                path=facts.path("log_requests"),
                 message=f"`log-requests` at level {level} writes prompts and answers into the log, {much}",
             )
-        headers = subject.env.get("SGLANG_LOG_REQUEST_HEADERS", "")
+        headers = facts.env.get("SGLANG_LOG_REQUEST_HEADERS", "")
         if "authorization" in (header.strip().lower() for header in headers.split(",")):
             yield Violation(
-                path=subject.env_path("SGLANG_LOG_REQUEST_HEADERS"),
+                path=facts.env_path("SGLANG_LOG_REQUEST_HEADERS"),
                 message="`SGLANG_LOG_REQUEST_HEADERS` writes the clients' keys into the log",
             )
-    if folder := subject.value("crash_dump_folder"):
-        key = ", and the API key," if subject.profile.secrets.api_key else ""
+    if folder := facts.value("crash_dump_folder"):
+        key = ", and the API key," if facts.profile.secrets.api_key else ""
         yield Violation(
-            path=subject.path("crash_dump_folder"),
+            path=facts.path("crash_dump_folder"),
             message=f"a crash writes the requests of the last five minutes{key} to {folder}",
         )
 
 
-def _paths(subject: Subject) -> Iterator[Violation]:
+def _paths(facts: Facts) -> Iterator[Violation]:
     for dest in (*WRITTEN, *READ):
-        setting = subject.settings.get(dest)
+        setting = facts.settings.get(dest)
         if setting is None:
             continue
         for path in paths(setting.value):
-            if in_volume(subject, path) or not (_is_written(path) if dest in WRITTEN else _is_read(path, dest)):
+            if in_volume(facts, path) or not (_is_written(path) if dest in WRITTEN else _is_read(path, dest)):
                 continue
             what = f"writes to {path}, which is lost with the container"
             if dest in READ:
                 what = f"reads {path}, which is in no volume"
-            yield Violation(path=subject.path(dest), message=f"`{setting.key}` {what}")
+            yield Violation(path=facts.path(dest), message=f"`{setting.key}` {what}")
 
 
 def paths(value: object) -> tuple[str, ...]:
@@ -109,9 +109,9 @@ def paths(value: object) -> tuple[str, ...]:
     return tuple(str(item).rpartition("=")[2] for item in named if item)
 
 
-def in_volume(subject: Subject, path: str) -> bool:
+def in_volume(facts: Facts, path: str) -> bool:
     """Whether the path lies in a volume of the container."""
-    volumes = subject.profile.volumes
+    volumes = facts.profile.volumes
     whole = posixpath.normpath(path)
     mounts = [volume.mount for volume in (volumes.weights, volumes.kernels) if volume]
     return any(whole == mount or whole.startswith(f"{mount}/") for mount in mounts)

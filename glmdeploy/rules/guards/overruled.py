@@ -13,7 +13,7 @@ from glmdeploy.sglang.effective import Origin
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _OVERLAP, _MIXED, _DP_ATTENTION = "disable_overlap_schedule", "enable_mixed_chunk", "enable_dp_attention"
 
@@ -24,26 +24,26 @@ _TOLD_ELSEWHERE = ("chunked_prefill_size", "kv_cache_dtype", ALGORITHM, TOKENS, 
 """Decisions over a written value that another name for the same, a rule of their own, or the rest of this one tells."""
 
 
-def _overruled(subject: Subject) -> Iterator[Violation]:
-    yield from _decided(subject)
-    yield from _draft_tokens(subject)
-    yield from _overlap(subject)
-    yield from _without_algorithm(subject)
-    yield from _idle_switches(subject)
+def _overruled(facts: Facts) -> Iterator[Violation]:
+    yield from _decided(facts)
+    yield from _draft_tokens(facts)
+    yield from _overlap(facts)
+    yield from _without_algorithm(facts)
+    yield from _idle_switches(facts)
 
 
-def _decided(subject: Subject) -> Iterator[Violation]:
+def _decided(facts: Facts) -> Iterator[Violation]:
     """Written values that SGLang replaces, as far as its decisions are known."""
-    for dest, setting in subject.settings.items():
-        known = subject.effective.get(dest)
+    for dest, setting in facts.settings.items():
+        known = facts.effective.get(dest)
         if known is None or not known.known or known.origin is not Origin.SGLANG or dest in _TOLD_ELSEWHERE:
             continue
         if setting.value not in (None, "auto", known.value):
             yield Violation(
-                path=subject.path(dest),
+                path=facts.path(dest),
                 message=f"`{setting.key}` is {_shown(setting.value)}, and SGLang makes it {_shown(known.value)}: "
                 f"{known.why}",
-                edits=subject.drop(dest),
+                edits=facts.drop(dest),
             )
 
 
@@ -51,62 +51,62 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _draft_tokens(subject: Subject) -> Iterator[Violation]:
-    steps, tokens = (subject.setting(dest) for dest in (STEPS, TOKENS))
-    if not builds_trees(subject) or not steps or not tokens or subject.number(TOPK) != 1:
+def _draft_tokens(facts: Facts) -> Iterator[Violation]:
+    steps, tokens = (facts.setting(dest) for dest in (STEPS, TOKENS))
+    if not builds_trees(facts) or not steps or not tokens or facts.number(TOPK) != 1:
         return
     if tokens.value != steps.value + 1:
         yield Violation(
-            path=subject.path(TOKENS),
+            path=facts.path(TOKENS),
             message=f"{steps.value} steps with top-k 1 draft {steps.value + 1} tokens, and SGLang makes "
             f"`{tokens.key}` {tokens.value} that",
-            edits=subject.put(TOKENS, steps.value + 1),
+            edits=facts.put(TOKENS, steps.value + 1),
         )
 
 
-def _overlap(subject: Subject) -> Iterator[Violation]:
-    switch = subject.setting(_OVERLAP)
-    old = version_key(subject.catalog.version) < version_key("0.5.11")
-    if switch and switch.value and old and builds_trees(subject) and subject.env_flag(SPEC_V2):
+def _overlap(facts: Facts) -> Iterator[Violation]:
+    switch = facts.setting(_OVERLAP)
+    old = version_key(facts.catalog.version) < version_key("0.5.11")
+    if switch and switch.value and old and builds_trees(facts) and facts.env_flag(SPEC_V2):
         yield Violation(
-            path=subject.path(_OVERLAP),
-            message=f"`{switch.key}` is overruled by `{SPEC_V2}` in SGLang {subject.catalog.version}",
+            path=facts.path(_OVERLAP),
+            message=f"`{switch.key}` is overruled by `{SPEC_V2}` in SGLang {facts.catalog.version}",
         )
 
 
-def _without_algorithm(subject: Subject) -> Iterator[Violation]:
-    idle = [dest for dest in subject.settings if dest.startswith("speculative_") and dest != ALGORITHM]
-    if idle and subject.effective[ALGORITHM].known and algorithm(subject) is None:
-        names = ", ".join(f"`{subject.path(dest)[-1]}`" for dest in idle)
+def _without_algorithm(facts: Facts) -> Iterator[Violation]:
+    idle = [dest for dest in facts.settings if dest.startswith("speculative_") and dest != ALGORITHM]
+    if idle and facts.effective[ALGORITHM].known and algorithm(facts) is None:
+        names = ", ".join(f"`{facts.path(dest)[-1]}`" for dest in idle)
         yield Violation(
-            path=subject.path(idle[0]),
+            path=facts.path(idle[0]),
             key=True,
             message=f"{names} {'does' if len(idle) == 1 else 'do'} nothing without `speculative-algorithm`",
         )
 
 
-def _idle_switches(subject: Subject) -> Iterator[Violation]:
+def _idle_switches(facts: Facts) -> Iterator[Violation]:
     def idle(dest: str, message: str) -> Violation:
-        return Violation(path=subject.path(dest), message=f"`{subject.path(dest)[-1]}` {message}")
+        return Violation(path=facts.path(dest), message=f"`{facts.path(dest)[-1]}` {message}")
 
-    if _on(subject, _DP_ATTENTION) and subject.attention_groups == 1:
+    if _on(facts, _DP_ATTENTION) and facts.attention_groups == 1:
         yield idle(_DP_ATTENTION, "does nothing with one group: `dp` is 1")
-    if not subject.value("enable_priority_scheduling"):
+    if not facts.value("enable_priority_scheduling"):
         for dest in _PRIORITIES:
-            if _on(subject, dest):
+            if _on(facts, dest):
                 yield idle(dest, "does nothing without `enable-priority-scheduling`")
-    if _on(subject, _MIXED) and _drafts_unmixed(subject):
-        yield idle(_MIXED, f"is switched off by speculative decoding with {algorithm(subject)}")
+    if _on(facts, _MIXED) and _drafts_unmixed(facts):
+        yield idle(_MIXED, f"is switched off by speculative decoding with {algorithm(facts)}")
 
 
-def _on(subject: Subject, dest: str) -> bool:
-    setting = subject.setting(dest)
+def _on(facts: Facts, dest: str) -> bool:
+    setting = facts.setting(dest)
     return setting is not None and setting.value is not None and setting.value is not False
 
 
-def _drafts_unmixed(subject: Subject) -> bool:
-    until = version_key(subject.catalog.version) <= version_key("0.5.18")
-    return algorithm(subject) == "NGRAM" or (until and builds_trees(subject))
+def _drafts_unmixed(facts: Facts) -> bool:
+    until = version_key(facts.catalog.version) <= version_key("0.5.18")
+    return algorithm(facts) == "NGRAM" or (until and builds_trees(facts))
 
 
 OVERRULED = Rule(

@@ -16,92 +16,92 @@ from glmdeploy.sizing.model import GroupedAttention
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _TP, _PP, _DP, _EP = "tp_size", "pp_size", "dp_size", "ep_size"
 
 
-def _replicas(subject: Subject) -> int | None:
+def _replicas(facts: Facts) -> int | None:
     """The copies of the model beside each other."""
-    if subject.value("enable_dp_attention") and subject.number("attn_dp_size") in (None, 1):
+    if facts.value("enable_dp_attention") and facts.number("attn_dp_size") in (None, 1):
         return 1
-    return subject.number(_DP)
+    return facts.number(_DP)
 
 
-def _named(subject: Subject, dest: str) -> str:
+def _named(facts: Facts, dest: str) -> str:
     """The option as the profile calls it."""
-    return f"`{subject.path(dest)[-1]}`"
+    return f"`{facts.path(dest)[-1]}`"
 
 
-def _gpu_count(subject: Subject) -> Iterator[Violation]:
-    nodes = subject.number("nnodes")
+def _gpu_count(facts: Facts) -> Iterator[Violation]:
+    nodes = facts.number("nnodes")
     if nodes is not None and nodes != 1:
         yield Violation(
-            path=subject.path("nnodes"),
+            path=facts.path("nnodes"),
             message=f"`nnodes` {nodes} makes SGLang wait for other machines, and a Modal container is one",
         )
         return
-    asked = {_TP: subject.number(_TP), _PP: subject.number(_PP), _DP: _replicas(subject)}
+    asked = {_TP: facts.number(_TP), _PP: facts.number(_PP), _DP: _replicas(facts)}
     sizes = {dest: size for dest, size in asked.items() if size is not None}
     wanted = math.prod(sizes.values())
-    if _TP not in sizes or wanted == subject.gpu.count:
+    if _TP not in sizes or wanted == facts.gpu.count:
         return
     product = " times ".join(
-        f"{_named(subject, dest)} {size}" for dest, size in sizes.items() if dest == _TP or size != 1
+        f"{_named(facts, dest)} {size}" for dest, size in sizes.items() if dest == _TP or size != 1
     )
     # The one without which the rest would match.
-    alone = (dest for dest, size in sizes.items() if dest in subject.settings and wanted == size * subject.gpu.count)
+    alone = (dest for dest, size in sizes.items() if dest in facts.settings and wanted == size * facts.gpu.count)
     culprit = next(alone, _TP)
     yield Violation(
-        path=subject.path(culprit),
-        key=culprit not in subject.settings,
-        message=f"{product} uses {wanted} GPUs, but `gpu: {subject.profile.gpu}` rents {subject.gpu.count}",
+        path=facts.path(culprit),
+        key=culprit not in facts.settings,
+        message=f"{product} uses {wanted} GPUs, but `gpu: {facts.profile.gpu}` rents {facts.gpu.count}",
     )
 
 
-def _experts(subject: Subject) -> Iterator[Violation]:
-    tp, ep = subject.number(_TP), subject.number(_EP)
+def _experts(facts: Facts) -> Iterator[Violation]:
+    tp, ep = facts.number(_TP), facts.number(_EP)
     # With a backend for the exchange between experts, SGLang makes ep what tp is.
-    if not tp or ep in (None, 1) or subject.value("moe_a2a_backend") not in (None, "none"):
+    if not tp or ep in (None, 1) or facts.value("moe_a2a_backend") not in (None, "none"):
         return
-    if message := _expert_split(subject, tp, ep or 0):
-        yield Violation(path=subject.path(_EP), message=message)
+    if message := _expert_split(facts, tp, ep or 0):
+        yield Violation(path=facts.path(_EP), message=message)
 
 
-def _expert_split(subject: Subject, tp: int, ep: int) -> str | None:
-    copies = subject.number("moe_dp_size") or 1
+def _expert_split(facts: Facts, tp: int, ep: int) -> str | None:
+    copies = facts.number("moe_dp_size") or 1
     if ep < 1 or tp % ep:
-        return f"{_named(subject, _EP)} {ep} does not divide {_named(subject, _TP)} {tp}"
+        return f"{_named(facts, _EP)} {ep} does not divide {_named(facts, _TP)} {tp}"
     if copies > 1 and ep * copies != tp:
-        return f"{_named(subject, _EP)} {ep} times `moe-dp-size` {copies} is not {_named(subject, _TP)} {tp}"
-    experts = subject.model.experts if subject.model else 0
-    spare = subject.number("ep_num_redundant_experts") or 0
+        return f"{_named(facts, _EP)} {ep} times `moe-dp-size` {copies} is not {_named(facts, _TP)} {tp}"
+    experts = facts.model.experts if facts.model else 0
+    spare = facts.number("ep_num_redundant_experts") or 0
     if (experts + spare) % ep:
         beside = f" and {spare} redundant ones" if spare else ""
-        return f"the model's {experts} experts{beside} cannot be divided among {_named(subject, _EP)} {ep}"
+        return f"the model's {experts} experts{beside} cannot be divided among {_named(facts, _EP)} {ep}"
     return None
 
 
-def _attention(subject: Subject) -> Iterator[Violation]:
-    tp, groups, context = subject.number(_TP), subject.attention_groups, subject.number("attn_cp_size") or 1
+def _attention(facts: Facts) -> Iterator[Violation]:
+    tp, groups, context = facts.number(_TP), facts.attention_groups, facts.number("attn_cp_size") or 1
     if not tp or tp < 1 or groups < 1:
         return
     if tp % (groups * context):
-        dest = next((name for name in ("attn_dp_size", _DP) if subject.setting(name)), _TP)
+        dest = next((name for name in ("attn_dp_size", _DP) if facts.setting(name)), _TP)
         also = f" and `attn-cp-size` {context}" if context > 1 else ""
         yield Violation(
-            path=subject.path(dest),
-            message=f"{_named(subject, _TP)} {tp} cannot be divided into {groups} attention groups{also}",
+            path=facts.path(dest),
+            message=f"{_named(facts, _TP)} {tp} cannot be divided into {groups} attention groups{also}",
         )
-    elif message := _head_split(subject, tp // groups // context):
-        yield Violation(path=subject.path(_TP), key=_TP not in subject.settings, message=message)
+    elif message := _head_split(facts, tp // groups // context):
+        yield Violation(path=facts.path(_TP), key=_TP not in facts.settings, message=message)
 
 
-def _head_split(subject: Subject, ranks: int) -> str | None:
+def _head_split(facts: Facts, ranks: int) -> str | None:
     """What ``ranks`` cannot divide: the query heads, or the heads of keys and values, which they may also share."""
-    if subject.model is None:
+    if facts.model is None:
         return None
-    heads, attention = subject.model.heads, subject.model.attention
+    heads, attention = facts.model.heads, facts.model.attention
     if heads % ranks:
         return f"the model's {heads} attention heads cannot be divided among {ranks} ranks"
     if isinstance(attention, GroupedAttention) and max(attention.kv_heads, ranks) % min(attention.kv_heads, ranks):

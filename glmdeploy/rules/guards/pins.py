@@ -11,7 +11,7 @@ from glmdeploy.rules.rule import Rule, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 """The full hash: the download stage, too, takes nothing shorter for a commit (``glmdeploy/runtime/download.py``)."""
@@ -35,20 +35,20 @@ def _is_moving(image: str) -> bool:
     return not _DIGEST.search(image) and (tag is None or bool(_MOVING.search(tag.lower()) and not _DATED.search(tag)))
 
 
-def _foreign_code(subject: Subject) -> Iterator[Violation]:
-    revision = subject.profile.model.revision
-    if subject.value("trust_remote_code") and not _COMMIT.fullmatch(revision):
+def _foreign_code(facts: Facts) -> Iterator[Violation]:
+    revision = facts.profile.model.revision
+    if facts.value("trust_remote_code") and not _COMMIT.fullmatch(revision):
         yield Violation(
-            path=subject.path("trust_remote_code"),
-            message=f"`trust-remote-code` runs whatever code `{revision}` of {subject.profile.model.repo} holds at the "
+            path=facts.path("trust_remote_code"),
+            message=f"`trust-remote-code` runs whatever code `{revision}` of {facts.profile.model.repo} holds at the "
             "next download",
         )
 
 
-def _not_pinned(subject: Subject) -> Iterator[Violation]:
-    profile = subject.profile
+def _not_pinned(facts: Facts) -> Iterator[Violation]:
+    profile = facts.profile
     revision, image = profile.model.revision, profile.sglang.image
-    if not _COMMIT.fullmatch(revision) and not subject.value("trust_remote_code"):
+    if not _COMMIT.fullmatch(revision) and not facts.value("trust_remote_code"):
         yield Violation(
             path=("model", "revision"),
             message=f"the revision `{revision}` can become another commit by the next download",
@@ -57,14 +57,14 @@ def _not_pinned(subject: Subject) -> Iterator[Violation]:
         yield Violation(path=("sglang", "image"), message=f"the tag `{_tag(image)}` can be moved to another image")
 
 
-def _moving_tag(subject: Subject) -> Iterator[Violation]:
-    image = subject.profile.sglang.image
+def _moving_tag(facts: Facts) -> Iterator[Violation]:
+    image = facts.profile.sglang.image
     if _is_moving(image):
         tag = _tag(image)
         what = f"the tag `{tag}` of the image is" if tag else f"the image `{image}` has no tag, and so is"
         yield Violation(
             path=("sglang", "image"),
-            message=f"{what} whatever was pushed last, not SGLang {subject.profile.sglang.version} for good",
+            message=f"{what} whatever was pushed last, not SGLang {facts.profile.sglang.version} for good",
         )
 
 

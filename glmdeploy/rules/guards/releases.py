@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.edits import Edit
     from glmdeploy.findings import Path
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang.renames import Rename
 
 _TAG = re.compile(r"(?:^|/)[^/:@]*sglang[^/:@]*:v?(?P<release>0\.\d+\.\d+(?:\.?(?:post|rc)\d+)?)(?![\d.]*\d)")
@@ -31,8 +31,8 @@ _TAG = re.compile(r"(?:^|/)[^/:@]*sglang[^/:@]*:v?(?P<release>0\.\d+\.\d+(?:\.?(
 _AT_0_5_16 = ("sglang.version=0.5.16", "sglang.image=lmsysorg/sglang:v0.5.16-cu130")
 
 
-def _other_image(subject: Subject) -> Iterator[Violation]:
-    image, version = subject.profile.sglang.image, subject.profile.sglang.version
+def _other_image(facts: Facts) -> Iterator[Violation]:
+    image, version = facts.profile.sglang.image, facts.profile.sglang.version
     found = _TAG.search(image)
     if found is None or _same_release(found["release"], version):
         return
@@ -85,30 +85,28 @@ def _renamed(version: str) -> frozenset[str]:
     return frozenset(name for rename in known for name in rename.old)
 
 
-def _old_spellings(subject: Subject) -> Iterator[Violation]:
-    paths = {
-        setting.option.canonical.removeprefix("--"): subject.path(dest) for dest, setting in subject.settings.items()
-    }
+def _old_spellings(facts: Facts) -> Iterator[Violation]:
+    paths = {setting.option.canonical.removeprefix("--"): facts.path(dest) for dest, setting in facts.settings.items()}
     said = {
-        setting.option.canonical.removeprefix("--"): subject.profile.sglang.args[setting.key]
-        for setting in subject.settings.values()
+        setting.option.canonical.removeprefix("--"): facts.profile.sglang.args[setting.key]
+        for setting in facts.settings.values()
     }
-    changes = _changes(said, subject.catalog.version)
+    changes = _changes(said, facts.catalog.version)
     for change in changes:
         place = paths[next(iter(change.old))]
         yield Violation(path=place, key=True, message=_told(change, paths), edits=_rewritten(change, paths))
-    for dest, setting in subject.settings.items():
+    for dest, setting in facts.settings.items():
         name = setting.option.canonical.removeprefix("--")
         if setting.option.deprecated and not any(name in change.old for change in changes):
             note = setting.option.deprecated.rstrip(".")
             yield Violation(
-                path=subject.path(dest),
+                path=facts.path(dest),
                 key=True,
-                message=f"SGLang {subject.catalog.version} says of `{setting.key}`: {note}",
+                message=f"SGLang {facts.catalog.version} says of `{setting.key}`: {note}",
                 # Of this kind are options that do nothing.
-                edits=subject.drop(dest) if setting.option.action == "deprecated" else (),
+                edits=facts.drop(dest) if setting.option.action == "deprecated" else (),
             )
-    yield from _old_variables(subject)
+    yield from _old_variables(facts)
 
 
 def _told(change: _Change, paths: Mapping[str, Path]) -> str:
@@ -142,15 +140,15 @@ def _rewritten(change: _Change, paths: Mapping[str, Path]) -> tuple[Edit, ...]:
     return (*edits, *(Remove(path=paths[name]) for name in left))
 
 
-def _old_variables(subject: Subject) -> Iterator[Violation]:
-    for name in own_variables(subject):
-        new = None if variables.is_read(name, subject.catalog) else variables.present_name(name, subject.catalog)
+def _old_variables(facts: Facts) -> Iterator[Violation]:
+    for name in own_variables(facts):
+        new = None if variables.is_read(name, facts.catalog) else variables.present_name(name, facts.catalog)
         if new:
             yield Violation(
-                path=subject.env_path(name),
+                path=facts.env_path(name),
                 key=True,
                 message=f"the variable `{name}` is an old spelling of `{new}`",
-                edits=() if new in subject.env else (RenameKey(path=subject.env_path(name), name=new),),
+                edits=() if new in facts.env else (RenameKey(path=facts.env_path(name), name=new),),
             )
 
 

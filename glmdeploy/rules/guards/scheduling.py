@@ -10,7 +10,7 @@ from glmdeploy.rules.rule import AIR, LONG, NOSPEC, Rule, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _CAP, _CONTEXT, _REQUESTS = "max_total_tokens", "context_length", "max_running_requests"
 _PREFILL, _CHUNK = "max_prefill_tokens", "chunked_prefill_size"
@@ -22,101 +22,96 @@ _WORKER = "sglang/srt/managers/tp_worker.py (0.5.10, 0.5.23)"
 _MODAL = "https://modal.com/docs/guide/concurrent-inputs"
 
 
-def _context(subject: Subject) -> int | None:
-    return subject.number(_CONTEXT) or (subject.model.context if subject.model else None)
+def _context(facts: Facts) -> int | None:
+    return facts.number(_CONTEXT) or (facts.model.context if facts.model else None)
 
 
-def _requests(subject: Subject) -> int | None:
+def _requests(facts: Facts) -> int | None:
     """How many requests share one KV pool: with data-parallel attention, each group has a pool of its own."""
-    requests, groups = subject.number(_REQUESTS), subject.attention_groups
+    requests, groups = facts.number(_REQUESTS), facts.attention_groups
     return (requests // groups or None) if requests is not None and requests > 0 and groups > 0 else None
 
 
-def _small_pool(subject: Subject) -> Iterator[Violation]:
-    pool, context, requests = subject.number(_CAP), _context(subject), _requests(subject)
-    if pool is None or pool < 1 or context is None or context < 1 or _CAP not in subject.settings:
+def _small_pool(facts: Facts) -> Iterator[Violation]:
+    pool, context, requests = facts.number(_CAP), _context(facts), _requests(facts)
+    if pool is None or pool < 1 or context is None or context < 1 or _CAP not in facts.settings:
         return
-    sized = subject.memory
+    sized = facts.memory
     possible = sized.possible[sized.kv_dtype].tokens if sized and sized.kv_dtype in sized.possible else None
     if possible is not None and pool >= possible:
         return  # the memory is the limit, not the option
     idle = possible is not None and 2 * pool < possible
-    starved = requests is not None and pool // requests < _portion(subject, context) and (pool < 2 * context or idle)
+    starved = requests is not None and pool // requests < _portion(facts, context) and (pool < 2 * context or idle)
     if not starved and pool >= context:
         return
     share = f"{requests} running requests get {pool // requests:,} tokens each, " if requests else ""
     longest = f"one request can have {min(pool, context) - 1:,} of the {context:,} of the context at most"
     room = f", and the memory would hold about {possible:,}" if possible is not None else ""
     yield Violation(
-        path=subject.path(_CAP),
+        path=facts.path(_CAP),
         message=f"`max-total-tokens` {pool:,} is the whole KV pool: {share}{longest}{room}",
     )
 
 
-def _portion(subject: Subject, context: int) -> int:
+def _portion(facts: Facts, context: int) -> int:
     """What a request may well need, in tokens: a prefill chunk, or the context where that is smaller."""
-    chunk = subject.number(_CHUNK)
+    chunk = facts.number(_CHUNK)
     return min(chunk, context) if chunk is not None and chunk > 0 else context
 
 
-def _longer_context(subject: Subject) -> Iterator[Violation]:
-    asked, model = subject.number(_CONTEXT), subject.model
-    if (
-        asked is None
-        or model is None
-        or subject.env_flag(LONGER_CONTEXT)
-        or subject.setting("json_model_override_args")
-    ):
+def _longer_context(facts: Facts) -> Iterator[Violation]:
+    asked, model = facts.number(_CONTEXT), facts.model
+    if asked is None or model is None or facts.env_flag(LONGER_CONTEXT) or facts.setting("json_model_override_args"):
         return
     if asked > model.context:
         yield Violation(
-            path=subject.path(_CONTEXT),
+            path=facts.path(_CONTEXT),
             message=f"`context-length` {asked:,} is above the {model.context:,} that the model was made for",
-            edits=subject.put(_CONTEXT, model.context),
+            edits=facts.put(_CONTEXT, model.context),
         )
 
 
-def _inputs(subject: Subject) -> Iterator[Violation]:
-    inputs, requests = subject.profile.server.max_inputs, subject.number(_REQUESTS)
-    written = "max_inputs" in subject.profile.server.model_fields_set
-    if requests is None or requests < 1 or inputs == requests or not (written or _REQUESTS in subject.settings):
+def _inputs(facts: Facts) -> Iterator[Violation]:
+    inputs, requests = facts.profile.server.max_inputs, facts.number(_REQUESTS)
+    written = "max_inputs" in facts.profile.server.model_fields_set
+    if requests is None or requests < 1 or inputs == requests or not (written or _REQUESTS in facts.settings):
         return
     if inputs < requests:
         message = f"SGLang would run {requests} requests at a time, and Modal gives a container {inputs}"
     else:
         message = f"Modal gives a container {inputs} requests, of which {inputs - requests} wait inside SGLang"
     yield Violation(
-        path=("server", "max_inputs") if written else subject.path(_REQUESTS),
+        path=("server", "max_inputs") if written else facts.path(_REQUESTS),
         message=message,
     )
 
 
-def _prefill(subject: Subject) -> Iterator[Violation]:
-    limit, chunk, groups = subject.number(_PREFILL), subject.number(_CHUNK), subject.attention_groups
-    if chunk is None or chunk < 1 or subject.value("enable_dynamic_chunking"):
+def _prefill(facts: Facts) -> Iterator[Violation]:
+    limit, chunk, groups = facts.number(_PREFILL), facts.number(_CHUNK), facts.attention_groups
+    if chunk is None or chunk < 1 or facts.value("enable_dynamic_chunking"):
         return
-    asked = subject.setting(_CHUNK)
+    asked = facts.setting(_CHUNK)
     if asked and groups > 1 and asked.value != chunk:
         yield Violation(
-            path=subject.path(_CHUNK),
+            path=facts.path(_CHUNK),
             message=f"each of the {groups} groups of data-parallel attention gets {chunk:,} of the {asked.value:,} "
             f"tokens of `{asked.key}`",
         )
-    if _PREFILL in subject.settings and limit is not None and limit > chunk:
+    if _PREFILL in facts.settings and limit is not None and limit > chunk:
         yield Violation(
-            path=subject.path(_PREFILL),
+            path=facts.path(_PREFILL),
             message=f"a prefill ends at the chunk of {chunk:,} tokens, before `max-prefill-tokens` {limit:,}",
         )
 
 
-def _graphs(subject: Subject) -> Iterator[Violation]:
-    dest = next((name for name in _GRAPH if subject.setting(name)), None)
-    largest, requests = subject.number(dest) if dest else None, _requests(subject)
+def _graphs(facts: Facts) -> Iterator[Violation]:
+    dest = next((name for name in _GRAPH if facts.setting(name)), None)
+    largest, requests = facts.number(dest) if dest else None, _requests(facts)
     if dest and largest is not None and requests is not None and 0 < largest < requests:
         yield Violation(
-            path=subject.path(dest),
+            path=facts.path(dest),
             message=f"batches of {largest + 1} to {requests} requests decode without a CUDA graph, beyond "
-            f"`{subject.path(dest)[-1]}` {largest}",
+            f"`{facts.path(dest)[-1]}` {largest}",
         )
 
 

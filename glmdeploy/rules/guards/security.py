@@ -11,7 +11,7 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _CLIENT_CODE = "enable_custom_logit_processor"
 
@@ -22,8 +22,8 @@ READY_SINCE = "0.5.20"
 """First release that leaves ``/ready`` open (``sglang/srt/utils/auth.py``)."""
 
 
-def _public(subject: Subject) -> Iterator[Violation]:
-    keyed, public = subject.profile.secrets.api_key is not None, subject.profile.server.public
+def _public(facts: Facts) -> Iterator[Violation]:
+    keyed, public = facts.profile.secrets.api_key is not None, facts.profile.server.public
     if not keyed and not public:
         yield Violation(
             path=("secrets",),
@@ -35,54 +35,52 @@ def _public(subject: Subject) -> Iterator[Violation]:
             path=("server", "public"),
             message="`server.public` is true although `secrets.api_key` protects the endpoint",
         )
-    if not keyed and public and subject.value(_CLIENT_CODE):
+    if not keyed and public and facts.value(_CLIENT_CODE):
         yield Violation(
-            path=subject.path(_CLIENT_CODE),
+            path=facts.path(_CLIENT_CODE),
             message="with `enable-custom-logit-processor` anyone who finds the public URL can run Python code in the "
             "container",
         )
 
 
-def _open_routes(subject: Subject) -> Iterator[Violation]:
-    if subject.profile.secrets.api_key is None:
+def _open_routes(facts: Facts) -> Iterator[Violation]:
+    if facts.profile.secrets.api_key is None:
         return
-    release = version_key(subject.catalog.version)
-    metrics = bool(subject.value("enable_metrics"))
+    release = version_key(facts.catalog.version)
+    metrics = bool(facts.value("enable_metrics"))
     routes = ["`/health*`"]
     routes += ["`/ready*`"] if release >= version_key(READY_SINCE) else []
     routes += ["`/metrics*`"] if metrics else []
     routes += ["the WebSocket `/v1/realtime`"] if release >= version_key(REALTIME_SINCE) else []
     listed = f"{', '.join(routes[:-1])} and {routes[-1]} answer" if len(routes) > 1 else f"{routes[0]} answers"
-    shown = metrics and "enable_metrics" in subject.settings
+    shown = metrics and "enable_metrics" in facts.settings
     yield Violation(
-        path=subject.path("enable_metrics") if shown else ("secrets", "api_key"),
+        path=facts.path("enable_metrics") if shown else ("secrets", "api_key"),
         key=True,
         message=f"{listed} without the API key",
     )
 
 
-def _refused_key(subject: Subject) -> Iterator[Violation]:
-    if subject.profile.secrets.api_key is None:
+def _refused_key(facts: Facts) -> Iterator[Violation]:
+    if facts.profile.secrets.api_key is None:
         return
-    workers = subject.number("tokenizer_worker_num")
+    workers = facts.number("tokenizer_worker_num")
     if workers is not None and workers > 1:
         yield Violation(
-            path=subject.path("tokenizer_worker_num"),
+            path=facts.path("tokenizer_worker_num"),
             message=f"each of the {workers} tokenizer workers ends at its start when there is an API key",
-            edits=subject.drop("tokenizer_worker_num"),
+            edits=facts.drop("tokenizer_worker_num"),
         )
-    native = Scope(since="0.5.16").covers(subject) and not (
-        subject.value("smg_grpc_mode") or subject.value("grpc_mode")
-    )
-    if native and subject.value("grpc_port") is not None:
+    native = Scope(since="0.5.16").covers(facts) and not (facts.value("smg_grpc_mode") or facts.value("grpc_mode"))
+    if native and facts.value("grpc_port") is not None:
         yield Violation(
-            path=subject.path("grpc_port"),
-            message=f"SGLang {subject.catalog.version} refuses `grpc-port` together with an API key",
+            path=facts.path("grpc_port"),
+            message=f"SGLang {facts.catalog.version} refuses `grpc-port` together with an API key",
         )
-    elif native and subject.env.get("SGLANG_GRPC_PORT"):
+    elif native and facts.env.get("SGLANG_GRPC_PORT"):
         yield Violation(
-            path=subject.env_path("SGLANG_GRPC_PORT"),
-            message=f"SGLang {subject.catalog.version} refuses `SGLANG_GRPC_PORT` together with an API key",
+            path=facts.env_path("SGLANG_GRPC_PORT"),
+            message=f"SGLang {facts.catalog.version} refuses `SGLANG_GRPC_PORT` together with an API key",
         )
 
 

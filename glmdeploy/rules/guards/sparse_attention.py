@@ -15,7 +15,7 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _BACKEND = "sglang/srt/layers/attention"
 _KV = "kv_cache_dtype"
@@ -30,47 +30,47 @@ _NO_EAGLE = (
 )
 
 
-def _too_few_heads(subject: Subject) -> Iterator[Violation]:
-    tp = subject.number("tp_size")
-    if "flashmla_kv" not in {subject.value(phase) for phase in PHASES} or not (subject.model and tp):
+def _too_few_heads(facts: Facts) -> Iterator[Violation]:
+    tp = facts.number("tp_size")
+    if "flashmla_kv" not in {facts.value(phase) for phase in PHASES} or not (facts.model and tp):
         return
-    heads = subject.model.heads * subject.attention_groups // tp
+    heads = facts.model.heads * facts.attention_groups // tp
     if heads in FLASHMLA_HEADS:
         return
-    asked = next((phase for phase in PHASES if _asks(subject, phase, "flashmla_kv")), _KV)
+    asked = next((phase for phase in PHASES if _asks(facts, phase, "flashmla_kv")), _KV)
     yield Violation(
-        path=subject.path(asked),
-        key=subject.setting(asked) is None,
-        message=f"flashmla_kv reads the {subject.value(_KV)} KV cache for 64 or 128 query heads, and `tp` {tp} leaves "
+        path=facts.path(asked),
+        key=facts.setting(asked) is None,
+        message=f"flashmla_kv reads the {facts.value(_KV)} KV cache for 64 or 128 query heads, and `tp` {tp} leaves "
         f"{heads} to each GPU",
     )
 
 
-def _asks(subject: Subject, option: str, value: str) -> bool:
-    setting = subject.setting(option)
+def _asks(facts: Facts, option: str, value: str) -> bool:
+    setting = facts.setting(option)
     return setting is not None and setting.value == value
 
 
-def _cannot_serve(subject: Subject) -> Iterator[Violation]:
-    if found := _obstacle(subject):
+def _cannot_serve(facts: Facts) -> Iterator[Violation]:
+    if found := _obstacle(facts):
         phase, message = found
-        asked = next((name for name in (phase, *PHASES) if subject.setting(name)), _KV)
+        asked = next((name for name in (phase, *PHASES) if facts.setting(name)), _KV)
         yield Violation(
-            path=subject.path(asked),
-            key=subject.setting(asked) is None,
+            path=facts.path(asked),
+            key=facts.setting(asked) is None,
             message=message,
-            edits=subject.drop(*PHASES),
+            edits=facts.drop(*PHASES),
         )
 
 
-def _obstacle(subject: Subject) -> tuple[str, str] | None:
+def _obstacle(facts: Facts) -> tuple[str, str] | None:
     """The phase that fails, and why: what cannot decode, what cannot read the cache, or two that cannot share it."""
-    prefill, decode = subject.value(_PREFILL), subject.value(_DECODE)
+    prefill, decode = facts.value(_PREFILL), facts.value(_DECODE)
     if decode in ("flashmla_auto", "flashmla_sparse_q8"):
         return _DECODE, f"`{decode}` prefills only, and would have to decode"
-    if subject.value(_KV) != "fp8_e4m3":
+    if facts.value(_KV) != "fp8_e4m3":
         return None
-    only_bf16 = {"fa3"} if _reads_fp8_with_tilelang(subject) else {"fa3", "tilelang"}
+    only_bf16 = {"fa3"} if _reads_fp8_with_tilelang(facts) else {"fa3", "tilelang"}
     if decode in only_bf16 | {"flashmla_sparse"}:
         return _DECODE, f"`{decode}` cannot decode from a KV cache in FP8"
     if prefill in only_bf16:
@@ -80,20 +80,20 @@ def _obstacle(subject: Subject) -> tuple[str, str] | None:
     return None
 
 
-def _reads_fp8_with_tilelang(subject: Subject) -> bool:
-    release = version_key(subject.catalog.version)
-    return subject.value(_PREFILL) == subject.value(_DECODE) and version_key("0.5.22") <= release
+def _reads_fp8_with_tilelang(facts: Facts) -> bool:
+    release = version_key(facts.catalog.version)
+    return facts.value(_PREFILL) == facts.value(_DECODE) and version_key("0.5.22") <= release
 
 
-def _overridden(subject: Subject) -> Iterator[Violation]:
+def _overridden(facts: Facts) -> Iterator[Violation]:
     for phase in PHASES:
-        setting, runs = subject.setting(phase), subject.value(phase)
-        if setting and subject.value(_KV) == "fp8_e4m3" and isinstance(runs, str) and setting.value != runs:
+        setting, runs = facts.setting(phase), facts.value(phase)
+        if setting and facts.value(_KV) == "fp8_e4m3" and isinstance(runs, str) and setting.value != runs:
             yield Violation(
-                path=subject.path(phase),
+                path=facts.path(phase),
                 message=f"`{setting.key}: {setting.value}` is ignored: with a KV cache in FP8 SGLang "
-                f"{subject.catalog.version} runs {runs}",
-                edits=subject.put(phase, runs),
+                f"{facts.catalog.version} runs {runs}",
+                edits=facts.put(phase, runs),
             )
 
 

@@ -13,7 +13,7 @@ from glmdeploy.sglang.effective import Origin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 _GLM = (GLM_DSA, GLM4_MOE)
 ALGORITHM = "speculative_algorithm"
@@ -43,37 +43,37 @@ _ARGS = "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.10)"
 _HOOK = "sglang/srt/arg_groups/speculative_hook.py (0.5.16, 0.5.23)"
 
 
-def algorithm(subject: Subject) -> str | None:
+def algorithm(facts: Facts) -> str | None:
     """The algorithm's name in capitals, as SGLang reads it; None without speculative decoding."""
-    value = subject.value(ALGORITHM)
+    value = facts.value(ALGORITHM)
     return value.upper() if isinstance(value, str) else None
 
 
-def builds_trees(subject: Subject) -> bool:
+def builds_trees(facts: Facts) -> bool:
     """Whether the algorithm is EAGLE or one that is set up like it."""
-    return algorithm(subject) in _TREES
+    return algorithm(facts) in _TREES
 
 
-def _asked(subject: Subject, dest: str) -> int | None:
-    setting = subject.setting(dest)
+def _asked(facts: Facts, dest: str) -> int | None:
+    setting = facts.setting(dest)
     return setting.value if setting and isinstance(setting.value, int) else None
 
 
-def _refused(subject: Subject) -> Iterator[Violation]:
-    name = algorithm(subject)
+def _refused(facts: Facts) -> Iterator[Violation]:
+    name = algorithm(facts)
     if name is None:
         return
-    if not _is_known(name, subject.catalog.version):
+    if not _is_known(name, facts.catalog.version):
         yield Violation(
-            path=subject.path(ALGORITHM),
-            message=f"SGLang {subject.catalog.version} knows no speculative algorithm `{subject.value(ALGORITHM)}`"
+            path=facts.path(ALGORITHM),
+            message=f"SGLang {facts.catalog.version} knows no speculative algorithm `{facts.value(ALGORITHM)}`"
             f"{_similar(name)}",
         )
-    elif builds_trees(subject) and not subject.value("speculative_adaptive"):
-        yield from _incomplete(subject)
-    elif (needed := _COMPANIONS.get(name)) and not subject.setting(needed) and subject.architecture in _GLM:
+    elif builds_trees(facts) and not facts.value("speculative_adaptive"):
+        yield from _incomplete(facts)
+    elif (needed := _COMPANIONS.get(name)) and not facts.setting(needed) and facts.architecture in _GLM:
         yield Violation(
-            path=subject.path(ALGORITHM), message=f"{name} without `{needed.replace('_', '-')}` ends SGLang's start"
+            path=facts.path(ALGORITHM), message=f"{name} without `{needed.replace('_', '-')}` ends SGLang's start"
         )
 
 
@@ -90,9 +90,9 @@ def _similar(name: str) -> str:
     return f", but `{near[0]}`" if near else ""
 
 
-def _incomplete(subject: Subject) -> Iterator[Violation]:
-    steps, topk, tokens = (_asked(subject, dest) for dest in (STEPS, TOPK, TOKENS))
-    given = [subject.path(dest)[-1] for dest in (STEPS, TOPK, TOKENS) if subject.setting(dest)]
+def _incomplete(facts: Facts) -> Iterator[Violation]:
+    steps, topk, tokens = (_asked(facts, dest) for dest in (STEPS, TOPK, TOKENS))
+    given = [facts.path(dest)[-1] for dest in (STEPS, TOPK, TOKENS) if facts.setting(dest)]
     if steps is None and given:
         lacking = "`speculative-num-steps`"
     elif steps is not None and topk is None:
@@ -104,48 +104,48 @@ def _incomplete(subject: Subject) -> Iterator[Violation]:
     # A number of draft tokens that is one above the steps is that of a chain.
     chain = steps is not None and topk is None and tokens in (None, steps + 1)
     yield Violation(
-        path=subject.path(next(dest for dest in (STEPS, TOPK, TOKENS) if subject.setting(dest))),
+        path=facts.path(next(dest for dest in (STEPS, TOPK, TOKENS) if facts.setting(dest))),
         key=True,
         message=f"{' and '.join(f'`{name}`' for name in given)} without {lacking} ends SGLang's start",
-        edits=subject.put(TOPK, 1) if chain else (),
+        edits=facts.put(TOPK, 1) if chain else (),
     )
 
 
-def _impossible_tree(subject: Subject) -> Iterator[Violation]:
-    if algorithm(subject) == "NGRAM":
-        if message := _unverified(subject, subject.number("speculative_ngram_max_bfs_breadth"), "NGRAM's breadth of"):
-            yield Violation(path=subject.path(ALGORITHM), message=message)
+def _impossible_tree(facts: Facts) -> Iterator[Violation]:
+    if algorithm(facts) == "NGRAM":
+        if message := _unverified(facts, facts.number("speculative_ngram_max_bfs_breadth"), "NGRAM's breadth of"):
+            yield Violation(path=facts.path(ALGORITHM), message=message)
         return
-    topk = subject.number(TOPK)
-    if not builds_trees(subject) or topk is None or topk < 2:
+    topk = facts.number(TOPK)
+    if not builds_trees(facts) or topk is None or topk < 2:
         return
-    chain = subject.put(TOPK, 1) + subject.put(TOKENS, (_asked(subject, STEPS) or 0) + 1)
-    if message := _unverified(subject, topk, "`speculative-eagle-topk`"):
-        forced = subject.effective["page_size"].origin is Origin.SGLANG and _asked(subject, STEPS)
-        yield Violation(path=subject.path(TOPK), message=message, edits=chain if forced else ())
-    elif version_key(subject.catalog.version) < version_key("0.5.11") and subject.env_flag(SPEC_V2):
+    chain = facts.put(TOPK, 1) + facts.put(TOKENS, (_asked(facts, STEPS) or 0) + 1)
+    if message := _unverified(facts, topk, "`speculative-eagle-topk`"):
+        forced = facts.effective["page_size"].origin is Origin.SGLANG and _asked(facts, STEPS)
+        yield Violation(path=facts.path(TOPK), message=message, edits=chain if forced else ())
+    elif version_key(facts.catalog.version) < version_key("0.5.11") and facts.env_flag(SPEC_V2):
         yield Violation(
-            path=subject.path(TOPK),
-            message=f"`speculative-eagle-topk` {topk} is refused with `{SPEC_V2}` in SGLang {subject.catalog.version}",
+            path=facts.path(TOPK),
+            message=f"`speculative-eagle-topk` {topk} is refused with `{SPEC_V2}` in SGLang {facts.catalog.version}",
         )
-    elif message := _too_many_tokens(subject, topk):
-        yield Violation(path=subject.path(TOKENS), message=message)
+    elif message := _too_many_tokens(facts, topk):
+        yield Violation(path=facts.path(TOKENS), message=message)
 
 
-def _unverified(subject: Subject, topk: int | None, what: str) -> str | None:
+def _unverified(facts: Facts, topk: int | None, what: str) -> str | None:
     """Why the attention backend cannot verify a tree, where it is known and cannot."""
-    page, backend = subject.number("page_size"), subject.value("attention_backend")
+    page, backend = facts.number("page_size"), facts.value("attention_backend")
     if topk is None or topk < 2 or page is None or page < 2 or backend is None:
         return None
-    triton = version_key("0.5.13.post1") <= version_key(subject.catalog.version) and algorithm(subject) != "NGRAM"
-    able = ("flashinfer",) if algorithm(subject) == "NGRAM" else (*_PAGED_TREES, *(("triton",) if triton else ()))
+    triton = version_key("0.5.13.post1") <= version_key(facts.catalog.version) and algorithm(facts) != "NGRAM"
+    able = ("flashinfer",) if algorithm(facts) == "NGRAM" else (*_PAGED_TREES, *(("triton",) if triton else ()))
     if backend in able:
         return None
     return f"{what} {topk} makes a tree, which `{backend}` cannot verify in pages of {page} tokens"
 
 
-def _too_many_tokens(subject: Subject, topk: int) -> str | None:
-    steps, tokens = subject.number(STEPS), subject.number(TOKENS)
+def _too_many_tokens(facts: Facts, topk: int) -> str | None:
+    steps, tokens = facts.number(STEPS), facts.number(TOKENS)
     if steps is None or steps < 1 or tokens is None:
         return None
     # The root, top-k children, and then top-k children for each of the top-k best of a step (select_top_k_tokens).
@@ -155,13 +155,13 @@ def _too_many_tokens(subject: Subject, topk: int) -> str | None:
     return f"{steps} steps with top-k {topk} draft {most} tokens at most, and {tokens} are to be verified"
 
 
-def _no_overlap(subject: Subject) -> Iterator[Violation]:
-    if not builds_trees(subject) or subject.env_flag(SPEC_V2) or subject.setting("disable_overlap_schedule"):
+def _no_overlap(facts: Facts) -> Iterator[Violation]:
+    if not builds_trees(facts) or facts.env_flag(SPEC_V2) or facts.setting("disable_overlap_schedule"):
         return
-    if subject.number(TOPK) in (None, 1) and subject.number("pp_size") in (None, 1):
+    if facts.number(TOPK) in (None, 1) and facts.number("pp_size") in (None, 1):
         yield Violation(
-            path=subject.path(ALGORITHM),
-            message=f"{algorithm(subject)} runs without the overlap schedule in SGLang {subject.catalog.version} "
+            path=facts.path(ALGORITHM),
+            message=f"{algorithm(facts)} runs without the overlap schedule in SGLang {facts.catalog.version} "
             f"unless `{SPEC_V2}` is on",
         )
 

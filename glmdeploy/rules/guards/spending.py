@@ -11,15 +11,15 @@ from glmdeploy.sizing import cost
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 CEILING = 200.0
 """Dollars an hour that a profile may cost without saying so: four containers of eight B200, at the prices that ship."""
 
 
-def _ceiling(subject: Subject) -> Iterator[Violation]:
-    server = subject.profile.server
-    rate = cost.hourly(subject.gpu)
+def _ceiling(facts: Facts) -> Iterator[Violation]:
+    server = facts.profile.server
+    rate = cost.hourly(facts.gpu)
     if rate is None:
         return
     most, ceiling = rate * server.max_containers, server.spend_ceiling or CEILING
@@ -27,20 +27,20 @@ def _ceiling(subject: Subject) -> Iterator[Violation]:
         whose = "`spend_ceiling`" if server.spend_ceiling else "glmdeploy's own ceiling"
         yield Violation(
             path=("server", "max_containers"),
-            message=f"{_containers(server.max_containers)} of {subject.gpu} cost {_money(most)} dollars an hour and "
-            f"{_money(most * 24)} a day (prices of {cost.PRICES[subject.gpu.type].date}), above {whose} of "
+            message=f"{_containers(server.max_containers)} of {facts.gpu} cost {_money(most)} dollars an hour and "
+            f"{_money(most * 24)} a day (prices of {cost.PRICES[facts.gpu.type].date}), above {whose} of "
             f"{_money(ceiling)} an hour",
         )
 
 
-def _idle(subject: Subject) -> Iterator[Violation]:
-    least, rate = subject.profile.server.min_containers, cost.hourly(subject.gpu)
+def _idle(facts: Facts) -> Iterator[Violation]:
+    least, rate = facts.profile.server.min_containers, cost.hourly(facts.gpu)
     if least and rate is not None:
         yield Violation(
             path=("server", "min_containers"),
-            message=f"{_containers(least)} of {subject.gpu} always {'runs' if least == 1 else 'run'}: "
+            message=f"{_containers(least)} of {facts.gpu} always {'runs' if least == 1 else 'run'}: "
             f"{_money(rate * least * 24)} dollars a day without a request (prices of "
-            f"{cost.PRICES[subject.gpu.type].date})",
+            f"{cost.PRICES[facts.gpu.type].date})",
         )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.edits import Edit
     from glmdeploy.findings import Path
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.sizing.model import Model
     from glmdeploy.sizing.timeline import Step
 
@@ -40,67 +40,67 @@ _TIMEOUTS = "https://modal.com/docs/guide/timeouts"
 _MEASURED = "SGLang 0.5.11 on one H100 (ready 52 to 64 s after its start, first answer up to 60 s later)"
 
 
-def model_loaded(subject: Subject) -> Model | None:
+def model_loaded(facts: Facts) -> Model | None:
     """The model whose weights a start loads onto GPUs; None where it is not known, or SGLang runs on something else."""
-    return subject.model if subject.value("device") in (None, "cuda") else None
+    return facts.model if facts.value("device") in (None, "cuda") else None
 
 
-def cold_start(subject: Subject, *, compiled: bool | None = None) -> tuple[Step, ...]:
+def cold_start(facts: Facts, *, compiled: bool | None = None) -> tuple[Step, ...]:
     """The steps of a cold start; ``compiled`` defaults to whether the profile has kernels compiled beforehand."""
     if compiled is None:
-        compiled = not any(kernels.NOT_COMPILED.check(subject))
-    return timeline.cold_start(model_loaded(subject), compiled=compiled)
+        compiled = not any(kernels.NOT_COMPILED.check(facts))
+    return timeline.cold_start(model_loaded(facts), compiled=compiled)
 
 
-def _watchdog(subject: Subject) -> Iterator[Violation]:
-    model, limit = model_loaded(subject), subject.value(_WATCHDOG)
+def _watchdog(facts: Facts) -> Iterator[Violation]:
+    model, limit = model_loaded(facts), facts.value(_WATCHDOG)
     if model is None or not isinstance(limit, int | float) or isinstance(limit, bool):
         return
     load = timeline.weight_load(model)
     if limit < load:
-        default = "" if _WATCHDOG in subject.settings else ", SGLang's default"
+        default = "" if _WATCHDOG in facts.settings else ", SGLang's default"
         yield Violation(
-            path=subject.path(_WATCHDOG),
-            key=_WATCHDOG not in subject.settings,
+            path=facts.path(_WATCHDOG),
+            key=_WATCHDOG not in facts.settings,
             message=f"`watchdog-timeout` is {limit:g} s{default}, and the weights take about {load} s to load",
-            edits=subject.put(_WATCHDOG, max(1200, _roomy(load))),
+            edits=facts.put(_WATCHDOG, max(1200, _roomy(load))),
         )
 
 
-def _start_impossible(subject: Subject) -> Iterator[Violation]:
-    steps = cold_start(subject, compiled=True)
-    yield from _short_start(subject, steps, [step.least for step in steps], "at the least")
+def _start_impossible(facts: Facts) -> Iterator[Violation]:
+    steps = cold_start(facts, compiled=True)
+    yield from _short_start(facts, steps, [step.least for step in steps], "at the least")
 
 
-def _start_unlikely(subject: Subject) -> Iterator[Violation]:
-    if not any(_start_impossible(subject)):
-        steps = cold_start(subject)
-        yield from _short_start(subject, steps, [step.seconds for step in steps], "as estimated")
+def _start_unlikely(facts: Facts) -> Iterator[Violation]:
+    if not any(_start_impossible(facts)):
+        steps = cold_start(facts)
+        yield from _short_start(facts, steps, [step.seconds for step in steps], "as estimated")
 
 
-def _short_start(subject: Subject, steps: Iterable[Step], seconds: list[int], how: str) -> Iterator[Violation]:
-    limit = subject.profile.server.startup_timeout
+def _short_start(facts: Facts, steps: Iterable[Step], seconds: list[int], how: str) -> Iterator[Violation]:
+    limit = facts.profile.server.startup_timeout
     if limit - SETTLE < sum(seconds):
         parts = ", ".join(f"{step.name} {time}" for step, time in zip(steps, seconds, strict=True))
         yield Violation(
             path=_STARTUP,
             message=f"`startup_timeout` is {limit} s, of which {SETTLE} are for a clean end, and a cold start takes "
             f"{sum(seconds)} s {how} ({parts})",
-            edits=_raised(_STARTUP, sum(step.seconds for step in cold_start(subject)) + SETTLE),
+            edits=_raised(_STARTUP, sum(step.seconds for step in cold_start(facts)) + SETTLE),
         )
 
 
-def _download_impossible(subject: Subject) -> Iterator[Violation]:
-    yield from _short_download(subject, timeline.VOLUME_RATE, "the fastest that a Modal Volume was reported to be")
+def _download_impossible(facts: Facts) -> Iterator[Violation]:
+    yield from _short_download(facts, timeline.VOLUME_RATE, "the fastest that a Modal Volume was reported to be")
 
 
-def _download_unlikely(subject: Subject) -> Iterator[Violation]:
-    if not any(_download_impossible(subject)):
-        yield from _short_download(subject, timeline.HUB_RATE, "what the Hub is reported to give")
+def _download_unlikely(facts: Facts) -> Iterator[Violation]:
+    if not any(_download_impossible(facts)):
+        yield from _short_download(facts, timeline.HUB_RATE, "what the Hub is reported to give")
 
 
-def _short_download(subject: Subject, rate: int, whose: str) -> Iterator[Violation]:
-    model, limit = model_loaded(subject), subject.profile.download.timeout
+def _short_download(facts: Facts, rate: int, whose: str) -> Iterator[Violation]:
+    model, limit = model_loaded(facts), facts.profile.download.timeout
     if model is not None and limit < (needed := timeline.download(model, rate)):
         path = ("download", "timeout")
         yield Violation(
@@ -111,18 +111,18 @@ def _short_download(subject: Subject, rate: int, whose: str) -> Iterator[Violati
         )
 
 
-def _compile_impossible(subject: Subject) -> Iterator[Violation]:
-    yield from _short_compile(subject, least=True)
+def _compile_impossible(facts: Facts) -> Iterator[Violation]:
+    yield from _short_compile(facts, least=True)
 
 
-def _compile_unlikely(subject: Subject) -> Iterator[Violation]:
-    if not any(_compile_impossible(subject)):
-        yield from _short_compile(subject, least=False)
+def _compile_unlikely(facts: Facts) -> Iterator[Violation]:
+    if not any(_compile_impossible(facts)):
+        yield from _short_compile(facts, least=False)
 
 
-def _short_compile(subject: Subject, *, least: bool) -> Iterator[Violation]:
-    model, stage = model_loaded(subject), subject.profile.compile
-    if model is None or stage is None or not kernels.block_fp8(subject):
+def _short_compile(facts: Facts, *, least: bool) -> Iterator[Violation]:
+    model, stage = model_loaded(facts), facts.profile.compile
+    if model is None or stage is None or not kernels.block_fp8(facts):
         return
     steps = timeline.cold_start(model, compiled=False)
     needed = sum(step.least if least else step.seconds for step in steps)
@@ -137,8 +137,8 @@ def _short_compile(subject: Subject, *, least: bool) -> Iterator[Violation]:
         )
 
 
-def _short_life(subject: Subject) -> Iterator[Violation]:
-    server = subject.profile.server
+def _short_life(facts: Facts) -> Iterator[Violation]:
+    server = facts.profile.server
     if server.timeout <= server.startup_timeout:
         yield Violation(
             path=("server", "timeout"),

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glmdeploy.findings import Finding
-    from glmdeploy.rules.facts import Subject
+    from glmdeploy.rules.facts import Facts
 
 TODAY = date(2026, 11, 23)
 
 
-def resolved(*sets: str, profile: str = "b200-eagle-bf16kv") -> tuple[list[Finding], Subject]:
+def resolved(*sets: str, profile: str = "b200-eagle-bf16kv") -> tuple[list[Finding], Facts]:
     resolution = resolve(source.load(profile, sets=sets), today=TODAY)
     assert resolution.subject is not None
     return list(resolution.findings), resolution.subject
