@@ -1,4 +1,4 @@
-"""Guard rules as text for people, as JSON data, and as Markdown: docs/rules.md, and what code-scanning services show."""
+"""Guard rules as text for people, as JSON data, and as Markdown, for docs/rules.md and code-scanning services."""
 
 from __future__ import annotations
 

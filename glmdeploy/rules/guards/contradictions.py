@@ -1,4 +1,4 @@
-"""Rules about what the deployment is made of: volumes, containers, the keep-alive's schedule."""
+"""Rules about parts of a profile that contradict each other, and options that SGLang overrules or ignores."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING
 
 from glmdeploy import cron
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import Rule, Violation, example
+from glmdeploy.rules.guards.speculation import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK, algorithm, builds_trees
+from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Violation, example
+from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.effective import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.rules.facts import Facts
+
+_OVERLAP, _MIXED, _DP_ATTENTION = "disable_overlap_schedule", "enable_mixed_chunk", "enable_dp_attention"
+_PRIORITIES = ("disable_priority_preemption", "default_priority_value")
+"""What only counts with ``enable-priority-scheduling``; SGLang itself logs that it has no effect."""
+
+_TOLD_ELSEWHERE = ("chunked_prefill_size", "kv_cache_dtype", ALGORITHM, TOKENS, _OVERLAP)
+"""Decisions over a written value that another name for the same, a rule of their own, or the rest of this one tells."""
 
 
 def _kernels_volume(facts: Facts) -> Iterator[Violation]:
@@ -54,6 +64,91 @@ def _schedule(facts: Facts) -> Iterator[Violation]:
         cron.parse(facts.profile.keepalive.schedule)
     except cron.CronError as error:
         yield Violation(path=("keepalive", "schedule"), message=f"the schedule is no cron expression: {error}")
+
+
+def _overruled(facts: Facts) -> Iterator[Violation]:
+    yield from _decided(facts)
+    yield from _draft_tokens(facts)
+    yield from _overlap(facts)
+    yield from _without_algorithm(facts)
+    yield from _idle_switches(facts)
+
+
+def _decided(facts: Facts) -> Iterator[Violation]:
+    """Written values that SGLang replaces, as far as its decisions are known."""
+    for dest, setting in facts.settings.items():
+        known = facts.effective.get(dest)
+        if known is None or not known.known or known.origin is not Origin.SGLANG or dest in _TOLD_ELSEWHERE:
+            continue
+        if setting.value not in (None, "auto", known.value):
+            yield Violation(
+                path=facts.path(dest),
+                message=f"`{setting.key}` is {_shown(setting.value)}, and SGLang makes it {_shown(known.value)}: "
+                f"{known.why}",
+                edits=facts.drop(dest),
+            )
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _draft_tokens(facts: Facts) -> Iterator[Violation]:
+    steps, tokens = (facts.setting(dest) for dest in (STEPS, TOKENS))
+    if not builds_trees(facts) or not steps or not tokens or facts.number(TOPK) != 1:
+        return
+    if tokens.value != steps.value + 1:
+        yield Violation(
+            path=facts.path(TOKENS),
+            message=f"{steps.value} steps with top-k 1 draft {steps.value + 1} tokens, and SGLang makes "
+            f"`{tokens.key}` {tokens.value} that",
+            edits=facts.put(TOKENS, steps.value + 1),
+        )
+
+
+def _overlap(facts: Facts) -> Iterator[Violation]:
+    switch = facts.setting(_OVERLAP)
+    old = version_key(facts.catalog.version) < version_key("0.5.11")
+    if switch and switch.value and old and builds_trees(facts) and facts.env_flag(SPEC_V2):
+        yield Violation(
+            path=facts.path(_OVERLAP),
+            message=f"`{switch.key}` is overruled by `{SPEC_V2}` in SGLang {facts.catalog.version}",
+        )
+
+
+def _without_algorithm(facts: Facts) -> Iterator[Violation]:
+    idle = [dest for dest in facts.settings if dest.startswith("speculative_") and dest != ALGORITHM]
+    if idle and facts.effective[ALGORITHM].known and algorithm(facts) is None:
+        names = ", ".join(f"`{facts.path(dest)[-1]}`" for dest in idle)
+        yield Violation(
+            path=facts.path(idle[0]),
+            key=True,
+            message=f"{names} {'does' if len(idle) == 1 else 'do'} nothing without `speculative-algorithm`",
+        )
+
+
+def _idle_switches(facts: Facts) -> Iterator[Violation]:
+    def idle(dest: str, message: str) -> Violation:
+        return Violation(path=facts.path(dest), message=f"`{facts.path(dest)[-1]}` {message}")
+
+    if _on(facts, _DP_ATTENTION) and facts.attention_groups == 1:
+        yield idle(_DP_ATTENTION, "does nothing with one group: `dp` is 1")
+    if not facts.value("enable_priority_scheduling"):
+        for dest in _PRIORITIES:
+            if _on(facts, dest):
+                yield idle(dest, "does nothing without `enable-priority-scheduling`")
+    if _on(facts, _MIXED) and _drafts_unmixed(facts):
+        yield idle(_MIXED, f"is switched off by speculative decoding with {algorithm(facts)}")
+
+
+def _on(facts: Facts, dest: str) -> bool:
+    setting = facts.setting(dest)
+    return setting is not None and setting.value is not None and setting.value is not False
+
+
+def _drafts_unmixed(facts: Facts) -> bool:
+    until = version_key(facts.catalog.version) <= version_key("0.5.18")
+    return algorithm(facts) == "NGRAM" or (until and builds_trees(facts))
 
 
 KERNELS_VOLUME = Rule(
@@ -112,4 +207,51 @@ SCHEDULE = Rule(
     waivable=False,
 )
 
-RULES = (KERNELS_VOLUME, MOUNTS, SCALING, SCHEDULE)
+OVERRULED = Rule(
+    id="GLM031",
+    title="option that SGLang overrules or ignores",
+    severity=Severity.WARNING,
+    why="SGLang replaces some values with a line in its log, or with none: sparse attention has pages of 64 tokens "
+    "whatever is asked for; with top-k 1 the draft tokens are always the steps and one; 0.5.10 with "
+    "SGLANG_ENABLE_SPEC_V2=1 overlaps even with `disable-overlap-schedule`; until 0.5.18 EAGLE switches mixed chunks "
+    "off. Others do nothing without the option that they belong to. The profile then says something that is not so. "
+    "All of it was tried on SGLang's own argument resolution.",
+    fix="remove the option, or add the one that it needs",
+    sources=(
+        "sglang/srt/server_args.py (0.5.10, 0.5.16)",
+        "sglang/srt/arg_groups/speculative_hook.py (0.5.23)",
+        "sglang/srt/arg_groups/parallel_hook.py (0.5.23)",
+        "sglang/srt/arg_groups/validation_hook.py (0.5.23)",
+    ),
+    check=_overruled,
+    fails=(
+        example("sglang.args.page-size=1"),
+        example("sglang.args.speculative-num-draft-tokens=8"),
+        example("sglang.args.speculative-num-draft-tokens=8", profile=AIR),
+        example(*AT_0_5_10, "sglang.args.disable-overlap-schedule=true"),
+        example("sglang.args.speculative-algorithm=null"),
+        example("sglang.args.speculative-num-steps=3", profile=NOSPEC),
+        example("sglang.args.enable-dp-attention=true", profile=NOSPEC),
+        example("sglang.args.disable-priority-preemption=true"),
+        example("sglang.args.default-priority-value=0"),
+        example("sglang.args.enable-mixed-chunk=true"),
+    ),
+    passes=(
+        example("sglang.args.page-size=64"),
+        example("sglang.args.speculative-num-steps=2", "sglang.args.speculative-num-draft-tokens=3"),
+        example("sglang.args.disable-overlap-schedule=true"),
+        example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
+        example("sglang.args.enable-priority-scheduling=true", "sglang.args.default-priority-value=0"),
+        example("sglang.args.enable-mixed-chunk=true", profile=AT_0_5_23),
+        example("sglang.args.enable-mixed-chunk=true", profile=NOSPEC),
+        example(profile="local-cpu"),
+    ),
+)
+
+RULES = (
+    KERNELS_VOLUME,
+    MOUNTS,
+    SCALING,
+    SCHEDULE,
+    OVERRULED,
+)

@@ -1,4 +1,4 @@
-"""Rules about what a stage fetches from the Hugging Face Hub, and whether it can."""
+"""Rules about what is fetched: from where, whether it can be, whether it is pinned, and what the checkpoint is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from glmdeploy.edits import Remove
 from glmdeploy.findings import Severity
 from glmdeploy.rules.guards.operations import in_volume, paths
-from glmdeploy.rules.rule import Rule, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Violation, example
+from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +37,32 @@ FETCHED: Mapping[str, re.Pattern[str]] = {
 """Options for which SGLang asks the hub when no file is there, and what a name on the hub looks like for each."""
 
 _OF_THE_MODEL = ("tokenizer_path", "speculative_draft_model_path")
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+"""The full hash: the download stage, too, takes nothing shorter for a commit (``glmdeploy/runtime/download.py``)."""
+
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+_MOVING = re.compile(r"(?:^|-)(?:latest|dev|nightly|main|master)(?:$|-)")
+_DATED = re.compile(r"20\d\d-?[01]\d-?[0-3]\d")
+_PINNED = f"model.revision={'0123456789abcdef' * 2}01234567"
+_PINNED_IMAGE = f"sglang.image=lmsysorg/sglang:v0.5.11-cu130@sha256:{'0123456789abcdef' * 4}"
+
+_QUANTIZATION = "quantization"
+
+_TAKEN: Mapping[str, Mapping[str, str]] = {
+    "fp8": {
+        **dict.fromkeys(("fp8", "unquant", "humming", "nvfp4_online"), "0.5.8"),
+        "quark_mxfp4": "0.5.17",
+        "modelopt_fp4": "0.5.18",
+    },
+    "compressed-tensors": {
+        **dict.fromkeys(("compressed-tensors", "w8a8_int8", "w8a8_fp8", "auto-round-int8"), "0.5.8"),
+        **dict.fromkeys(("unquant", "humming"), "0.5.8"),
+        "quark_mxfp4": "0.5.17",
+    },
+}
+"""How the weights of known checkpoints are stored, and the values of ``quantization`` that SGLang takes for them, each
+with the first release that does so, where its option has the value."""
 
 
 def offline(env: Mapping[str, str]) -> str | None:
@@ -90,6 +117,64 @@ def _local(facts: Facts, dest: str, repo: str) -> tuple[Edit, ...]:
     if dest in _OF_THE_MODEL and repo == facts.profile.model.repo and isinstance(path, str):
         return facts.put(dest, path)
     return ()
+
+
+def _tag(image: str) -> str | None:
+    """The tag of an image reference; the colon of ``registry:5000/name`` is none."""
+    name, colon, tag = image.partition("@")[0].rpartition(":")
+    return tag if colon and name and "/" not in tag else None
+
+
+def _is_moving(image: str) -> bool:
+    tag = _tag(image)
+    return not _DIGEST.search(image) and (tag is None or bool(_MOVING.search(tag.lower()) and not _DATED.search(tag)))
+
+
+def _foreign_code(facts: Facts) -> Iterator[Violation]:
+    revision = facts.profile.model.revision
+    if facts.value("trust_remote_code") and not _COMMIT.fullmatch(revision):
+        yield Violation(
+            path=facts.path("trust_remote_code"),
+            message=f"`trust-remote-code` runs whatever code `{revision}` of {facts.profile.model.repo} holds at the "
+            "next download",
+        )
+
+
+def _not_pinned(facts: Facts) -> Iterator[Violation]:
+    profile = facts.profile
+    revision, image = profile.model.revision, profile.sglang.image
+    if not _COMMIT.fullmatch(revision) and not facts.value("trust_remote_code"):
+        yield Violation(
+            path=("model", "revision"),
+            message=f"the revision `{revision}` can become another commit by the next download",
+        )
+    if not _DIGEST.search(image) and not _is_moving(image):
+        yield Violation(path=("sglang", "image"), message=f"the tag `{_tag(image)}` can be moved to another image")
+
+
+def _moving_tag(facts: Facts) -> Iterator[Violation]:
+    image = facts.profile.sglang.image
+    if _is_moving(image):
+        tag = _tag(image)
+        what = f"the tag `{tag}` of the image is" if tag else f"the image `{image}` has no tag, and so is"
+        yield Violation(
+            path=("sglang", "image"),
+            message=f"{what} whatever was pushed last, not SGLang {facts.profile.sglang.version} for good",
+        )
+
+
+def _stored_otherwise(facts: Facts) -> Iterator[Violation]:
+    asked, stored = facts.value(_QUANTIZATION), facts.model.quantization if facts.model else ""
+    if not isinstance(asked, str) or stored not in _TAKEN:
+        return
+    since = _TAKEN[stored].get(asked)
+    if since and version_key(since) <= version_key(facts.catalog.version):
+        return
+    yield Violation(
+        path=facts.path(_QUANTIZATION),
+        message=f"`quantization` is {asked}, and the weights of {facts.profile.model.repo} are stored as {stored}",
+        edits=facts.drop(_QUANTIZATION),
+    )
 
 
 CUT_OFF = Rule(
@@ -156,4 +241,99 @@ AT_START = Rule(
     ),
 )
 
-RULES = (CUT_OFF, AT_START)
+FOREIGN_CODE = Rule(
+    id="GLM068",
+    title="trust-remote-code with a revision that is not pinned",
+    severity=Severity.WARNING,
+    why="`trust-remote-code` lets the model's repository bring Python code, which runs beside the API key and can "
+    "write to the volumes. With a branch or a tag, whoever can push to the repository decides which code that is, at "
+    "the next download. A commit's hash pins code and weights together.",
+    fix="write the commit's 40 hexadecimal digits as `model.revision`, or remove `trust-remote-code`",
+    sources=(
+        "https://huggingface.co/docs/transformers/custom_models",
+        "sglang/srt/server_args.py, trust_remote_code",
+    ),
+    check=_foreign_code,
+    fails=(example(), example("model.revision=v1.0")),
+    passes=(example(_PINNED), example("sglang.args.trust-remote-code=false")),
+)
+
+NOT_PINNED = Rule(
+    id="GLM069",
+    title="model or image that is not pinned",
+    severity=Severity.INFO,
+    why="Branches and tags can be moved, so that the same profile does not always deploy the same thing: the model is "
+    "looked up at each run of the download stage, the image when Modal builds it. A commit's hash and an image's "
+    "digest (`name:tag@sha256:...`) cannot. That is worth its trouble where a deployment has to be repeated exactly.",
+    fix="write the commit's 40 hexadecimal digits as `model.revision`, and the image's digest behind its tag",
+    sources=(
+        "https://huggingface.co/docs/huggingface_hub/guides/download",
+        "https://docs.docker.com/reference/cli/docker/image/pull/",
+    ),
+    check=_not_pinned,
+    fails=(
+        example(_PINNED),
+        example(_PINNED_IMAGE, "sglang.args.trust-remote-code=false"),
+        example("sglang.args.trust-remote-code=false"),
+    ),
+    passes=(example(_PINNED, _PINNED_IMAGE), example(_PINNED_IMAGE)),
+)
+
+MOVING_TAG = Rule(
+    id="GLM070",
+    title="image tag that moves",
+    severity=Severity.WARNING,
+    why="Tags like latest, dev or nightly, and a missing tag, which means latest, name whatever was pushed last, so "
+    "that the image need not be the release for which the options were checked. Nor does Modal follow such a tag: it "
+    "keeps the image that it built first until its definition changes or a build is forced, and two workspaces can "
+    "run different releases under one name.",
+    fix="write the release's own tag, for instance `lmsysorg/sglang:v0.5.11-cu130`, or a digest",
+    sources=(
+        "https://modal.com/docs/guide/images",
+        "https://docs.docker.com/reference/cli/docker/image/pull/",
+    ),
+    check=_moving_tag,
+    fails=(
+        example("sglang.image=lmsysorg/sglang:latest"),
+        example("sglang.image=lmsysorg/sglang"),
+        example("sglang.image=registry.example:5000/sglang"),
+        example("sglang.image=lmsysorg/sglang:dev-cu13"),
+    ),
+    passes=(
+        example(),
+        example("sglang.image=lmsysorg/sglang:nightly-dev-20260401-0a1b2c3d"),
+        example(f"sglang.image=lmsysorg/sglang:latest@sha256:{'0123456789abcdef' * 4}"),
+    ),
+)
+
+QUANTIZATION = Rule(
+    id="GLM121",
+    title="quantization that is not the checkpoint's",
+    severity=Severity.ERROR,
+    why="SGLang reads from the checkpoint how its weights are stored, and refuses a `quantization` that says something "
+    "else (a ValueError at start, tried on its argument resolution with each method of six releases). GLM-5.1-FP8 is "
+    "`fp8`; GLM-4.5-Air-FP8, in spite of its name, is `compressed-tensors`. Newer releases can quantise stored weights "
+    "once more: `modelopt_fp4` for `fp8` from 0.5.18 on.",
+    fix="remove `quantization`: SGLang finds out by itself",
+    sources=("sglang/srt/configs/model_config.py, _verify_quantization (0.5.10, 0.5.18, 0.5.23)",),
+    check=_stored_otherwise,
+    fails=(
+        example("sglang.args.quantization=modelopt_fp4"),
+        example("sglang.args.quantization=awq", profile=AT_0_5_23),
+        example("sglang.args.quantization=fp8", profile=AIR),
+    ),
+    passes=(
+        example("sglang.args.quantization=fp8"),
+        example("sglang.args.quantization=w8a8_fp8", profile=AIR),
+        example("sglang.args.quantization=awq", "model.repo=acme/other"),
+    ),
+)
+
+RULES = (
+    CUT_OFF,
+    AT_START,
+    FOREIGN_CODE,
+    NOT_PINNED,
+    MOVING_TAG,
+    QUANTIZATION,
+)

@@ -24,7 +24,7 @@ from modal.exception import InvalidError
 from glmdeploy import app, source
 from glmdeploy import plan as plans
 from glmdeploy.resolve import resolve
-from glmdeploy.rules.guards import hub, names, spending
+from glmdeploy.rules.guards import hub, idle, names
 from glmdeploy.rules.guards.leaks import SECRET_NAME, SECRET_VALUE
 from glmdeploy.runtime import hosting
 from glmdeploy.sizing import cost
@@ -149,7 +149,7 @@ def test_spending_is_told_by_hour_and_day_with_the_prices_date() -> None:
     price = cost.PRICES["B200"]
     most = 5 * 8 * price.dollars
     assert f"cost {most:,.0f} dollars an hour and {24 * most:,.0f} a day (prices of {price.date})" in message
-    assert message.endswith(f"above glmdeploy's own ceiling of {spending.CEILING:.0f} an hour")
+    assert message.endswith(f"above glmdeploy's own ceiling of {idle.CEILING:.0f} an hour")
 
 
 @given(st.integers(1, 40), st.floats(1, 5000))
@@ -158,7 +158,7 @@ def test_the_ceiling_is_not_above_itself(containers: int, ceiling: float) -> Non
     subject = dataclasses.replace(SUBJECT, profile=SUBJECT.profile.model_copy(update={"server": server}))
     rate = cost.hourly(subject.gpu)
     assert rate is not None
-    assert bool(list(spending.SPEND_CEILING.check(subject))) is (containers * rate > ceiling)
+    assert bool(list(idle.SPEND_CEILING.check(subject))) is (containers * rate > ceiling)
 
 
 def test_the_ceiling_is_no_part_of_the_plan() -> None:
