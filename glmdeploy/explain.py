@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.resolve import model_path
-from glmdeploy.sglang import catalog, command, neutral
+from glmdeploy.sglang import command, neutral
 from glmdeploy.sglang.effective import REPORTED
 
 if TYPE_CHECKING:
@@ -67,15 +66,8 @@ def ask(subject: Facts, real: Oracle, *, config: Mapping[str, Any] | None = None
             f"the configuration of {profile.model.repo} is not known here",
             advice="give the checkpoint's config.json with --model-config",
         )
-    words = command.server_command(
-        subject.settings,
-        catalog.load(profile.sglang.version),
-        model_path=model_path(profile),
-        served_name=profile.model.served_name,
-        port=profile.server.port,
-    )
     return real.resolve(
-        words[len(command.SERVER) :],
+        subject.command[len(command.SERVER) :],
         gpu=subject.gpu.type,
         count=subject.gpu.count,
         config=config,

@@ -7,10 +7,20 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from glmdeploy.edits import Edit
 
 Path = tuple[str | int, ...]
 """The way to a value: mapping keys and list indices from the document's root."""
+
+CHECKS: Mapping[str, str] = {
+    "yaml": "a file that cannot be read as a profile",
+    "schema": "a profile that its schema refuses",
+    "sglang": "an option, a value or a release that SGLang does not know",
+    "waiver": "a waiver that is expired, unknown, not allowed or not needed",
+}
+"""Findings that are not a rule's: their ids, and what each is about."""
 
 
 class Severity(StrEnum):

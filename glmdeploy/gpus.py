@@ -8,6 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AMPERE, HOPPER, BLACKWELL, BLACKWELL_RTX = 8, 9, 10, 12
+"""Major numbers of compute capabilities."""
+
+GENERATIONS = {
+    7: "Turing",
+    AMPERE: "Ampere and Ada",
+    HOPPER: "Hopper",
+    BLACKWELL: "Blackwell",
+    BLACKWELL_RTX: "Blackwell (RTX)",
+}
+"""What NVIDIA calls the GPUs of each major compute capability that Modal rents."""
+
 _TYPES: dict[str, tuple[int, int | None]] = {
     "T4": (7, 15360),
     "A10": (8, None),

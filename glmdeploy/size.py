@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.resolve import recognised
 from glmdeploy.sizing import cost, fetch, spending, timeline
 from glmdeploy.sizing import memory as sizing_memory
 from glmdeploy.sizing import model as sizing_model
@@ -130,7 +129,7 @@ def size(
     """
     model, profile = facts.model, subject.profile
     if subject.architecture != model.architecture:
-        subject = recognised(subject, model.architecture, model.quantization)
+        subject = subject.recognised(model.architecture, model.quantization)
     memory = _memory(subject, model)
     fraction = subject.value("mem_fraction_static")
     if memory is None or not isinstance(fraction, int | float):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
-from glmdeploy.cli.selection import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,42 +35,40 @@ _WAIVED_FOR = timedelta(days=90)
 def rules(name: str | None, as_json: bool, form: str | None) -> None:
     """List the guard rules, or show all of one: why, what to do, how to waive it, sources, examples."""
     from glmdeploy.report.rules import markdown
-    from glmdeploy.rules import RETIRED
-    from glmdeploy.rules import rules as everything
+    from glmdeploy.rules import registry
 
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:
         _show(name, form)
     elif form == "json":
-        common.echo_json([_data(rule) for rule in everything()])
+        common.echo_json([_data(rule) for rule in registry.rules()])
     elif form == "markdown":
-        click.echo(markdown(everything(), RETIRED, _mended), nl=False)
+        click.echo(markdown(registry.rules(), registry.RETIRED, _mended), nl=False)
     else:
-        _list(everything())
+        _list(registry.rules())
 
 
 def _list(everything: Sequence[Rule]) -> None:
+    from glmdeploy.findings import CHECKS
     from glmdeploy.report.rules import table
-    from glmdeploy.rules.topics import CHECKS
 
     click.echo(table(everything, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     click.echo(f"\nChecks before the rules: {', '.join(CHECKS)}. `glmdeploy rules ID` tells all about one rule.")
 
 
 def _show(name: str, form: str) -> None:
+    from glmdeploy.findings import CHECKS
     from glmdeploy.report.rules import markdown_section, page
-    from glmdeploy.rules import RETIRED
-    from glmdeploy.rules import rules as everything
-    from glmdeploy.rules.topics import CHECKS
+    from glmdeploy.rules import judge, registry
 
-    known = {rule.id: rule for rule in everything()}
-    stories = {**CHECKS, **{gone: f"retired: {story}" for gone, story in RETIRED.items()}}
+    known = {rule.id: rule for rule in registry.rules()}
+    stories = {**CHECKS, **{gone: f"retired: {story}" for gone, story in registry.RETIRED.items()}}
     identity = name.lower() if name.lower() in CHECKS else name.upper()
     if identity in stories:
         story = {"id": identity, "title": stories[identity]}
         common.echo_json(story) if form == "json" else click.echo(f"{identity}: {story['title']}")
     elif identity not in known:
-        raise unknown(name, [*known, *stories])
+        raise judge.unknown(name, [*known, *stories])
     elif form == "json":
         common.echo_json(_data(known[identity]))
     elif form == "markdown":

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.findings import CHECKS
+from glmdeploy.gpus import GENERATIONS
 from glmdeploy.report.text import COLORS
-from glmdeploy.rules.rule import GENERATIONS
-from glmdeploy.rules.topics import CHECKS, by_topic, topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,10 +59,18 @@ def table(rules: Sequence[Rule], width: int | None) -> str:
     severities = max(len(rule.severity) for rule in rules)
     titles = max(len(rule.title) for rule in rules)
     blocks = []
-    for name, group in by_topic(rules).items():
+    for name, group in _by_topic(rules).items():
         rows = [_row(rule, severities, titles, width) for rule in group]
         blocks.append("\n".join((click.style(name[0].upper() + name[1:], bold=True), *rows)))
     return "\n\n".join(blocks)
+
+
+def _by_topic(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
+    """The rules of each topic, in their order."""
+    groups: dict[str, list[Rule]] = {}
+    for rule in rules:
+        groups.setdefault(rule.topic, []).append(rule)
+    return groups
 
 
 def _row(rule: Rule, severities: int, titles: int, width: int | None) -> str:
@@ -129,7 +137,7 @@ def rule_data(rule: Rule, *, mended: bool) -> dict[str, Any]:
         "id": rule.id,
         "title": rule.title,
         "severity": str(rule.severity),
-        "topic": topic(rule.id),
+        "topic": str(rule.topic),
         "scope": {
             "text": str(scope),
             "since": scope.since,
@@ -152,7 +160,7 @@ def markdown(rules: Sequence[Rule], retired: Mapping[str, str], mended: Callable
     checks = "\n".join(f"- `{name}`: {about}" for name, about in CHECKS.items())
     contents = ["| id | severity | what | holds for |", "|---|---|---|---|", *map(_markdown_row, rules)]
     parts = [_HEAD.format(checks=checks), "\n".join(contents) + "\n"]
-    for name, group in by_topic(rules).items():
+    for name, group in _by_topic(rules).items():
         parts.append(f"## {name[0].upper()}{name[1:]}\n")
         parts += [markdown_section(rule, mended=mended(rule)) for rule in group]
     if retired:

@@ -12,11 +12,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__, tokens
-from glmdeploy.findings import Severity
+from glmdeploy.findings import CHECKS, Severity
 from glmdeploy.report.places import in_repository, root, uri
 from glmdeploy.report.rules import markdown_help
 from glmdeploy.report.view import view
-from glmdeploy.rules.topics import CHECKS, topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +73,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "help": {"text": f"{rule.why}\n\nFix: {rule.fix}.", "markdown": markdown_help(rule)},
         **({"helpUri": links[0]} if links else {}),
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-        "properties": {"tags": [word.replace(" ", "-") for word in topic(rule.id).split(" and ")]},
+        "properties": {"tags": [word.replace(" ", "-") for word in rule.topic.split(" and ")]},
     }
 
 

@@ -1,14 +1,19 @@
-"""What rules judge: a profile with everything worked out."""
+"""What rules judge: a profile with everything worked out. What two guards need to know is here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import posixpath
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from glmdeploy import families, gpus
 from glmdeploy.edits import Remove, SetValue
-from glmdeploy.sglang import neutral
-from glmdeploy.sizing import memory, model
+from glmdeploy.families import GLM_DSA
+from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.sglang import catalog, command, neutral
+from glmdeploy.sglang.effective import effective
+from glmdeploy.sizing import memory, model, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,12 +23,35 @@ if TYPE_CHECKING:
     from glmdeploy.gpus import Gpu
     from glmdeploy.profile import Profile
     from glmdeploy.sglang.catalog import Catalog
-    from glmdeploy.sglang.command import Setting
+    from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
+    from glmdeploy.sizing.memory import Memory
+    from glmdeploy.sizing.model import Model
+    from glmdeploy.sizing.timeline import Step
 
 ARGS: Path = ("sglang", "args")
 
-_FLAGS = dict.fromkeys(("true", "1", "yes", "y"), True) | dict.fromkeys(("false", "0", "no", "n"), False)
+ALGORITHM = "speculative_algorithm"
+STEPS, TOPK, TOKENS = "speculative_num_steps", "speculative_eagle_topk", "speculative_num_draft_tokens"
+SPEC_V2 = "SGLANG_ENABLE_SPEC_V2"
+FP8_GEMM = "fp8_gemm_runner_backend"
+JIT_DEEP_GEMM = "SGLANG_ENABLE_JIT_DEEPGEMM"
+"""Options, by destination, and variables that facts here and several guards ask about."""
+
+SETTLE = 15
+"""Seconds by which the server's own wait ends before Modal's limit, so that the reason reaches the log."""
+
+COMPILE_MARGIN = 60
+"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
+
+_TREES = ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE")
+"""Algorithms with steps, top-k and draft tokens, which ``_handle_eagle_family`` checks (0.5.23)."""
+
+_DEEP_GEMM = ("auto", "deep_gemm")
+"""Backends for matrices in FP8 with which DeepGEMM multiplies them: ``auto`` prefers it where it is enabled
+(``_dispatch_auto_backend`` in ``sglang/srt/layers/quantization/fp8_utils.py``, 0.5.10 to 0.5.23)."""
+
+_BOOLEANS = dict.fromkeys(("true", "1", "yes", "y"), True) | dict.fromkeys(("false", "0", "no", "n"), False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +63,68 @@ class Facts:
     """The options and variables of the profile's SGLang release."""
     gpu: Gpu
     architecture: str | None
+    quantization: str | None
+    """How the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
     settings: Mapping[str, Setting]
     """The options that the profile sets, by SGLang's destination name (``tp_size``)."""
-    effective: Mapping[str, Effective]
-    """What SGLang will run with, by destination name, where it is known."""
-    withheld: Mapping[str, str] = field(default_factory=dict)
-    """Options that hold secrets and stand in the profile nevertheless: destination, and the key as written."""
+    problems: tuple[Problem, ...] = ()
+    """The options that the release does not take as they are written."""
+
+    @classmethod
+    def of(cls, profile: Profile) -> Facts:
+        """The facts of a profile, as far as its own text tells them.
+
+        :raises catalog.UnknownVersion: if there is no catalog of its SGLang release.
+        """
+        release = catalog.load(profile.sglang.version)
+        settings, problems = command.read(profile.sglang.args, release)
+        return cls(
+            profile=profile,
+            catalog=release,
+            gpu=gpus.parse(profile.gpu),
+            architecture=families.architecture(profile.model.repo),
+            quantization=families.quantization(profile.model.repo),
+            settings=settings,
+            problems=tuple(problems),
+        )
+
+    def recognised(self, architecture: str, quantization: str) -> Facts:
+        """The facts with what only the checkpoint's ``config.json`` tells where the repository's name does not."""
+        return replace(self, architecture=architecture, quantization=quantization)
+
+    @cached_property
+    def effective(self) -> Mapping[str, Effective]:
+        """What SGLang will run with, by destination name, where it is known."""
+        return effective(
+            self.settings,
+            self.catalog,
+            self.gpu,
+            self.architecture,
+            quantization=self.quantization,
+            env=self.env,
+            own={"model_path": self.model_path},
+        )
+
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """Options that hold secrets and stand in the profile nevertheless: destination, and the key as written."""
+        return {problem.secret: problem.key for problem in self.problems if problem.secret}
+
+    @property
+    def model_path(self) -> str:
+        """Where the weights are in the container."""
+        return f"{self.profile.volumes.weights.mount}/{self.profile.model.repo.rpartition('/')[2]}"
+
+    @cached_property
+    def command(self) -> tuple[str, ...]:
+        """The words of the server's command, without the API key, which the container adds."""
+        return command.server_command(
+            self.settings,
+            self.catalog,
+            model_path=self.model_path,
+            served_name=self.profile.model.served_name,
+            port=self.profile.server.port,
+        )
 
     def value(self, dest: str) -> object:
         """The effective value, or None where it is not known."""
@@ -92,7 +176,7 @@ class Facts:
 
         Absent, or with a value that SGLang cannot read, it has its ``default``.
         """
-        return _FLAGS.get(self.env.get(name, "").lower(), default)
+        return default if (value := _boolean(self.env.get(name, ""))) is None else value
 
     @cached_property
     def attention_groups(self) -> int:
@@ -106,16 +190,99 @@ class Facts:
         return own or 1
 
     @cached_property
+    def algorithm(self) -> str | None:
+        """The algorithm of speculative decoding in capitals, as SGLang reads it; None without any."""
+        value = self.value(ALGORITHM)
+        return value.upper() if isinstance(value, str) else None
+
+    @property
     def speculates(self) -> bool:
         """Whether EAGLE speculates, under whichever of its names."""
-        return str(self.value("speculative_algorithm")).upper() in {"EAGLE", "EAGLE3", "NEXTN"}
+        return self.algorithm in {"EAGLE", "EAGLE3", "NEXTN"}
+
+    @property
+    def builds_trees(self) -> bool:
+        """Whether the algorithm is EAGLE or one that is set up like it."""
+        return self.algorithm in _TREES
+
+    @property
+    def block_fp8(self) -> bool:
+        """Whether the checkpoint's weights are known to be in FP8 by blocks, the format that DeepGEMM multiplies.
+
+        GLM-5-FP8's are (#25551 shows the call); GLM-4.5's are stored by compressed-tensors, which takes other ways.
+        """
+        return self.architecture == GLM_DSA and self.quantization == "fp8"
 
     @cached_property
-    def model(self) -> model.Model | None:
+    def serves_with_deep_gemm(self) -> bool:
+        """Whether the server multiplies matrices with DeepGEMM, as far as is known."""
+        return (
+            self.block_fp8
+            and self.gpu.major in (HOPPER, BLACKWELL)
+            and self.env_flag(JIT_DEEP_GEMM, default=True)
+            and (self.value(FP8_GEMM) in _DEEP_GEMM or self.value("moe_runner_backend") == "deep_gemm")
+        )
+
+    @property
+    def compiles_at_start(self) -> bool:
+        """Whether a cold start has to compile DeepGEMM's kernels, because no stage has."""
+        compiles_all = self.env_flag("SGLANG_JIT_DEEPGEMM_PRECOMPILE", default=True)
+        quickly = self.env_flag("SGLANG_JIT_DEEPGEMM_FAST_WARMUP")
+        return not self.profile.compile and compiles_all and not quickly and self.serves_with_deep_gemm
+
+    @cached_property
+    def model(self) -> Model | None:
         """The model's dimensions, where they ship with glmdeploy."""
         return model.known(self.profile.model.repo)
 
     @cached_property
-    def memory(self) -> memory.Memory | None:
+    def memory(self) -> Memory | None:
         """The memory of one GPU, where everything that it depends on is known."""
         return memory.memory(self.model, self.gpu, self.value, version=self.catalog.version) if self.model else None
+
+    @property
+    def model_loaded(self) -> Model | None:
+        """The model whose weights a start loads onto GPUs; None where not known, or SGLang runs on something else."""
+        return self.model if self.value("device") in (None, "cuda") else None
+
+    def cold_start(self, *, compiled: bool | None = None) -> tuple[Step, ...]:
+        """The steps of a cold start; ``compiled`` defaults to whether the profile has kernels compiled beforehand."""
+        return timeline.cold_start(
+            self.model_loaded, compiled=not self.compiles_at_start if compiled is None else compiled
+        )
+
+    @property
+    def ready_within(self) -> int:
+        """Seconds from a container's start within which the server must have answered its first request."""
+        return self.profile.server.startup_timeout - SETTLE
+
+    @property
+    def compiler_gives_up_after(self) -> int | None:
+        """Seconds after which SGLang's compiler gives up, ahead of its stage's limit; None without the stage."""
+        if self.profile.compile is None:
+            return None
+        limit = self.profile.compile.timeout
+        return max(limit - COMPILE_MARGIN, limit // 2, 1)
+
+    def named_paths(self, dest: str) -> tuple[str, ...]:
+        """The paths or repositories that the profile's option names: one, a list, or adapters as SGLang reads them."""
+        setting = self.settings.get(dest)
+        value = setting.value if setting else None
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list | tuple):
+            return ()
+        named = (item.get("lora_path") if isinstance(item, dict) else item for item in value)
+        # An adapter may be written NAME=PATH.
+        return tuple(str(item).rpartition("=")[2] for item in named if item)
+
+    def in_volume(self, path: str) -> bool:
+        """Whether the path lies in a volume of the container."""
+        volumes = self.profile.volumes
+        whole = posixpath.normpath(path)
+        mounts = [volume.mount for volume in (volumes.weights, volumes.kernels) if volume]
+        return any(whole == mount or whole.startswith(f"{mount}/") for mount in mounts)
+
+
+def _boolean(text: str) -> bool | None:
+    return _BOOLEANS.get(text.lower())

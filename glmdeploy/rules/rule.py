@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from glmdeploy.gpus import GENERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -12,15 +15,19 @@ if TYPE_CHECKING:
     from glmdeploy.findings import Path, Severity
     from glmdeploy.rules.facts import Facts
 
-HOPPER, BLACKWELL = 9, 10
-"""Major numbers of compute capabilities."""
-
 ISSUES = "https://github.com/sgl-project/sglang/issues/"
 PULLS = "https://github.com/sgl-project/sglang/pull/"
 """Where SGLang's issues and pull requests are, for sources."""
 
-GENERATIONS = {7: "Turing", 8: "Ampere and Ada", HOPPER: "Hopper", BLACKWELL: "Blackwell", 12: "Blackwell (RTX)"}
-"""What NVIDIA calls the GPUs of each major compute capability that Modal rents."""
+
+class Topic(StrEnum):
+    """What a rule is about."""
+
+    KNOWN_ISSUE = "known issues"
+    CONSISTENCY = "consistency"
+    TIME = "timeouts"
+    SECURITY = "operations and security"
+    MEMORY = "memory"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +113,7 @@ class Rule:
     id: str
     title: str
     severity: Severity
+    topic: Topic
     why: str
     fix: str
     sources: tuple[str, ...]

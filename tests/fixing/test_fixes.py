@@ -19,7 +19,7 @@ from glmdeploy.fixes import fix
 from glmdeploy.own_file import OwnFile
 from glmdeploy.resolve import Resolution, resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.rules import rules
+from glmdeploy.rules.registry import rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable

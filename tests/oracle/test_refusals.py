@@ -14,7 +14,7 @@ import pytest
 from glmdeploy import source
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.rules import rules
+from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog, command, environment, model_config
 from glmdeploy.sglang.oracle import GPUS, start
 

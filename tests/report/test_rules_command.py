@@ -14,9 +14,9 @@ import click
 import pytest
 from reporting import call
 
+from glmdeploy.findings import CHECKS
 from glmdeploy.report.rules import command, markdown, markdown_text, table
-from glmdeploy.rules import rules
-from glmdeploy.rules.topics import CHECKS, topic
+from glmdeploy.rules.registry import rules
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = {"id", "title", "severity", "topic", "scope", "why", "fix", "fixable", "waivable", "sources", "fails", "passes"}
@@ -125,7 +125,7 @@ def test_unknown(name: str, near: str) -> None:
 
 
 def test_retired(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glmdeploy.rules.RETIRED", {"GLM555": "GLM001 covers it"})
+    monkeypatch.setattr("glmdeploy.rules.registry.RETIRED", {"GLM555": "GLM001 covers it"})
     assert call("rules", "glm555") == (0, "GLM555: retired: GLM001 covers it\n", "")
     assert json.loads(call("rules", "GLM555", "--json")[1])["title"] == "retired: GLM001 covers it"
     assert "- **GLM555**: GLM001 covers it" in markdown(rules()[:1], {"GLM555": "GLM001 covers it"}, bool)
@@ -143,7 +143,7 @@ def test_docs_have_an_anchor_for_each_rule() -> None:
         assert f"\n### {rule.id}\n" in made
         assert f"[{rule.id}](#{rule.id.lower()})" in made
     headings = [line[3:].lower() for line in made.splitlines() if line.startswith("## ")]
-    assert headings == list(dict.fromkeys(topic(rule.id) for rule in rules()))
+    assert headings == list(dict.fromkeys(str(rule.topic) for rule in rules()))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporting import call, finding, write_profiles
 
-from glmdeploy.cli.selection import selection
 from glmdeploy.errors import UsageError
-from glmdeploy.rules import rules
+from glmdeploy.rules.judge import selection
+from glmdeploy.rules.registry import rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def test_unknown(name: str, near: str | None) -> None:
 
 
 def test_retired(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glmdeploy.rules.RETIRED", {"GLM555": "GLM001 covers it"})
+    monkeypatch.setattr("glmdeploy.rules.registry.RETIRED", {"GLM555": "GLM001 covers it"})
     with pytest.raises(UsageError, match="GLM555 is no rule any more: GLM001 covers it"):
         selection(("glm555",), ())
 

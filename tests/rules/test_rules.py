@@ -14,7 +14,7 @@ from glmdeploy.edits import Remove, RenameKey, SetValue
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.rules import RETIRED, rules
+from glmdeploy.rules.registry import RETIRED, rules
 from glmdeploy.sglang.catalog import versions
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from glmdeploy import families
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.guards.kernels import block_fp8
-from glmdeploy.rules.rule import BLACKWELL, GENERATIONS, HOPPER, ISSUES, Rule, Scope, Violation, example
+from glmdeploy.gpus import AMPERE, BLACKWELL, BLACKWELL_RTX, GENERATIONS, HOPPER
+from glmdeploy.rules.facts import ALGORITHM
+from glmdeploy.rules.rule import ISSUES, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _KV = "kv_cache_dtype"
 FULL = 0.92
 """How full the KV pool was when EAGLE's verification hung (#26399)."""
 
-AMPERE, BLACKWELL_RTX = 8, 12
 _DSA = ("dsa_prefill_backend", "dsa_decode_backend")
 _ATTENTION = ("attention_backend", "prefill_attention_backend", "decode_attention_backend")
 _EXPERTS = ("moe_runner_backend", "speculative_moe_runner_backend")
@@ -41,7 +40,7 @@ def _fp8_with_eagle(facts: Facts) -> Iterator[Violation]:
         yield Violation(
             path=facts.path(_KV),
             message=f"the KV cache is {kv.value} and speculative decoding is "
-            f"{facts.value('speculative_algorithm')}, a pair that was reported to fail for GLM-5",
+            f"{facts.value(ALGORITHM)}, a pair that was reported to fail for GLM-5",
             edits=facts.put(_KV, "bfloat16"),
         )
 
@@ -136,7 +135,7 @@ FP4 = Need(options=("quantization",), values=("modelopt_fp4",), majors=(BLACKWEL
 
 def _missing_kernels(facts: Facts) -> Iterator[Violation]:
     here = f"{facts.gpu.type} is {GENERATIONS[facts.gpu.major]}"
-    for need in (*NEEDS, *(GEMM_NEEDS if block_fp8(facts) else ())):
+    for need in (*NEEDS, *(GEMM_NEEDS if facts.block_fp8 else ())):
         for option in need.options if need.applies(facts) else ():
             setting = facts.setting(option)
             overruled = option == "attention_backend" and facts.setting("prefill_attention_backend")
@@ -156,7 +155,7 @@ def _fp4(facts: Facts, here: str) -> Iterator[Violation]:
         return
     if asked and asked.value in FP4.values:
         path, what = facts.path("quantization"), f"`{asked.key}: {asked.value}`"
-    elif families.quantization(repo) in FP4.values:
+    elif facts.quantization in FP4.values:
         path, what = ("model", "repo"), f"the checkpoint `{repo}`"
     else:
         return
@@ -169,6 +168,7 @@ FP8_WITH_EAGLE = Rule(
     id="GLM001",
     title="FP8 KV cache together with EAGLE",
     severity=Severity.ERROR,
+    topic=Topic.KNOWN_ISSUE,
     why="The pair is known for three troubles. GLM-5.1-FP8 on eight H200 stopped at CUDA graph capture (#22359, "
     "probably mended in 0.5.11 by #22372, which shows the pair completing GSM8K on Hopper; the first users' page "
     "places it on Blackwell). On B300 the model lost accuracy with an FP8 KV cache (#22671, without EAGLE), and "
@@ -200,6 +200,7 @@ IMPLICIT_FP8 = Rule(
     id="GLM002",
     title="KV cache dtype left to SGLang, which picks FP8",
     severity=Severity.ERROR,
+    topic=Topic.KNOWN_ISSUE,
     why="For models with DeepSeek's sparse attention SGLang decides an `auto` KV cache from the GPU: FP8 on Blackwell, "
     "BF16 on Hopper (the same in all releases from 0.5.10 to 0.5.23, read from the real argument resolution). Who "
     "leaves the option out to get BF16, as the first users' page does, gets FP8 on a B200, with EAGLE the pair of "
@@ -226,6 +227,7 @@ FP8_SLOWER = Rule(
     id="GLM004",
     title="FP8 KV cache slower than BF16",
     severity=Severity.WARNING,
+    topic=Topic.KNOWN_ISSUE,
     why="For the first users' traffic BF16 was faster, because FP8 has to be quantised first. The issue that they "
     "name, #17526, is a tracker of GLM-4.5 to 4.7 on Blackwell, which expects about 3 % from a faster kernel for that "
     "step. For another model, GLM-5.3-Flash on GB300, SGLang's cookbook measured FP8 2 to 5 % faster (#36519). And "
@@ -250,6 +252,7 @@ NEARLY_FULL = Rule(
     id="GLM014",
     title="KV pool so small that EAGLE will often meet it nearly full",
     severity=Severity.WARNING,
+    topic=Topic.KNOWN_ISSUE,
     why="GLM-5.1 with tensor parallelism 8 hung in EAGLE's verification when its KV pool was about 92 % full, until "
     "the watchdog ended the server (#26399; closed as inactive, no fix named, a second report is of another model with "
     "0.5.10). `max-total-tokens` is the size of the whole pool. This rule speaks when the share of one running request "
@@ -277,6 +280,7 @@ MISSING_KERNELS = Rule(
     id="GLM006",
     title="backend without kernels for the GPU",
     severity=Severity.ERROR,
+    topic=Topic.KNOWN_ISSUE,
     why="Many backends are built for one generation of GPUs. SGLang refuses some of them at start; others are accepted "
     "and end the server later: with trtllm for sparse attention on an H100, 0.5.11 started and died at the first "
     "request (measured). That FlashInfer builds its TensorRT-LLM experts for Blackwell alone, that FlashAttention 3 "

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from glmdeploy import cron
 from glmdeploy.findings import Severity
-from glmdeploy.rules.guards.speculation import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK, algorithm, builds_trees
-from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Violation, example
+from glmdeploy.rules.facts import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK
+from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 
@@ -95,7 +95,7 @@ def _shown(value: object) -> str:
 
 def _draft_tokens(facts: Facts) -> Iterator[Violation]:
     steps, tokens = (facts.setting(dest) for dest in (STEPS, TOKENS))
-    if not builds_trees(facts) or not steps or not tokens or facts.number(TOPK) != 1:
+    if not facts.builds_trees or not steps or not tokens or facts.number(TOPK) != 1:
         return
     if tokens.value != steps.value + 1:
         yield Violation(
@@ -109,7 +109,7 @@ def _draft_tokens(facts: Facts) -> Iterator[Violation]:
 def _overlap(facts: Facts) -> Iterator[Violation]:
     switch = facts.setting(_OVERLAP)
     old = version_key(facts.catalog.version) < version_key("0.5.11")
-    if switch and switch.value and old and builds_trees(facts) and facts.env_flag(SPEC_V2):
+    if switch and switch.value and old and facts.builds_trees and facts.env_flag(SPEC_V2):
         yield Violation(
             path=facts.path(_OVERLAP),
             message=f"`{switch.key}` is overruled by `{SPEC_V2}` in SGLang {facts.catalog.version}",
@@ -118,7 +118,7 @@ def _overlap(facts: Facts) -> Iterator[Violation]:
 
 def _without_algorithm(facts: Facts) -> Iterator[Violation]:
     idle = [dest for dest in facts.settings if dest.startswith("speculative_") and dest != ALGORITHM]
-    if idle and facts.effective[ALGORITHM].known and algorithm(facts) is None:
+    if idle and facts.effective[ALGORITHM].known and facts.algorithm is None:
         names = ", ".join(f"`{facts.path(dest)[-1]}`" for dest in idle)
         yield Violation(
             path=facts.path(idle[0]),
@@ -138,7 +138,7 @@ def _idle_switches(facts: Facts) -> Iterator[Violation]:
             if _on(facts, dest):
                 yield idle(dest, "does nothing without `enable-priority-scheduling`")
     if _on(facts, _MIXED) and _drafts_unmixed(facts):
-        yield idle(_MIXED, f"is switched off by speculative decoding with {algorithm(facts)}")
+        yield idle(_MIXED, f"is switched off by speculative decoding with {facts.algorithm}")
 
 
 def _on(facts: Facts, dest: str) -> bool:
@@ -148,13 +148,14 @@ def _on(facts: Facts, dest: str) -> bool:
 
 def _drafts_unmixed(facts: Facts) -> bool:
     until = version_key(facts.catalog.version) <= version_key("0.5.18")
-    return algorithm(facts) == "NGRAM" or (until and builds_trees(facts))
+    return facts.algorithm == "NGRAM" or (until and facts.builds_trees)
 
 
 KERNELS_VOLUME = Rule(
     id="GLM021",
     title="compile stage without a kernels volume",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="Kernels that are compiled into the container's own disk are lost when it ends, and every cold start compiles "
     "them again for 10 to 15 minutes.",
     fix="add `volumes.kernels` with a name and a mount, or remove `compile`",
@@ -169,6 +170,7 @@ MOUNTS = Rule(
     id="GLM022",
     title="volumes that collide",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="Modal mounts each volume once in a container, and one mount cannot lie inside another.",
     fix="give each volume a name and a mount of its own",
     sources=("https://modal.com/docs/guide/volumes",),
@@ -185,6 +187,7 @@ SCALING = Rule(
     id="GLM023",
     title="min_containers above max_containers",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="Modal refuses an autoscaler whose lower bound is above its upper bound.",
     fix="lower `min_containers` or raise `max_containers`",
     sources=("https://modal.com/docs/guide/scale",),
@@ -198,6 +201,7 @@ SCHEDULE = Rule(
     id="GLM024",
     title="keep-alive schedule that is no cron expression",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="Modal takes five cron fields in UTC and refuses anything else at deployment.",
     fix='write five fields, for instance "*/10 9-18 * * 1-5": every ten minutes in business hours',
     sources=("https://modal.com/docs/guide/cron",),
@@ -211,6 +215,7 @@ OVERRULED = Rule(
     id="GLM031",
     title="option that SGLang overrules or ignores",
     severity=Severity.WARNING,
+    topic=Topic.CONSISTENCY,
     why="SGLang replaces some values with a line in its log, or with none: sparse attention has pages of 64 tokens "
     "whatever is asked for; with top-k 1 the draft tokens are always the steps and one; 0.5.10 with "
     "SGLANG_ENABLE_SPEC_V2=1 overlaps even with `disable-overlap-schedule`; until 0.5.18 EAGLE switches mixed chunks "

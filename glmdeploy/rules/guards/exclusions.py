@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.guards.kernels import block_fp8
-from glmdeploy.rules.guards.speculation import ALGORITHM, algorithm
-from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, Rule, Violation, example
+from glmdeploy.rules.facts import ALGORITHM
+from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def _pipeline(facts: Facts) -> bool:
 
 def _pipeline_drafts(facts: Facts) -> bool:
     alone = facts.value("disaggregation_mode") in (None, "null") and not facts.env_flag("SGLANG_ENABLE_PP_SPEC")
-    return _pipeline(facts) and algorithm(facts) is not None and alone
+    return _pipeline(facts) and facts.algorithm is not None and alone
 
 
 def _lora(facts: Facts) -> bool:
@@ -58,7 +57,7 @@ def _experts_alone(facts: Facts) -> bool:
 
 
 def _fp8_as_stored(facts: Facts) -> bool:
-    return block_fp8(facts) and facts.setting(_QUANTIZATION) is None
+    return facts.block_fp8 and facts.setting(_QUANTIZATION) is None
 
 
 EXCLUSIONS = (
@@ -76,7 +75,7 @@ EXCLUSIONS = (
     Exclusion(
         at=ALGORITHM,
         message="of speculative decoding only NGRAM works with LoRA adapters",
-        when=lambda facts: _lora(facts) and algorithm(facts) not in (None, "NGRAM"),
+        when=lambda facts: _lora(facts) and facts.algorithm not in (None, "NGRAM"),
         until="0.5.18",
     ),
     Exclusion(
@@ -91,13 +90,13 @@ EXCLUSIONS = (
     Exclusion(
         at=ALGORITHM,
         message="STANDALONE and NGRAM do not work with data-parallel attention",
-        when=lambda facts: algorithm(facts) in ("STANDALONE", "NGRAM") and facts.attention_groups > 1,
+        when=lambda facts: facts.algorithm in ("STANDALONE", "NGRAM") and facts.attention_groups > 1,
     ),
     Exclusion(
         at="speculative_moe_runner_backend",
         message="a draft model does not run on `flashinfer_trtllm`",
         when=lambda facts: (
-            algorithm(facts) is not None and facts.value("speculative_moe_runner_backend") == "flashinfer_trtllm"
+            facts.algorithm is not None and facts.value("speculative_moe_runner_backend") == "flashinfer_trtllm"
         ),
         until="0.5.11",
     ),
@@ -203,6 +202,7 @@ EXCLUDED = Rule(
     id="GLM120",
     title="options that SGLang refuses together",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="Each of these options is valid alone. That SGLang refuses them together, or for this model, is found when it "
     "resolves or checks its arguments at start, on a rented GPU: an assertion or a ValueError ends the server. Each "
     "pair was tried on SGLang's own argument resolution, with the releases from 0.5.10 to 0.5.23 that it holds for.",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.edits import Remove
 from glmdeploy.findings import Severity
-from glmdeploy.rules.guards.operations import in_volume, paths
-from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -102,13 +101,12 @@ def _at_start(facts: Facts) -> Iterator[Violation]:
 
 def _fetched(facts: Facts) -> Iterator[tuple[str, str]]:
     for dest, name in FETCHED.items():
-        if setting := facts.settings.get(dest):
-            yield from ((dest, path) for path in paths(setting.value) if name.fullmatch(path))
+        yield from ((dest, path) for path in facts.named_paths(dest) if name.fullmatch(path))
 
 
 def _has_cache(facts: Facts) -> bool:
     """Whether the hub's files are kept in a volume, so that an earlier start may have left them there."""
-    return any(in_volume(facts, facts.env[name]) for name in CACHE if name in facts.env)
+    return any(facts.in_volume(facts.env[name]) for name in CACHE if name in facts.env)
 
 
 def _local(facts: Facts, dest: str, repo: str) -> tuple[Edit, ...]:
@@ -181,6 +179,7 @@ CUT_OFF = Rule(
     id="GLM072",
     title="hub needed where it is cut off",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) makes every request to the hub an error. In `download.env` that is "
     "the end of the download stage, unless the pinned commit lies in the volume already. In the server's environment, "
     "where it belongs, it ends a start that wants a second repository: the download stage brings `model.repo` and "
@@ -214,6 +213,7 @@ AT_START = Rule(
     id="GLM073",
     title="second repository fetched at every start",
     severity=Severity.WARNING,
+    topic=Topic.SECURITY,
     why="The download stage brings `model.repo` into the weights volume and nothing else. A draft model, a tokenizer, "
     "an adapter or a token map named as on the hub is fetched by each new container into its own disk, at the price "
     "of its GPUs, at whatever its main branch holds, and without a token: `secrets.huggingface` goes to the download "
@@ -245,6 +245,7 @@ FOREIGN_CODE = Rule(
     id="GLM068",
     title="trust-remote-code with a revision that is not pinned",
     severity=Severity.WARNING,
+    topic=Topic.SECURITY,
     why="`trust-remote-code` lets the model's repository bring Python code, which runs beside the API key and can "
     "write to the volumes. With a branch or a tag, whoever can push to the repository decides which code that is, at "
     "the next download. A commit's hash pins code and weights together.",
@@ -262,6 +263,7 @@ NOT_PINNED = Rule(
     id="GLM069",
     title="model or image that is not pinned",
     severity=Severity.INFO,
+    topic=Topic.SECURITY,
     why="Branches and tags can be moved, so that the same profile does not always deploy the same thing: the model is "
     "looked up at each run of the download stage, the image when Modal builds it. A commit's hash and an image's "
     "digest (`name:tag@sha256:...`) cannot. That is worth its trouble where a deployment has to be repeated exactly.",
@@ -283,6 +285,7 @@ MOVING_TAG = Rule(
     id="GLM070",
     title="image tag that moves",
     severity=Severity.WARNING,
+    topic=Topic.SECURITY,
     why="Tags like latest, dev or nightly, and a missing tag, which means latest, name whatever was pushed last, so "
     "that the image need not be the release for which the options were checked. Nor does Modal follow such a tag: it "
     "keeps the image that it built first until its definition changes or a build is forced, and two workspaces can "
@@ -310,6 +313,7 @@ QUANTIZATION = Rule(
     id="GLM121",
     title="quantization that is not the checkpoint's",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="SGLang reads from the checkpoint how its weights are stored, and refuses a `quantization` that says something "
     "else (a ValueError at start, tried on its argument resolution with each method of six releases). GLM-5.1-FP8 is "
     "`fp8`; GLM-4.5-Air-FP8, in spite of its name, is `compressed-tensors`. Newer releases can quantise stored weights "

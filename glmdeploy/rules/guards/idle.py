@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy import cron, durations
 from glmdeploy.findings import Severity
-from glmdeploy.rules.guards.timeouts import cold_start, model_loaded
-from glmdeploy.rules.rule import Rule, Violation, example
+from glmdeploy.rules.rule import Rule, Topic, Violation, example
 from glmdeploy.sizing import cost
 
 if TYPE_CHECKING:
@@ -32,9 +31,9 @@ CEILING = 200.0
 
 def _short_window(facts: Facts) -> Iterator[Violation]:
     server = facts.profile.server
-    if server.min_containers or model_loaded(facts) is None:
+    if server.min_containers or facts.model_loaded is None:
         return
-    start = sum(step.seconds for step in cold_start(facts, compiled=True))
+    start = sum(step.seconds for step in facts.cold_start(compiled=True))
     if server.scaledown_window < start:
         yield Violation(
             path=("server", "scaledown_window"),
@@ -139,6 +138,7 @@ SHORT_WINDOW = Rule(
     id="GLM047",
     title="scale-down window shorter than a cold start",
     severity=Severity.WARNING,
+    topic=Topic.TIME,
     why="With `min_containers: 0` the next request after a pause waits for a cold start, and pays for it. A container "
     "that would have waited as long as that takes costs no more than the one that is started in its place, and answers "
     "at once.",
@@ -157,6 +157,7 @@ USELESS_PINGS = Rule(
     id="GLM048",
     title="keep-alive that keeps nothing alive",
     severity=Severity.WARNING,
+    topic=Topic.TIME,
     why="Modal ends a container that has had no request for `scaledown_window`. Pings that are further apart find "
     "none, and each of them starts one: a cold start and an idle window at full price, again and again, and the users "
     "still wait.",
@@ -180,6 +181,7 @@ NEVER_IDLE = Rule(
     id="GLM049",
     title="keep-alive that never lets the app scale to zero",
     severity=Severity.WARNING,
+    topic=Topic.TIME,
     why="Pings at all hours of all days keep one container up for ever, at its full price, which `min_containers: 1` "
     "would do as well and say so. A keep-alive is for the hours in which people work.",
     fix='narrow the schedule ("*/10 9-18 * * 1-5", in UTC), or write `server: {min_containers: 1}` if that is meant',
@@ -202,6 +204,7 @@ SPEND_CEILING = Rule(
     id="GLM076",
     title="spending rate above the ceiling",
     severity=Severity.WARNING,
+    topic=Topic.SECURITY,
     why="`max_containers` is all that bounds the bill: any request to the URL starts a container, also one that "
     "SGLang will refuse for lack of a key. `server.spend_ceiling` says what a deployment may cost an hour; without it "
     "the ceiling is 200 dollars, which three containers of eight B200 keep to (about 150). Counted are the GPUs at "
@@ -226,6 +229,7 @@ IDLE_CONTAINERS = Rule(
     id="GLM077",
     title="containers that run without requests",
     severity=Severity.INFO,
+    topic=Topic.SECURITY,
     why="`min_containers` keeps that many containers up day and night, at their full price. That spares clients the "
     "cold start, and may be just what is wanted. Counted are the GPUs at Modal's base rates.",
     fix="nothing, if that is meant; `min_containers: 0` pays for cold starts instead",

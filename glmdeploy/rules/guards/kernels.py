@@ -10,11 +10,12 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from glmdeploy import families
 from glmdeploy.edits import Remove, SetValue
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import BLACKWELL, HOPPER, ISSUES, Rule, Scope, Violation, example
+from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.rules.facts import FP8_GEMM, JIT_DEEP_GEMM
+from glmdeploy.rules.rule import ISSUES, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -24,29 +25,6 @@ if TYPE_CHECKING:
 
 _WRAPPER = "sglang/srt/layers/deep_gemm_wrapper"
 _CACHE = "SGLANG_DG_CACHE_DIR"
-_SWITCH = "SGLANG_ENABLE_JIT_DEEPGEMM"
-_GEMM = "fp8_gemm_runner_backend"
-
-_DEEP_GEMM = ("auto", "deep_gemm")
-"""Backends for matrices in FP8 with which DeepGEMM multiplies them: ``auto`` prefers it where it is enabled
-(``_dispatch_auto_backend`` in ``sglang/srt/layers/quantization/fp8_utils.py``, 0.5.10 to 0.5.23)."""
-
-
-def block_fp8(facts: Facts) -> bool:
-    """Whether the checkpoint's weights are known to be in FP8 by blocks, the format that DeepGEMM multiplies.
-
-    GLM-5-FP8's are (#25551 shows the call); GLM-4.5's are stored by compressed-tensors, which takes other ways.
-    """
-    return facts.architecture == GLM_DSA and families.quantization(facts.profile.model.repo) == "fp8"
-
-
-def _serves_with_deep_gemm(facts: Facts) -> bool:
-    return (
-        block_fp8(facts)
-        and facts.gpu.major in (HOPPER, BLACKWELL)
-        and facts.env_flag(_SWITCH, default=True)
-        and (facts.value(_GEMM) in _DEEP_GEMM or facts.value("moe_runner_backend") == "deep_gemm")
-    )
 
 
 def _cache(facts: Facts) -> str | None:
@@ -69,9 +47,7 @@ def _kept(facts: Facts) -> bool:
 
 
 def _not_compiled(facts: Facts) -> Iterator[Violation]:
-    compiles_all = facts.env_flag("SGLANG_JIT_DEEPGEMM_PRECOMPILE", default=True)
-    quickly = facts.env_flag("SGLANG_JIT_DEEPGEMM_FAST_WARMUP")
-    if facts.profile.compile or not compiles_all or quickly or not _serves_with_deep_gemm(facts):
+    if not facts.compiles_at_start:
         return
     when = "the first cold start compiles" if _kept(facts) else "every cold start compiles"
     yield Violation(
@@ -100,7 +76,7 @@ def _lost(facts: Facts) -> Iterator[Violation]:
 
 
 def _other_gpu(facts: Facts) -> Iterator[Violation]:
-    if facts.profile.compile and facts.gpu.type == "B200+" and _serves_with_deep_gemm(facts):
+    if facts.profile.compile and facts.gpu.type == "B200+" and facts.serves_with_deep_gemm:
         yield Violation(
             path=("gpu",),
             message=f"`gpu: {facts.profile.gpu}` may be a B200 for the stage `compile` and a B300 for the server",
@@ -110,12 +86,12 @@ def _other_gpu(facts: Facts) -> Iterator[Violation]:
 def _unused(facts: Facts) -> Iterator[Violation]:
     if facts.profile.compile is None:
         return
-    backend = facts.value(_GEMM)
+    backend = facts.value(FP8_GEMM)
     if facts.gpu.major < HOPPER:
         reason = f"DeepGEMM does not run on {facts.gpu.type}"
-    elif not facts.env_flag(_SWITCH, default=True):
-        reason = f"`{_SWITCH}` is off"
-    elif block_fp8(facts) and not _serves_with_deep_gemm(facts) and backend is not None:
+    elif not facts.env_flag(JIT_DEEP_GEMM, default=True):
+        reason = f"`{JIT_DEEP_GEMM}` is off"
+    elif facts.block_fp8 and not facts.serves_with_deep_gemm and backend is not None:
         reason = f"matrices in FP8 are multiplied by `{backend}`"
     else:
         return
@@ -128,12 +104,12 @@ def _unused(facts: Facts) -> Iterator[Violation]:
 
 
 def _regression(facts: Facts) -> Iterator[Violation]:
-    if _serves_with_deep_gemm(facts):
+    if facts.serves_with_deep_gemm:
         yield Violation(
-            path=facts.path(_GEMM) if facts.setting(_GEMM) else ("sglang", "version"),
+            path=facts.path(FP8_GEMM) if facts.setting(FP8_GEMM) else ("sglang", "version"),
             message=f"SGLang {facts.catalog.version} multiplies FP8 with a DeepGEMM that was reported to end the "
             f"server on {facts.gpu.type}",
-            edits=facts.put(_GEMM, "cutlass"),
+            edits=facts.put(FP8_GEMM, "cutlass"),
         )
 
 
@@ -141,6 +117,7 @@ REGRESSION = Rule(
     id="GLM013",
     title="regression of DeepGEMM in SGLang 0.5.12 on Blackwell",
     severity=Severity.ERROR,
+    topic=Topic.KNOWN_ISSUE,
     why="With 0.5.12 GLM-5-FP8 stopped at CUDA graph capture with an illegal address inside DeepGEMM: on eight B300 in "
     "every run of one benchmark (#25551; 0.5.11 was fine with the same options), and on eight B200 with a later build "
     "of main (#26541; with `max-running-requests: 128`, while a run with another limit on CUDA graphs passed, and a "
@@ -183,6 +160,7 @@ NOT_COMPILED = Rule(
     id="GLM017",
     title="kernels of DeepGEMM that nothing compiles beforehand",
     severity=Severity.WARNING,
+    topic=Topic.KNOWN_ISSUE,
     why="SGLang multiplies matrices in FP8 with DeepGEMM on Hopper and Blackwell, also where FlashInfer runs the "
     "experts, and compiles its kernels for all batch sizes before the first answer: 10 to 15 minutes for the first "
     "users, 10 to 20 by SGLang's own log. All GPUs are rented meanwhile, and the start-up time limit may pass. The "
@@ -216,6 +194,7 @@ LOST = Rule(
     id="GLM018",
     title="compiled kernels that are not kept",
     severity=Severity.ERROR,
+    topic=Topic.KNOWN_ISSUE,
     why="DeepGEMM's kernels go to the folder that SGLANG_DG_CACHE_DIR names (SGLang sets DeepGEMM's own variable from "
     "it), otherwise to the home folder of the container. Outside the kernels volume they end with the container: the "
     "stage `compile` rents its GPUs for up to an hour and reports success, and each server compiles again. From 0.5.18 "
@@ -248,6 +227,7 @@ OTHER_GPU = Rule(
     id="GLM019",
     title="kernels compiled on a GPU that may not be the serving one",
     severity=Severity.WARNING,
+    topic=Topic.KNOWN_ISSUE,
     why="Modal gives a B200 or a B300 for `B200+`, to the stage `compile` and to each server anew. DeepGEMM looks a "
     "kernel up by its compiler, the architecture and the source, which carries choices made for the GPU at hand, its "
     "number of multiprocessors among them; what is not found is compiled at the cold start that the stage was to "
@@ -271,6 +251,7 @@ UNUSED = Rule(
     id="GLM103",
     title="compile stage for kernels that the server does not use",
     severity=Severity.WARNING,
+    topic=Topic.KNOWN_ISSUE,
     why="The stage loads the whole model on rented GPUs to compile DeepGEMM's kernels, and its tool forces DeepGEMM on "
     "for itself. A server that multiplies FP8 with other kernels, has DeepGEMM switched off, or runs on a GPU before "
     "Hopper never looks at them.",

@@ -9,7 +9,7 @@ from glmdeploy import tokens
 from glmdeploy.edits import Remove
 from glmdeploy.findings import Severity, dotted
 from glmdeploy.rules.facts import ARGS
-from glmdeploy.rules.rule import Rule, Violation, example
+from glmdeploy.rules.rule import Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +110,7 @@ ADMIN_KEY = Rule(
     id="GLM062",
     title="admin API key in a profile",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="An admin key alone leaves SGLang's normal routes open, chat completions and /server_info among them, which "
     "shows the admin key to everyone (50 of 85 routes in 0.5.10 and 51 of 93 in 0.5.23, tried on the real "
     "middleware). And a profile is no place for a secret: it is shown, compared and committed.",
@@ -125,6 +126,7 @@ SECRET_VALUE = Rule(
     id="GLM063",
     title="secret written into a profile",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="A profile is shown in plans and differences and kept in version control; a secret in it is no secret any "
     "more. Modal Secrets hold them, and reach only the container that needs them. Found are the API key as an option, "
     "and whatever has the form of a well-known service's token, a private key, or a password in a URL, in any value "
@@ -152,6 +154,7 @@ SECRET_NAME = Rule(
     id="GLM079",
     title="value under a name that says secret",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="A variable or an option whose name ends in TOKEN, KEY, SECRET, PASSWORD or the like usually holds one, and a "
     "profile is shown in plans and differences and kept in version control. That is judged by the name alone: a value "
     "that is empty, a switch, a path or a variable is left alone, and so are SGLang's own variables that hold no "

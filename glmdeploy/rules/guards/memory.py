@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import Rule, Scope, Violation, example
+from glmdeploy.rules.rule import Rule, Scope, Topic, Violation, example
 from glmdeploy.sizing.memory import GIB, memory
 from glmdeploy.sizing.pool import FP8
 
@@ -138,6 +138,7 @@ DOES_NOT_FIT = Rule(
     id="GLM080",
     title="model that does not fit",
     severity=Severity.ERROR,
+    topic=Topic.MEMORY,
     why="SGLang loads the weights and then gives the KV pool what `mem-fraction-static` leaves; when that is nothing, "
     'the start ends with "Not enough memory" after minutes of loading on rented GPUs (reported for eight H200 in '
     "InferenceX 2128, and for GLM-5.2-FP8 on eight RTX PRO 6000). The weights are counted from the model's dimensions "
@@ -163,6 +164,7 @@ SHORT_POOL = Rule(
     id="GLM081",
     title="KV pool smaller than one request",
     severity=Severity.WARNING,
+    topic=Topic.MEMORY,
     why="A request must fit in the KV pool as a whole, its prompt and its answer. SGLang starts nevertheless, tells "
     "clients the whole context as its limit, and refuses the requests that are longer than the pool. The pool is "
     "estimated from the GPU's memory, the weights, and the bytes that a token takes (1,284 in BF16 and each layer, "
@@ -185,6 +187,7 @@ CAP_ABOVE = Rule(
     id="GLM082",
     title="max-total-tokens above what the memory holds",
     severity=Severity.WARNING,
+    topic=Topic.MEMORY,
     why="`max-total-tokens` can only make the KV pool smaller. Above what the memory holds, SGLang takes what it holds "
     "and says so in a line of its log (`_apply_token_constraints`); whoever relies on the number gets less.",
     fix="remove it, or write a number that fits",
@@ -207,6 +210,7 @@ LITTLE_LEFT = Rule(
     id="GLM083",
     title="little memory left for activations and CUDA graphs",
     severity=Severity.WARNING,
+    topic=Topic.MEMORY,
     why="What weights and KV pool do not take is for activations, CUDA graphs, and until 0.5.13.post1 also for the "
     "draft model, which those releases load after they have sized the pool. Where `mem-fraction-static` is left to "
     "it, SGLang leaves 10 GiB free at least on a GPU of more than 60 GiB, and more for long prefills. Too little shows "
@@ -231,6 +235,7 @@ FRACTION = Rule(
     id="GLM084",
     title="mem-fraction-static that is no share",
     severity=Severity.ERROR,
+    topic=Topic.MEMORY,
     why="`mem-fraction-static` is the share of the GPU's free memory that weights and KV pool may take. SGLang "
     "checks nothing: from 1 on it allocates all memory and has none for its work, at 0 it has none for the pool, and "
     "both show only after the weights have been loaded.",
@@ -249,6 +254,7 @@ UNCOUNTED_SCALES = Rule(
     id="GLM085",
     title="FP8 KV pool larger than mem-fraction-static says",
     severity=Severity.INFO,
+    topic=Topic.MEMORY,
     why="With sparse attention an FP8 KV cache has scales and a rotary part in BF16 beside the values, except for the "
     "trtllm kernels: 788 bytes a token and layer for GLM-5.1. Until 0.5.16 SGLang sizes the pool with 708 and "
     "allocates 788, 11 % more (measured with 0.5.11 on an H100: 42.59 GiB where 38.26 were meant). The excess comes "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from glmdeploy import plan
 from glmdeploy.edits import Remove
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import Rule, Violation, example
+from glmdeploy.rules.rule import Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +84,7 @@ TAKEN = Rule(
     id="GLM078",
     title="name or place that is taken",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="Modal refuses a name that looks like the id of an app (`ap-` and 22 letters or digits) for an app or a "
     "volume at deployment, and for a secret when that is made; it mounts no volume at /root or /tmp; and the "
     "variables that its runtime sets cannot be overridden. The container's side of glmdeploy lies below /root too, "

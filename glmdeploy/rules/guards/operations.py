@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import Rule, Violation, example
+from glmdeploy.rules.rule import Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,32 +88,13 @@ def _paths(facts: Facts) -> Iterator[Violation]:
         setting = facts.settings.get(dest)
         if setting is None:
             continue
-        for path in paths(setting.value):
-            if in_volume(facts, path) or not (_is_written(path) if dest in WRITTEN else _is_read(path, dest)):
+        for path in facts.named_paths(dest):
+            if facts.in_volume(path) or not (_is_written(path) if dest in WRITTEN else _is_read(path, dest)):
                 continue
             what = f"writes to {path}, which is lost with the container"
             if dest in READ:
                 what = f"reads {path}, which is in no volume"
             yield Violation(path=facts.path(dest), message=f"`{setting.key}` {what}")
-
-
-def paths(value: object) -> tuple[str, ...]:
-    """The paths or repositories that an option names: one, a list, or adapters as SGLang reads them."""
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list | tuple):
-        return ()
-    named = (item.get("lora_path") if isinstance(item, dict) else item for item in value)
-    # An adapter may be written NAME=PATH.
-    return tuple(str(item).rpartition("=")[2] for item in named if item)
-
-
-def in_volume(facts: Facts, path: str) -> bool:
-    """Whether the path lies in a volume of the container."""
-    volumes = facts.profile.volumes
-    whole = posixpath.normpath(path)
-    mounts = [volume.mount for volume in (volumes.weights, volumes.kernels) if volume]
-    return any(whole == mount or whole.startswith(f"{mount}/") for mount in mounts)
 
 
 def _is_written(path: str) -> bool:
@@ -135,6 +115,7 @@ NOT_SERVING = Rule(
     id="GLM066",
     title="mode of SGLang that does not serve clients",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="A container counts as started when SGLang answers /health over plain HTTP and then one chat completion; "
     "Modal encrypts on the way to it. With certificates SGLang speaks HTTPS alone, in the gRPC modes no HTTP at that "
     "port, an encoder has no chat completions, and a prefill or decode server refuses a request that comes without "
@@ -167,6 +148,7 @@ CONTENTS = Rule(
     id="GLM074",
     title="contents of requests in logs or files",
     severity=Severity.WARNING,
+    topic=Topic.SECURITY,
     why="`log-requests` logs prompts and answers from level 2 on, which is its default: up to 2048 characters of "
     "each, in full at level 3; levels 0 and 1 leave them out. SGLANG_LOG_REQUEST_HEADERS adds headers, and "
     "`authorization` is the client's key. `crash-dump-folder` keeps the requests of the last five minutes and pickles "
@@ -200,6 +182,7 @@ OUTSIDE_VOLUMES = Rule(
     id="GLM075",
     title="path outside the volumes",
     severity=Severity.WARNING,
+    topic=Topic.SECURITY,
     why="A container has its image, which is the same for each, and the volumes. What SGLang writes elsewhere is "
     "gone when the container ends, after `scaledown_window` or a crash, just when a dump would be of use. What it "
     "reads from elsewhere must be in the image: nothing of the machine where the profile lies goes along, and a chat "

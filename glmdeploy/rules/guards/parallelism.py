@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sizing.model import GroupedAttention
 
@@ -179,6 +179,7 @@ GPU_COUNT = Rule(
     id="GLM020",
     title="tp does not match the GPU count",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="SGLang starts one process a GPU: tensor parallel times pipeline parallel times data parallel. Data "
     "parallelism with `enable-dp-attention` (or `attn-dp-size`) takes place inside `tp` and needs no more GPUs. With "
     "more than the container has it fails at start, with fewer the rest is rented and idle. Several nodes wait for "
@@ -209,6 +210,7 @@ EXPERTS = Rule(
     id="GLM025",
     title="expert parallelism that does not come out even",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="Each of the `ep` groups of experts takes tp / ep ranks and the same number of experts. SGLang accepts any "
     "number at first: the engine stops with a ValueError (FP8 weights in blocks), an assertion or a division by zero "
     "when it sets up the groups or the layers.",
@@ -243,6 +245,7 @@ ATTENTION = Rule(
     id="GLM026",
     title="attention that does not come out even",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="Data-parallel attention divides the `tp` ranks into groups of the same size, and the ranks of a group divide "
     "the attention heads. SGLang asserts both, the first when it reads the options, the second when it builds the "
     "model. Heads of keys and values may be fewer than the ranks, which then share them, but one must divide the "
@@ -276,6 +279,7 @@ NUMBERS = Rule(
     id="GLM032",
     title="number that SGLang cannot work with",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="SGLang's parser checks that a number is one. What it may be is asserted later: a prefill chunk must be made "
     "of whole pages (64 tokens with sparse attention), also after data-parallel attention has divided it; at least one "
     "request must run in each attention group (until 0.5.22); the KV pool must hold a page. Some of this is found when "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.edits import Remove, RenameKey, SetValue
 from glmdeploy.findings import Severity
 from glmdeploy.rules.facts import ARGS
-from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
 from glmdeploy.sglang import catalog, variables
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.renames import RENAMES
@@ -140,7 +140,7 @@ def _rewritten(change: _Change, paths: Mapping[str, Path]) -> tuple[Edit, ...]:
 
 
 def _old_variables(facts: Facts) -> Iterator[Violation]:
-    for name in own_variables(facts):
+    for name in _own_variables(facts):
         new = None if variables.is_read(name, facts.catalog) else variables.present_name(name, facts.catalog)
         if new:
             yield Violation(
@@ -155,14 +155,14 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def own_variables(facts: Facts) -> Iterator[str]:
+def _own_variables(facts: Facts) -> Iterator[str]:
     """SGLang's own among the variables."""
     return (name for name in facts.env if name.startswith(variables.PREFIXES))
 
 
 def _unread(facts: Facts) -> Iterator[Violation]:
     release = facts.catalog
-    for name in own_variables(facts):
+    for name in _own_variables(facts):
         path, wanted = facts.env_path(name), variables.expected(name, facts.env[name], release)
         if wanted:
             yield Violation(
@@ -204,6 +204,7 @@ OTHER_IMAGE = Rule(
     id="GLM037",
     title="image of another release",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="`sglang.version` decides which options exist, what SGLang makes of them, and which rules hold; the image "
     "decides what runs. Where they differ, everything that was checked was checked for another program: an option may "
     "be unknown at start, or mean something else.",
@@ -230,6 +231,7 @@ OLD_SPELLINGS = Rule(
     id="GLM038",
     title="spelling that SGLang is about to drop",
     severity=Severity.WARNING,
+    topic=Topic.CONSISTENCY,
     why="SGLang keeps an old name of an option for some releases, with a warning that nobody sees in a container's "
     "log, and then refuses it: a profile that still says `nsa-decode-backend` does not start from 0.5.20 on. Some old "
     "options are accepted and do nothing any more. Variables that begin with SGL_ stand for those with SGLANG_.",
@@ -267,6 +269,7 @@ UNREAD = Rule(
     id="GLM039",
     title="variable that SGLang does not read",
     severity=Severity.WARNING,
+    topic=Topic.CONSISTENCY,
     why="A variable with a wrong name does nothing, and SGLang says nothing about it. Names are checked against what "
     "the release declares and against every other name that its sources read. A value that is no boolean or number "
     "where one is expected is replaced by the default, with a Python warning. Variables of other programs are not "

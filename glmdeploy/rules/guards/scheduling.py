@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import AIR, LONG, NOSPEC, Rule, Violation, example
+from glmdeploy.rules.rule import AIR, LONG, NOSPEC, Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +119,7 @@ SMALL_POOL = Rule(
     id="GLM030",
     title="max-total-tokens that starves the requests",
     severity=Severity.WARNING,
+    topic=Topic.CONSISTENCY,
     why="`max-total-tokens` is the size of the whole KV pool, which all running requests share, and not a limit for "
     "each: with 65,536 and 48 requests there are 1,365 tokens for one (a pool of that size was measured: 6.12 GiB for "
     "GLM-5.1 in BF16, about a tenth of what a B200 has left). One request can have a token less than the pool, its "
@@ -152,6 +153,7 @@ LONGER = Rule(
     id="GLM033",
     title="context-length above the model's",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="SGLang refuses a context longer than the checkpoint's own (a ValueError at start, tried on its argument "
     f"resolution from 0.5.10 to 0.5.23) unless {LONGER_CONTEXT} is on, because positions that a model was not "
     "trained on give wrong answers or CUDA errors.",
@@ -174,6 +176,7 @@ INPUTS = Rule(
     id="GLM034",
     title="number of requests that Modal and SGLang do not share",
     severity=Severity.INFO,
+    topic=Topic.CONSISTENCY,
     why="`max_inputs` is how many requests Modal gives one container at a time, `max-running-requests` how many SGLang "
     "runs (48 with EAGLE unless told otherwise). With fewer inputs the rest of SGLang's places stay empty, and Modal "
     "starts another container although this one could do more. With more inputs the rest waits inside SGLang while "
@@ -189,6 +192,7 @@ PREFILL = Rule(
     id="GLM122",
     title="prefill limit that the chunk overrules",
     severity=Severity.INFO,
+    topic=Topic.CONSISTENCY,
     why="SGLang prefills in chunks: a batch of prompts ends where `chunked-prefill-size` ends, so that a higher "
     "`max-prefill-tokens` changes nothing. The chunk is 16,384 tokens on a B200 and 8,192 on an H200 unless it is "
     "written, and data-parallel attention divides it among its groups, a written one too.",
@@ -215,6 +219,7 @@ GRAPHS = Rule(
     id="GLM123",
     title="running requests beyond the largest CUDA graph",
     severity=Severity.INFO,
+    topic=Topic.CONSISTENCY,
     why="SGLang captures the decoding of batches up to a largest size as CUDA graphs; larger batches decode without, "
     "which costs the launch of every kernel each time. Left to itself, it captures up to 512 requests on large GPUs, "
     "or as many as may run. A smaller number saves memory and time at start.",

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import AIR, ISSUES, Rule, Scope, Violation, example
+from glmdeploy.rules.rule import AIR, ISSUES, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ PUBLIC_ENDPOINT = Rule(
     id="GLM060",
     title="public endpoint that was not asked for",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="Modal's URLs are reachable from everywhere. Without an API key every stranger's request starts GPUs at your "
     "expense, so a public endpoint must be said in so many words. What can be asked for is answers to requests, not "
     "the custom logit processors of strangers: SGLang unpickles them, and so runs whatever code a request carries.",
@@ -159,6 +160,7 @@ OPEN_ROUTES = Rule(
     id="GLM061",
     title="routes that stay open with an API key",
     severity=Severity.INFO,
+    topic=Topic.SECURITY,
     why="SGLang lets every path that begins with /health or /metrics pass without a key, from 0.5.20 on /ready too "
     "(tried on the real middleware of 0.5.10 and 0.5.23; /metrics exists only with `enable-metrics`). From "
     "0.5.13.post1 on the WebSocket /v1/realtime, for the transcription of speech, passes as well, because the "
@@ -180,6 +182,7 @@ REFUSED_KEY = Rule(
     id="GLM065",
     title="option that cannot be used with an API key",
     severity=Severity.ERROR,
+    topic=Topic.SECURITY,
     why="SGLang checks keys in one tokenizer process only: with more, each worker asserts that there is no key and "
     "ends, so that the server never becomes healthy (in all releases from 0.5.10 to 0.5.23). And the native gRPC "
     "server, which would go round the check, makes 0.5.16 and newer refuse the pair with a ValueError at the start, "
@@ -209,6 +212,7 @@ WRONG_PARSER = Rule(
     id="GLM035",
     title="parser of another model family",
     severity=Severity.WARNING,
+    topic=Topic.CONSISTENCY,
     why="The parsers turn what the model writes between its special tokens into `reasoning_content` and `tool_calls`. "
     "SGLang takes any that it knows, whatever the model, and a wrong one leaves tool calls as text or cuts answers. By "
     "its own sources GLM-4.5 and 4.6 write tool calls for `glm45` (also called `glm`), GLM-4.7 and 5 for `glm47`; all "
@@ -239,6 +243,7 @@ NO_PARSER = Rule(
     id="GLM036",
     title="chat model without parsers",
     severity=Severity.INFO,
+    topic=Topic.CONSISTENCY,
     why="Without a reasoning parser the model's thinking stands inside the answer's text, and without a parser for "
     "tool calls `tool_calls` stays empty. Both are off unless they are named, and nothing else depends on them.",
     fix="name the parsers, unless clients read the raw text",
@@ -262,6 +267,7 @@ SERVED_NAME = Rule(
     id="GLM124",
     title="served name with a colon",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="In a request `model:adapter` means a LoRA adapter of the model, so SGLang asserts at start that the name of "
     "the model itself has no colon (tried on its own check, 0.5.10 to 0.5.23).",
     fix="write `model.served_name` without a colon",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import AT_0_5_10, BLACKWELL, HOPPER, ISSUES, PULLS, Rule, Scope, Violation, example
+from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.rules.rule import AT_0_5_10, ISSUES, PULLS, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ TOO_FEW_HEADS = Rule(
     id="GLM005",
     title="too few query heads on a GPU for FlashMLA",
     severity=Severity.ERROR,
+    topic=Topic.KNOWN_ISSUE,
     why="FlashMLA decodes for 64 or 128 query heads on a GPU, and tensor parallelism on eight leaves eight of GLM-5's "
     "64. GLM-5.1-FP8 on eight H200 stopped at CUDA graph capture in flash_mla_with_kvcache (#22359), which an FP8 KV "
     "cache selects on Hopper, with EAGLE or without. #22372, first in 0.5.11, pads the heads, and shows the model on "
@@ -133,6 +135,7 @@ CANNOT_SERVE = Rule(
     id="GLM007",
     title="sparse-attention backend that cannot decode or read the KV cache",
     severity=Severity.ERROR,
+    topic=Topic.KNOWN_ISSUE,
     why="SGLang lists the same backends for prefill and decode and accepts combinations that fail at the first step. "
     "flashmla_auto chooses for prefill only: as a decode backend it started and stopped at the first token (#31344; "
     "read in all releases). An FP8 KV cache is packed for flashmla_kv and raw for trtllm, so that one cannot read what "
@@ -211,6 +214,7 @@ OVERRIDDEN = Rule(
     id="GLM100",
     title="sparse-attention backends that SGLang 0.5.10 overrides",
     severity=Severity.WARNING,
+    topic=Topic.KNOWN_ISSUE,
     why="On Blackwell with an FP8 KV cache 0.5.10 and its post release run trtllm for prefill and decode, whatever the "
     "profile says, and tell so in one line of the log (the real argument resolution, on a simulated GPU). From 0.5.11 "
     "on the choice is honoured: a profile that ran well by this accident runs something else after an upgrade.",

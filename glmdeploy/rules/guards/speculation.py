@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.families import GLM4_MOE, GLM_DSA
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, Rule, Scope, Violation, example
+from glmdeploy.rules.facts import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK
+from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
 
 _GLM = (GLM_DSA, GLM4_MOE)
-ALGORITHM = "speculative_algorithm"
-STEPS, TOPK, TOKENS = "speculative_num_steps", "speculative_eagle_topk", "speculative_num_draft_tokens"
-SPEC_V2 = "SGLANG_ENABLE_SPEC_V2"
 
 _KNOWN: Mapping[str, str] = {
     **dict.fromkeys(("EAGLE", "EAGLE3", "NEXTN", "STANDALONE", "NGRAM", "DFLASH"), "0.5.11"),
@@ -28,9 +26,6 @@ _KNOWN: Mapping[str, str] = {
 }
 """The algorithms and the first catalogued release with each; until 0.5.11 the option has choices, and the parser
 judges. Source: ``SpeculativeAlgorithm`` (``sglang/srt/speculative/spec_info.py``)."""
-
-_TREES = ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE")
-"""Algorithms with steps, top-k and draft tokens, which ``_handle_eagle_family`` checks (0.5.23)."""
 
 _DRAFT = "speculative_draft_model_path"
 _COMPANIONS = {"DFLASH": _DRAFT, "DSPARK": _DRAFT, "UNO": "uno_lora_path"}
@@ -43,24 +38,13 @@ _ARGS = "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.10)"
 _HOOK = "sglang/srt/arg_groups/speculative_hook.py (0.5.16, 0.5.23)"
 
 
-def algorithm(facts: Facts) -> str | None:
-    """The algorithm's name in capitals, as SGLang reads it; None without speculative decoding."""
-    value = facts.value(ALGORITHM)
-    return value.upper() if isinstance(value, str) else None
-
-
-def builds_trees(facts: Facts) -> bool:
-    """Whether the algorithm is EAGLE or one that is set up like it."""
-    return algorithm(facts) in _TREES
-
-
 def _asked(facts: Facts, dest: str) -> int | None:
     setting = facts.setting(dest)
     return setting.value if setting and isinstance(setting.value, int) else None
 
 
 def _refused(facts: Facts) -> Iterator[Violation]:
-    name = algorithm(facts)
+    name = facts.algorithm
     if name is None:
         return
     if not _is_known(name, facts.catalog.version):
@@ -69,7 +53,7 @@ def _refused(facts: Facts) -> Iterator[Violation]:
             message=f"SGLang {facts.catalog.version} knows no speculative algorithm `{facts.value(ALGORITHM)}`"
             f"{_similar(name)}",
         )
-    elif builds_trees(facts) and not facts.value("speculative_adaptive"):
+    elif facts.builds_trees and not facts.value("speculative_adaptive"):
         yield from _incomplete(facts)
     elif (needed := _COMPANIONS.get(name)) and not facts.setting(needed) and facts.architecture in _GLM:
         yield Violation(
@@ -112,12 +96,12 @@ def _incomplete(facts: Facts) -> Iterator[Violation]:
 
 
 def _impossible_tree(facts: Facts) -> Iterator[Violation]:
-    if algorithm(facts) == "NGRAM":
+    if facts.algorithm == "NGRAM":
         if message := _unverified(facts, facts.number("speculative_ngram_max_bfs_breadth"), "NGRAM's breadth of"):
             yield Violation(path=facts.path(ALGORITHM), message=message)
         return
     topk = facts.number(TOPK)
-    if not builds_trees(facts) or topk is None or topk < 2:
+    if not facts.builds_trees or topk is None or topk < 2:
         return
     chain = facts.put(TOPK, 1) + facts.put(TOKENS, (_asked(facts, STEPS) or 0) + 1)
     if message := _unverified(facts, topk, "`speculative-eagle-topk`"):
@@ -137,8 +121,8 @@ def _unverified(facts: Facts, topk: int | None, what: str) -> str | None:
     page, backend = facts.number("page_size"), facts.value("attention_backend")
     if topk is None or topk < 2 or page is None or page < 2 or backend is None:
         return None
-    triton = version_key("0.5.13.post1") <= version_key(facts.catalog.version) and algorithm(facts) != "NGRAM"
-    able = ("flashinfer",) if algorithm(facts) == "NGRAM" else (*_PAGED_TREES, *(("triton",) if triton else ()))
+    triton = version_key("0.5.13.post1") <= version_key(facts.catalog.version) and facts.algorithm != "NGRAM"
+    able = ("flashinfer",) if facts.algorithm == "NGRAM" else (*_PAGED_TREES, *(("triton",) if triton else ()))
     if backend in able:
         return None
     return f"{what} {topk} makes a tree, which `{backend}` cannot verify in pages of {page} tokens"
@@ -156,12 +140,12 @@ def _too_many_tokens(facts: Facts, topk: int) -> str | None:
 
 
 def _no_overlap(facts: Facts) -> Iterator[Violation]:
-    if not builds_trees(facts) or facts.env_flag(SPEC_V2) or facts.setting("disable_overlap_schedule"):
+    if not facts.builds_trees or facts.env_flag(SPEC_V2) or facts.setting("disable_overlap_schedule"):
         return
     if facts.number(TOPK) in (None, 1) and facts.number("pp_size") in (None, 1):
         yield Violation(
             path=facts.path(ALGORITHM),
-            message=f"{algorithm(facts)} runs without the overlap schedule in SGLang {facts.catalog.version} "
+            message=f"{facts.algorithm} runs without the overlap schedule in SGLang {facts.catalog.version} "
             f"unless `{SPEC_V2}` is on",
         )
 
@@ -170,6 +154,7 @@ REFUSED = Rule(
     id="GLM027",
     title="speculative settings that SGLang refuses",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="SGLang takes steps, top-k and draft tokens all together or not at all: without the steps it asserts that the "
     "others are not there either, with steps and no top-k it compares None with a number, and with a top-k above 1 it "
     "leaves the number of draft tokens empty. With top-k 1 it works that number out. DFLASH, DSPARK and UNO need a "
@@ -201,6 +186,7 @@ IMPOSSIBLE_TREE = Rule(
     id="GLM028",
     title="draft tree that cannot be verified",
     severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
     why="A top-k above 1 makes a tree of drafts. With pages of several tokens only some attention backends verify one, "
     "and sparse attention (DSA) always has pages of 64 tokens, so for GLM-5 the top-k is 1, and NGRAM, whose breadth "
     "is 10 unless told otherwise, is out. With SGLANG_ENABLE_SPEC_V2 0.5.10 refuses trees altogether. Those end the "
@@ -242,6 +228,7 @@ NO_OVERLAP = Rule(
     id="GLM029",
     title="EAGLE without the overlap schedule",
     severity=Severity.WARNING,
+    topic=Topic.CONSISTENCY,
     why="Until 0.5.10.post1 EAGLE prepares the next batch while the GPU works on the last one only with "
     "SGLANG_ENABLE_SPEC_V2=1, and with top-k 1; otherwise SGLang switches that overlap off and says so in its log. The "
     "release calls it experimental, and 0.5.11 made it the default. What it gains was not measured.",

@@ -12,8 +12,8 @@ from glmdeploy import durations
 from glmdeploy.edits import SetValue
 from glmdeploy.findings import Severity
 from glmdeploy.profile import MAX_TIMEOUT
-from glmdeploy.rules.guards import kernels
-from glmdeploy.rules.rule import ISSUES, Rule, Violation, example
+from glmdeploy.rules.facts import COMPILE_MARGIN, SETTLE
+from glmdeploy.rules.rule import ISSUES, Rule, Topic, Violation, example
 from glmdeploy.sizing import timeline
 
 if TYPE_CHECKING:
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
     from glmdeploy.edits import Edit
     from glmdeploy.findings import Path
     from glmdeploy.rules.facts import Facts
-    from glmdeploy.sizing.model import Model
     from glmdeploy.sizing.timeline import Step
-
-SETTLE = 15
-"""Seconds by which the server's own wait ends before Modal's limit, so that the reason reaches the log."""
-
-COMPILE_MARGIN = 60
-"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
 
 _WATCHDOG = "watchdog_timeout"
 _STARTUP: Path = ("server", "startup_timeout")
@@ -40,20 +33,8 @@ _TIMEOUTS = "https://modal.com/docs/guide/timeouts"
 _MEASURED = "SGLang 0.5.11 on one H100 (ready 52 to 64 s after its start, first answer up to 60 s later)"
 
 
-def model_loaded(facts: Facts) -> Model | None:
-    """The model whose weights a start loads onto GPUs; None where it is not known, or SGLang runs on something else."""
-    return facts.model if facts.value("device") in (None, "cuda") else None
-
-
-def cold_start(facts: Facts, *, compiled: bool | None = None) -> tuple[Step, ...]:
-    """The steps of a cold start; ``compiled`` defaults to whether the profile has kernels compiled beforehand."""
-    if compiled is None:
-        compiled = not any(kernels.NOT_COMPILED.check(facts))
-    return timeline.cold_start(model_loaded(facts), compiled=compiled)
-
-
 def _watchdog(facts: Facts) -> Iterator[Violation]:
-    model, limit = model_loaded(facts), facts.value(_WATCHDOG)
+    model, limit = facts.model_loaded, facts.value(_WATCHDOG)
     if model is None or not isinstance(limit, int | float) or isinstance(limit, bool):
         return
     load = timeline.weight_load(model)
@@ -68,25 +49,25 @@ def _watchdog(facts: Facts) -> Iterator[Violation]:
 
 
 def _start_impossible(facts: Facts) -> Iterator[Violation]:
-    steps = cold_start(facts, compiled=True)
+    steps = facts.cold_start(compiled=True)
     yield from _short_start(facts, steps, [step.least for step in steps], "at the least")
 
 
 def _start_unlikely(facts: Facts) -> Iterator[Violation]:
     if not any(_start_impossible(facts)):
-        steps = cold_start(facts)
+        steps = facts.cold_start()
         yield from _short_start(facts, steps, [step.seconds for step in steps], "as estimated")
 
 
 def _short_start(facts: Facts, steps: Iterable[Step], seconds: list[int], how: str) -> Iterator[Violation]:
     limit = facts.profile.server.startup_timeout
-    if limit - SETTLE < sum(seconds):
+    if facts.ready_within < sum(seconds):
         parts = ", ".join(f"{step.name} {time}" for step, time in zip(steps, seconds, strict=True))
         yield Violation(
             path=_STARTUP,
             message=f"`startup_timeout` is {limit} s, of which {SETTLE} are for a clean end, and a cold start takes "
             f"{sum(seconds)} s {how} ({parts})",
-            edits=_raised(_STARTUP, sum(step.seconds for step in cold_start(facts)) + SETTLE),
+            edits=_raised(_STARTUP, sum(step.seconds for step in facts.cold_start()) + SETTLE),
         )
 
 
@@ -100,7 +81,7 @@ def _download_unlikely(facts: Facts) -> Iterator[Violation]:
 
 
 def _short_download(facts: Facts, rate: int, whose: str) -> Iterator[Violation]:
-    model, limit = model_loaded(facts), facts.profile.download.timeout
+    model, limit = facts.model_loaded, facts.profile.download.timeout
     if model is not None and limit < (needed := timeline.download(model, rate)):
         path = ("download", "timeout")
         yield Violation(
@@ -121,17 +102,17 @@ def _compile_unlikely(facts: Facts) -> Iterator[Violation]:
 
 
 def _short_compile(facts: Facts, *, least: bool) -> Iterator[Violation]:
-    model, stage = model_loaded(facts), facts.profile.compile
-    if model is None or stage is None or not kernels.block_fp8(facts):
+    model, stage, compiles = facts.model_loaded, facts.profile.compile, facts.compiler_gives_up_after
+    if model is None or stage is None or compiles is None or not facts.block_fp8:
         return
     steps = timeline.cold_start(model, compiled=False)
     needed = sum(step.least if least else step.seconds for step in steps)
-    if stage.timeout - COMPILE_MARGIN < needed:
+    if compiles < needed:
         path = ("compile", "timeout")
         yield Violation(
             path=path,
-            message=f"the stage may take {durations.describe(stage.timeout)}, of which {COMPILE_MARGIN} s are for a "
-            f"clean end; loading the weights and compiling the kernels takes {needed} s "
+            message=f"the stage may take {durations.describe(stage.timeout)}, of which {stage.timeout - compiles} s "
+            f"are for a clean end; loading the weights and compiling the kernels takes {needed} s "
             f"{'at the least' if least else 'as estimated'}",
             edits=_raised(path, sum(step.seconds for step in steps) + COMPILE_MARGIN),
         )
@@ -161,6 +142,7 @@ WATCHDOG = Rule(
     id="GLM009",
     title="watchdog shorter than the weight load",
     severity=Severity.WARNING,
+    topic=Topic.KNOWN_ISSUE,
     why="The configuration page that this deployment follows sets 1200 s, because the default of 300 s was said to end "
     "the server during a weight load of 5 to 7 minutes. SGLang's own code says otherwise for 0.5.10 to 0.5.23: its "
     "scheduler starts the watchdog after the weights are loaded, and it then times batches that make no progress. "
@@ -188,6 +170,7 @@ START_IMPOSSIBLE = Rule(
     id="GLM040",
     title="start-up limit below any cold start",
     severity=Severity.ERROR,
+    topic=Topic.TIME,
     why="Modal ends a container that is not ready within `startup_timeout`, and starts the next one: the GPUs are paid "
     "for, and nothing is ever served. SGLang alone needs 52 to 64 s for a model of a few megabytes (measured with "
     "0.5.11 on an H100), and GLM-5.1-FP8 was reported to load in 5 to 7 minutes from a Modal Volume. Modal's own "
@@ -212,6 +195,7 @@ START_UNLIKELY = Rule(
     id="GLM041",
     title="start-up limit below a likely cold start",
     severity=Severity.WARNING,
+    topic=Topic.TIME,
     why="The estimate adds what was measured and reported: 30 s of imports, the weights at 2.1 GB a second, 10 to 15 "
     "minutes for DeepGEMM's kernels where no stage has compiled them, 25 s for KV pool and CUDA graphs, and up to 60 s "
     "until the first answer on a fresh machine. Where the limit is shorter, Modal ends the container and starts "
@@ -235,6 +219,7 @@ DOWNLOAD_IMPOSSIBLE = Rule(
     id="GLM042",
     title="download limit that no network meets",
     severity=Severity.ERROR,
+    topic=Topic.TIME,
     why="The stage `download` writes the checkpoint into a Modal Volume, for which Modal tells one to three gigabytes "
     "a second. A limit below the files' size at three gigabytes a second ends every run of the stage. What was fetched "
     "stays in the volume, so that a later run goes on from there.",
@@ -254,6 +239,7 @@ DOWNLOAD_UNLIKELY = Rule(
     id="GLM043",
     title="download limit that needs a fast network",
     severity=Severity.WARNING,
+    topic=Topic.TIME,
     why='The Hub gives "a few hundred megabytes a second" by Modal\'s own experience with large models; the estimate '
     "takes 300. hf-xet's high-performance mode can be faster. What was fetched stays in the volume, so that a run that "
     "is cut off is no loss, but `apply` has to be run again.",
@@ -268,6 +254,7 @@ COMPILE_IMPOSSIBLE = Rule(
     id="GLM044",
     title="compile limit below any compilation",
     severity=Severity.ERROR,
+    topic=Topic.TIME,
     why="The stage `compile` starts the server, weights and all, and lets it compile DeepGEMM's kernels: 10 to 15 "
     "minutes on top of a load of 5 to 7, as reported (SGLang's log says 10 to 20). When the limit passes, the GPUs "
     "have been paid for and no completion mark is written, so that the next `apply` runs the stage again.",
@@ -286,6 +273,7 @@ COMPILE_UNLIKELY = Rule(
     id="GLM045",
     title="compile limit below a likely compilation",
     severity=Severity.WARNING,
+    topic=Topic.TIME,
     why="The estimate is 12.5 minutes for DeepGEMM's kernels, the middle of the reported 10 to 15, and the weights at "
     "2.1 GB a second. When the limit passes, the GPUs have been paid for, and the next `apply` runs the stage again.",
     fix="raise `compile.timeout`",
@@ -299,6 +287,7 @@ SHORT_LIFE = Rule(
     id="GLM046",
     title="timeout not above startup_timeout",
     severity=Severity.WARNING,
+    topic=Topic.TIME,
     why="Modal's guide calls `timeout` the longest run of one execution, without the start, which has a limit of its "
     "own; the configuration page that this deployment follows calls it the longest life of a container. Either way a "
     "value as short as the start-up limit is a mistake: long answers are cut off, or a container ends when it has "
