@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from glmdeploy.rules.rule import Rule
 
@@ -32,11 +34,20 @@ _WAIVED_FOR = timedelta(days=90)
     type=click.Choice(["text", "json", "markdown"]),
     help="How to show them; docs/rules.md is the markdown.  [default: text]",
 )
-def rules(name: str | None, as_json: bool, form: str | None) -> None:
+@click.option("--write", is_flag=True, help="Renew the files of a checkout that are made from the rules.")
+def rules(name: str | None, as_json: bool, form: str | None, write: bool) -> None:
     """List the guard rules, or show all of one: why, what to do, how to waive it, sources, examples."""
     from glmdeploy.report.rules import markdown
+    from glmdeploy.resources import profiles_dir
     from glmdeploy.rules import registry
 
+    if write:
+        if name or as_json or form:
+            raise UsageError("--write shows nothing: leave out the rule's id and the format")
+        root = profiles_dir().parent
+        for file, text in made(root).items():
+            common.write(root / file, text)
+        return
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:
         _show(name, form)
@@ -86,14 +97,31 @@ def _data(rule: Rule) -> dict[str, object]:
     return rule_data(rule, mended=_mended(rule))
 
 
+def made(root: Path) -> dict[str, str]:
+    """The files of the checkout at ``root`` that are made from the rules: path and text.
+
+    :raises GlmdeployError: if there is no checkout, or an id that was released is lost.
+    """
+    from glmdeploy.report.rules import markdown, places
+    from glmdeploy.rules import registry
+    from glmdeploy.rules.check import tried
+
+    if not (root / "pyproject.toml").is_file():
+        raise GlmdeployError(
+            "an installed package has no docs and no tests to renew",
+            advice="run this in a checkout of glmdeploy's repository, installed with `pip install -e .`",
+        )
+    released = "tests/rules/released.txt"
+    ids = registry.reserved((root / released).read_text(encoding="utf-8").split())
+    return {
+        "docs/rules.md": markdown(registry.rules(), registry.RETIRED, _mended),
+        released: "".join(f"{name}\n" for name in ids),
+        "tests/rules/places.txt": places(registry.rules(), tried),
+    }
+
+
 def _mended(rule: Rule) -> bool:
     """Whether `validate --fix` can mend the rule in one of its examples: an edit may depend on the profile."""
-    from glmdeploy import source
-    from glmdeploy.resolve import resolve
-    from glmdeploy.resources import profiles_dir
+    from glmdeploy.rules.check import tried
 
-    for example in rule.fails:
-        document = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
-        if any(finding.id == rule.id and finding.edits for finding in resolve(document).findings):
-            return True
-    return False
+    return any(found.edits for example in rule.fails for found in tried(rule, example))

@@ -12,18 +12,20 @@ import click
 from glmdeploy.findings import CHECKS
 from glmdeploy.gpus import GENERATIONS
 from glmdeploy.report.text import COLORS
+from glmdeploy.report.view import view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
+    from glmdeploy.findings import Finding
     from glmdeploy.rules.rule import Example, Rule
 
 EVERYTHING = "everything"
 """What a scope without limits says."""
 
 _HEAD = """\
-<!-- Made by `glmdeploy rules --format markdown > docs/rules.md`: edit the rules, not this file. -->
+<!-- Made by `glmdeploy rules --write`: edit the rules, not this file. -->
 # Guard rules
 
 What is known to go wrong, judged by `glmdeploy validate` and before every deployment. Rules look at effective values:
@@ -128,6 +130,16 @@ def command(example: Example) -> str:
     """The example as a command for a shell."""
     sets = (word for value in example.sets for word in ("--set", value))
     return shlex.join(("glmdeploy", "validate", example.profile, *sets))
+
+
+def places(rules: Sequence[Rule], tried: Callable[[Rule, Example], Iterable[Finding]]) -> str:
+    """Where each rule finds what is wrong in its examples: the path, and what a caret underlines there."""
+    return "".join(
+        f"{rule.id} | {' '.join((example.profile, *example.sets))} | {seen.path} | {seen.text[seen.start : seen.end]}\n"
+        for rule in rules
+        for example in rule.fails
+        for seen in map(view, tried(rule, example))
+    )
 
 
 def rule_data(rule: Rule, *, mended: bool) -> dict[str, Any]:

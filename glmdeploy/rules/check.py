@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from glmdeploy import schema
+from glmdeploy import schema, source
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile import Profile
+from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.judge import judge
 from glmdeploy.rules.registry import rules
@@ -18,6 +19,7 @@ from glmdeploy.rules.secrecy import hide
 from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:
+    from glmdeploy.rules.rule import Example, Rule
     from glmdeploy.sglang.command import Problem
     from glmdeploy.source import Document
 
@@ -55,6 +57,12 @@ def check(document: Document, *, today: date | None = None) -> Checked:
     found = hide([*options, *judge(rules(), facts, document, today or datetime.now(UTC).date())])
     found.sort(key=lambda each: (each.location.file, each.location.line, each.location.column, each.id))
     return Checked(findings=tuple(found), facts=facts)
+
+
+def tried(rule: Rule, example: Example) -> tuple[Finding, ...]:
+    """What the rule finds in the example: a profile that ships, with some values set."""
+    document = source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
+    return tuple(found for found in check(document).findings if found.id == rule.id)
 
 
 def _model_findings(error: ValidationError, document: Document) -> list[Finding]:

@@ -8,10 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glmdeploy.errors import GlmdeployError
 from glmdeploy.rules import conditions, guards
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from glmdeploy.rules.rule import Rule
 
@@ -29,3 +30,19 @@ def rules() -> tuple[Rule, ...]:
     constants = (rule for module in modules for rule in module.RULES)
     data = conditions.read(TABLE.read_text(encoding="utf-8"), TABLE.name)
     return tuple(sorted((*constants, *data), key=lambda rule: rule.id))
+
+
+def reserved(released: Iterable[str]) -> list[str]:
+    """All ids that are taken: those of the rules, and of the retired ones. ``released`` are those that were so far.
+
+    :raises GlmdeployError: if an id that was released is neither now, or one is both.
+    """
+    ids = {rule.id for rule in rules()}
+    if lost := sorted(set(released) - ids - RETIRED.keys()):
+        raise GlmdeployError(
+            f"released, and no rules any more: {', '.join(lost)}",
+            advice="an id stays reserved: name it in RETIRED of glmdeploy/rules/registry.py, with what became of it",
+        )
+    if again := sorted(ids & RETIRED.keys()):
+        raise GlmdeployError(f"retired, and rules again: {', '.join(again)}", advice="give the rule a new id")
+    return sorted(ids | RETIRED.keys())
