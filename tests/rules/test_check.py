@@ -13,7 +13,7 @@ from glmdeploy.findings import Severity
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 TODAY = date(2026, 11, 23)
 SHIPPED = {
     "b200-eagle-bf16kv": ["GLM014", "GLM030", "GLM068"],
