@@ -67,7 +67,7 @@ class Facts:
     """How the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
     settings: Mapping[str, Setting]
     """The options that the profile sets, by SGLang's destination name (``tp_size``)."""
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...]
     """The options that the release does not take as they are written."""
 
     @classmethod
@@ -91,6 +91,13 @@ class Facts:
     def recognised(self, architecture: str, quantization: str) -> Facts:
         """The facts with what only the checkpoint's ``config.json`` tells where the repository's name does not."""
         return replace(self, architecture=architecture, quantization=quantization)
+
+    def between(self, since: str | None, until: str | None) -> bool:
+        """Whether the profile's release is one of those from ``since`` to ``until``, None for no end."""
+        release = catalog.version_key(self.catalog.version)
+        return (since is None or catalog.version_key(since) <= release) and (
+            until is None or release <= catalog.version_key(until)
+        )
 
     @cached_property
     def effective(self) -> Mapping[str, Effective]:

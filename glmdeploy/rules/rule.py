@@ -58,14 +58,10 @@ class Scope:
     """Last SGLang release concerned."""
 
     def covers(self, facts: Facts) -> bool:
-        from glmdeploy.sglang.catalog import version_key
-
-        version = version_key(facts.profile.sglang.version)
         return (
             (not self.gpu_majors or facts.gpu.major in self.gpu_majors)
             and (not self.architectures or facts.architecture in self.architectures)
-            and (self.since is None or version_key(self.since) <= version)
-            and (self.until is None or version <= version_key(self.until))
+            and facts.between(self.since, self.until)
         )
 
     def __str__(self) -> str:
@@ -94,6 +90,11 @@ AT_0_5_23 = "b200-eagle-bf16kv-0.5.23"
 
 AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu130")
 """What moves an example to the oldest release that runs GLM-5."""
+
+
+def as_written(value: object) -> str:
+    """The value of an option as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def example(*sets: str, profile: str = Example.profile) -> Example:

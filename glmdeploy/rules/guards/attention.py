@@ -11,7 +11,6 @@ from glmdeploy.findings import Severity
 from glmdeploy.gpus import AMPERE, BLACKWELL, BLACKWELL_RTX, GENERATIONS, HOPPER
 from glmdeploy.rules.facts import ALGORITHM
 from glmdeploy.rules.rule import ISSUES, Rule, Scope, Topic, Violation, example
-from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,12 +98,7 @@ class Need:
 
     def applies(self, facts: Facts) -> bool:
         """Whether the release is meant and the GPU is none of those."""
-        release = version_key(facts.catalog.version)
-        return (
-            facts.gpu.major not in self.majors
-            and (self.since is None or version_key(self.since) <= release)
-            and (self.until is None or release <= version_key(self.until))
-        )
+        return facts.gpu.major not in self.majors and facts.between(self.since, self.until)
 
 
 NEEDS = (

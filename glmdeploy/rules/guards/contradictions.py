@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from glmdeploy import cron
 from glmdeploy.findings import Severity
 from glmdeploy.rules.facts import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK
-from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Topic, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Topic, Violation, as_written, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 
@@ -83,14 +83,10 @@ def _decided(facts: Facts) -> Iterator[Violation]:
         if setting.value not in (None, "auto", known.value):
             yield Violation(
                 path=facts.path(dest),
-                message=f"`{setting.key}` is {_shown(setting.value)}, and SGLang makes it {_shown(known.value)}: "
-                f"{known.why}",
+                message=f"`{setting.key}` is {as_written(setting.value)}, and SGLang makes it "
+                f"{as_written(known.value)}: {known.why}",
                 edits=facts.drop(dest),
             )
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _draft_tokens(facts: Facts) -> Iterator[Violation]:

@@ -9,7 +9,6 @@ from glmdeploy.families import GLM_DSA
 from glmdeploy.findings import Severity
 from glmdeploy.rules.facts import ALGORITHM
 from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, Rule, Topic, Violation, example
-from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,12 +29,7 @@ class Exclusion:
     until: str | None = None
 
     def concerns(self, facts: Facts) -> bool:
-        version = version_key(facts.catalog.version)
-        return (
-            (self.since is None or version_key(self.since) <= version)
-            and (self.until is None or version <= version_key(self.until))
-            and self.when(facts)
-        )
+        return facts.between(self.since, self.until) and self.when(facts)
 
 
 def _pipeline(facts: Facts) -> bool:

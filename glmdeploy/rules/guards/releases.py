@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.edits import Remove, RenameKey, SetValue
 from glmdeploy.findings import Severity
 from glmdeploy.rules.facts import ARGS
-from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, as_written, example
 from glmdeploy.sglang import catalog, variables
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.renames import RENAMES
@@ -110,14 +110,14 @@ def _old_spellings(facts: Facts) -> Iterator[Violation]:
 
 def _told(change: _Change, paths: Mapping[str, Path]) -> str:
     before = " with ".join(
-        f"`{paths[name][-1]}: {_shown(value)}`" if name in change.new or value is False else f"`{paths[name][-1]}`"
+        f"`{paths[name][-1]}: {as_written(value)}`" if name in change.new or value is False else f"`{paths[name][-1]}`"
         for name, value in change.old.items()
     )
     if not change.new:
         return f"{before} does nothing: {change.rename.why}"
     kept = [value for value in change.old.values() if value is not True]
     after = " and ".join(
-        f"`{name}`" if value in kept else f"`{name}: {_shown(value)}`" for name, value in change.new.items()
+        f"`{name}`" if value in kept else f"`{name}: {as_written(value)}`" for name, value in change.new.items()
     )
     return f"{before} is an old spelling of {after} since {change.rename.since}"
 
@@ -149,10 +149,6 @@ def _old_variables(facts: Facts) -> Iterator[Violation]:
                 message=f"the variable `{name}` is an old spelling of `{new}`",
                 edits=() if new in facts.env else (RenameKey(path=facts.env_path(name), name=new),),
             )
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _own_variables(facts: Facts) -> Iterator[str]:

@@ -79,7 +79,7 @@ def _refused_key(facts: Facts) -> Iterator[Violation]:
             message=f"each of the {workers} tokenizer workers ends at its start when there is an API key",
             edits=facts.drop("tokenizer_worker_num"),
         )
-    native = Scope(since="0.5.16").covers(facts) and not (facts.value("smg_grpc_mode") or facts.value("grpc_mode"))
+    native = facts.between("0.5.16", None) and not (facts.value("smg_grpc_mode") or facts.value("grpc_mode"))
     if native and facts.value("grpc_port") is not None:
         yield Violation(
             path=facts.path("grpc_port"),
