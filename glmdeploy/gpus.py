@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 SECONDS_AN_HOUR = 3600
 
+AMPERE, HOPPER, BLACKWELL, BLACKWELL_RTX = 8, 9, 10, 12
+"""Major numbers of compute capabilities."""
+
+GENERATIONS = {
+    7: "Turing",
+    AMPERE: "Ampere and Ada",
+    HOPPER: "Hopper",
+    BLACKWELL: "Blackwell",
+    BLACKWELL_RTX: "Blackwell (RTX)",
+}
+"""What NVIDIA calls the GPUs of each major compute capability that Modal rents."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Price:

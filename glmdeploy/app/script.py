@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from glmdeploy import __version__
-from glmdeploy.plan.plan import (
-    COMPILE_SCALEDOWN,
-    DESCRIBE_TIMEOUT,
-    PING_TIMEOUT,
-    SMALL_STARTUP_TIMEOUT,
-    app_tags,
-)
+from glmdeploy.plan.plan import COMPILE_SCALEDOWN, DESCRIBE_TIMEOUT, PING_TIMEOUT, SMALL_STARTUP_TIMEOUT, app_tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from glmdeploy.errors import GlmdeployError, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.explain import Row
     from glmdeploy.sglang.oracle import Resolved
@@ -101,7 +101,7 @@ def _config(path: Path | None) -> dict[str, Any] | None:
     return config
 
 
-def _data(subject: Subject, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:
+def _data(subject: Facts, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:
     profile = subject.profile
     data: dict[str, Any] = {
         "profile": profile.name,
@@ -126,7 +126,7 @@ def _value_data(row: Row) -> dict[str, Any]:
     return data | ({"sglang": row.real[0], "agrees": row.agrees} if row.real else {})
 
 
-def table_text(subject: Subject, rows: Sequence[Row]) -> str:
+def table_text(subject: Facts, rows: Sequence[Row]) -> str:
     """The table for people; where the real SGLang was asked, with what it says otherwise."""
     profile = subject.profile
     unknown = Counter(row.effective.why for row in rows if not row.effective.known)

@@ -94,7 +94,7 @@ def size(
         raise ProfileError(faults or resolution.findings)
     found = sizing.size(
         subject,
-        sizing.facts(subject, model_config),
+        sizing.dimensions(subject, model_config),
         prices=_prices(subject.gpu.type, price, ask_modal=modal_prices),
         traffic=None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts),
     )

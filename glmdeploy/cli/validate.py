@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, fixing, selection
+from glmdeploy.cli import common, fixing
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.cli.selection import Selection
     from glmdeploy.findings import Finding
     from glmdeploy.report.run import Judged, Replacement, Run
+    from glmdeploy.rules.judge import Selection
 
 
 @click.command()
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @common.json_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-@selection.options
+@common.selection_options
 @fixing.options
 def validate(
     profiles: tuple[str, ...],
@@ -46,9 +46,10 @@ def validate(
 ) -> int:
     """Check profiles: syntax, schema, SGLang options and guard rules. Nothing is contacted."""
     from glmdeploy.report.run import Run
+    from glmdeploy.rules.judge import selection
 
     form = common.one_format(form, as_json=as_json, default="pretty")
-    chosen = selection.selection(select, ignore)
+    chosen = selection(select, ignore)
     repairs = None
     if fix or diff:
         repairs = fixing.repair(profiles, overlays, sets, write=not diff, chosen=chosen.covers, err=form != "pretty")
@@ -110,7 +111,7 @@ def _text(run: Run, form: str) -> str:
     match form:
         case "sarif":
             from glmdeploy.report.sarif import log
-            from glmdeploy.rules import rules
+            from glmdeploy.rules.registry import rules
 
             return json.dumps(log(run, rules()), indent=2, ensure_ascii=False)
         case "junit":

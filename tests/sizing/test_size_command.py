@@ -27,7 +27,7 @@ from glmdeploy.sizing.cost import Traffic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
 
 B200 = "b200-eagle-bf16kv"
 NO_HUB = "http://127.0.0.1:9"
@@ -51,7 +51,7 @@ def run(*arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProce
     return done
 
 
-def subject(profile: str = B200, *sets: str) -> Subject:
+def subject(profile: str = B200, *sets: str) -> Facts:
     found = resolve(load(profile, sets=sets)).subject
     assert found is not None
     return found
