@@ -10,7 +10,7 @@ from modal_proto import api_pb2
 
 if TYPE_CHECKING:
     from glmdeploy.local.containers.worker import Worker
-    from glmdeploy.local.paths import Home
+    from glmdeploy.local.home import Home
     from glmdeploy.local.state.calls import Calls
     from glmdeploy.local.state.files import FileStore, Links
     from glmdeploy.local.state.logbook import LogBook

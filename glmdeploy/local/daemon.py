@@ -10,7 +10,7 @@ import sys
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local.cloud import ALREADY_RUNNING, announce, announce_end, hold_lock
-from glmdeploy.local.paths import Home, default_home
+from glmdeploy.local.home import Home, default_home
 from glmdeploy.local.server import serve
 
 log = logging.getLogger("glmdeploy.local")

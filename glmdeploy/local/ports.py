@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from glmdeploy.errors import LocalCloudError
-from glmdeploy.local.paths import write_atomically
+from glmdeploy.local.home import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,7 +30,7 @@ from glmdeploy.local.containers.launch import Endpoints, Planner
 from glmdeploy.local.containers.worker import Worker
 from glmdeploy.local.control import control_plane
 from glmdeploy.local.gateway import Gateway
-from glmdeploy.local.paths import Home, write_atomically
+from glmdeploy.local.home import Home, write_atomically
 from glmdeploy.local.ports import listen, url
 from glmdeploy.local.schedule import Scheduler
 from glmdeploy.local.state.calls import Calls

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glmdeploy.local.engine import access, chat, generation, instances
-from glmdeploy.local.engine.checkpoint import Checkpoint
-from glmdeploy.local.engine.generation import RequestError
-from glmdeploy.local.engine.metrics import Metrics
-from glmdeploy.local.engine.settings import Settings, settings
+from glmdeploy.local.standin import access, chat, generation, instances
+from glmdeploy.local.standin.checkpoint import Checkpoint
+from glmdeploy.local.standin.generation import RequestError
+from glmdeploy.local.standin.metrics import Metrics
+from glmdeploy.local.standin.settings import Settings, settings
 from glmdeploy.sglang import catalog, parser
 
 

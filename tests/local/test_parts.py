@@ -19,7 +19,7 @@ from glmdeploy.local.containers import image_env
 from glmdeploy.local.containers.launch import PlacedFile, copied_files
 from glmdeploy.local.containers.scaling import DEFAULT_MAX_CONTAINERS, limits
 from glmdeploy.local.control.functions import function_data
-from glmdeploy.local.paths import inside, require_space, write_atomically
+from glmdeploy.local.home import inside, require_space, write_atomically
 from glmdeploy.local.schedule import Timetable
 from glmdeploy.local.state.credentials import load_or_create
 from glmdeploy.local.state.files import FileStore

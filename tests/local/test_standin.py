@@ -25,7 +25,7 @@ from glmdeploy.local import tiny_model
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STANDIN = Path(local.__file__).parent / "standin"
+STANDIN = Path(local.__file__).parent / "standin" / "path"
 KEY = "sekrit-key"
 SAID = "This answer comes from glmdeploy's stand-in engine, not from SGLang or a model. You said: "
 ARGUMENTS = [

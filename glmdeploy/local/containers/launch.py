@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.local.containers import image_env
-from glmdeploy.local.paths import inside
+from glmdeploy.local.home import inside
 from glmdeploy.local.state.logbook import Redactor
 from glmdeploy.local.state.records import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from glmdeploy.local.paths import Home
+    from glmdeploy.local.home import Home
     from glmdeploy.local.state.files import FileStore
     from glmdeploy.local.state.registry import LiveFunction
     from glmdeploy.local.state.store import Store
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_STANDIN = Path(__file__).parents[1] / "standin"
+_STANDIN = Path(__file__).parents[1] / "standin" / "path"
 
 
 @dataclass(frozen=True, kw_only=True)

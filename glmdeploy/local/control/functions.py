@@ -11,7 +11,7 @@ from glmdeploy.cron import CronError
 from glmdeploy.local.containers.scaling import limits
 from glmdeploy.local.control.apps import environment_name
 from glmdeploy.local.control.rpc import invalid, not_found, unsupported
-from glmdeploy.local.paths import inside
+from glmdeploy.local.home import inside
 from glmdeploy.local.schedule import Timetable
 from glmdeploy.local.state.records import Class, new_id
 

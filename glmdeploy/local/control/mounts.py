@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.local.control.rpc import already_exists, invalid, not_found
-from glmdeploy.local.paths import inside, require_space
+from glmdeploy.local.home import inside, require_space
 from glmdeploy.local.state.records import Mount, new_id
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from modal_proto import api_pb2
 
 from glmdeploy.local.control.apps import OWNER, environment_name
 from glmdeploy.local.control.rpc import already_exists, invalid, not_found
-from glmdeploy.local.paths import require_space
+from glmdeploy.local.home import require_space
 from glmdeploy.local.state.files import BLOCK
 from glmdeploy.local.state.records import Volume, new_id
 from glmdeploy.local.state.volume_files import VolumeFiles

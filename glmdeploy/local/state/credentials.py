@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from glmdeploy.local.paths import write_atomically
+from glmdeploy.local.home import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glmdeploy.local.paths import write_atomically
+from glmdeploy.local.home import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

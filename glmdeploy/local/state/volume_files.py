@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from glmdeploy.local.paths import inside, sync_directory
+from glmdeploy.local.home import inside, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 import sys
 
-from glmdeploy.local.engine import launch
+from glmdeploy.local.standin import launch
 
 if __name__ == "__main__":
     sys.exit(launch.launch_server(sys.argv[1:]))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from glmdeploy.local.engine import checkpoint, kernels
-from glmdeploy.local.engine.server import Server
-from glmdeploy.local.engine.settings import VERSION_VARIABLE, Settings, settings
+from glmdeploy.local.standin import checkpoint, kernels
+from glmdeploy.local.standin.server import Server
+from glmdeploy.local.standin.settings import VERSION_VARIABLE, Settings, settings
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import UnknownVersion
 from glmdeploy.sglang.parser import build_parser

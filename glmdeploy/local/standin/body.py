@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.local.engine.generation import RequestError
+from glmdeploy.local.standin.generation import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

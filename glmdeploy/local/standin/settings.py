@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from glmdeploy.local.engine.checkpoint import Checkpoint
+    from glmdeploy.local.standin.checkpoint import Checkpoint
 
 NAME = "glmdeploy-stand-in"
 

@@ -14,7 +14,7 @@ def _use_own_package() -> None:
     A container has a partial ``glmdeploy`` first on its path: the runtime that was deployed, which lacks the
     engine. Nothing in this process needs that one.
     """
-    directory = Path(__file__).resolve().parents[3]
+    directory = Path(__file__).resolve().parents[4]
     spec = importlib.util.spec_from_file_location(
         "glmdeploy", directory / "__init__.py", submodule_search_locations=[str(directory)]
     )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from glmdeploy.local.engine.metrics import Metrics
+from glmdeploy.local.standin.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from glmdeploy.local.engine.body import Call
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.body import Call
+    from glmdeploy.local.standin.settings import Settings
 
 _TOKEN_SECONDS = 0.001
 

@@ -10,15 +10,15 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.local.engine import body, generation
-from glmdeploy.local.engine.body import Call
-from glmdeploy.local.engine.settings import NAME
+from glmdeploy.local.standin import body, generation
+from glmdeploy.local.standin.body import Call
+from glmdeploy.local.standin.settings import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.local.engine.generation import Generation
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.generation import Generation
+    from glmdeploy.local.standin.settings import Settings
 
 _GENERATE_TOKENS = 128
 """``max_new_tokens`` of ``sglang/srt/sampling/sampling_params.py``."""

@@ -6,12 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glmdeploy.local.engine.settings import NAME
+from glmdeploy.local.standin.settings import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.settings import Settings
 
 _CONTENT = f"{NAME}: this file stands for a compiled kernel\n"
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
 
-from glmdeploy.local.engine import access, body, chat, completions
-from glmdeploy.local.engine.generation import RequestError
-from glmdeploy.local.engine.scheduler import Scheduler
-from glmdeploy.local.engine.settings import NAME
+from glmdeploy.local.standin import access, body, chat, completions
+from glmdeploy.local.standin.generation import RequestError
+from glmdeploy.local.standin.scheduler import Scheduler
+from glmdeploy.local.standin.settings import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from glmdeploy.local.engine.body import Call
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.body import Call
+    from glmdeploy.local.standin.settings import Settings
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

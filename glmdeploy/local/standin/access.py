@@ -6,7 +6,7 @@ import hmac
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.settings import Settings
 
 ADMIN_PATHS = frozenset({"/flush_cache"})
 """Of the paths that the stand-in has, those that SGLang calls ADMIN_OPTIONAL."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.settings import Settings
 
 THOUGHT = "There is no model here, so the answer can only say so."
 

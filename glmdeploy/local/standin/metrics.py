@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.settings import Settings
 
 _BUCKETS = (
     0.1,

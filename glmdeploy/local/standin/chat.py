@@ -11,15 +11,15 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.local.engine import body, generation, instances
-from glmdeploy.local.engine.body import Call
-from glmdeploy.local.engine.generation import Generation, RequestError
-from glmdeploy.local.engine.settings import NAME
+from glmdeploy.local.standin import body, generation, instances
+from glmdeploy.local.standin.body import Call
+from glmdeploy.local.standin.generation import Generation, RequestError
+from glmdeploy.local.standin.settings import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.local.engine.settings import Settings
+    from glmdeploy.local.standin.settings import Settings
 
 _MESSAGE_TOKENS = 4
 """What a chat template adds to each message, and to the whole."""
