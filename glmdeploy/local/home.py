@@ -1,13 +1,19 @@
-"""Where the embedded cloud keeps its state, and how a file is written there without being half-written."""
+"""The home of an embedded cloud: where it keeps its state, its ports and token pair, and how to write a file whole."""
 
 from __future__ import annotations
 
 import errno
+import hmac
+import json
 import os
+import secrets
 import shutil
+import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from glmdeploy.errors import LocalCloudError
 
 
 def default_home() -> Path:
@@ -160,3 +166,101 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def listen(
+    settings: Path, gateway_port: int | None
+) -> tuple[socket.socket, socket.socket, socket.socket, tuple[str, ...]]:
+    """Listening sockets of the gateway, the control plane and the hub, and what the user should know of them.
+
+    ``settings`` remembers the ports, which stay the same over restarts where they are still free. Raises
+    LocalCloudError for a ``gateway_port`` that is taken.
+    """
+    saved = _saved(settings)
+    notes: list[str] = []
+    listeners: dict[str, socket.socket] = {}
+    for name in ("gateway", "control", "hub"):
+        wanted = saved.get(name, 0)
+        if name == "gateway" and gateway_port is not None:
+            listeners[name] = _asked_for(gateway_port)
+            continue
+        try:
+            listeners[name] = _listen(wanted)
+        except OSError:
+            listeners[name] = _listen(0)
+            if name != "hub":
+                notes.append(_moved(name, wanted, url(listeners[name])))
+    write_atomically(settings, json.dumps({name: port(each) for name, each in listeners.items()}).encode())
+    return listeners["gateway"], listeners["control"], listeners["hub"], tuple(notes)
+
+
+def url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{port(listener)}"
+
+
+def port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+def _moved(name: str, before: int, now: str) -> str:
+    what = {
+        "gateway": "web URLs of functions that were deployed before",
+        "control": "environment variables of shells that were set up before",
+    }
+    return f"port {before} is taken, {now} is used instead: {what[name]} do not work any more"
+
+
+def _asked_for(number: int) -> socket.socket:
+    try:
+        return _listen(number)
+    except OSError as fault:
+        raise LocalCloudError(
+            f"port {number} is not available: {fault.strerror}", advice="choose another port, or none at all"
+        ) from fault
+
+
+def _saved(settings: Path) -> dict[str, int]:
+    try:
+        return {name: int(number) for name, number in json.loads(settings.read_bytes()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _listen(number: int) -> socket.socket:
+    # With the protocol named, or asyncio does not turn Nagle's algorithm off: 40 ms for every answer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", number))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """The token pair that guards one embedded cloud: random, made once per home, readable by its owner alone."""
+
+    token_id: str
+    token_secret: str = field(repr=False)
+
+    def match(self, token_id: str, token_secret: str) -> bool:
+        """Takes as long for a wrong secret as for the right one."""
+        same_id = hmac.compare_digest(token_id.encode(), self.token_id.encode())
+        return hmac.compare_digest(token_secret.encode(), self.token_secret.encode()) and same_id
+
+
+def load_credentials(path: Path) -> Credentials:
+    """The credentials in ``path``; made where there are none. Raises OSError or ValueError."""
+    try:
+        data = json.loads(path.read_bytes())
+        return Credentials(token_id=data["token_id"], token_secret=data["token_secret"])
+    except FileNotFoundError:
+        created = Credentials(token_id=f"ak-{secrets.token_hex(11)}", token_secret=f"as-{secrets.token_hex(24)}")
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ValueError(f"{path} holds no token pair") from fault
+    content = {"token_id": created.token_id, "token_secret": created.token_secret}
+    write_atomically(path, json.dumps(content).encode())
+    return created

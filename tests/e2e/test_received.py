@@ -14,7 +14,7 @@ from modal_proto import api_pb2
 
 from glmdeploy import source
 from glmdeploy.local import cloud as local_cloud
-from glmdeploy.local.server import in_thread
+from glmdeploy.local.daemon import in_thread
 from glmdeploy.render import render
 from glmdeploy.resolve import plan_of
 

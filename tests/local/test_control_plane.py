@@ -17,7 +17,7 @@ from grpclib.client import Channel
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
-from glmdeploy.local.server import in_thread
+from glmdeploy.local.daemon import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from glmdeploy.local.cloud import Cloud
-    from glmdeploy.local.server import Running
+    from glmdeploy.local.daemon import Running
 
 Requests = list[tuple[str, "Message"]]
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glmdeploy.local.standin import access, chat, generation, instances
-from glmdeploy.local.standin.checkpoint import Checkpoint
+from glmdeploy.local.standin import chat, generation, instances
 from glmdeploy.local.standin.generation import RequestError
-from glmdeploy.local.standin.metrics import Metrics
-from glmdeploy.local.standin.settings import Settings, settings
+from glmdeploy.local.standin.scheduler import Metrics
+from glmdeploy.local.standin.server import allowed
+from glmdeploy.local.standin.settings import Checkpoint, Settings, settings
 from glmdeploy.sglang import catalog, parser
 
 
@@ -230,13 +230,13 @@ def test_an_instance_is_valid_or_there_is_none(schema: dict[str, Any]) -> None:
 def test_keys(api_key: str | None, admin_key: str | None, path: str, given_key: str | None, passes: bool) -> None:
     configuration = configured(api_key=api_key, admin_api_key=admin_key)
     authorization = None if given_key is None else f"Bearer {given_key}"
-    assert access.allowed(configuration, "GET", path, authorization) is passes
-    assert access.allowed(configuration, "OPTIONS", path, None)
+    assert allowed(configuration, "GET", path, authorization) is passes
+    assert allowed(configuration, "OPTIONS", path, None)
 
 
 @pytest.mark.parametrize("authorization", ["", "user", "Basic user", "Bearer", "Bearer  user", "Bearer usér"])
 def test_an_authorization_that_is_no_bearer_token(authorization: str) -> None:
-    assert not access.allowed(configured(api_key="user"), "GET", "/v1/models", authorization)
+    assert not allowed(configured(api_key="user"), "GET", "/v1/models", authorization)
 
 
 json_bodies = st.dictionaries(

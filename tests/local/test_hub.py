@@ -19,7 +19,7 @@ from aiohttp import web
 from huggingface_hub import HfApi, constants, errors, hf_hub_download, snapshot_download
 from support import serving
 
-from glmdeploy.local import hub, hub_repository, tiny_model
+from glmdeploy.local import hub, tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -179,7 +179,7 @@ def test_main_is_one_commit_for_ever_and_another_for_another_repository(api: HfA
     first = api.model_info(REPO).sha
     assert first == api.model_info(REPO, revision="main").sha
     assert first != api.model_info("someone-else/GLM-5.1-FP8").sha
-    another_hub = hub_repository.load(tmp_path / "other-root", *REPO.split("/"))
+    another_hub = hub.load_repository(tmp_path / "other-root", *REPO.split("/"))
     assert another_hub.head == first
 
 

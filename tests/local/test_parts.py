@@ -14,18 +14,16 @@ from hypothesis import strategies as st
 from modal_proto import api_pb2
 
 from glmdeploy.errors import LocalCloudError
-from glmdeploy.local import ports
+from glmdeploy.local import home
 from glmdeploy.local.containers import image_env
 from glmdeploy.local.containers.launch import PlacedFile, copied_files
-from glmdeploy.local.containers.scaling import DEFAULT_MAX_CONTAINERS, limits
+from glmdeploy.local.containers.pool import DEFAULT_MAX_CONTAINERS, limits
 from glmdeploy.local.control.functions import function_data
-from glmdeploy.local.home import inside, require_space, write_atomically
+from glmdeploy.local.home import inside, load_credentials, require_space, write_atomically
 from glmdeploy.local.schedule import Timetable
-from glmdeploy.local.state.credentials import load_or_create
 from glmdeploy.local.state.files import FileStore
 from glmdeploy.local.state.logbook import LogBook, Redactor
-from glmdeploy.local.state.records import App, Secret, new_id
-from glmdeploy.local.state.store import SCHEMA_VERSION, Store
+from glmdeploy.local.state.store import SCHEMA_VERSION, App, Secret, Store, new_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,8 +241,8 @@ class TestFiles:
 
 class TestCredentials:
     def test_are_made_once(self, tmp_path: Path) -> None:
-        first = load_or_create(tmp_path / "c.json")
-        assert load_or_create(tmp_path / "c.json") == first
+        first = load_credentials(tmp_path / "c.json")
+        assert load_credentials(tmp_path / "c.json") == first
         assert first.match(first.token_id, first.token_secret)
         assert not first.match(first.token_id, "as-other")
         assert not first.match("", "")
@@ -253,18 +251,18 @@ class TestCredentials:
     def test_unreadable(self, tmp_path: Path) -> None:
         (tmp_path / "c.json").write_text("{}")
         with pytest.raises(ValueError, match="no token pair"):
-            load_or_create(tmp_path / "c.json")
+            load_credentials(tmp_path / "c.json")
 
 
 class TestPorts:
     def test_unreadable_settings_are_replaced(self, tmp_path: Path) -> None:
         (tmp_path / "settings.json").write_text("[")
-        *first, notes = ports.listen(tmp_path / "settings.json", None)
-        numbers = [ports.port(listener) for listener in first]
+        *first, notes = home.listen(tmp_path / "settings.json", None)
+        numbers = [home.port(listener) for listener in first]
         for listener in first:
             listener.close()
-        *second, _ = ports.listen(tmp_path / "settings.json", None)
-        assert [ports.port(listener) for listener in second] == numbers
+        *second, _ = home.listen(tmp_path / "settings.json", None)
+        assert [home.port(listener) for listener in second] == numbers
         assert notes == ()
         for listener in second:
             listener.close()

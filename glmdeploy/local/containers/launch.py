@@ -21,7 +21,7 @@ from modal_proto import api_pb2
 from glmdeploy.local.containers import image_env
 from glmdeploy.local.home import inside
 from glmdeploy.local.state.logbook import Redactor
-from glmdeploy.local.state.records import new_id
+from glmdeploy.local.state.store import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.local.containers.member import Member
-from glmdeploy.local.containers.pool import Pool
+from glmdeploy.local.containers.pool import Pool, limits
 from glmdeploy.local.containers.process import ContainerProcess
-from glmdeploy.local.containers.scaling import limits
 
 if TYPE_CHECKING:
     from glmdeploy.local.containers.launch import Planner
     from glmdeploy.local.state.files import FileStore
     from glmdeploy.local.state.logbook import LogBook
-    from glmdeploy.local.state.records import App
     from glmdeploy.local.state.registry import LiveFunction, Registry
+    from glmdeploy.local.state.store import App
 
 log = logging.getLogger(__name__)
 

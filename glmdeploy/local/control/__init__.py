@@ -8,15 +8,12 @@ from grpclib import GRPCError, Status
 
 from glmdeploy.local.control.app_logs import AppLogs
 from glmdeploy.local.control.apps import Apps
-from glmdeploy.local.control.calls import FunctionCalls
+from glmdeploy.local.control.calls import FunctionCalls, Tasks
 from glmdeploy.local.control.functions import Functions
-from glmdeploy.local.control.images import Images
-from glmdeploy.local.control.mounts import Mounts
+from glmdeploy.local.control.images import Images, Mounts
 from glmdeploy.local.control.rpc import Caller, assemble
-from glmdeploy.local.control.secret import Secrets
-from glmdeploy.local.control.tasks import Tasks
 from glmdeploy.local.control.volumes import Volumes
-from glmdeploy.local.control.workspace import Workspace
+from glmdeploy.local.control.workspace import Secrets, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from modal_proto.api_grpc import ModalClientBase
 
     from glmdeploy.local.backend import Backend
-    from glmdeploy.local.state.credentials import Credentials
+    from glmdeploy.local.home import Credentials
 
 _HANDLERS = (Apps, AppLogs, FunctionCalls, Functions, Images, Mounts, Secrets, Tasks, Volumes, Workspace)
 

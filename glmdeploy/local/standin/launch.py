@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import signal
@@ -15,16 +16,23 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from glmdeploy.local.standin import checkpoint, kernels
 from glmdeploy.local.standin.server import Server
-from glmdeploy.local.standin.settings import VERSION_VARIABLE, Settings, settings
+from glmdeploy.local.standin.settings import (
+    NAME,
+    VERSION_VARIABLE,
+    CheckpointError,
+    Settings,
+    read_checkpoint,
+    settings,
+)
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import UnknownVersion
 from glmdeploy.sglang.parser import build_parser
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
 
 _LOG = logging.getLogger("sglang")
 _DRAIN_SECONDS = 10
@@ -59,7 +67,7 @@ def compile_deep_gemm(argv: Sequence[str]) -> int:
                 "without a key: with --api-key it is answered 401 until --timeout is over. The stand-in does "
                 "not wait for that."
             )
-        kernels.compile_all(_load(arguments, version), os.environ)
+        _write_kernels(_load(arguments, version), os.environ)
     except _START_ERRORS as error:
         _LOG.error("%s", error)
         return 1
@@ -70,7 +78,7 @@ class StartError(Exception):
     """A start that fails; the message is logged."""
 
 
-_START_ERRORS = (StartError, UnknownVersion, checkpoint.CheckpointError)
+_START_ERRORS = (StartError, UnknownVersion, CheckpointError)
 
 
 def _announce() -> str:
@@ -88,7 +96,7 @@ def _parser(version: str, prog: str) -> argparse.ArgumentParser:
 
 
 def _load(arguments: argparse.Namespace, version: str) -> Settings:
-    model = checkpoint.read(Path(arguments.model_path))
+    model = read_checkpoint(Path(arguments.model_path))
     loaded = settings(arguments, model, version, os.environ)
     defaults = vars(_parser(version, "").parse_args(["--model-path", ""]))
     given = ", ".join(f"{key}={value!r}" for key, value in loaded.shown.items() if value != defaults.get(key))
@@ -144,3 +152,37 @@ class _AccessLogger(AbstractAccessLogger):
         if not path.startswith("/health"):
             line = f"{request.method} {path} HTTP/{request.version.major}.{request.version.minor}"
             self.logger.info('%s - "%s" %d', request.remote, line, response.status)
+
+
+_KERNEL = f"{NAME}: this file stands for a compiled kernel\n"
+
+
+def _write_kernels(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Write one kernel for each shape of matrix, to ``$SGLANG_DG_CACHE_DIR``, and print progress.
+
+    The default directory is SGLang's up to 0.5.17, ``~/.cache/deep_gemm``. Raises OSError.
+    """
+    print(
+        "Begin DeepGEMM Kernels compilation...\n(glmdeploy's stand-in engine: what it writes are not kernels)\n",
+        flush=True,
+    )
+    directory = environment.get("SGLANG_DG_CACHE_DIR")
+    root = Path(directory) if directory else Path.home() / ".cache" / "deep_gemm"
+    shapes = _shapes(settings)
+    for number, (columns, rows) in enumerate(shapes, 1):
+        name = "sm100_fp8_gemm_1d1d"
+        digest = hashlib.md5(f"{name} {settings.version} {rows}x{columns}".encode(), usedforsecurity=False).hexdigest()
+        kernel = root / "cache" / f"kernel.{name}.{digest}"
+        kernel.mkdir(parents=True, exist_ok=True)
+        (kernel / "kernel.cu").write_text(f"// {_KERNEL}", encoding="utf-8")
+        (kernel / "kernel.cubin").write_text(_KERNEL, encoding="utf-8")
+        print(f"DeepGEMM JIT ({number}/{len(shapes)}) N={rows} K={columns}", flush=True)
+    print("\nDeepGEMM Kernels compilation finished successfully.", flush=True)
+
+
+def _shapes(settings: Settings) -> list[tuple[int, int]]:
+    """Columns and rows of the model's larger matrices."""
+    config = settings.config
+    hidden = config.get("hidden_size", 0)
+    widths = (config.get(name, 0) for name in ("intermediate_size", "moe_intermediate_size", "q_lora_rank"))
+    return sorted({(hidden, width) for width in widths if width} | {(hidden, hidden)})

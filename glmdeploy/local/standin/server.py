@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
 
-from glmdeploy.local.standin import access, body, chat, completions
+from glmdeploy.local.standin import body, chat, completions
 from glmdeploy.local.standin.generation import RequestError
 from glmdeploy.local.standin.scheduler import Scheduler
 from glmdeploy.local.standin.settings import NAME
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.standin.settings import Settings
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 
 _BODY_LIMIT = 64 * 2**20
 
@@ -144,7 +146,7 @@ class Server:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         authorization = request.headers.get(hdrs.AUTHORIZATION)
-        if access.allowed(self._settings, request.method, request.path, authorization):
+        if allowed(self._settings, request.method, request.path, authorization):
             return await handler(request)
         return web.json_response({"error": "Unauthorized"}, status=401)
 
@@ -170,3 +172,26 @@ def _error(message: str, kind: str, status: int) -> web.Response:
 
 async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = NAME
+
+
+ADMIN_PATHS = frozenset({"/flush_cache"})
+"""Of the paths that the stand-in has, those that SGLang calls ADMIN_OPTIONAL."""
+
+_OPEN = ("/health", "/metrics")
+
+
+def allowed(settings: Settings, method: str, path: str, authorization: str | None) -> bool:
+    """Whether a request may pass; one that may not is answered 401.
+
+    Administration wants the administration key alone where one is set. Everything else wants the API key
+    where one is set, even of a client that has the administration key; with only the latter set it is open.
+    """
+    if method == "OPTIONS" or path.startswith(_OPEN):
+        return True
+    key = settings.api_key
+    if path in ADMIN_PATHS:
+        key = settings.admin_api_key or settings.api_key
+    if not key:
+        return True
+    scheme, _, given = (authorization or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), key.encode())
