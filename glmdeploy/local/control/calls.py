@@ -212,7 +212,7 @@ class Tasks:
     ) -> api_pb2.FunctionGetInputsResponse:
         member = self._member(caller)
         try:
-            work = await member.pool.next_input(member)
+            work = await self._worker.pool_of(member).next_input(member)
         except RetiredError:
             return api_pb2.FunctionGetInputsResponse(inputs=[api_pb2.FunctionGetInputsItem(kill_switch=True)])
         if work is None:
@@ -232,7 +232,7 @@ class Tasks:
         for item in request.outputs:
             work = self._backend.calls.input(item.input_id)
             if work is not None:
-                member.pool.finished(member, work, work.answer(item.result, item.data_format))
+                self._worker.pool_of(member).finished(member, work, work.answer(item.result, item.data_format))
         return Empty()
 
     async def function_get_dynamic_concurrency(
@@ -256,7 +256,7 @@ class Tasks:
             member.drain()
         else:
             member.stop()
-        member.pool.balance()
+        self._worker.pool_of(member).balance()
         return api_pb2.ContainerStopResponse()
 
     def _member(self, caller: Caller) -> Member:
