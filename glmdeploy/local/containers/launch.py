@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
+from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VARIABLE
 from glmdeploy.local.home import inside
 from glmdeploy.local.state.logbook import Redactor
 from glmdeploy.local.state.store import new_id
@@ -106,8 +107,8 @@ class Planner:
             "MODAL_TASK_ID": task_id,
             "MODAL_IMAGE_ID": live.proto.image_id,
             "MODAL_ENVIRONMENT": live.app.environment,
-            "MODAL_CONTAINER_ARGUMENTS_PATH": str(root / "container-arguments"),
-            "MODAL_OVERRIDE_HEADERS": f"x-glmdeploy-task:{task_id},x-glmdeploy-task-secret:{task_secret}",
+            ARGUMENTS_VARIABLE: str(root / "container-arguments"),
+            HEADERS_VARIABLE: f"x-glmdeploy-task:{task_id},x-glmdeploy-task-secret:{task_secret}",
         }
         if port:
             environment["GLMDEPLOY_LOCAL_PORT"] = str(port)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.home import Credentials
 
-_HANDLERS = (Apps, AppLogs, FunctionCalls, Functions, Images, Mounts, Secrets, Tasks, Volumes, Workspace)
+HANDLERS = (Apps, AppLogs, FunctionCalls, Functions, Images, Mounts, Secrets, Tasks, Volumes, Workspace)
 
 
 def control_plane(
@@ -47,7 +47,7 @@ def control_plane(
         )
 
     return assemble(
-        [handler(backend) for handler in _HANDLERS],
+        [handler(backend) for handler in HANDLERS],
         authenticate=authenticate,
         home=backend.home.root,
         observer=observer,
