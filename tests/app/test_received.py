@@ -13,7 +13,7 @@ import pytest
 from modal_proto import api_pb2
 
 from glmdeploy import source
-from glmdeploy.local import cloud as local_cloud
+from glmdeploy.local.cloud import environ
 from glmdeploy.local.daemon import in_thread
 from glmdeploy.render import render
 from glmdeploy.resolve import plan_of
@@ -59,7 +59,7 @@ class Received:
 
 
 def deploy(*command: str, cloud: Any) -> None:
-    environment = {**local_cloud.environ(cloud), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+    environment = {**environ(cloud), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=90
     )

@@ -59,8 +59,8 @@ def refusal(url: str) -> tuple[int, str]:
         return error.value.code, json.loads(error.value.read())["error"]["message"]
 
 
-def test_the_url_names_app_class_and_method(url: str, cloud: Cloud) -> None:
-    assert url == f"{cloud.gateway_url}/website-website-serve"
+def test_the_url_names_app_class_and_method(url: str, daemon: Cloud) -> None:
+    assert url == f"{daemon.gateway_url}/website-website-serve"
 
 
 def test_a_request_waits_for_the_container_and_passes_through(url: str) -> None:
@@ -149,12 +149,12 @@ def test_a_container_that_does_not_start_answers_503_without_secrets(url: str, c
     assert "sk-of-the-website" not in message
 
 
-def test_unknown_labels(cloud: Cloud) -> None:
-    assert refusal(f"{cloud.gateway_url}/no-such-label/x") == (
+def test_unknown_labels(daemon: Cloud) -> None:
+    assert refusal(f"{daemon.gateway_url}/no-such-label/x") == (
         404,
         "no web function is deployed at /no-such-label",
     )
-    assert refusal(f"{cloud.gateway_url}/_files/guess")[0] == 404
+    assert refusal(f"{daemon.gateway_url}/_files/guess")[0] == 404
 
 
 @pytest.fixture(scope="module")

@@ -102,14 +102,14 @@ def test_a_call_can_be_cancelled_with_its_container(function: Lookup) -> None:
         call.get(timeout=20)
 
 
-def test_surroundings(function: Lookup, cloud: Cloud) -> None:
+def test_surroundings(function: Lookup, daemon: Cloud) -> None:
     seen = function("act").remote("surroundings")
     environ = seen["environ"]
     root = Path(environ["GLMDEPLOY_LOCAL_ROOT"])
-    assert root.parent == cloud.home / "containers"
+    assert root.parent == daemon.home / "containers"
     assert seen["cwd"] == environ["HOME"] == str(root / "root")
     assert environ["COLOUR"] == "it's $blue"
-    assert environ["HF_ENDPOINT"] == cloud.hub_url
+    assert environ["HF_ENDPOINT"] == daemon.hub_url
     assert environ["MODAL_IS_REMOTE"] == "1"
     assert environ["API_KEY"] == "sk-very-secret-0123"
     assert environ["PYTHONPATH"].split(":")[0] == str(root / "root")
@@ -118,7 +118,7 @@ def test_surroundings(function: Lookup, cloud: Cloud) -> None:
     assert {"functions.py", "mounted.txt", "apps"} <= set(seen["root"])
     # Nothing of this process's own variables: neither the token nor what pytest sets.
     assert not {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "PYTEST_CURRENT_TEST", "GLMDEPLOY_HOME"} & set(environ)
-    assert not Path(environ["TMPDIR"]).is_relative_to(cloud.home)
+    assert not Path(environ["TMPDIR"]).is_relative_to(daemon.home)
 
 
 def test_volumes_are_directories_that_both_sides_see(function: Lookup, volume: modal.Volume) -> None:
