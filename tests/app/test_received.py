@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from modal_proto import api_pb2
+from support import PATIENCE
 
 from glmdeploy import source
 from glmdeploy.local.cloud import environ
@@ -59,9 +60,10 @@ class Received:
 
 
 def deploy(*command: str, cloud: Any) -> None:
+    top = Path(__file__).parents[2]
     environment = {**environ(cloud), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=90
+        command, env=environment, capture_output=True, text=True, check=False, cwd=top, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
