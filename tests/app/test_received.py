@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,30 +10,27 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import modal
 import pytest
 from modal_proto import api_pb2
-from support import PATIENCE
+from support import PATIENCE, connect
 
 from glmdeploy import source
+from glmdeploy.app import build
 from glmdeploy.local.cloud import environ
 from glmdeploy.local.daemon import in_thread
 from glmdeploy.render import render
 from glmdeploy.resolve import plan_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from google.protobuf.message import Message
+
+    from glmdeploy.local.cloud import Cloud
 
 PROFILE = "b200-eagle-bf16kv"
 SECRETS = {"huggingface-secret": "HF_TOKEN", "glm51-api-key": "API_KEY"}
-
-BUILDER = """
-import pathlib, sys, tempfile
-from glmdeploy import app, source
-from glmdeploy.resolve import plan_of
-plan = plan_of(source.load(sys.argv[1], sets=sys.argv[2:]))[0]
-with tempfile.TemporaryDirectory() as folder:
-    app.build(plan, pathlib.Path(folder)).deploy()
-"""
 
 
 class Received:
@@ -59,28 +57,41 @@ class Received:
         return {"\n".join(sorted(lines)): lines for lines in found if lines}
 
 
-def deploy(*command: str, cloud: Any) -> None:
-    top = Path(__file__).parents[2]
-    environment = {**environ(cloud), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=top, timeout=PATIENCE
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def receive(*command: str) -> Received:
+@contextlib.contextmanager
+def receiving() -> Iterator[tuple[Received, Cloud, modal.Client]]:
+    """An embedded cloud in this process that has the profile's secrets, and what it receives from then on."""
     received = Received()
     with tempfile.TemporaryDirectory() as folder, in_thread(Path(folder) / "home", observer=received) as running:
+        client = connect(running.cloud)
         for name, key in SECRETS.items():
-            deploy(sys.executable, "-m", "modal", "secret", "create", name, f"{key}=x", cloud=running.cloud)
+            modal.Secret.objects.create(name, {key: "x"}, client=client)
         received.log.clear()
-        deploy(*command, cloud=running.cloud)
+        yield received, running.cloud, client
+
+
+def built(*sets: str) -> Received:
+    """What comes of the app that is built in memory."""
+    plan = plan_of(source.load(PROFILE, sets=sets))[0]
+    with receiving() as (received, _, client), tempfile.TemporaryDirectory() as folder:
+        build(plan, Path(folder)).deploy(client=client)
+    return received
+
+
+def scripted(script: Path) -> Received:
+    """What comes of the script, deployed with the stock ``modal`` command."""
+    with receiving() as (received, cloud, _):
+        environment = {**environ(cloud), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+        command = [sys.executable, "-m", "modal", "deploy", str(script)]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, cwd=script.parent, timeout=PATIENCE
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
     return received
 
 
 @pytest.fixture(scope="module")
 def received() -> Received:
-    return receive(sys.executable, "-c", BUILDER, PROFILE)
+    return built()
 
 
 def test_functions(received: Received) -> None:
@@ -192,7 +203,7 @@ def test_sglang_command(received: Received) -> None:
 
 
 def test_keepalive() -> None:
-    received = receive(sys.executable, "-c", BUILDER, PROFILE, "keepalive.enabled=true")
+    received = built("keepalive.enabled=true")
     assert received.functions()["keep_warm"].schedule.cron.cron_string == "*/10 9-18 * * 1-5"
 
 
@@ -242,8 +253,8 @@ def test_the_script_sends_the_same(sets: tuple[str, ...], tmp_path: Path) -> Non
     script = tmp_path / "deploy.py"
     plan = plan_of(source.load(PROFILE, sets=sets))[0]
     script.write_text(render(plan), encoding="utf-8")
-    ours = receive(sys.executable, "-c", BUILDER, PROFILE, *sets)
-    script_sent = receive(sys.executable, "-m", "modal", "deploy", str(script))
+    ours = built(*sets)
+    script_sent = scripted(script)
 
     assert {name: comparable(one) for name, one in script_sent.functions().items()} == {
         name: comparable(one) for name, one in ours.functions().items()

@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import modal
 import pytest
+from support import connect
 
 from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
+
+    import modal
 
     from glmdeploy.local.cloud import Cloud
 
@@ -38,19 +40,6 @@ def load_app() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def connect() -> Callable[[Cloud], modal.Client]:
-    """Modal's own client for an embedded cloud, without touching the variables of this process for longer."""
-
-    def connect(daemon: Cloud) -> modal.Client:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in cloud.environ(daemon).items():
-                patch.setenv(name, value)
-            return modal.Client.from_credentials(daemon.token_id, daemon.token_secret)
-
-    return connect
-
-
-@pytest.fixture(scope="session")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A real daemon, shared by every test that leaves it running."""
     with pytest.MonkeyPatch.context() as patch:
@@ -63,5 +52,5 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
-def client(daemon: Cloud, connect: Callable[[Cloud], modal.Client]) -> modal.Client:
+def client(daemon: Cloud) -> modal.Client:
     return connect(daemon)

@@ -12,7 +12,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
+from support import PATIENCE, connect, wait_until
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local import cloud
@@ -45,13 +45,6 @@ def alive(pid: int) -> bool:
     """One that has ended but was not waited for yet does not count."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 class TestHome:
@@ -142,7 +135,6 @@ class TestState:
     def test_survives_kill_9_and_leaves_no_processes(
         self,
         home: Path,
-        connect: Callable[[Cloud], modal.Client],
         load_app: Callable[[str], ModuleType],
     ) -> None:
         first = cloud.start()
@@ -168,7 +160,7 @@ class TestState:
         assert (second.token_id, second.token_secret) == (first.token_id, first.token_secret)
         # A client from before goes on; a call from before has ended, and says so.
         with pytest.raises(modal.exception.NotFoundError, match="forgotten when the embedded cloud restarts"):
-            call.get(timeout=10)
+            call.get(timeout=PATIENCE)
         assert modal.Function.from_name("survivor", "act", client=client).remote("double", 4) == 8
         assert cloud.read_secret("kept", "KEY") == "value-of-kept"
         with pytest.raises(LocalCloudError, match="'kept' with the key 'OTHER'"):
@@ -176,9 +168,7 @@ class TestState:
         history = [entry.message for entry in modal.App.lookup("survivor", client=client).logs.tail(100)]
         assert any("starts" in message for message in history)
 
-    def test_is_not_half_written_on_a_full_disk(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect: Callable[[Cloud], modal.Client]
-    ) -> None:
+    def test_is_not_half_written_on_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         mount = tmp_path / "small"
         mount.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(mount)]
@@ -222,7 +212,7 @@ def modal_cli(daemon: Cloud) -> Callable[..., str]:
             env={**os.environ, **cloud.environ(daemon), "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert result.returncode == 0, result.stdout + result.stderr

@@ -47,11 +47,6 @@ def chat(url: str, key: str | None, **more: Any) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def deployments(cloud: Shell) -> int:
-    """How often the app was deployed, as the stock ``modal`` command tells."""
-    return len(json.loads(cloud.modal("app", "history", "glm51-fp8", "--json").stdout))
-
-
 def test_first_apply_creates(applied: dict[str, Any]) -> None:
     assert applied["app"] == "glm51-fp8"
     assert applied["stages"] == {"download": True, "compile": True}
@@ -103,37 +98,38 @@ def test_the_key_is_nowhere_but_in_the_secret(cloud: Shell, applied: dict[str, A
 
 
 def test_again_changes_nothing(cloud: Shell, applied: dict[str, Any]) -> None:
-    before = deployments(cloud)
+    before = cloud.deployments("glm51-fp8")
     assert cloud.run(*APPLY).stdout.startswith("No changes: glm51-fp8 runs this plan (")
     again = cloud.json(*APPLY)
     assert (again["changed"], again["changes"], again["url"]) == (False, [], applied["url"])
     assert "stages" not in again
-    assert deployments(cloud) == before
+    assert cloud.deployments("glm51-fp8") == before
 
 
 def test_an_edit_shows_exactly_that_change(cloud: Shell, applied: dict[str, Any]) -> None:
     edit = ("--set", "server.max_containers=2")
     expected = [{"section": "server", "name": "max_containers", "old": 3, "new": 2}]
-    before = deployments(cloud)
+    before = cloud.deployments("glm51-fp8")
 
     planned = cloud.json("apply", PROFILE, "--target", "local", *edit, "--dry-run")
     assert planned["changes"] == expected
     assert "url" not in planned
-    assert deployments(cloud) == before
+    assert cloud.deployments("glm51-fp8") == before
 
     done = cloud.json(*APPLY, *edit)
     assert (done["changes"], done["url"]) == (expected, applied["url"])
     assert done["stages"] == {"download": True, "compile": False}
-    assert deployments(cloud) == before + 1
+    assert cloud.deployments("glm51-fp8") == before + 1
+    assert len(json.loads(cloud.modal("app", "history", "glm51-fp8", "--json").stdout)) == before + 1
     assert cloud.json(*APPLY, *edit)["changes"] == []
 
 
 def test_nobody_to_ask(cloud: Shell, applied: dict[str, Any]) -> None:
-    before = deployments(cloud)
+    before = cloud.deployments("glm51-fp8")
     done = cloud.run("apply", PROFILE, "--target", "local", "--set", "server.max_inputs=5", code=1)
     assert "  ~ max_inputs: 20 -> 5" in done.stdout
     assert "run again with --yes" in done.stderr
-    assert deployments(cloud) == before
+    assert cloud.deployments("glm51-fp8") == before
 
 
 def test_restart_keeps_everything(cloud: Shell, applied: dict[str, Any], api_key: str) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
-import time
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE
+from support import PATIENCE, copied_cloud, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,46 +33,35 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"{words!r} never came: {process.communicate()}")
 
 
-def daemon(shell: Shell) -> int:
-    return int(shell.json("local", "status")["pid"])
-
-
-def deployed(shell: Shell) -> list[str]:
-    apps = json.loads(shell.modal("app", "list", "--json").stdout)
-    return [app["description"] for app in apps if app["state"] == "deployed"]
-
-
-def test_daemon_killed_during_a_stage(fresh: Shell) -> None:
-    fresh.run("local", "start")
-    with fresh.started(*APPLY) as process:
+def test_daemon_killed_during_a_stage(ready: Shell) -> None:
+    with ready.started(*APPLY) as process:
         read_until(process, "Stage download")
-        os.kill(daemon(fresh), signal.SIGKILL)
+        os.kill(ready.cloud.pid, signal.SIGKILL)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "error: the embedded cloud has ended" in stderr
     assert "Nothing was deployed" in stderr
     assert "Traceback" not in stdout + stderr
-    fresh.run("local", "start")
-    assert deployed(fresh) == []
-    assert fresh.json(*APPLY)["changed"] is True
+    ready.run("local", "start")
+    assert ready.deployed() == []
+    assert ready.json(*APPLY)["changed"] is True
 
 
-def test_daemon_killed_while_waiting(fresh: Shell) -> None:
-    with fresh.started(*APPLY, *SLOW) as process:
+def test_daemon_killed_while_waiting(ready: Shell) -> None:
+    with ready.started(*APPLY, *SLOW) as process:
         read_until(process, "Waiting for the endpoint")
-        os.kill(daemon(fresh), signal.SIGKILL)
+        os.kill(ready.cloud.pid, signal.SIGKILL)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "is deployed" in stderr
     assert "error: the embedded cloud has ended" in stderr
     assert "Traceback" not in stdout + stderr
-    assert fresh.json(*APPLY, *SLOW, "--no-wait")["changed"] is False, "the deployment survived"
+    assert ready.json(*APPLY, *SLOW, "--no-wait")["changed"] is False, "the deployment survived"
 
 
 @pytest.mark.parametrize("moment", ["Stage download", "Waiting for the endpoint"])
-def test_interrupt(fresh: Shell, moment: str) -> None:
-    fresh.run("local", "start")
-    with fresh.started(*APPLY, *SLOW) as process:
+def test_interrupt(ready: Shell, moment: str) -> None:
+    with ready.started(*APPLY, *SLOW) as process:
         read_until(process, moment)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=PATIENCE)
@@ -81,27 +69,25 @@ def test_interrupt(fresh: Shell, moment: str) -> None:
     assert "Interrupted." in stderr
     assert ("Nothing was deployed" in stderr) == (moment == "Stage download")
     assert "Traceback" not in stdout + stderr
-    assert deployed(fresh) == ([] if moment == "Stage download" else ["glm51-fp8"])
-    running = json.loads(fresh.modal("container", "list", "--json").stdout)
-    assert len(running) <= (moment != "Stage download")
+    assert ready.deployed() == ([] if moment == "Stage download" else ["glm51-fp8"])
+    wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "Stage download"))
 
 
-def test_two_applies_at_once(fresh: Shell) -> None:
-    fresh.run("local", "start")
-    with fresh.started(*APPLY, *SLOW) as first:
+def test_two_applies_at_once(ready: Shell) -> None:
+    with ready.started(*APPLY, *SLOW) as first:
         read_until(first, "Stage download")
-        second = fresh.run(*APPLY, code=1)
+        second = ready.run(*APPLY, code=1)
         assert f"another apply of glm51-fp8 on local is running on this machine (process {first.pid})" in second.stderr
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=PATIENCE)
-    assert fresh.json(*APPLY)["changed"] is True, "the lock is free again"
+    assert ready.json(*APPLY)["changed"] is True, "the lock is free again"
 
 
 def test_two_first_applies_start_one_cloud(fresh: Shell) -> None:
     with fresh.started(*APPLY, "--set", "app=app-0") as first, fresh.started(*APPLY, "--set", "app=app-1") as second:
         outputs = [process.communicate(timeout=PATIENCE) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
-    assert sorted(deployed(fresh)) == ["app-0", "app-1"]
+    assert sorted(fresh.deployed()) == ["app-0", "app-1"]
 
 
 def test_port_in_use(fresh: Shell) -> None:
@@ -116,10 +102,9 @@ def test_port_in_use(fresh: Shell) -> None:
         assert str(port) in moved.stderr, "an automatic start takes another port and says so"
 
 
-def test_a_server_that_does_not_start(fresh: Shell) -> None:
-    fresh.run(*APPLY)
+def test_a_server_that_does_not_start(warm: Shell) -> None:
     crash = ("--set", "sglang.env.GLMDEPLOY_STANDIN_CRASH_FILE=/proc/self/cmdline")
-    done = fresh.run(*APPLY, *crash, code=1)
+    done = warm.run(*APPLY, *crash, code=1)
     assert "The app is deployed" in done.stderr
     assert "the endpoint did not start" in done.stderr
 
@@ -145,10 +130,9 @@ def fill(file: Path) -> None:
             pass
 
 
-def test_full_disk(small_disk: Path, fresh: Shell) -> None:
-    shell = type(fresh)(small_disk / "glmdeploy")
-    try:
-        shell.run(*APPLY)
+def test_full_disk(small_disk: Path, template: Path) -> None:
+    with copied_cloud(template, small_disk) as shell:
+        shell.run("local", "start")
         ballast = small_disk / "ballast"
         fill(ballast)
         done = shell.run(*APPLY, "--set", "server.max_containers=2", "--set", "description=x", code=1)
@@ -157,8 +141,6 @@ def test_full_disk(small_disk: Path, fresh: Shell) -> None:
         again = shell.json("apply", "b200-eagle-bf16kv", "--target", "local", "--dry-run")
         assert again["changed"] is False, "what was deployed is untouched"
         assert shell.json(*APPLY, "--set", "server.max_containers=2")["changed"] is True
-    finally:
-        shell.run("local", "stop")
 
 
 def test_home_not_writable(fresh: Shell, tmp_path: Path) -> None:
@@ -168,16 +150,12 @@ def test_home_not_writable(fresh: Shell, tmp_path: Path) -> None:
     assert "GLMDEPLOY_HOME" in done.stderr
 
 
-def test_containers_die_with_the_daemon(fresh: Shell) -> None:
-    fresh.run(*APPLY)
-    pid = daemon(fresh)
-    search = ["pgrep", "-f", str(fresh.home)]
+def test_containers_die_with_the_daemon(warm: Shell) -> None:
+    url = warm.json(*APPLY)["url"]
+    with urllib.request.urlopen(f"{url}/health", timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    search = ["pgrep", "-f", str(warm.home)]
     before = subprocess.run(search, capture_output=True, text=True, check=False).stdout.split()
     assert before, "the engine runs"
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + PATIENCE
-    left = before
-    while left and time.monotonic() < deadline:
-        time.sleep(0.2)
-        left = subprocess.run(search, capture_output=True, text=True, check=False).stdout.split()
-    assert left == []
+    os.kill(warm.cloud.pid, signal.SIGKILL)
+    wait_until(lambda: not subprocess.run(search, capture_output=True, check=False).stdout)

@@ -18,7 +18,7 @@ APPLY = ("apply", "b200-eagle-bf16kv", "--yes")
 @pytest.fixture(scope="module")
 def modal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder: Path = tmp_path_factory.mktemp("modal")
-    for shell in own_cloud(folder):
+    with own_cloud(folder) as shell:
         shell.run("local", "start")
         yield Shell(shell.home, exported(shell.run("local", "env").stdout))
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import modal
 import pytest
-from support import PATIENCE, Shell, exported, own_cloud
+from support import PATIENCE, Shell, connect, copied_cloud, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +25,9 @@ def crash_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory, crash_file: Path) -> Iterator[Shell]:
+def shell(template: Path, tmp_path_factory: pytest.TempPathFactory, crash_file: Path) -> Iterator[Shell]:
     """An embedded cloud with a pinned deployment that can be crashed and has a keep-alive."""
-    for one in own_cloud(tmp_path_factory.mktemp("runtime")):
+    with copied_cloud(template, tmp_path_factory.mktemp("runtime")) as one:
         one.run(*options(crash_file))
         yield one
 
@@ -40,11 +37,9 @@ def options(crash_file: Path) -> tuple[str, ...]:
     return (*APPLY, *PINNED, *crash, "--set", "keepalive.enabled=true")
 
 
-def remote(shell: Shell, function: str) -> str:
-    """Call a function of the deployed app with the real SDK; returns what it returned, as JSON."""
-    code = f"import json, modal; print(json.dumps(modal.Function.from_name('glm51-fp8', {function!r}).remote()))"
-    env = {**shell.env, **exported(shell.run("local", "env").stdout)}
-    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+def remote(shell: Shell, function: str) -> Any:
+    """What a function of the deployed app returns, called with the real SDK."""
+    return modal.Function.from_name("glm51-fp8", function, client=connect(shell.cloud)).remote()
 
 
 def healthy(url: str) -> bool:
@@ -57,13 +52,13 @@ def healthy(url: str) -> bool:
 
 
 def test_describe_returns_the_plan(shell: Shell, crash_file: Path) -> None:
-    plan = json.loads(remote(shell, "describe"))
+    plan = remote(shell, "describe")
     assert plan["model"]["revision"] == COMMIT
     assert plan["server"]["command"][2] == "sglang.launch_server"
 
 
 def test_keep_warm_pings_the_app_itself(shell: Shell) -> None:
-    assert remote(shell, "keep_warm") == "200\n"
+    assert remote(shell, "keep_warm") == 200
 
 
 def test_pinned_weights_are_not_asked_for_again(shell: Shell, crash_file: Path) -> None:
@@ -72,35 +67,27 @@ def test_pinned_weights_are_not_asked_for_again(shell: Shell, crash_file: Path) 
 
 
 def test_stages_end_at_once_when_called_again(shell: Shell) -> None:
-    marker = json.loads(remote(shell, "download_model"))
+    marker = remote(shell, "download_model")
     assert marker["commit"] == COMMIT
-    assert json.loads(remote(shell, "compile_deepgemm"))["command"][2] == "sglang.compile_deep_gemm"
+    assert remote(shell, "compile_deepgemm")["command"][2] == "sglang.compile_deep_gemm"
 
 
 def test_a_crash_ends_the_container_and_the_next_request_starts_one(shell: Shell, crash_file: Path) -> None:
     url = shell.json(*options(crash_file))["url"]
     assert healthy(url)
-    before = containers(shell)
+    before = shell.containers("glm51-fp8")
     crash_file.touch()
-    deadline = time.monotonic() + PATIENCE
-    while before <= containers(shell) and time.monotonic() < deadline:
-        time.sleep(0.3)
-    assert before - containers(shell)
+    wait_until(lambda: not before <= shell.containers("glm51-fp8"))
     crash_file.unlink()
     assert healthy(url)
     logs = shell.modal("app", "logs", "glm51-fp8", "--tail", "500")
     assert "SGLang ended with exit code -9; ending the container" in logs.stdout
 
 
-def containers(shell: Shell) -> set[str]:
-    listed = json.loads(shell.modal("container", "list", "--json").stdout)
-    return {container["container_id"] for container in listed if container["app_name"] == "glm51-fp8"}
-
-
 def test_damaged_weights_are_downloaded_again(shell: Shell, crash_file: Path) -> None:
     [shard, *_] = (shell.home / "volumes").rglob("*.safetensors")
     shard.write_bytes(shard.read_bytes()[:100])
-    assert json.loads(remote(shell, "download_model"))["commit"] == COMMIT
+    assert remote(shell, "download_model")["commit"] == COMMIT
     assert shard.stat().st_size > 100
 
 

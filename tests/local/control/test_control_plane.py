@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import modal
 import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
-from grpclib.client import Channel
 from modal_proto import api_pb2
-from modal_proto.api_grpc import ModalClientStub
+from support import call, connect
 
 from glmdeploy.local.daemon import in_thread
 
@@ -26,26 +23,9 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from glmdeploy.local.cloud import Cloud
     from glmdeploy.local.daemon import Running
 
 Requests = list[tuple[str, "Message"]]
-
-
-def call(running: Running, rpc: str, request: Message) -> Any:
-    """One RPC with the right token, without Modal's client."""
-
-    async def send() -> Any:
-        address = urlsplit(running.cloud.server_url)
-        async with Channel(address.hostname, address.port) as channel:
-            method = getattr(ModalClientStub(channel), rpc)
-            token = {
-                "x-modal-token-id": running.cloud.token_id,
-                "x-modal-token-secret": running.cloud.token_secret,
-            }
-            return await method(request, metadata=token)
-
-    return asyncio.run(send())
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, requests: Requests) -> Ite
 
 
 @pytest.fixture(scope="module")
-def client(running: Running, connect: Callable[[Cloud], modal.Client]) -> modal.Client:
+def client(running: Running) -> modal.Client:
     return connect(running.cloud)
 
 
@@ -104,7 +84,7 @@ class TestDeployment:
         first = demo("kept", load_app).deploy(client=client, tag="one")
         second = demo("kept", load_app).deploy(client=client, tag="two")
         assert first.app_id == second.app_id
-        history = call(running, "AppDeploymentHistory", api_pb2.AppDeploymentHistoryRequest(app_id=first.app_id))
+        history = call(running.cloud, "AppDeploymentHistory", api_pb2.AppDeploymentHistoryRequest(app_id=first.app_id))
         assert [(entry.version, entry.tag) for entry in history.app_deployment_histories] == [
             (2, "two"),
             (1, "one"),
@@ -149,12 +129,12 @@ class TestDeployment:
         second = modal.App("rolled")
         second.function()(load_app("functions").refuse)
         second.deploy(client=client)
-        call(running, "AppRollback", api_pb2.AppRollbackRequest(app_id=app_id, version=-1))
+        call(running.cloud, "AppRollback", api_pb2.AppRollbackRequest(app_id=app_id, version=-1))
         live = running.backend.registry.deployed("rolled", "main")
         assert live is not None
         assert live.version == 3
         assert [each.tag for each in running.backend.registry.functions(live)] == ["double"]
-        call(running, "AppRollover", api_pb2.AppRolloverRequest(app_id=app_id))
+        call(running.cloud, "AppRollover", api_pb2.AppRolloverRequest(app_id=app_id))
         again = running.backend.registry.deployed("rolled", "main")
         assert again is not None
         assert (again.id, again.version) == (app_id, 4)
@@ -292,26 +272,24 @@ class TestEnvironments:
 
 
 class TestAccess:
-    def test_needs_the_token(self, running: Running, connect: Callable[[Cloud], modal.Client]) -> None:
+    def test_needs_the_token(self, running: Running) -> None:
         stranger = connect(replace(running.cloud, token_secret="as-wrong"))
         with pytest.raises(modal.exception.AuthError, match="does not know this token"):
             stranger.hello()
 
-    def test_a_container_needs_its_own(
-        self, running: Running, connect: Callable[[Cloud], modal.Client], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_container_needs_its_own(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MODAL_OVERRIDE_HEADERS", "x-glmdeploy-task:ta-0,x-glmdeploy-task-secret:guess")
         with pytest.raises(modal.exception.AuthError):
             connect(running.cloud).hello()
 
     def test_a_client_is_no_container(self, running: Running) -> None:
         with pytest.raises(GRPCError) as refusal:
-            call(running, "FunctionGetInputs", api_pb2.FunctionGetInputsRequest())
+            call(running.cloud, "FunctionGetInputs", api_pb2.FunctionGetInputsRequest())
         assert refusal.value.status is Status.PERMISSION_DENIED
 
     def test_what_is_missing_is_named(self, client: modal.Client, running: Running) -> None:
         with pytest.raises(GRPCError) as refusal:
-            call(running, "ProxyList", Empty())
+            call(running.cloud, "ProxyList", Empty())
         assert refusal.value.message == "ProxyList is not supported by the embedded cloud"
         assert refusal.value.status is Status.UNIMPLEMENTED
         with pytest.raises(modal.exception.UnimplementedError, match="QueueGetOrCreate is not supported"):
