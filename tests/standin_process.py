@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import PATIENCE
+
 from glmdeploy import local
 
 STANDIN = Path(local.__file__).parent / "standin" / "path"
@@ -62,7 +64,7 @@ class Engine:
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data=data, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 status, text, kind = answer.status, answer.read().decode(), answer.headers
         except urllib.error.HTTPError as error:
             with error:
@@ -83,7 +85,7 @@ class Engine:
 
     def statuses_until_healthy(self) -> list[int]:
         seen: list[int] = []
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while 200 not in seen:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline
@@ -114,6 +116,6 @@ def run(container: Path, *words: str, **variables: str) -> subprocess.CompletedP
         env=environment(container, **variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 from huggingface_hub import HfApi, constants, errors, hf_hub_download, snapshot_download
-from support import serving
+from support import PATIENCE, serving
 
 from glmdeploy.local import hub, tiny_model
 
@@ -265,7 +265,7 @@ def test_whoami_without_a_token(served: Served) -> None:
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
+from support import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_calls(function: Lookup) -> None:
     act = function("act")
     assert act.remote("double", 21) == 42
     call = act.spawn("double", "ab")
-    assert call.get(timeout=20) == "abab"
+    assert call.get(timeout=PATIENCE) == "abab"
     assert list(act.starmap([("double", 1), ("double", 2), ("double", 3)])) == [2, 4, 6]
 
 
@@ -76,10 +76,7 @@ def test_the_time_limit_ends_an_input(function: Lookup) -> None:
 
 
 def wait_for_running_input(function: modal.Function[..., Any, Any]) -> None:
-    deadline = time.monotonic() + 20
-    while function.get_current_stats().num_running_inputs == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: function.get_current_stats().num_running_inputs > 0)
 
 
 def test_a_running_call_can_be_cancelled(function: Lookup) -> None:
@@ -89,7 +86,7 @@ def test_a_running_call_can_be_cancelled(function: Lookup) -> None:
     wait_for_running_input(act)
     call.cancel()
     with pytest.raises(modal.exception.RemoteError):
-        call.get(timeout=20)
+        call.get(timeout=PATIENCE)
     assert act.remote("surroundings")["environ"]["MODAL_TASK_ID"] == container
 
 
@@ -99,7 +96,7 @@ def test_a_call_can_be_cancelled_with_its_container(function: Lookup) -> None:
     wait_for_running_input(orphan)
     call.cancel(terminate_containers=True)
     with pytest.raises(modal.exception.RemoteError, match="was cancelled"):
-        call.get(timeout=20)
+        call.get(timeout=PATIENCE)
 
 
 def test_surroundings(function: Lookup, daemon: Cloud) -> None:
@@ -129,7 +126,7 @@ def test_volumes_are_directories_that_both_sides_see(function: Lookup, volume: m
 def test_logs(function: Lookup, client: modal.Client) -> None:
     act = function("act")
     call = act.spawn("double", "log me")
-    call.get(timeout=20)
+    call.get(timeout=PATIENCE)
     messages = [entry.message for entry in modal.App.lookup(APP, client=client).logs.tail(500)]
     assert "doubling 'log me'\n" in messages
     assert not any("sk-very-secret" in message for message in messages)
@@ -201,10 +198,7 @@ def test_a_schedule_fires(client: modal.Client, volume: modal.Volume, load_app: 
     app.function(schedule=modal.Period(seconds=1), max_containers=1)(load_app("functions").surroundings)
     app.deploy(client=client)
     scheduled = modal.Function.from_name("scheduled", "surroundings", client=client)
-    deadline = time.monotonic() + 20
-    while not scheduled.get_current_stats().num_total_runners and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert scheduled.get_current_stats().num_total_runners == 1
+    wait_until(lambda: scheduled.get_current_stats().num_total_runners == 1)
     modal.App.lookup("scheduled", client=client).stop()
 
 

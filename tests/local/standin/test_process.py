@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from standin_process import KEY, command, run, start
+from support import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def test_sigterm_finishes_running_requests(model: Path, container: Path, tmp_pat
     while not engine.ask("/server_info")[1]["internal_states"][0]["num_running_reqs"]:
         pass
     engine.process.send_signal(signal.SIGTERM)
-    assert engine.process.wait(timeout=20) == 0
+    assert engine.process.wait(timeout=PATIENCE) == 0
     client.join()
     assert found[0][-1]["choices"][0]["finish_reason"] == "length"
     assert "Draining requests" in engine.log.read_text()
@@ -44,7 +45,7 @@ def test_a_crash_file_kills_it_even_while_it_starts(model: Path, container: Path
         time.sleep(0.02)
     assert engine.ask("/health")[0] == 503
     crash.touch()
-    assert engine.process.wait(timeout=10) == -signal.SIGKILL
+    assert engine.process.wait(timeout=PATIENCE) == -signal.SIGKILL
 
 
 def test_a_port_in_use(engine: Engine, model: Path, container: Path) -> None:
