@@ -32,7 +32,7 @@ from glmdeploy.local.backend import Backend
 from glmdeploy.local.cloud import ALREADY_RUNNING, Cloud, announce, announce_end, hold_lock
 from glmdeploy.local.containers.launch import Endpoints, Planner
 from glmdeploy.local.containers.worker import Worker
-from glmdeploy.local.control import control_plane
+from glmdeploy.local.control.plane import control_plane
 from glmdeploy.local.gateway import Gateway
 from glmdeploy.local.home import Home, default_home, listen, load_credentials, url, write_atomically
 from glmdeploy.local.schedule import Scheduler

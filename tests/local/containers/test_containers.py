@@ -70,7 +70,7 @@ def test_a_crash_fails_the_call_and_says_why(function: Lookup) -> None:
 
 def test_the_time_limit_ends_an_input(function: Lookup) -> None:
     sleep = function("sleep")
-    with pytest.raises(modal.exception.FunctionTimeoutError, match="hit its timeout of 1s"):
+    with pytest.raises(modal.exception.FunctionTimeoutError, match="hit its timeout of 3s"):
         sleep.remote(60)
     assert sleep.remote(0) == "slept"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from grpclib.const import Cardinality
 
-from glmdeploy.local.control import HANDLERS
+from glmdeploy.local.control.plane import HANDLERS
 from glmdeploy.local.control.rpc import Caller, assemble
 
 SERVICE = assemble(

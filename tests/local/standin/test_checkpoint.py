@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import struct
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import pytest
 from glmdeploy.local.standin.settings import Checkpoint, CheckpointError, read_checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -56,3 +59,42 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes, message: str)
 def test_a_whole_file_is_accepted(tmp_path: Path) -> None:
     whole = struct.pack("<Q", len(entry())) + entry() + bytes(8)
     assert read_checkpoint(directory(tmp_path, whole)) == Checkpoint(config={}, tensors=1)
+
+
+def remove_model(model: Path) -> None:
+    shutil.rmtree(model)
+
+
+def damage_config(model: Path) -> None:
+    (model / "config.json").write_text("{")
+
+
+def truncate_shard(model: Path) -> None:
+    shard = model / "model-00002-of-00002.safetensors"
+    os.truncate(shard, shard.stat().st_size - 1)
+
+
+def remove_shard(model: Path) -> None:
+    (model / "model-00001-of-00002.safetensors").unlink()
+
+
+def swap_shards(model: Path) -> None:
+    shutil.copy(model / "model-00001-of-00002.safetensors", model / "model-00002-of-00002.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove_model, "does not appear to have a file named config.json"),
+        (damage_config, "is not a valid JSON file"),
+        (truncate_shard, "incomplete metadata, file not fully covered"),
+        (remove_shard, "No such file or directory"),
+        (swap_shards, "weights that the index names"),
+    ],
+)
+def test_a_damaged_model_is_refused(model: Path, tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
+    broken = tmp_path / "model"
+    shutil.copytree(model, broken)
+    damage(broken)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(broken)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import threading
@@ -77,44 +76,13 @@ def test_a_release_without_a_catalog(model: Path, container: Path) -> None:
     assert "there is no option catalog of SGLang 0.4.0" in done.stderr
 
 
-def remove_model(model: Path) -> None:
-    shutil.rmtree(model)
-
-
-def damage_config(model: Path) -> None:
-    (model / "config.json").write_text("{")
-
-
-def truncate_shard(model: Path) -> None:
-    shard = model / "model-00002-of-00002.safetensors"
-    os.truncate(shard, shard.stat().st_size - 1)
-
-
-def remove_shard(model: Path) -> None:
-    (model / "model-00001-of-00002.safetensors").unlink()
-
-
-def swap_shards(model: Path) -> None:
-    shutil.copy(model / "model-00001-of-00002.safetensors", model / "model-00002-of-00002.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (remove_model, "does not appear to have a file named config.json"),
-        (damage_config, "is not a valid JSON file"),
-        (truncate_shard, "incomplete metadata, file not fully covered"),
-        (remove_shard, "No such file or directory"),
-        (swap_shards, "weights that the index names"),
-    ],
-)
-def test_a_model_that_cannot_be_loaded(model: Path, container: Path, tmp_path: Path, damage: Any, message: str) -> None:
+def test_a_model_that_cannot_be_loaded(model: Path, container: Path, tmp_path: Path) -> None:
     broken = tmp_path / "model"
     shutil.copytree(model, broken)
-    damage(broken)
+    (broken / "model-00001-of-00002.safetensors").unlink()
     done = run(container, *command("launch_server", broken))
     assert done.returncode == 1
-    assert message in done.stderr
+    assert "FileNotFoundError: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
 
 
