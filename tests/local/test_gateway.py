@@ -126,11 +126,11 @@ def test_a_new_version_takes_over_while_the_old_one_finishes(
 
 
 def test_idle_containers_leave_in_order(url: str, client: modal.Client) -> None:
-    get(f"{url}/task")
+    task = get(f"{url}/task")
     app = modal.App.lookup("website", client=client)
 
     def left() -> bool:
-        return any("leaving, version 2" in entry.message for entry in app.logs.tail(200))
+        return any(f"{task} is leaving" in entry.message for entry in app.logs.tail(200))
 
     answered = time.monotonic()
     assert not left() or time.monotonic() - answered > 2, "it stays for its scaledown_window"

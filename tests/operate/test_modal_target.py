@@ -49,6 +49,7 @@ def test_a_secret_without_its_key_is_named(modal: Shell) -> None:
 
 
 def test_apply_reaches_an_endpoint(modal: Shell) -> None:
+    modal.modal("secret", "create", "--force", "huggingface-secret", "HF_TOKEN=hf_x")
     created = modal.modal("secret", "create", "--force", "glm51-api-key", "API_KEY=the-key-of-this-test")
     assert created.returncode == 0, created.stderr
     done = modal.run(*APPLY)

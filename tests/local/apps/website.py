@@ -108,7 +108,7 @@ class Website:
 
     @modal.exit()
     def leave(self) -> None:
-        print(f"leaving, version {os.environ['VERSION']}")
+        print(f"{os.environ['MODAL_TASK_ID']} is leaving")
         self.process.terminate()
 
 
