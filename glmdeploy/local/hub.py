@@ -33,6 +33,10 @@ SERVER = "glmdeploy-embedded-hub"
 _WHOLE = slice(None, None, 1)
 """What aiohttp makes of a request without a Range header."""
 
+# One part of `org/name`, as huggingface_hub's validate_repo_id has it.
+_NAME = re.compile(r"(?!.*(--|\.\.))\w([\w.-]{0,94}\w)?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
 
 def application(root: Path) -> web.Application:
     """The hub, which keeps its repositories under the directory ``root``."""
@@ -248,11 +252,6 @@ async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = SERVER
 
 
-# One part of `org/name`, as huggingface_hub's validate_repo_id has it.
-_NAME = re.compile(r"(?!.*(--|\.\.))\w([\w.-]{0,94}\w)?", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
 @dataclass(frozen=True, kw_only=True)
 class File:
     """A file of a repository.
@@ -281,7 +280,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """``head`` is the commit of the branch main."""
+    """The files of a tiny model, with their hashes as Git has them; ``head`` is the commit of the branch main."""
 
     id: str
     head: str

@@ -33,6 +33,13 @@ _LONG_POLL = 50.0
 _RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before a container that nobody waits for is started again, after so many failures in a row."""
 
+DEFAULT_MAX_CONTAINERS = max(2, os.cpu_count() or 2)
+"""Where the function sets no limit. Modal would start hundreds; here each is a process of this machine."""
+DEFAULT_SCALEDOWN_WINDOW = 60
+"""Seconds an idle container is kept (Modal's own default)."""
+DEFAULT_TIMEOUT = 300
+"""Seconds an input may take (modal/app.py, 1.6.4: ``timeout``)."""
+
 
 class Pool:
     def __init__(
@@ -257,16 +264,6 @@ class Pool:
         member.rescheduling = True
         member.stop(force=True)
         self.balance()
-
-
-DEFAULT_MAX_CONTAINERS = max(2, os.cpu_count() or 2)
-"""Where the function sets no limit. Modal would start hundreds; here each is a process of this machine."""
-
-DEFAULT_SCALEDOWN_WINDOW = 60
-"""Seconds an idle container is kept (Modal's own default)."""
-
-DEFAULT_TIMEOUT = 300
-"""Seconds an input may take (modal/app.py, 1.6.4: ``timeout``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

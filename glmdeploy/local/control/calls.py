@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 
 _MAP_BACKLOG = 1000
 
+_HEARTBEAT_HOLD = 12.0
+"""Seconds that a heartbeat is held for a cancellation to come; containers give up after 15."""
+
 
 class FunctionCalls:
+    """As clients see them: arguments in, results and generated values out, cancellation."""
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._calls = backend.calls
@@ -180,11 +185,9 @@ class FunctionCalls:
         return call
 
 
-_HEARTBEAT_HOLD = 12.0
-"""Seconds that a heartbeat is held for a cancellation to come; containers give up after 15."""
-
-
 class Tasks:
+    """What containers ask and report."""
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._worker = backend.worker

@@ -33,6 +33,8 @@ _NOTE = (
     f"{platform.python_version()} and its packages. Files from COPY and variables from ENV take effect."
 )
 
+_SUCCESS = api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_SUCCESS)
+
 
 class Images:
     def __init__(self, backend: Backend) -> None:
@@ -90,9 +92,6 @@ class Images:
         return image
 
 
-_SUCCESS = api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_SUCCESS)
-
-
 def _metadata(image: Image) -> api_pb2.ImageMetadata:
     return api_pb2.ImageMetadata(
         python_version_info=f"Python {platform.python_version()}", image_builder_version=image.builder_version
@@ -100,6 +99,8 @@ def _metadata(image: Image) -> api_pb2.ImageMetadata:
 
 
 class Mounts:
+    """Local files on their way into containers, and blobs."""
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._files = backend.files

@@ -25,6 +25,8 @@ WORKSPACE = "embedded"
 GPU_RATE = "1.00000"
 """Dollars for an hour of any GPU: round, so that nobody takes a rehearsal's costs for Modal's."""
 
+_ANONYMOUS = frozenset({api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP, api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL})
+
 
 class Workspace:
     def __init__(self, backend: Backend) -> None:
@@ -96,10 +98,9 @@ def _suffix(environment: Environment) -> str:
     return "" if environment.name == "main" else environment.name
 
 
-_ANONYMOUS = frozenset({api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP, api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL})
-
-
 class Secrets:
+    """Their values go into containers and nowhere else."""
+
     def __init__(self, backend: Backend) -> None:
         self._table = backend.store.secrets
 

@@ -38,6 +38,8 @@ _LOG = logging.getLogger("sglang")
 _DRAIN_SECONDS = 10
 _CRASH_CHECK_SECONDS = 0.1
 
+_KERNEL = f"{NAME}: this file stands for a compiled kernel\n"
+
 
 def launch_server(argv: Sequence[str]) -> int:
     """Serve until SIGTERM, then finish the running requests; returns the exit code.
@@ -154,12 +156,10 @@ class _AccessLogger(AbstractAccessLogger):
             self.logger.info('%s - "%s" %d', request.remote, line, response.status)
 
 
-_KERNEL = f"{NAME}: this file stands for a compiled kernel\n"
-
-
 def _write_kernels(settings: Settings, environment: Mapping[str, str]) -> None:
     """Write one kernel for each shape of matrix, to ``$SGLANG_DG_CACHE_DIR``, and print progress.
 
+    The files are laid out as DeepGEMM's cache and have no kernels in them.
     The default directory is SGLang's up to 0.5.17, ``~/.cache/deep_gemm``. Raises OSError.
     """
     print(

@@ -21,6 +21,27 @@ if TYPE_CHECKING:
 
 _TOKEN_SECONDS = 0.001
 
+_BUCKETS = (
+    0.1,
+    0.2,
+    0.4,
+    0.6,
+    0.8,
+    1.0,
+    2.0,
+    4.0,
+    6.0,
+    8.0,
+    10.0,
+    20.0,
+    40.0,
+    60.0,
+    80.0,
+    100.0,
+    200.0,
+    400.0,
+)
+
 
 class Scheduler:
     """Requests beyond ``max_running`` wait in the order in which they came."""
@@ -78,28 +99,6 @@ class Scheduler:
             metrics.latency.observe(time.monotonic() - started)
 
 
-_BUCKETS = (
-    0.1,
-    0.2,
-    0.4,
-    0.6,
-    0.8,
-    1.0,
-    2.0,
-    4.0,
-    6.0,
-    8.0,
-    10.0,
-    20.0,
-    40.0,
-    60.0,
-    80.0,
-    100.0,
-    200.0,
-    400.0,
-)
-
-
 @dataclass(kw_only=True)
 class Histogram:
     """Durations in seconds."""
@@ -114,7 +113,11 @@ class Histogram:
 
 @dataclass(kw_only=True)
 class Metrics:
-    """``tokens`` is how many tokens of the pool the running requests hold."""
+    """The counters that ``GET /metrics`` shows, in Prometheus' text format and under SGLang's names.
+
+    The names are those of ``sglang/srt/observability/metrics_collector.py`` (0.5.23) that a dashboard or an
+    autoscaler needs; SGLang has about eighty more. ``tokens`` is how many tokens of the pool the running requests hold.
+    """
 
     running: int = 0
     queued: int = 0

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _BODY_LIMIT = 64 * 2**20
 
+ADMIN_PATHS = frozenset({"/flush_cache"})
+"""Of the paths that the stand-in has, those that SGLang calls ADMIN_OPTIONAL."""
+_OPEN = ("/health", "/metrics")
+
 
 class Server:
     """``status`` decides what /health says: 200 for "up" alone, which it becomes when the start is over."""
@@ -174,14 +178,8 @@ async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = NAME
 
 
-ADMIN_PATHS = frozenset({"/flush_cache"})
-"""Of the paths that the stand-in has, those that SGLang calls ADMIN_OPTIONAL."""
-
-_OPEN = ("/health", "/metrics")
-
-
 def allowed(settings: Settings, method: str, path: str, authorization: str | None) -> bool:
-    """Whether a request may pass; one that may not is answered 401.
+    """Whether a request may pass, by the rules of SGLang 0.5.10 (``sglang/srt/utils/auth.py``), or is answered 401.
 
     Administration wants the administration key alone where one is set. Everything else wants the API key
     where one is set, even of a client that has the administration key; with only the latter set it is open.

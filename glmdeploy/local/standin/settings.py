@@ -26,6 +26,8 @@ CRASH_VARIABLE = "GLMDEPLOY_STANDIN_CRASH_FILE"
 _MAX_RUNNING = 48
 """Without --max-running-requests: what SGLang settles on with speculative decoding."""
 
+_INDEX = "model.safetensors.index.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -79,9 +81,6 @@ def settings(
 def _shown(name: str, value: object) -> object:
     secret = "api_key" in name or "password" in name
     return "***" if secret and value is not None else value
-
-
-_INDEX = "model.safetensors.index.json"
 
 
 class CheckpointError(Exception):

@@ -27,6 +27,8 @@ BLOCK = 8 * 1024 * 1024
 
 _LINK_LIFETIME = 3600.0
 
+_TEMPORARY = ".glmdeploy-upload-"
+
 
 class FileStore:
     """Files by the SHA-256 of their content, in hexadecimal."""
@@ -79,7 +81,11 @@ class Link:
 
 
 class Links:
-    """URLs that only who was told can know; they work for an hour and end with the daemon."""
+    """URLs that only who was told can know; they work for an hour and end with the daemon.
+
+    Modal's client sends small things in requests and large ones to a URL that the server hands out; here that is the
+    gateway, under unguessable paths.
+    """
 
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
@@ -106,7 +112,12 @@ class Links:
 
 
 class VolumeFiles:
-    """Raises ValueError for a path that leaves the volume, and OSError as the file system does."""
+    """A volume's files on disk, as clients list, read, write, copy and remove them.
+
+    A volume is a directory; a container may have put anything into it, symbolic links included. Clients name files by
+    paths within the volume, and nothing outside it can be reached that way. Raises ValueError for a path that leaves
+    the volume, and OSError as the file system does.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -183,6 +194,3 @@ class VolumeFiles:
                 shutil.copytree(path, final, symlinks=True, dirs_exist_ok=True)
             else:
                 raise ValueError(f"{source} is a directory; copy it with recursive=True")
-
-
-_TEMPORARY = ".glmdeploy-upload-"

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _ALPHABET = string.ascii_letters + string.digits
 
+Row = TypeVar("Row")
+SCHEMA_VERSION = 1
+"""Raised by one with every change of a record type; an older glmdeploy refuses a newer store."""
+_SQL_TYPES: dict[Any, str] = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
+
 
 def new_id(prefix: str) -> str:
     """An identifier in Modal's form: a prefix of two letters and 22 letters or digits."""
@@ -155,14 +160,6 @@ class Volume:
     environment: str
     version: int
     created_at: float
-
-
-Row = TypeVar("Row")
-
-SCHEMA_VERSION = 1
-"""Raised by one with every change of a record type; an older glmdeploy refuses a newer store."""
-
-_SQL_TYPES: dict[Any, str] = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
 
 
 class Table(Generic[Row]):
