@@ -52,6 +52,10 @@ def test_only_what_is_public_is_used() -> None:
     assert {module for module, source in SOURCES.items() if private_uses(source)} == PRIVATE
 
 
+def test_the_protocol_is_known_in_the_embedded_cloud_alone() -> None:
+    assert [module for module, source in SOURCES.items() if "modal_proto" in source and module[:6] != "local/"] == []
+
+
 @pytest.mark.parametrize("key", ["token_id", "oauth_refresh_token", "environment", "server_url"])
 def test_a_setting_exists(key: str) -> None:
     """Of the SDK's configuration, which is importable and not documented: an unknown key raises."""
