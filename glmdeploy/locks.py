@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from glmdeploy.errors import DeployError
 
@@ -16,31 +17,30 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def exclusive(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock ``name`` in ``folder``. Raises DeployError when another process holds it.
+    """Hold the lock ``name`` in ``folder``, which ends with the process in whatever way that ends.
 
-    The operating system frees it when the process ends in whatever way, so that no stale lock can remain.
+    :raises DeployError: when another process holds it, or ``folder`` cannot be written.
     """
+    # Beside the lock and not in it: whoever asks for a lock empties its file (filelock 3).
+    owner = folder / f"{name}.pid"
+    lock = FileLock(folder / f"{name}.lock", mode=0o600)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock.acquire(timeout=0)
+        owner.write_text(str(os.getpid()), encoding="ascii")
+    except Timeout:
+        who = f" (process {owner.read_text(encoding='ascii')})" if owner.exists() else ""
+        raise DeployError(
+            f"another apply of {name} is running on this machine{who}",
+            advice="wait until it has ended, then run apply again",
+        ) from None
     except OSError as error:
+        lock.release()
         raise DeployError(
             f"the lock in {folder} cannot be written: {error.strerror}",
             advice="make room or give access there, or set GLMDEPLOY_HOME to another folder",
         ) from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(descriptor, 20).decode(errors="replace").strip()
-        os.close(descriptor)
-        who = f" (process {owner})" if owner else ""
-        raise DeployError(
-            f"another apply of {name} is running on this machine{who}",
-            advice="wait until it has ended, then run apply again",
-        ) from None
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
