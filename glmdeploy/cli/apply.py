@@ -43,10 +43,9 @@ if TYPE_CHECKING:
 @common.json_option
 def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
     """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and wait for an answer."""
-    from glmdeploy import locks
     from glmdeploy.local.cloud import home
     from glmdeploy.operate import target
-    from glmdeploy.operate.apply import preview
+    from glmdeploy.operate.apply import exclusive, preview
     from glmdeploy.operate.live import endpoint
     from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
 
@@ -55,7 +54,7 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     as_json, dry_run = options["as_json"], options["dry_run"]
     plan = common.plan(profile, overlays, sets)
     destination = target.connect(where, plan, options["environment"])
-    with locks.exclusive(home() / "locks", f"{plan.app} on {where}"):
+    with exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = preview(plan, destination, force=options["force"])
         result = preview_data(found)
         if found.changed and not dry_run:

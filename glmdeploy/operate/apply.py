@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 import urllib.error
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import modal
+from filelock import FileLock, Timeout
 
 from glmdeploy import __version__
 from glmdeploy.app import build
@@ -102,6 +104,37 @@ class Healthy:
 
 
 Event: TypeAlias = "SecretCreated | StageStarted | Deploying | Published | Located | Waiting | Healthy"
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, name: str) -> Iterator[None]:
+    """One ``apply`` at a time: hold the lock ``name`` in ``folder``, which ends with the process, however that ends.
+
+    :raises DeployError: when another process holds it, or ``folder`` cannot be written.
+    """
+    # Beside the lock and not in it: whoever asks for a lock empties its file (filelock 3).
+    owner = folder / f"{name}.pid"
+    lock = FileLock(folder / f"{name}.lock", mode=0o600)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire(timeout=0)
+        owner.write_text(str(os.getpid()), encoding="ascii")
+    except Timeout:
+        who = f" (process {owner.read_text(encoding='ascii')})" if owner.exists() else ""
+        raise DeployError(
+            f"another apply of {name} is running on this machine{who}",
+            advice="wait until it has ended, then run apply again",
+        ) from None
+    except OSError as error:
+        lock.release()
+        raise DeployError(
+            f"the lock in {folder} cannot be written: {error.strerror}",
+            advice="make room or give access there, or set GLMDEPLOY_HOME to another folder",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def preview(plan: Plan, target: Target, *, force: bool = False) -> Preview:

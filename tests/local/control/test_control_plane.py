@@ -150,7 +150,7 @@ class TestDeployment:
     def test_with_a_bad_schedule_is_refused(self, client: modal.Client, load_app: Callable[[str], ModuleType]) -> None:
         app = modal.App("badly-timed")
         app.function(schedule=modal.Cron("61 * * * *"))(load_app("functions").surroundings)
-        with pytest.raises(modal.exception.InvalidError, match="minute: 61 is not between 0 and 59"):
+        with pytest.raises(modal.exception.InvalidError, match="minute: '61' is not a number from 0 to 59"):
             app.deploy(client=client)
 
 
