@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.record import Span
+    from glmdeploy.authoring.launch.launch import Span
 
 
 class ShellError(Exception):

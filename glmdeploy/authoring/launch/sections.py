@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.findings import Path, Severity
-from glmdeploy.importing.record import Note
 
 if TYPE_CHECKING:
+    from glmdeploy.authoring.launch.launch import Span, Word
     from glmdeploy.findings import Finding
-    from glmdeploy.importing.record import Span, Word
 
 
 @dataclass(kw_only=True)

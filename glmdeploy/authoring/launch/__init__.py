@@ -5,8 +5,8 @@ A shell text (:mod:`script`) or a configuration file of SGLang's (:mod:`config`)
 any other profile. What is refused there is told where it stands in the imported text. Values of secrets are dropped.
 """
 
-from glmdeploy.importing.imported import Imported, import_script
-from glmdeploy.importing.text import Script, decode
-from glmdeploy.importing.wanted import Wanted
+from glmdeploy.authoring.launch.imported import Imported, import_script
+from glmdeploy.authoring.launch.script import Script, decode
+from glmdeploy.authoring.launch.wanted import Wanted
 
 __all__ = ["Imported", "Script", "Wanted", "decode", "import_script"]

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import Severity
-from glmdeploy.importing.record import Note
 from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.record import Span, Word
+    from glmdeploy.authoring.launch.launch import Span, Word
     from glmdeploy.sglang.catalog import Catalog
 
 _VERSION = re.compile(r"v?([0-9]+\.[0-9]+\.[0-9]+(?:\.?(?:post|rc|dev)[0-9]+)?)(?![0-9])")

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from glmdeploy.authoring.launch import Script, Wanted, import_script
+from glmdeploy.authoring.launch.script import is_secret_name, is_secret_value
 from glmdeploy.errors import GlmdeployError, ProfileError
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.text import is_secret_name, is_secret_value
 from glmdeploy.report import finding_data, finding_text
 
 SECRET = "correct-horse.battery"

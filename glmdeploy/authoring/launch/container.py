@@ -9,8 +9,8 @@ from glmdeploy.findings import Severity
 from glmdeploy.source.text import shown
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.draft import Draft
-    from glmdeploy.importing.record import Container, Word
+    from glmdeploy.authoring.launch.launch import Container, Word
+    from glmdeploy.authoring.launch.sections import Draft
 
 _OF_NO_MATTER = frozenset(
     {"detach", "init", "interactive", "name", "no-healthcheck", "pull", "quiet", "restart", "rm", "tty", "help"}

@@ -11,13 +11,13 @@ import re
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
-from glmdeploy.importing.tokens import Document, Opaque, Operator, Parameter, RawWord, ShellError, Text
+from glmdeploy.authoring.launch.tokens import Document, Opaque, Operator, Parameter, RawWord, ShellError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from glmdeploy.importing.record import Span
-    from glmdeploy.importing.tokens import Part, Token
+    from glmdeploy.authoring.launch.launch import Span
+    from glmdeploy.authoring.launch.tokens import Part, Token
 
 MAX_NESTING = 20
 """Defaults inside defaults: ``${A:-${B:-...}}``."""

@@ -7,15 +7,15 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glmdeploy.importing.launch import find
-from glmdeploy.importing.lexer import tokens
-from glmdeploy.importing.tokens import Document, Operator, RawWord, ShellError, Text
-from glmdeploy.importing.variables import Scope, Variable
+from glmdeploy.authoring.launch.find import find
+from glmdeploy.authoring.launch.lexer import tokens
+from glmdeploy.authoring.launch.tokens import Document, Operator, RawWord, ShellError, Text
+from glmdeploy.authoring.launch.variables import Scope, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from glmdeploy.importing.record import Launch, Word
+    from glmdeploy.authoring.launch.launch import Launch, Word
 
 MAX_SHELLS = 8
 """Shells inside shells: ``sh -c "sh -c ..."``."""

@@ -6,24 +6,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import source
+from glmdeploy.authoring.launch import config, wanted
+from glmdeploy.authoring.launch.emit import profile_text
+from glmdeploy.authoring.launch.launch import Note
+from glmdeploy.authoring.launch.place import draft_of
+from glmdeploy.authoring.launch.shell import launches
+from glmdeploy.authoring.launch.tokens import ShellError
 from glmdeploy.errors import ProfileError, UsageError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import config, wanted
-from glmdeploy.importing.emit import profile_text
-from glmdeploy.importing.place import draft_of
-from glmdeploy.importing.record import Note
-from glmdeploy.importing.script import launches
-from glmdeploy.importing.tokens import ShellError
 from glmdeploy.resolve import Resolution, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from glmdeploy.authoring.launch.launch import Launch
+    from glmdeploy.authoring.launch.script import Script
+    from glmdeploy.authoring.launch.sections import Draft
+    from glmdeploy.authoring.launch.wanted import Wanted
     from glmdeploy.findings import Finding, Path
-    from glmdeploy.importing.draft import Draft
-    from glmdeploy.importing.record import Launch
-    from glmdeploy.importing.text import Script
-    from glmdeploy.importing.wanted import Wanted
 
 OPTIONS: dict[Path, str] = {("model", "repo"): "--repo", ("app",): "--app", ("name",): "--name", ("gpu",): "--gpu"}
 """Where the command line's own words stand in a profile; names that are left out follow the repository's."""

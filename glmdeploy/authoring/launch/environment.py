@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch.script import is_secret_name, is_secret_value
 from glmdeploy.findings import Severity
-from glmdeploy.importing.text import is_secret_name, is_secret_value
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.draft import Draft
-    from glmdeploy.importing.options import Given
-    from glmdeploy.importing.record import Launch, Word
-    from glmdeploy.importing.wanted import Wanted
+    from glmdeploy.authoring.launch.launch import Launch, Word
+    from glmdeploy.authoring.launch.options import Given
+    from glmdeploy.authoring.launch.sections import Draft
+    from glmdeploy.authoring.launch.wanted import Wanted
 
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 KERNELS = "SGLANG_DG_CACHE_DIR"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from glmdeploy.authoring.launch import Imported, Script, Wanted, config, import_script
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Imported, Script, Wanted, config, import_script
 from glmdeploy.sglang import catalog
 
 

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glmdeploy.authoring.launch import Script, Wanted, import_script
+from glmdeploy.authoring.launch.shell import launches
+from glmdeploy.authoring.launch.tokens import ShellError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.script import launches
-from glmdeploy.importing.tokens import ShellError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glmdeploy.importing.record import Launch
+    from glmdeploy.authoring.launch.launch import Launch
 
 SERVER = "python3 -m sglang.launch_server"
 

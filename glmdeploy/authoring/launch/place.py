@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.authoring.launch import container, environment, options, repository
+from glmdeploy.authoring.launch.script import is_secret_value
+from glmdeploy.authoring.launch.sections import Draft
 from glmdeploy.findings import Severity
-from glmdeploy.importing import container, environment, model, options
-from glmdeploy.importing.draft import Draft
-from glmdeploy.importing.text import is_secret_value
 from glmdeploy.source.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.importing.options import Given
-    from glmdeploy.importing.record import Launch
-    from glmdeploy.importing.wanted import Wanted
+    from glmdeploy.authoring.launch.launch import Launch
+    from glmdeploy.authoring.launch.options import Given
+    from glmdeploy.authoring.launch.wanted import Wanted
     from glmdeploy.sglang.catalog import Catalog
 
 ASSUMED_GPU = "B200"
@@ -41,7 +41,7 @@ def draft_of(launch: Launch, release: Catalog, wanted: Wanted) -> Draft:
     for name in _SECRET_FIELDS & given.keys():
         for word in given[name].values:
             environment.hide(word, draft)
-    source = model.source(given.get("model_path"), launch, wanted, draft)
+    source = repository.source(given.get("model_path"), launch, wanted, draft)
     if source is None:
         return draft
     app = wanted.app or source.slug[:63]
@@ -52,7 +52,7 @@ def draft_of(launch: Launch, release: Catalog, wanted: Wanted) -> Draft:
     draft.put(("app",), app)
     # Where the files lie in a volume, a revision for the Hub decides nothing, and stays an option of SGLang's.
     revision = given.pop("revision", None) if source.path == source.repo else None
-    model.place(source, revision, given.get("served_model_name"), draft)
+    repository.place(source, revision, given.get("served_model_name"), draft)
     draft.put(("gpu",), gpu)
     draft.put(("volumes", "weights"), {"name": f"{app[:55]}-weights", "mount": source.mount})
     environment.place_secrets(launch, given.get("api_key"), app, wanted, draft)
@@ -178,6 +178,6 @@ def _warn(name: str, value: Any, found: Given, draft: Draft) -> None:
     if value.startswith(("/", "~/", "./")) and not f"{value}/".startswith(mounts):
         message = f"{shown(value)} is a path on the old machine: the image or a volume must have it"
         draft.note(Severity.WARNING, message, found.values[0].span)
-    elif name.endswith("_path") and model.is_repo(value):
+    elif name.endswith("_path") and repository.is_repo(value):
         message = f"{shown(value)} is not downloaded beforehand: the download stage fetches the model alone"
         draft.note(Severity.WARNING, message, found.values[0].span)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glmdeploy.importing.record import Word
+from glmdeploy.authoring.launch.launch import Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from glmdeploy.authoring.launch import Script, Wanted, import_script
+from glmdeploy.authoring.launch.shell import launches
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.script import launches
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.parser import build_parser
 
 if TYPE_CHECKING:
-    from glmdeploy.importing import Imported
+    from glmdeploy.authoring.launch import Imported
 
 HERE = Path(__file__).parent
 RECIPES = sorted((HERE / "recipes").glob("*.sh"))

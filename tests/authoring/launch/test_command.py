@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from glmdeploy import source
-from glmdeploy.cli.importing import import_launch
+from glmdeploy.cli.import_ import import_
 from glmdeploy.errors import GlmdeployError, ProfileError, UsageError
 from glmdeploy.resolve import resolve
 
@@ -22,7 +22,7 @@ LAUNCH = "python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp 
 
 
 def run(*arguments: str, stdin: str | bytes = LAUNCH, code: int = 0) -> Result:
-    result = CliRunner().invoke(import_launch, list(arguments), input=stdin, standalone_mode=False)
+    result = CliRunner().invoke(import_, list(arguments), input=stdin, standalone_mode=False)
     if result.exception is not None:
         raise result.exception
     assert result.return_value == code, result.output

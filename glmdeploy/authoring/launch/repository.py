@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.draft import Draft
-    from glmdeploy.importing.options import Given
-    from glmdeploy.importing.record import Launch
-    from glmdeploy.importing.wanted import Wanted
+    from glmdeploy.authoring.launch.launch import Launch
+    from glmdeploy.authoring.launch.options import Given
+    from glmdeploy.authoring.launch.sections import Draft
+    from glmdeploy.authoring.launch.wanted import Wanted
 
 DEFAULT_MOUNT = "/model-cache"
 

@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from glmdeploy.authoring.launch import docker
+from glmdeploy.authoring.launch.launch import Container, Launch, Note, Word
+from glmdeploy.authoring.launch.tokens import ShellError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import docker
-from glmdeploy.importing.record import Container, Launch, Note, Word
-from glmdeploy.importing.tokens import ShellError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -14,7 +14,7 @@ from glmdeploy.source.text import MAX_BYTES, SourceText
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from glmdeploy.importing.record import Note, Word
+    from glmdeploy.authoring.launch.launch import Note, Word
 
 _HIDDEN = re.compile(r"[^\S\t ]|[^\x20-\x7e\t\xa0-\U0010ffff]|[\u2028\u2029]")
 _SECRET_NAMES = r"key|token|secret|password|passwd|credentials?|auth"

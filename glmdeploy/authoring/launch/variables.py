@@ -9,15 +9,15 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from glmdeploy.authoring.launch.launch import Note, Word
+from glmdeploy.authoring.launch.tokens import Opaque, Parameter, ShellError, Text
 from glmdeploy.findings import Severity
-from glmdeploy.importing.record import Note, Word
-from glmdeploy.importing.tokens import Opaque, Parameter, ShellError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from glmdeploy.importing.record import Span
-    from glmdeploy.importing.tokens import Part, RawWord
+    from glmdeploy.authoring.launch.launch import Span
+    from glmdeploy.authoring.launch.tokens import Part, RawWord
 
 _T = TypeVar("_T")
 

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from glmdeploy import source
+from glmdeploy.authoring.launch import Script, Wanted, import_script
+from glmdeploy.authoring.launch.emit import profile_text
+from glmdeploy.authoring.launch.launch import Word
+from glmdeploy.authoring.launch.options import split, value
+from glmdeploy.authoring.launch.script import is_secret_value
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.emit import profile_text
-from glmdeploy.importing.options import split, value
-from glmdeploy.importing.record import Word
-from glmdeploy.importing.text import is_secret_value
 from glmdeploy.resolve import plan_of, resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.sglang import catalog, command
