@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy import source
 from glmdeploy.authoring.launch import config, wanted
 from glmdeploy.authoring.launch.emit import profile_text
+from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.authoring.launch.place import draft_of
-from glmdeploy.authoring.launch.shell import launches
-from glmdeploy.authoring.launch.tokens import ShellError
+from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.errors import ProfileError, UsageError
 from glmdeploy.findings import Severity
 from glmdeploy.resolve import Resolution, resolve

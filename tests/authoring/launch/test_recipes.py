@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glmdeploy.authoring.launch import Script, Wanted, import_script
-from glmdeploy.authoring.launch.shell import launches
+from glmdeploy.authoring.launch.find import launches
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.sglang import catalog, command

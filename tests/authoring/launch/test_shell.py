@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glmdeploy.authoring.launch import Script, Wanted, import_script
-from glmdeploy.authoring.launch.shell import launches
-from glmdeploy.authoring.launch.tokens import ShellError
+from glmdeploy.authoring.launch.find import launches
+from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
