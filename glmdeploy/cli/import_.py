@@ -46,10 +46,10 @@ def import_(
     secret's value is copied. The profile goes to standard output, what could not be placed to standard error; the exit
     code is 1 if something essential is missing.
     """
-    from glmdeploy.authoring.launch import Wanted, decode, import_script
+    from glmdeploy.authoring.launch import ImportOptions, decode, import_script
 
     script = decode(_read(file), "<stdin>" if file == "-" else file)
-    wanted = Wanted(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
+    wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
     imported = import_script(script, wanted, file=str(output) if output else "<profile>")
     if output is not None and imported.text is not None:
         common.write(output, imported.text)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Draft:
+class Sections:
     """``origins`` has the place in the text of what came from it. ``secrets`` are values that nobody may see."""
 
     data: dict[str, Any] = field(default_factory=dict)

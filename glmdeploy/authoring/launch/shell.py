@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.authoring.launch.words import Assignment, Part
 
-MAX_PARSED = 50
+MAX_PARSED = 20
 """How often a text is parsed anew behind a here-document that the grammar does not know."""
 
 _OPENING = frozenset({"if", "while", "until", "for", "select", "case", "{"})

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glmdeploy.authoring.launch import Script, Wanted, import_script
+from glmdeploy.authoring.launch import ImportOptions, Script, import_script
 from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
@@ -170,7 +170,7 @@ def test_bounds() -> None:
 def test_nothing_is_executed(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     text = f'touch {mark}\n{SERVER} --model-path a/b --chat-template "$(touch {mark})" --port `touch {mark}`'
-    result = import_script(Script(file="x", text=text), Wanted(sglang_version="0.5.16"))
+    result = import_script(Script(file="x", text=text), ImportOptions(sglang_version="0.5.16"))
     assert not mark.exists()
     [error] = [note.message for note in result.notes if note.severity is Severity.ERROR]
     assert error.startswith("--chat-template was left out: $(touch ")
