@@ -46,7 +46,7 @@ _SIMPLE = {
     "process_substitution": re.compile(r"[<>]\([^()'\"`\\]*\)"),
 }
 _WHOLE = frozenset({"test_command", "heredoc_body", "heredoc_end"})
-_HEADED = frozenset({"case_item", "function_definition"})
+_HEADED = frozenset({"function_definition", "for_statement", "c_style_for_statement", "case_statement", "case_item"})
 _RESERVED = frozenset(
     {
         *("if", "then", "else", "elif", "fi", "while", "until", "for", "select", "do", "done", "case", "esac"),
@@ -62,7 +62,7 @@ class Mark:
     """A stretch of text that is not literal.
 
     ``kind`` is a node's type, or ``enter`` and ``leave`` around the commands in a construct, ``reserved`` for a
-    reserved word, and ``head`` where the words up to the next operator are no command.
+    reserved word, and ``head`` for what stands before the first command in a construct.
     """
 
     kind: str
@@ -125,14 +125,24 @@ def _marks(nodes: Sequence[Node], text: str, shift: int) -> Iterator[Mark]:
         elif kind in _STRUCTURES:
             yield Mark("enter", start, start, node)
             pending.append(Mark("leave", end, end, node))
-        if kind in _HEADED:
-            yield Mark("head", start, start, node)
+        if kind in _HEADED and (body := _body(node)) and not any(child.has_error for child in children[:body]):
+            yield Mark("head", start, children[body - 1].end_byte + shift, node)
+            children = children[body:]
         pending += reversed(children)
+
+
+def _body(node: Node) -> int:
+    """The child with which the commands in a construct begin."""
+    body = node.child_by_field_name("body")
+    for index, child in enumerate(node.children):
+        if child == body or child.type == "case_item" or (node.type == "case_item" and child.type == ")"):
+            return index + (child.type == ")")
+    return 0
 
 
 def _is_whole(node: Node, raw: str) -> bool:
     """Whether a node is a mark of its own, and closed: the grammar may make up an end, or find it too far behind."""
-    if node.type in _WHOLE:
+    if node.type in _WHOLE or (node.child_count and node.children[0].type == "(("):
         return not node.has_error
     if node.type not in PIECES or (node.child_count and node.children[-1].is_missing):
         return False

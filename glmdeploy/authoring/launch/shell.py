@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch.grammar import Mark, marks
+from glmdeploy.authoring.launch.grammar import PIECES, Mark, marks
 from glmdeploy.authoring.launch.words import ASSIGNMENT, PARAMETER, RawWord, Text, WordReader, joined, matched
 
 if TYPE_CHECKING:
@@ -143,16 +143,14 @@ class _Reader:
             del self.under[-1:]
         elif mark.kind == "enter":
             self.under.append(mark.opens)
-        elif mark.kind == "head":
-            self.head = True
         elif mark.start < self.at:  # it lies in a here-document or a comment
             return
         elif mark.kind == "reserved":
             yield from self._reserved(mark)
-        elif mark.kind in ("test_command", "heredoc_body", "heredoc_end"):
-            self._end_word(mark.start)
-        else:
+        elif mark.kind in PIECES:
             self._add(self.reader.piece(mark, quoted=False), mark.start)
+        else:
+            self._end_word(mark.start)
         self.at = max(self.at, mark.end)
 
     def _reserved(self, mark: Mark) -> Iterator[Command]:
