@@ -35,6 +35,7 @@ PIECES = {
 }
 """Nodes that are parts of words, with the form of one that is closed."""
 
+# What is plain to see where the grammar, which gives up some text around what it does not know, has lost it.
 _BRACED = r"\$\{[^{}'\"`\\]*\}"
 _SUBSTITUTED = r"\$\([^()'\"`\\]*\)|`(?:\\.|[^`\\])*`"
 _SIMPLE = {
@@ -46,13 +47,16 @@ _SIMPLE = {
     "process_substitution": re.compile(r"[<>]\([^()'\"`\\]*\)"),
 }
 _WHOLE = frozenset({"test_command", "heredoc_body", "heredoc_end"})
+"""Nodes whose words are no command's."""
 _HEADED = frozenset({"function_definition", "for_statement", "c_style_for_statement", "case_statement", "case_item"})
+"""Nodes whose first words are no command."""
 _RESERVED = frozenset(
     {
         *("if", "then", "else", "elif", "fi", "while", "until", "for", "select", "do", "done", "case", "esac"),
         *("function", "{", "}", "!"),
     }
 )
+
 _STRANGE = re.compile(r"[^\t\n\x20-\x7e]")
 _ESCAPED = re.compile(r"\\[^\w\n']", re.ASCII)
 

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Sections:
-    """``origins`` has the place in the text of what came from it. ``secrets`` are values that nobody may see."""
+    """What is placed in a profile's sections so far, as the ``data`` of the profile.
+
+    ``origins`` has the place in the text of what came from it, ``fallbacks`` what stands in where that is refused.
+    ``secrets`` are values that nobody may see.
+    """
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Path, Span] = field(default_factory=dict)

@@ -86,7 +86,8 @@ def commands(text: str, offsets: Sequence[int] | None = None) -> Iterator[Comman
     places = range(len(text)) if offsets is None else offsets
     if "\r\n" in text:
         kept = [index for index in range(len(text)) if not text.startswith("\r\n", index)]
-        text, places = "".join(text[index] for index in kept), [places[index] for index in kept]
+        places = [places[index] for index in kept if index < len(places)]
+        text = text.replace("\r\n", "\n")
     return _Reader(text, places).read()
 
 

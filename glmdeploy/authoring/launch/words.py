@@ -123,11 +123,12 @@ class RawWord:
         if not isinstance(first, Text) or first.quoted or not (match := ASSIGNMENT.match(first.text)):
             return None
         at = match.end()
+        begin = first.offsets[at - 1] + 1 if at <= len(first.offsets) else self.span[0]
         rest = Text(text=first.text[at:], offsets=first.offsets[at:], quoted=False)
         value = RawWord(
             parts=(*((rest,) if rest.text else ()), *self.parts[1:]),
             raw=self.raw[self.raw.index("=") + 1 :],
-            span=(min(first.offsets[at - 1] + 1, self.span[1]), self.span[1]),
+            span=(min(begin, self.span[1]), self.span[1]),
             array=self.array,
         )
         return Assignment(name=match[1], appends=bool(match[2]), value=value)

@@ -6,6 +6,7 @@ import re
 import shutil
 import string
 import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -161,6 +162,12 @@ def test_what_no_shell_reads(text: str, at: int, message: str) -> None:
     with pytest.raises(ShellError) as caught:
         list(commands(text))
     assert (caught.value.message, caught.value.span) == (message, (at, at + 1))
+
+
+def test_only_shell_text_loads_the_grammar() -> None:
+    code = "import glmdeploy.authoring.launch, sys; print('tree_sitter' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=300)
+    assert done.stdout.strip() == b"False"
 
 
 PLAIN = string.ascii_letters + string.digits + "-_./:@%+=#!^[]{}"
