@@ -37,7 +37,7 @@ PIECES = {
 
 # What is plain to see where the grammar, which gives up some text around what it does not know, has lost it.
 _BRACED = r"\$\{[^{}'\"`\\]*\}"
-_SUBSTITUTED = r"\$\([^()'\"`\\]*\)|`(?:\\.|[^`\\])*`"
+_SUBSTITUTED = r"\$\((?:[^()'\"`\\]|\([^()'\"`\\]*\))*\)|`(?:\\.|[^`\\])*`"
 _SIMPLE = {
     "raw_string": PIECES["raw_string"],
     "ansi_c_string": PIECES["ansi_c_string"],

@@ -42,6 +42,7 @@ def read(text: str) -> list[list[str]]:
         ("a [1,2] ] == =~ {b,c} x=y ! if", [["a", "[1,2]", "]", "==", "=~", "{b,c}", "x=y", "!", "if"]]),
         ("a =~ if\n 'b'$(c)", [["a", "=~", "if"], ["b$(c)"]]),
         ("a ?(b", [["a", "?"], ["b"]]),
+        ("a $((1if x; then\n0)) b", [["a", "$((1if x; then\n0))", "b"]]),
         ("a 'b\x00c' d\x00e \xa0f \x85", [["a", "b\x00c", "d\x00e", "\xa0f", "\x85"]]),
         ("[ a = b ] && c; [[ d =~ (e|f) ]] || g; (( h < 1 )) && i", [["c"], ["g"], ["i"]]),
         ("for a in b c; do d; done; case e in f) g ;; h|i) j ;; esac", [["d"], ["g"], ["j"]]),
