@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from glmdeploy.authoring.launch import ImportOptions, Script, import_script
+from glmdeploy.authoring.launch.masking import is_secret_name, is_secret_value
 from glmdeploy.errors import GlmdeployError, ProfileError
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.text import is_secret_name, is_secret_value
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.text import finding_text
 
@@ -19,7 +19,7 @@ LAUNCH = "python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp 
 def output(text: str, file: str = "run.sh") -> str:
     """Everything that an import gives out."""
     try:
-        result = import_script(Script(file=file, text=text), Wanted(sglang_version="0.5.16"))
+        result = import_script(Script(file=file, text=text), ImportOptions(sglang_version="0.5.16"))
     except ProfileError as error:
         return str(error) + "".join(finding_text(found) + json.dumps(finding_data(found)) for found in error.findings)
     except GlmdeployError as error:
@@ -85,10 +85,10 @@ def test_a_token_is_known_by_its_form(token: str) -> None:
 
 
 def test_the_key_s_variable_is_kept() -> None:
-    result = import_script(Script(file="x", text=f'{LAUNCH} --api-key "$MY_KEY"'), Wanted())
+    result = import_script(Script(file="x", text=f'{LAUNCH} --api-key "$MY_KEY"'), ImportOptions())
     assert result.data is not None
     assert result.data["secrets"]["api_key"]["keys"] == ["MY_KEY"]
-    mixed = import_script(Script(file="x", text=f'{LAUNCH} --api-key "a$MY_KEY"'), Wanted())
+    mixed = import_script(Script(file="x", text=f'{LAUNCH} --api-key "a$MY_KEY"'), ImportOptions())
     assert mixed.data is not None
     assert mixed.data["secrets"]["api_key"]["keys"] == ["API_KEY"]
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.findings import Path, Severity
-from glmdeploy.importing.record import Note
 
 if TYPE_CHECKING:
+    from glmdeploy.authoring.launch.launch import Span, Word
     from glmdeploy.findings import Finding
-    from glmdeploy.importing.record import Span, Word
 
 
 @dataclass(kw_only=True)
-class Draft:
-    """``origins`` has the place in the text of what came from it. ``secrets`` are values that nobody may see."""
+class Sections:
+    """What is placed in a profile's sections so far, as the ``data`` of the profile.
+
+    ``origins`` has the place in the text of what came from it, ``fallbacks`` what stands in where that is refused.
+    ``secrets`` are values that nobody may see.
+    """
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Path, Span] = field(default_factory=dict)

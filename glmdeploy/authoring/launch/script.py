@@ -1,12 +1,13 @@
-"""The imported text: where its lines are, and how it is shown without its secrets and control characters."""
+"""What an import is given: a text, how it is shown without its secrets and control characters, and options."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch.masking import masked
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Finding
 from glmdeploy.profile.text.characters import MAX_BYTES, SourceText
@@ -14,36 +15,14 @@ from glmdeploy.profile.text.characters import MAX_BYTES, SourceText
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from glmdeploy.importing.record import Note, Word
+    from glmdeploy.authoring.launch.launch import Note, Span, Word
 
 _HIDDEN = re.compile(r"[^\S\t ]|[^\x20-\x7e\t\xa0-\U0010ffff]|[\u2028\u2029]")
-_SECRET_NAMES = r"key|token|secret|password|passwd|credentials?|auth"
-_QUOTED_OR_BARE = r"(?P<value>\"[^\"]*\"?|'[^']*'?|[^\s\"';&|]+)"
-_SHOWN_SECRETS = (
-    # A net below the exact places, for text that cannot be read as a shell reads it.
-    re.compile(rf"--[\w-]{{0,40}}?(?:{_SECRET_NAMES})(?:\s*=\s*|[\s\\]+){_QUOTED_OR_BARE}", re.IGNORECASE),
-    re.compile(rf"(?<![A-Za-z0-9])(?:{_SECRET_NAMES}|apikey)\s*[=:]\s*{_QUOTED_OR_BARE}", re.IGNORECASE),
-    re.compile(r"(?P<value>\b(?:hf_|sk-|ghp_|github_pat_|nvapi-|ak-|as-)[A-Za-z0-9_-]{8,})"),
-    re.compile(r"://[^/\s:@]{0,100}:(?P<value>[^/\s@]{1,100})@"),
-)
-_VARIABLE = re.compile(r"[\"']?\$(?:\w+|\{\w+\})?[\"']?")
 _LONG_ENOUGH = 4
 """Characters from which on a secret is looked for everywhere in the text; a shorter one is hidden where it stands."""
 
-_NAMED_SECRET = re.compile(rf"(?:^|.*_)(?:{_SECRET_NAMES}|apikey)", re.IGNORECASE)
 
-
-def is_secret_name(name: str) -> bool:
-    """Whether an environment variable's name says that its value must not be shown or copied."""
-    return not name.startswith("SGLANG_") and _NAMED_SECRET.fullmatch(name) is not None
-
-
-def is_secret_value(text: str) -> bool:
-    """Whether a text has the form of a token of a well-known service, or a URL with a password."""
-    return any(pattern.search(text) for pattern in _SHOWN_SECRETS[2:])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Script:
     """A text to import, under the name that messages give it."""
 
@@ -78,19 +57,29 @@ class Script:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportOptions:
+    """What an import is told because no launch says it; None where the text or a default decides.
+
+    ``public``: the endpoint shall have no key.
+    """
+
+    app: str | None = None
+    name: str | None = None
+    gpu: str | None = None
+    sglang_version: str | None = None
+    repo: str | None = None
+    public: bool = False
+
+
 def hide(text: str, secrets: Iterable[Word] = ()) -> str:
     """The text with asterisks over what is or looks like a secret; lines and columns stay."""
-    spans = [match.span("value") for pattern in _SHOWN_SECRETS for match in pattern.finditer(text)]
+    spans: list[Span] = []
     for word in secrets:
         spans.append(word.span)
         if len(word.text) >= _LONG_ENOUGH:
             spans += (match.span() for match in re.finditer(re.escape(word.text), text))
-    characters = list(text)
-    for start, end in spans:
-        # A variable in place of a value is no secret, and says what to look for.
-        if not _VARIABLE.fullmatch(text, start, end):
-            characters[start:end] = [each if each in "\r\n" else "*" for each in characters[start:end]]
-    return "".join(characters)
+    return masked(text, spans)
 
 
 def decode(data: bytes, file: str) -> Script:

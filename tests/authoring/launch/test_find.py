@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glmdeploy.authoring.launch import ImportOptions, Script, import_script
+from glmdeploy.authoring.launch.find import launches
+from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.script import launches
-from glmdeploy.importing.tokens import ShellError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glmdeploy.importing.record import Launch
+    from glmdeploy.authoring.launch.launch import Launch
 
 SERVER = "python3 -m sglang.launch_server"
 
@@ -170,7 +170,7 @@ def test_bounds() -> None:
 def test_nothing_is_executed(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     text = f'touch {mark}\n{SERVER} --model-path a/b --chat-template "$(touch {mark})" --port `touch {mark}`'
-    result = import_script(Script(file="x", text=text), Wanted(sglang_version="0.5.16"))
+    result = import_script(Script(file="x", text=text), ImportOptions(sglang_version="0.5.16"))
     assert not mark.exists()
     [error] = [note.message for note in result.notes if note.severity is Severity.ERROR]
     assert error.startswith("--chat-template was left out: $(touch ")
@@ -204,5 +204,5 @@ LINES = st.lists(st.lists(FRAGMENTS, min_size=1, max_size=4).map("".join), max_s
 def test_words_are_those_of_bash(line: str) -> None:
     variables = "A='x  y'\nB=\nC=1\nD=(1 '2  3')\n"
     script = f"set -f\n{variables}x() {{ printf '%s\\0' \"$@\"; }}\nx start {line}\n"
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, check=True, timeout=20)
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, check=True, timeout=300)
     assert ["start", *words(f"{variables}{SERVER} {line}\n")] == done.stdout.decode().split("\0")[:-1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from glmdeploy.authoring.launch import Imported, ImportOptions, Script, config, import_script
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Imported, Script, Wanted, config, import_script
 from glmdeploy.sglang import catalog
 
 
@@ -16,7 +16,7 @@ def words(text: str, version: str = "0.5.11") -> list[str]:
 
 def imported(text: str, file: str = "x.yaml", **options: str) -> Imported:
     return import_script(
-        Script(file=file, text=text), Wanted(**{"sglang_version": "0.5.11", "gpu": "H200:8", **options})
+        Script(file=file, text=text), ImportOptions(**{"sglang_version": "0.5.11", "gpu": "H200:8", **options})
     )
 
 

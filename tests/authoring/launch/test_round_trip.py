@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from glmdeploy.authoring.launch import ImportOptions, Script, import_script
+from glmdeploy.authoring.launch.imported import profile_text
+from glmdeploy.authoring.launch.launch import Word
+from glmdeploy.authoring.launch.masking import is_secret_value
+from glmdeploy.authoring.launch.options import split, value
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.emit import profile_text
-from glmdeploy.importing.options import split, value
-from glmdeploy.importing.record import Word
-from glmdeploy.importing.text import is_secret_value
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import plan_of, resolve
 from glmdeploy.resources import profiles_dir
@@ -122,7 +122,7 @@ def test_round_trip(chosen: tuple[str, dict[str, Any]], public: bool, served_nam
     )
     text = command.shell(words, None if public else "MY_KEY")
 
-    wanted = Wanted(app="a", name="n", gpu="H100:1", sglang_version=version, repo=MODEL, public=public)
+    wanted = ImportOptions(app="a", name="n", gpu="H100:1", sglang_version=version, repo=MODEL, public=public)
     result = import_script(Script(file="launch", text=text), wanted)
     assert result.data is not None
     assert result.resolution is not None
@@ -144,7 +144,7 @@ def test_round_trip_of_shipped_profiles(file: Any) -> None:
     document = load(str(file))
     plan, _ = plan_of(document)
     text = command.shell(plan.server.command, plan.api_key.keys[0] if plan.api_key else None)
-    wanted = Wanted(gpu=plan.gpu, sglang_version=plan.sglang, repo=plan.model.repo, public=plan.api_key is None)
+    wanted = ImportOptions(gpu=plan.gpu, sglang_version=plan.sglang, repo=plan.model.repo, public=plan.api_key is None)
     result = import_script(Script(file="launch", text=text), wanted)
     assert result.complete
     assert result.data is not None
@@ -176,7 +176,7 @@ LAUNCH = "python3 -m sglang.launch_server --model-path a/b --tp 1 "
 )
 def test_any_text_ends_in_our_errors_only(text: str, prefix: str, name: str) -> None:
     with contextlib.suppress(GlmdeployError):
-        result = import_script(Script(file=name, text=prefix + text), Wanted(sglang_version="0.5.16"))
+        result = import_script(Script(file=name, text=prefix + text), ImportOptions(sglang_version="0.5.16"))
         if result.text is not None:
             assert read_text(result.text, "again").data == result.data
             assert result.resolution is not None

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.findings import Severity
-from glmdeploy.importing.record import Note
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang import command
 from glmdeploy.sglang.catalog import AmbiguousOption, OptionError
@@ -19,7 +19,7 @@ from glmdeploy.sglang.catalog import AmbiguousOption, OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.importing.record import Word
+    from glmdeploy.authoring.launch.launch import Word
     from glmdeploy.sglang.catalog import Catalog, Option
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")

@@ -9,15 +9,15 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from glmdeploy.authoring.launch.launch import Note, Word
+from glmdeploy.authoring.launch.words import Opaque, Parameter, ShellError, Text
 from glmdeploy.findings import Severity
-from glmdeploy.importing.record import Note, Word
-from glmdeploy.importing.tokens import Opaque, Parameter, ShellError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from glmdeploy.importing.record import Span
-    from glmdeploy.importing.tokens import Part, RawWord
+    from glmdeploy.authoring.launch.launch import Span
+    from glmdeploy.authoring.launch.words import Assignment, Part, RawWord
 
 _T = TypeVar("_T")
 
@@ -27,7 +27,7 @@ _EMPTY_QUOTES = Text(text="", offsets=(), quoted=True)
 MAX_LENGTH = 1_000_000
 """Characters that all expansions of a text may have together: a few lines can double a value many times."""
 
-
+_DECLARING = frozenset({"export", "declare", "typeset", "readonly", "local"})
 _BLANK = re.compile(r"[ \t\n]+")
 
 
@@ -57,6 +57,42 @@ class Scope:
 
     variables: dict[str, Variable] = field(default_factory=dict)
     length: list[int] = field(default_factory=lambda: [0])
+
+    def run(self, name: str, arguments: Sequence[RawWord], *, conditional: bool) -> bool:
+        """Do what a command does to variables; tells whether it is one that does nothing else."""
+        if name == "unset":
+            for word in arguments:
+                self.variables.pop(word.literal, None)
+            return True
+        exported = name == "export"
+        for word in arguments if name in _DECLARING else ():
+            text = word.literal
+            if text.startswith("-"):
+                exported = exported or "x" in text
+            elif assignment := word.assignment:
+                self.assign(assignment, exported=exported, conditional=conditional)
+            elif exported and text in self.variables:
+                self.variables[text] = replace(self.variables[text], exported=True)
+        return name in _DECLARING
+
+    def assign(self, assignment: Assignment, *, conditional: bool, exported: bool = False) -> None:
+        """Give a variable its value; ``conditional`` where a branch or a loop does it."""
+        held = self.variables.get(assignment.name)
+        before = held.words if held and assignment.appends else ()
+        array = assignment.value.array
+        if array is not None:
+            value = (*before, *(each for item in array for each in self.words(item)))
+        else:
+            value = (self.word(assignment.value),)
+            if before:
+                value = (*before[:-1], _appended(before[-1], value[0]))
+        appended = assignment.appends and held is not None
+        self.variables[assignment.name] = Variable(
+            words=value,
+            array=array is not None or (appended and held is not None and held.array),
+            exported=exported or (held is not None and held.exported),
+            conditional=conditional or (appended and held is not None and held.conditional),
+        )
 
     def words(self, raw: RawWord) -> list[Word]:
         """The words that a word becomes: one, none (``$EMPTY``) or several (``$ARGS``, ``"${ARGS[@]}"``)."""
@@ -189,6 +225,18 @@ def _spaced(pieces: Iterable[_Piece]) -> Iterator[Word]:
         if piece.breaks:
             yield Word(text=" ", span=piece.word.span, offsets=piece.word.span[:1])
         yield piece.word
+
+
+def _appended(before: Word, added: Word) -> Word:
+    return replace(
+        added,
+        text=before.text + added.text,
+        raw="",
+        offsets=before.offsets + added.offsets,
+        unknown=before.unknown + added.unknown,
+        variables=before.variables + added.variables,
+        notes=before.notes + added.notes,
+    )
 
 
 def _unknown(raw: str, span: Span, *names: str) -> Word:

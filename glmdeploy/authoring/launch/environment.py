@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch.masking import is_secret_name, is_secret_value
 from glmdeploy.findings import Severity
-from glmdeploy.importing.text import is_secret_name, is_secret_value
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.draft import Draft
-    from glmdeploy.importing.options import Given
-    from glmdeploy.importing.record import Launch, Word
-    from glmdeploy.importing.wanted import Wanted
+    from glmdeploy.authoring.launch.launch import Launch, Word
+    from glmdeploy.authoring.launch.options import Given
+    from glmdeploy.authoring.launch.script import ImportOptions
+    from glmdeploy.authoring.launch.sections import Sections
 
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 KERNELS = "SGLANG_DG_CACHE_DIR"
@@ -22,57 +22,57 @@ _VARIABLE = re.compile(r"(?:--[\w-]+=)?\"?\$(?:\{([A-Za-z_]\w*)(?::?[-=?][^}]*)?
 _API_KEY = "API_KEY"
 
 
-def place_secrets(launch: Launch, api_key: Given | None, app: str, wanted: Wanted, draft: Draft) -> None:
-    """The section ``secrets``, or ``server.public`` where no key is wanted; values are dropped."""
+def place_secrets(launch: Launch, api_key: Given | None, app: str, wanted: ImportOptions, sections: Sections) -> None:
+    """The section ``secrets``, or ``server.public`` where the endpoint shall have no key; values are dropped."""
     token = next((name for name in HUB_TOKENS if name in launch.env), None)
     if token is not None:
-        draft.put(("secrets", "huggingface"), {"name": "huggingface-secret", "keys": [token]})
-        _dropped(launch.env[token], token, f"modal secret create huggingface-secret {token}=...", draft)
+        sections.put(("secrets", "huggingface"), {"name": "huggingface-secret", "keys": [token]})
+        _dropped(launch.env[token], token, f"modal secret create huggingface-secret {token}=...", sections)
     name = f"{app[:55]}-api-key"
     word = api_key.values[0] if api_key else None
     if word is not None:
         match = _VARIABLE.fullmatch(word.raw)
         key = match[1] or match[2] if match else _API_KEY
-        draft.put(("secrets", "api_key"), {"name": name, "keys": [key]})
-        _dropped(word, "--api-key", f"modal secret create {name} {key}=...", draft)
+        sections.put(("secrets", "api_key"), {"name": name, "keys": [key]})
+        _dropped(word, "--api-key", f"modal secret create {name} {key}=...", sections)
     elif wanted.public:
-        draft.put(("server", "public"), True)
+        sections.put(("server", "public"), True)
     else:
-        draft.put(("secrets", "api_key"), {"name": name, "keys": [_API_KEY]})
+        sections.put(("secrets", "api_key"), {"name": name, "keys": [_API_KEY]})
         message = "the launch has no --api-key, but on Modal anyone could reach it: a key was added"
         fix = "create the secret, or import with --public for an open endpoint"
-        draft.note(Severity.WARNING, message, launch.place, fix=fix)
+        sections.note(Severity.WARNING, message, launch.place, fix=fix)
 
 
-def hide(word: Word, draft: Draft) -> bool:
+def hide(word: Word, sections: Sections) -> bool:
     """Keep a value from being shown. Whether there is a value to hide, and not only a variable's name."""
     if not word.text or _VARIABLE.fullmatch(word.text):
         return False
-    draft.secrets.append(word)
+    sections.secrets.append(word)
     return True
 
 
-def _dropped(word: Word, what: str, command: str, draft: Draft) -> None:
-    if hide(word, draft):
+def _dropped(word: Word, what: str, command: str, sections: Sections) -> None:
+    if hide(word, sections):
         message = f"the value of {what} was not copied"
-        draft.note(Severity.INFO, message, word.span, fix=f"put it into Modal: {command}")
+        sections.note(Severity.INFO, message, word.span, fix=f"put it into Modal: {command}")
 
 
-def place_variables(launch: Launch, draft: Draft) -> None:
+def place_variables(launch: Launch, sections: Sections) -> None:
     """The variables of the image. Those of which the text does not tell the value are told, not placed."""
     for name, word in launch.env.items():
         if name in HUB_TOKENS:
-            hide(word, draft)
+            hide(word, sections)
             continue
         if is_secret_name(name) or (not word.unknown and is_secret_value(word.text)):
-            hide(word, draft)
+            hide(word, sections)
             message = f"{name} looks like a secret, for which a profile has no place"
-            draft.note(Severity.WARNING, message, word.span, fix="add a Modal Secret of your own where it is needed")
+            sections.note(Severity.WARNING, message, word.span, fix="add a Modal Secret of your own where it is needed")
         elif name in _DEVICES:
             message = f"{name} was left out: a Modal container has just the GPUs that it uses"
-            draft.note(Severity.WARNING, message, word.span)
+            sections.note(Severity.WARNING, message, word.span)
         elif word.unknown:
             message = f"{name} needs {', '.join(word.unknown)}, which is not in this text; it was left out"
-            draft.note(Severity.WARNING, message, word.span, fix="set it under `sglang.env` if it is needed")
+            sections.note(Severity.WARNING, message, word.span, fix="set it under `sglang.env` if it is needed")
         else:
-            draft.put(("sglang", "env", name), draft.use(word), word.span)
+            sections.put(("sglang", "env", name), sections.use(word), word.span)

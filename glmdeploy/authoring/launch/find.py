@@ -1,15 +1,18 @@
-"""Which of a command's words launch SGLang, and what is wrapped around them."""
+"""The commands that launch SGLang: which of their words do, what is wrapped around them, and what is set for them."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from glmdeploy.authoring.launch import docker
+from glmdeploy.authoring.launch.launch import Container, Launch, Note, Word
+from glmdeploy.authoring.launch.shell import Command, commands
+from glmdeploy.authoring.launch.variables import Scope, Variable
+from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import docker
-from glmdeploy.importing.record import Container, Launch, Note, Word
-from glmdeploy.importing.tokens import ShellError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +20,13 @@ if TYPE_CHECKING:
     Inner: TypeAlias = Callable[[Word, Mapping[str, Word]], list[Launch]]
     """Reads a shell text inside the text, with the environment that it gets."""
 
+MAX_SHELLS = 8
+"""Shells inside shells: ``sh -c "sh -c ..."``."""
 MODULE = "sglang.launch_server"
 
 _PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
-_PASSING = {"exec": "a", "nohup": "", "setsid": "", "command": "", "sudo": "ugCphrtU", "$": ""}
+_PASSING = {"exec": "a", "nohup": "", "setsid": "", "command": "", "sudo": "ugCphrtU", "time": "", "$": ""}
 """Commands that only start another one, with the letters of their options that take a value; a pasted prompt too."""
 _TALKING = frozenset(
     {
@@ -32,6 +37,53 @@ _TALKING = frozenset(
 """Commands whose arguments may name SGLang's server without launching it."""
 
 _IN_TEXT = re.compile(rf"{re.escape(MODULE)}\b|\bsglang\s+serve\b")
+
+
+def launches(
+    text: str, offsets: Sequence[int] | None = None, scope: Scope | None = None, depth: int = 0
+) -> list[Launch]:
+    """Every launch of SGLang in a shell text, in the order of the text.
+
+    ``offsets`` are the places of its characters where it is part of another text, ``scope`` its variables at the
+    start, ``depth`` how many shells it is inside of.
+
+    :raises ShellError: where the text cannot be read as a shell reads it.
+    """
+    scope = scope or Scope()
+
+    def inner(word: Word, env: Mapping[str, Word]) -> list[Launch]:
+        """The launches in the text that a shell gets as an argument."""
+        variables = {name: Variable(words=(value,), exported=True) for name, value in env.items() if not value.unknown}
+        if depth >= MAX_SHELLS:
+            raise ShellError(f"more than {MAX_SHELLS} shells inside one another", word.span)
+        inside = launches(word.text, word.offsets, Scope(variables=variables, length=scope.length), depth + 1)
+        passed = {name: value for name, value in env.items() if value.unknown}
+        return [replace(launch, env={**passed, **launch.env}, notes=(*word.notes, *launch.notes)) for launch in inside]
+
+    found: list[Launch] = []
+    for item in commands(text, offsets):
+        if isinstance(item, Command):
+            found += _of_command(item, scope, inner)
+        elif "sglang" in item.text and depth < MAX_SHELLS:
+            # A script that is piped into a shell or written to a file; what is no script is another document.
+            copy = Scope(variables=dict(scope.variables), length=scope.length)
+            with contextlib.suppress(ShellError):
+                found += launches(item.text, item.offsets, copy, depth + 1)
+    return found
+
+
+def _of_command(command: Command, scope: Scope, inner: Inner) -> list[Launch]:
+    """The launches of one command, after what it does to the variables."""
+    assignments, words = command.split()
+    conditional = bool(command.under)
+    if not words:
+        for assignment in assignments:
+            scope.assign(assignment, conditional=conditional)
+        return []
+    if scope.run(words[0].literal, words[1:], conditional=conditional):
+        return []
+    own = {each.name: scope.word(each.value) for each in assignments if each.value.array is None}
+    return find([each for word in words for each in scope.words(word)], scope.exported() | own, inner)
 
 
 def find(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:

@@ -1,36 +1,24 @@
-"""What an import may be told because no launch command says it, and what is assumed where nobody says it."""
+"""Which release of SGLang a launch is for."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import Severity
-from glmdeploy.importing.record import Note
 from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.record import Span, Word
+    from glmdeploy.authoring.launch.launch import Span, Word
+    from glmdeploy.authoring.launch.script import ImportOptions
     from glmdeploy.sglang.catalog import Catalog
 
 _VERSION = re.compile(r"v?([0-9]+\.[0-9]+\.[0-9]+(?:\.?(?:post|rc|dev)[0-9]+)?)(?![0-9])")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """The import's options; None where the text or a default decides. ``public``: the endpoint shall have no key."""
-
-    app: str | None = None
-    name: str | None = None
-    gpu: str | None = None
-    sglang_version: str | None = None
-    repo: str | None = None
-    public: bool = False
-
-
-def release(image: Word | None, wanted: Wanted) -> tuple[Catalog, list[Note]]:
+def release(image: Word | None, wanted: ImportOptions) -> tuple[Catalog, list[Note]]:
     """The catalog of the release that was asked for, else of the one in the image's tag, else the newest.
 
     :raises UsageError: if there is no catalog of the release that was asked for.

@@ -13,7 +13,7 @@ from glmdeploy.cli import common
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
-    from glmdeploy.importing import Imported
+    from glmdeploy.authoring.launch import Imported
 
 
 @click.command("import")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--public", is_flag=True, help="An endpoint that is open to anyone, if the launch has no --api-key.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the profile to this file.")
 @common.json_option
-def import_launch(
+def import_(
     file: str,
     app: str | None,
     name: str | None,
@@ -46,10 +46,10 @@ def import_launch(
     secret's value is copied. The profile goes to standard output, what could not be placed to standard error; the exit
     code is 1 if something essential is missing.
     """
-    from glmdeploy.importing import Wanted, decode, import_script
+    from glmdeploy.authoring.launch import ImportOptions, decode, import_script
 
     script = decode(_read(file), "<stdin>" if file == "-" else file)
-    wanted = Wanted(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
+    wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
     imported = import_script(script, wanted, file=str(output) if output else "<profile>")
     if output is not None and imported.text is not None:
         common.write(output, imported.text)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from glmdeploy.authoring.launch import ImportOptions, Script, import_script
+from glmdeploy.authoring.launch.find import launches
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
-from glmdeploy.importing import Script, Wanted, import_script
-from glmdeploy.importing.script import launches
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.parser import build_parser
 
 if TYPE_CHECKING:
-    from glmdeploy.importing import Imported
+    from glmdeploy.authoring.launch import Imported
 
 HERE = Path(__file__).parent
 RECIPES = sorted((HERE / "recipes").glob("*.sh"))
@@ -31,12 +31,12 @@ def header(text: str, name: str) -> list[str]:
     return shlex.split(match[1]) if match else []
 
 
-def wanted(text: str) -> Wanted:
+def wanted(text: str) -> ImportOptions:
     words = header(text, "options")
     options = {
         name.removeprefix("--").replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)
     }
-    return Wanted(**options)
+    return ImportOptions(**options)
 
 
 def imported(file: Path) -> Imported:

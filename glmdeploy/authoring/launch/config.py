@@ -12,10 +12,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.authoring.launch.launch import Launch, Note, Word
+from glmdeploy.authoring.launch.script import hide
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
-from glmdeploy.importing.record import Launch, Note, Word
-from glmdeploy.importing.text import hide
 from glmdeploy.profile.text.characters import check, shown
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.sglang.catalog import version_key
@@ -23,9 +23,9 @@ from glmdeploy.sglang.catalog import version_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from glmdeploy.authoring.launch.launch import Span
+    from glmdeploy.authoring.launch.script import Script
     from glmdeploy.findings import Location
-    from glmdeploy.importing.record import Span
-    from glmdeploy.importing.text import Script
     from glmdeploy.sglang.catalog import Catalog, Option
 
 MAPPINGS_SINCE = "0.5.14"

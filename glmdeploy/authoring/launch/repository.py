@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
-    from glmdeploy.importing.draft import Draft
-    from glmdeploy.importing.options import Given
-    from glmdeploy.importing.record import Launch
-    from glmdeploy.importing.wanted import Wanted
+    from glmdeploy.authoring.launch.launch import Launch
+    from glmdeploy.authoring.launch.options import Given
+    from glmdeploy.authoring.launch.script import ImportOptions
+    from glmdeploy.authoring.launch.sections import Sections
 
 DEFAULT_MOUNT = "/model-cache"
 
@@ -34,7 +34,7 @@ _ORGANISATIONS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class Repository:
     """``repo`` on the Hub; ``mount`` of the volume in which ``path`` lies, where it is a path of that form."""
 
     repo: str
@@ -53,31 +53,31 @@ def is_repo(text: str) -> bool:
     return _REPO.fullmatch(text) is not None
 
 
-def source(given: Given | None, launch: Launch, wanted: Wanted, draft: Draft) -> Source | None:
+def of_launch(given: Given | None, launch: Launch, wanted: ImportOptions, sections: Sections) -> Repository | None:
     """The model of ``--model-path``; None, with an error noted, where it cannot be told."""
     word = given.values[0] if given and given.values else None
-    path = draft.use(word) if word else ""
+    path = sections.use(word) if word else ""
     span = word.span if word else launch.place
     if wanted.repo is not None:
-        return Source(repo=wanted.repo, path=path, mount=_mount(path, wanted.repo))
+        return Repository(repo=wanted.repo, path=path, mount=_mount(path, wanted.repo))
     name_it = "name the model's repository with --repo ORG/NAME"
     if word is None:
-        draft.note(Severity.ERROR, "the launch names no model (--model-path)", span, fix=name_it)
+        sections.note(Severity.ERROR, "the launch names no model (--model-path)", span, fix=name_it)
         return None
     if word.unknown:
         message = f"the model is {', '.join(word.unknown)}, which is not in this text"
-        draft.note(Severity.ERROR, message, span, fix=name_it)
+        sections.note(Severity.ERROR, message, span, fix=name_it)
         return None
     if _REPO.fullmatch(path):
-        return Source(repo=path, path=path)
+        return Repository(repo=path, path=path)
     if match := _CACHED.fullmatch(path):
-        return Source(repo=f"{match[1]}/{match[2]}", path=path, revision=match[3])
+        return Repository(repo=f"{match[1]}/{match[2]}", path=path, revision=match[3])
     if repo := _guess(path):
         message = f"the model is a path on the old machine; {repo} on the Hub is a guess from its name"
-        draft.note(Severity.WARNING, message, span, fix=name_it)
-        return Source(repo=repo, path=path, mount=_mount(path, repo))
+        sections.note(Severity.WARNING, message, span, fix=name_it)
+        return Repository(repo=repo, path=path, mount=_mount(path, repo))
     message = "the model is a path on the old machine, and its name does not tell the repository on the Hub"
-    draft.note(Severity.ERROR, message, span, fix=name_it)
+    sections.note(Severity.ERROR, message, span, fix=name_it)
     return None
 
 
@@ -96,22 +96,22 @@ def _mount(path: str, repo: str) -> str:
     return folder if name == repo.rpartition("/")[2] and _MOUNT.fullmatch(folder) else DEFAULT_MOUNT
 
 
-def place(model: Source, revision: Given | None, served_name: Given | None, draft: Draft) -> None:
+def place(model: Repository, revision: Given | None, served_name: Given | None, sections: Sections) -> None:
     """The section ``model``. Without ``--served-model-name`` SGLang serves the model under its path."""
-    draft.put(("model", "repo"), model.repo)
+    sections.put(("model", "repo"), model.repo)
     pinned = revision.values[0] if revision else None
     if pinned is not None and not pinned.unknown:
-        draft.put(("model", "revision"), draft.use(pinned), pinned.span)
+        sections.put(("model", "revision"), sections.use(pinned), pinned.span)
     elif model.revision:
-        draft.put(("model", "revision"), model.revision)
+        sections.put(("model", "revision"), model.revision)
     path = ("model", "served_name")
-    draft.fallbacks[path] = model.repo
+    sections.fallbacks[path] = model.repo
     name = served_name.values[0] if served_name else None
     if name is None:
-        draft.put(path, model.path or model.repo)
+        sections.put(path, model.path or model.repo)
     elif name.unknown:
         message = f"{', '.join(name.unknown)} is not in this text; the model's own name was taken"
-        draft.note(Severity.WARNING, message, name.span, fix="correct `model.served_name`")
-        draft.put(path, model.repo)
+        sections.note(Severity.WARNING, message, name.span, fix="correct `model.served_name`")
+        sections.put(path, model.repo)
     else:
-        draft.put(path, draft.use(name), name.span)
+        sections.put(path, sections.use(name), name.span)

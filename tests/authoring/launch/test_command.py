@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from glmdeploy.cli.importing import import_launch
+from glmdeploy.cli.import_ import import_
 from glmdeploy.errors import GlmdeployError, ProfileError, UsageError
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
@@ -22,7 +22,7 @@ LAUNCH = "python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp 
 
 
 def run(*arguments: str, stdin: str | bytes = LAUNCH, code: int = 0) -> Result:
-    result = CliRunner().invoke(import_launch, list(arguments), input=stdin, standalone_mode=False)
+    result = CliRunner().invoke(import_, list(arguments), input=stdin, standalone_mode=False)
     if result.exception is not None:
         raise result.exception
     assert result.return_value == code, result.output
@@ -134,7 +134,7 @@ def test_json() -> None:
         ((), b" " * 1_048_577, GlmdeployError, "larger than 1 MiB"),
         ((), "ls", ProfileError, "nothing in this text launches SGLang"),
         (("--sglang-version", "0.4.0"), LAUNCH, UsageError, "no option catalog of SGLang 0.4.0"),
-        (("--gpu", "B300:8"), LAUNCH, UsageError, "--gpu"),
+        (("--gpu", "B400:8"), LAUNCH, UsageError, "--gpu"),
         (("--app", "a b"), LAUNCH, UsageError, "--app"),
         (("--name", "x" * 64), LAUNCH, UsageError, "--name"),
         (("--repo", "mine"), LAUNCH, UsageError, "--repo"),
