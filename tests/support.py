@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 STRANGE = ("MODAL_", "GLMDEPLOY_", "HF_")
 """Prefixes of variables of the developer's own set-up that no test may see."""
 
+PATIENCE = 600
+"""Seconds after which what a test waits for is taken to hang: minutes, so that a slow machine fails no test."""
+
 
 @dataclass(frozen=True)
 class Shell:
@@ -48,11 +51,9 @@ class Shell:
             finally:
                 process.kill()
 
-    def run(
-        self, *arguments: str, code: int = 0, timeout: float = 90, container_failed: bool = False
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, container_failed: bool = False) -> subprocess.CompletedProcess[str]:
         with self.started(*arguments) as process:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, f"{arguments} ended with {process.returncode}:\n{stdout}\n{stderr}"
         if not container_failed:  # its log may have a traceback, our own output never
             assert "Traceback" not in stdout + stderr
@@ -65,10 +66,8 @@ class Shell:
         """The stock ``modal`` command against the embedded cloud."""
         exports = self.run("local", "env").stdout
         command = [sys.executable, "-m", "modal", *arguments]
-        pipe = subprocess.PIPE
-        return subprocess.run(
-            command, env={**self.env, **exported(exports)}, text=True, stdout=pipe, stderr=pipe, check=False, timeout=90
-        )
+        env = {**self.env, **exported(exports)}
+        return subprocess.run(command, env=env, text=True, capture_output=True, check=False, timeout=PATIENCE)
 
 
 def exported(lines: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import PATIENCE
 
 from glmdeploy import __version__
 
@@ -24,7 +25,7 @@ def run(*arguments: str, stdin: str | None = None, **environment: str) -> subpro
         text=True,
         env={**env, "NO_COLOR": "1", **environment},
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import PATIENCE
 
 from glmdeploy import explain, source
 from glmdeploy.cli.explain import table_text
@@ -28,7 +29,7 @@ def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         text=True,
         env={**env, "NO_COLOR": "1"},
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done

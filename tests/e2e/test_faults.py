@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from support import Shell
 
 APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
-SLOW = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS=60")
-"""The stand-in engine takes a minute to start."""
+SLOW = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS=600")
+"""The stand-in engine takes longer to start than any test."""
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> None:
@@ -47,7 +48,7 @@ def test_daemon_killed_during_a_stage(fresh: Shell) -> None:
     with fresh.started(*APPLY) as process:
         read_until(process, "Stage download")
         os.kill(daemon(fresh), signal.SIGKILL)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "error: the embedded cloud has ended" in stderr
     assert "Nothing was deployed" in stderr
@@ -61,7 +62,7 @@ def test_daemon_killed_while_waiting(fresh: Shell) -> None:
     with fresh.started(*APPLY, *SLOW) as process:
         read_until(process, "Waiting for the endpoint")
         os.kill(daemon(fresh), signal.SIGKILL)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "is deployed" in stderr
     assert "error: the embedded cloud has ended" in stderr
@@ -75,7 +76,7 @@ def test_interrupt(fresh: Shell, moment: str) -> None:
     with fresh.started(*APPLY, *SLOW) as process:
         read_until(process, moment)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Interrupted." in stderr
     assert ("Nothing was deployed" in stderr) == (moment == "Stage download")
@@ -92,13 +93,13 @@ def test_two_applies_at_once(fresh: Shell) -> None:
         second = fresh.run(*APPLY, code=1)
         assert f"another apply of glm51-fp8 on local is running on this machine (process {first.pid})" in second.stderr
         first.send_signal(signal.SIGINT)
-        first.communicate(timeout=30)
+        first.communicate(timeout=PATIENCE)
     assert fresh.json(*APPLY)["changed"] is True, "the lock is free again"
 
 
 def test_two_first_applies_start_one_cloud(fresh: Shell) -> None:
     with fresh.started(*APPLY, "--set", "app=app-0") as first, fresh.started(*APPLY, "--set", "app=app-1") as second:
-        outputs = [process.communicate(timeout=90) for process in (first, second)]
+        outputs = [process.communicate(timeout=PATIENCE) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
     assert sorted(deployed(fresh)) == ["app-0", "app-1"]
 
@@ -174,7 +175,7 @@ def test_containers_die_with_the_daemon(fresh: Shell) -> None:
     before = subprocess.run(search, capture_output=True, text=True, check=False).stdout.split()
     assert before, "the engine runs"
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     left = before
     while left and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from modal_proto import api_pb2
+from support import PATIENCE
 
 from glmdeploy import source
 from glmdeploy.local import cloud as local_cloud
@@ -60,8 +61,9 @@ class Received:
 
 def deploy(*command: str, cloud: Any) -> None:
     environment = {**local_cloud.environ(cloud), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+    top = Path(__file__).parents[2]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=90
+        command, env=environment, capture_output=True, text=True, check=False, cwd=top, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -11,7 +11,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from support import Shell, exported, own_cloud
+from support import PATIENCE, Shell, exported, own_cloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def remote(shell: Shell, function: str) -> str:
 
 def healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
+        with urllib.request.urlopen(f"{url}/health", timeout=PATIENCE) as answer:
             return bool(answer.status == 200)
     except urllib.error.HTTPError as error:
         error.close()
@@ -82,7 +82,7 @@ def test_a_crash_ends_the_container_and_the_next_request_starts_one(shell: Shell
     assert healthy(url)
     before = containers(shell)
     crash_file.touch()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while before <= containers(shell) and time.monotonic() < deadline:
         time.sleep(0.3)
     assert before - containers(shell)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import STRANGE, Shell, exported
+from support import PATIENCE, STRANGE, Shell, exported
 
 from glmdeploy import size, source
 from glmdeploy.errors import GlmdeployError
@@ -44,7 +44,7 @@ def run(*arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProce
         text=True,
         env={**clean, "HF_ENDPOINT": NO_HUB, "NO_COLOR": "1", **env},
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
