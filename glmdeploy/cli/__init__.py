@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import __version__, redaction
-from glmdeploy.cli import apply, catalog, explain, inspect, local, rules, size, upgrade, validate
+from glmdeploy.cli import apply, catalog, explain, import_, inspect, local, rules, size, upgrade, validate
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:

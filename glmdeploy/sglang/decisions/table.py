@@ -2,7 +2,7 @@
 
 The rows stand in the order of SGLang's own resolution; each sees what the rows before it decided. They were read in
 the wheels of all catalogued releases from 0.5.10 to 0.5.23, and are held against the real resolution by
-``tests/oracle/test_resolution.py``.
+``tests/sglang/real/test_resolution.py``.
 
 Some names are glmdeploy's own, because SGLang renamed or reshaped what they say (``effective.RAW``).
 """
