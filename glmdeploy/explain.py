@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from glmdeploy.rules.subject import Subject
     from glmdeploy.sglang.effective import Effective
-    from glmdeploy.sglang.environment import Environment
-    from glmdeploy.sglang.oracle import Oracle, Resolved
+    from glmdeploy.sglang.real.environment import Environment
+    from glmdeploy.sglang.real.oracle import Answers, Resolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,15 @@ def rows(subject: Subject, *, everything: bool = False) -> list[Row]:
     return [Row(name=name, effective=table[name]) for name in names]
 
 
-def ask(subject: Subject, real: Oracle, *, config: Mapping[str, Any] | None = None) -> Resolved:
-    """What ``real``, the oracle of the profile's release, resolves for the profile, with its GPUs simulated.
+def ask(subject: Subject, real: Answers, *, config: Mapping[str, Any] | None = None) -> Resolved:
+    """What ``real``, who answers for the profile's release, resolves for the profile, with its GPUs simulated.
 
     ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know.
 
     :raises GlmdeployError: if the GPU cannot be simulated, the model is not known, or SGLang's code cannot be run.
     """
-    from glmdeploy.sglang import model_config, oracle
+    from glmdeploy.sglang import model_config
+    from glmdeploy.sglang.real import oracle
 
     profile = subject.profile
     if subject.gpu.type not in oracle.GPUS:
@@ -97,7 +98,7 @@ def place_of(version: str, cache: Path | None, *, build: bool) -> Environment:
 
     :raises GlmdeployError: if there is none and ``build`` is False, or if it cannot be built.
     """
-    from glmdeploy.sglang import environment
+    from glmdeploy.sglang.real import environment
 
     cache = cache or environment.default_cache()
     if found := environment.installed(version) or environment.existing(version, cache):

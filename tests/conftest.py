@@ -18,6 +18,12 @@ settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[Hea
 settings.load_profile("glmdeploy")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
+    group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
+    group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
+
+
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """One embedded cloud for a module's tests."""

@@ -15,7 +15,7 @@ from glmdeploy import explain, source
 from glmdeploy.cli.explain import table_text
 from glmdeploy.resolve import resolve
 from glmdeploy.sglang.effective import REPORTED
-from glmdeploy.sglang.oracle import Resolved
+from glmdeploy.sglang.real.oracle import Resolved
 
 BAD = Path(__file__).parent / "examples" / "bad"
 

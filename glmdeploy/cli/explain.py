@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from glmdeploy.explain import Row
     from glmdeploy.rules.subject import Subject
     from glmdeploy.sglang.effective import Effective
-    from glmdeploy.sglang.oracle import Resolved
+    from glmdeploy.sglang.real.oracle import Resolved
 
 
 @click.command()
@@ -66,7 +66,7 @@ def explain(
     rows = explanation.rows(subject, everything=everything)
     resolved = None
     if ask:
-        from glmdeploy.sglang.oracle import Oracle
+        from glmdeploy.sglang.real.oracle import Oracle
 
         version = subject.profile.sglang.version
         with Oracle(version, where=explanation.place_of(version, cache, build=build)) as real:

@@ -15,6 +15,8 @@ from glmdeploy.sglang.catalog_diff import diff
 if TYPE_CHECKING:
     from pathlib import Path
 
+NEWEST = catalog.versions()[-1]
+
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = cli.run(["catalog", *arguments])
@@ -39,10 +41,10 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_show_an_option_in_any_spelling(capsys: pytest.CaptureFixture[str]) -> None:
     for spelling in ("tp", "--tp-size", "tensor-parallel-size"):
-        shown = data(capsys, "show", "0.5.23", spelling)
+        shown = data(capsys, "show", NEWEST, spelling)
         assert (shown["option"], shown["type"], shown["default"]) == ("--tp-size", "int", 1)
         assert shown["help"] == "The tensor parallelism size."
-        assert (shown["first"], shown["last"]) == ("0.5.8", "0.5.23")
+        assert (shown["first"], shown["last"]) == ("0.5.8", NEWEST)
     code, out, _ = run(capsys, "show", "0.5.19", "nsa-prefill-backend")
     assert code == 0
     assert "replacement: --dsa-prefill-backend" in out.splitlines()
@@ -55,11 +57,11 @@ def test_show_a_variable(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_show_all(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = data(capsys, "show", "0.5.23")
-    release = catalog.load("0.5.23")
+    shown = data(capsys, "show", NEWEST)
+    release = catalog.load(NEWEST)
     assert len(shown["options"]) == len(release.options)
     assert shown["variables"].keys() == release.env.keys()
-    lines = run(capsys, "show", "0.5.23")[1].splitlines()
+    lines = run(capsys, "show", NEWEST)[1].splitlines()
     assert "--tp-size <int> = 1" in lines
     assert "--enable-dp-attention <switch>  (deprecated)" in lines
     assert len(lines) == len(release.options) + len(release.env)
@@ -80,10 +82,10 @@ def test_diff(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_diff_of_equal_releases(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "diff", "0.5.10", "0.5.10.post1") == (0, "No changes.\n", "")
-    assert data(capsys, "diff", "0.5.23", "0.5.23") == []
+    assert data(capsys, "diff", NEWEST, NEWEST) == []
 
 
-@pytest.mark.parametrize(("old", "new"), [("0.5.11", "0.5.12.post1"), ("0.5.22", "0.5.23")])
+@pytest.mark.parametrize(("old", "new"), [("0.5.11", "0.5.12.post1"), catalog.versions()[-2:]])
 def test_diff_backwards_says_the_opposite(old: str, new: str) -> None:
     there = diff(catalog.load(old), catalog.load(new))
     back = diff(catalog.load(new), catalog.load(old))
@@ -97,9 +99,9 @@ def test_diff_backwards_says_the_opposite(old: str, new: str) -> None:
     ("arguments", "code", "words"),
     [
         (("show", "0.6.0"), 1, "there is no catalog of SGLang 0.6.0"),
-        (("show", "0.5.23", "tp-sise"), 1, "--tp-size"),
-        (("show", "0.5.23", "nsa-prefill-backend"), 1, "it went in 0.5.20; write `dsa-prefill-backend`"),
-        (("diff", "0.5.23", "0.6.0"), 2, "there is no catalog of SGLang 0.6.0"),
+        (("show", NEWEST, "tp-sise"), 1, "--tp-size"),
+        (("show", NEWEST, "nsa-prefill-backend"), 1, "it went in 0.5.20; write `dsa-prefill-backend`"),
+        (("diff", NEWEST, "0.6.0"), 2, "there is no catalog of SGLang 0.6.0"),
         (("build", "../x"), 2, "is not a version"),
         (("build",), 2, "Missing argument"),
     ],
@@ -112,7 +114,7 @@ def test_wrong_use(arguments: tuple[str, ...], code: int, words: str, capsys: py
 
 def test_build_says_why_it_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
-    code, _, err = run(capsys, "build", "0.5.23", "--out", str(tmp_path), "--cache", str(tmp_path / "file" / "cache"))
+    code, _, err = run(capsys, "build", NEWEST, "--out", str(tmp_path), "--cache", str(tmp_path / "file" / "cache"))
     assert code == 1
     assert "Traceback" not in err
     assert not list(tmp_path.glob("*.json"))

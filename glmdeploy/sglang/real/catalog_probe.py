@@ -1,9 +1,9 @@
 """Dump the real argument parser of an SGLang release as JSON; run by path in a venv that is not ours.
 
-Usage: ``python probe.py OUTPUT NAME[,NAME...]`` with the unpacked wheel on ``PYTHONPATH``. Every NAME is a
+Usage: ``python catalog_probe.py OUTPUT NAME[,NAME...]`` with the unpacked wheel on ``PYTHONPATH``. Every NAME is a
 top-level package that a machine without a GPU lacks; where it cannot be imported, a placeholder stands in.
-Only the standard library is imported on this file's own account, and only ``ServerArgs.add_cli_args`` and
-``sglang.srt.environ`` are asked for: nothing is resolved, no model is read.
+Only the standard library is imported on this file's own account, and only ``ServerArgs.add_cli_args``,
+``sglang.srt.environ`` and the sources' text are asked for: nothing is resolved, no model is read.
 """
 
 from __future__ import annotations
@@ -17,12 +17,18 @@ import importlib.machinery
 import importlib.util
 import json
 import pathlib
+import re
 import sys
 import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+VARIABLE = re.compile(r"""["']((?:SGLANG|SGL)_[A-Z0-9_]+)["']""")
+SOURCES = {".py", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".rs"}
+ELSEWHERE = {"multimodal_gen", "test", "tests"}
+"""The diffusion server, and what is no server."""
 
 
 class Placeholder:
@@ -198,6 +204,13 @@ def environment() -> list[dict[str, object]]:
     return variables
 
 
+def named_variables(package: pathlib.Path) -> list[str]:
+    """Every variable of SGLang's whose name its server's sources have as a string."""
+    files = (file for file in package.rglob("*") if file.suffix in SOURCES)
+    texts = (file.read_text("utf-8", "replace") for file in files if not ELSEWHERE & {*file.relative_to(package).parts})
+    return sorted({name for text in texts for name in VARIABLE.findall(text)})
+
+
 def main(output: str, names: str) -> None:
     # transformers looks for optional packages when it is imported: it must meet the truth, so it comes first.
     transformers = importlib.import_module("transformers")
@@ -213,6 +226,7 @@ def main(output: str, names: str) -> None:
         "options": [describe(action) for action in parser._actions if action.option_strings],
         "fields": fields(server_args),
         "env": environment(),
+        "named_variables": named_variables(pathlib.Path(importlib.import_module("sglang").__path__[0])),
         "placeholders": sorted(absent.used),
         "transformers": transformers.__version__,
     }

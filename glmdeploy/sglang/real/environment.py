@@ -3,15 +3,22 @@
 Below one cache folder: ``wheels``; ``source/<version>``, each unpacked; ``venv`` with PyTorch and the light packages
 that ``sglang.srt.server_args`` imports in any release from 0.5.8 to 0.5.23; and ``transformers-<pin>``, a small
 virtual environment over the former for each transformers release that a wheel pins. A machine with a CPU is enough:
-for the GPU packages placeholders stand in (:data:`PLACEHOLDERS`, :mod:`glmdeploy.sglang.probe`).
+for the GPU packages placeholders stand in (:data:`PLACEHOLDERS`, :mod:`glmdeploy.sglang.real.catalog_probe`).
 
 The first environment takes minutes and about 1.5 GB, another release half a minute. Processes may share a cache.
+
+Beside these is the real engine, installed so that it serves on a CPU, for models of a few megabytes
+(:func:`build_engine`): what :data:`ENGINE_LOCK` pins, 1.8 GB; making it takes two minutes and downloads 350 MB. Left
+out are the packages of GPUs. SGLang imports some all the same; :data:`ENGINE_SHIMS` stand in for those, and raise
+where they are used. It serves GLM-4 models with the options and variables of the shipped profile ``local-cpu``.
+Speculative decoding needs kernels of GPUs and does not run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import importlib.metadata
 import os
 import re
@@ -70,6 +77,13 @@ PLACEHOLDERS = (
     "xgrammar",
 )
 """Packages that need a GPU or are large. The catalog of a release says which of them it asked for."""
+
+ENGINE_VERSION = "0.5.23"
+
+ENGINE_LOCK = Path(__file__).with_name("cpu_engine.lock")
+
+ENGINE_SHIMS = Path(__file__).with_name("cpu_shims")
+"""A folder for ``PYTHONPATH``."""
 
 _COMPLETE = "complete"
 """A marker written last, so that an interrupted installation is taken up again."""
@@ -155,6 +169,27 @@ def variables(source: Path, home: Path) -> dict[str, str]:
         "PYTHONPATH": str(source),
         "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+def build_engine(cache: Path) -> Path:
+    """The interpreter of the engine's environment below the folder ``cache``, which is made if it does not exist.
+
+    :raises ProbeError: if a package cannot be had.
+    """
+    pinned = hashlib.sha256(ENGINE_LOCK.read_bytes()).hexdigest()[:12]
+    with exclusive(cache):
+        return virtual_environment(cache / f"{ENGINE_VERSION}-{pinned}", "--no-deps", f"--requirement={ENGINE_LOCK}")
+
+
+def engine_variables(interpreter: Path, home: Path) -> dict[str, str]:
+    """The whole environment of the engine's process, but for SGLang's own variables; ``home`` is its scratch folder."""
+    return {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "PATH": f"{interpreter.parent}:{os.defpath}",
+        "PYTHONPATH": str(ENGINE_SHIMS),
+        "HF_HUB_OFFLINE": "1",
     }
 
 

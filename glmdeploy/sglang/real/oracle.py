@@ -1,8 +1,8 @@
 """Ask the real SGLang of a release how it parses, and what it resolves, a command line; on a machine without a GPU.
 
 The answers come from the code of the published wheel, in an environment of its own
-(:mod:`glmdeploy.sglang.environment`) by :mod:`glmdeploy.sglang.oracle_probe`. What is simulated is the machine (the
-GPU's name, capability and memory) and the checkpoint: a folder with its ``config.json`` and nothing else.
+(:mod:`glmdeploy.sglang.real.environment`) by :mod:`glmdeploy.sglang.real.oracle_probe`. What is simulated is the
+machine (the GPU's name, capability and memory) and the checkpoint: a folder with its ``config.json`` and nothing else.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import json
 import subprocess
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.sglang import catalog, environment
-from glmdeploy.sglang.environment import ProbeError
+from glmdeploy.sglang import catalog
+from glmdeploy.sglang.real import environment
+from glmdeploy.sglang.real.environment import ProbeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,43 +78,49 @@ class Resolved:
     stderr: str
 
 
-class Oracle:
-    """The real SGLang of one release. A context manager: its processes end with it.
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A command line, and the machine and the checkpoint that it is for.
 
-    A process is started for parsing, and another for each GPU and environment in turn: 10 seconds each, an answer
-    then takes milliseconds (parsing) or a quarter of a second (resolution).
-
-    :raises ProbeError: from every method, when the release's code cannot be run.
+    ``argv`` has the words after the program's name. Without ``gpu``, a key of :data:`GPUS`, the machine has none, and
+    only argparse is asked. ``config`` is the checkpoint's ``config.json``: the model's path in ``argv`` need not exist
+    then. Of ``env``, the server's environment, SGLang's own variables count (``SGLANG_ENABLE_SPEC_V2``). ``probe`` is
+    the program that answers, and ``more`` what it is told beside ``argv``.
     """
 
-    def __init__(
-        self, version: str, *, cache: Path | None = None, where: environment.Environment | None = None
-    ) -> None:
-        """``where`` is an environment that exists; without it, that of ``cache`` is taken, and built if need be."""
+    argv: Sequence[str]
+    gpu: str | None = None
+    count: int = 0
+    config: Mapping[str, Any] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    probe: Path = PROBE
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def machine(self) -> dict[str, Any] | None:
+        """The simulated machine as a probe is told of it."""
+        return asdict(GPUS[self.gpu]) | {"count": self.count, "cuda": CUDA} if self.gpu else None
+
+    @property
+    def own_env(self) -> dict[str, str]:
+        """SGLang's own variables."""
+        return {name: value for name, value in self.env.items() if name.startswith("SGLANG_")}
+
+
+class Answers:
+    """How a release of SGLang parses and resolves a command line. Who answers is left to the classes below this one."""
+
+    def __init__(self, version: str) -> None:
         self.version = version
-        self._where = where or environment.build(version, cache or environment.default_cache())
-        self._stack = ExitStack()
-        self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="glmdeploy-oracle-")))
         self._options = catalog.load(version).options
-        self._sessions: dict[str, tuple[object, Session]] = {}
-        self._numbers = itertools.count()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the processes and remove what they wrote."""
-        self._stack.close()
+    def ask(self, question: Question) -> dict[str, Any]:
+        """What the question's probe answers."""
+        raise NotImplementedError
 
     def parse(self, argvs: Sequence[Sequence[str]]) -> list[ParseResult]:
         """What the release's ``python3 -m sglang.launch_server`` makes of each argv, without the program's name."""
-        session = self._session(None, 0, {})
-        return [self._parsed(session.ask(list(argv))) for argv in argvs]
+        return [self._parsed(self.ask(Question(argv=argv))) for argv in argvs]
 
     def resolve(
         self,
@@ -124,24 +131,8 @@ class Oracle:
         config: Mapping[str, Any],
         env: Mapping[str, str] | None = None,
     ) -> Resolved:
-        """What the release would run with on ``count`` GPUs of the type ``gpu`` (a key of :data:`GPUS`).
-
-        ``config`` is the checkpoint's ``config.json``; the model's path in ``argv`` need not exist. Of ``env``, the
-        server's environment, SGLang's own variables count (``SGLANG_ENABLE_SPEC_V2``).
-        """
-        words, asked = list(argv), "/model"
-        if "--model-path" in words:
-            place = words.index("--model-path") + 1
-            asked = words[place]
-        else:
-            words += ["--model-path", asked]
-            place = len(words) - 1
-        # SGLang looks at the path's last part too.
-        folder = self._scratch / "models" / PurePosixPath(asked).name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        words[place] = str(folder)
-        answer = self._session(gpu, count, env or {}).ask(words, hide=(str(folder), asked))
+        """What the release would run with on ``count`` GPUs of the type ``gpu``. See :class:`Question`."""
+        answer = self.ask(Question(argv=argv, gpu=gpu, count=count, config=config, env=env or {}))
         return Resolved(
             code=answer["code"],
             error=answer["error"],
@@ -163,11 +154,63 @@ class Oracle:
             for name, value in values.items()
         }
 
-    def _session(self, gpu: str | None, count: int, env: Mapping[str, str]) -> Session:
+
+class Oracle(Answers):
+    """The real SGLang of one release. A context manager: its processes end with it.
+
+    A process is started for parsing, and another for each machine, environment and probe in turn: 10 seconds each, an
+    answer then takes milliseconds (parsing) or a quarter of a second (resolution).
+
+    :raises ProbeError: from every method, when the release's code cannot be run.
+    """
+
+    def __init__(
+        self, version: str, *, cache: Path | None = None, where: environment.Environment | None = None
+    ) -> None:
+        """``where`` is an environment that exists; without it, that of ``cache`` is taken, and built if need be."""
+        super().__init__(version)
+        self._where = where or environment.build(version, cache or environment.default_cache())
+        self._stack = ExitStack()
+        self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="glmdeploy-oracle-")))
+        self._sessions: dict[str, tuple[object, Session]] = {}
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes and remove what they wrote."""
+        self._stack.close()
+
+    def ask(self, question: Question) -> dict[str, Any]:
+        """What the question's probe answers, with the paths of this machine replaced by those of the question."""
+        words, hidden = list(question.argv), {}
+        if question.config is not None:
+            asked = "/model"
+            if "--model-path" in words:
+                place = words.index("--model-path") + 1
+                asked = words[place]
+            else:
+                words += ["--model-path", asked]
+                place = len(words) - 1
+            # SGLang looks at the path's last part too.
+            folder = self._scratch / "models" / PurePosixPath(asked).name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "config.json").write_text(json.dumps(question.config), encoding="utf-8")
+            words[place] = str(folder)
+            hidden = {str(folder): asked}
+        session = self._session(question)
+        return session.ask({"argv": words, **question.more}, hidden | {str(session.home): "~"})
+
+    def _session(self, question: Question) -> Session:
         # SGLang reads variables while its modules are imported, so they belong to the process; its own alone matter.
-        own = {name: value for name, value in env.items() if name.startswith("SGLANG_")}
-        key = (gpu, count, own)
-        kind = "parse" if gpu is None else "resolve"
+        key = (question.machine, question.own_env, question.probe)
+        kind = "resolve" if question.gpu else "parse"
         if kind in self._sessions:
             before, session = self._sessions[kind]
             if before == key:
@@ -176,33 +219,27 @@ class Oracle:
             session.end()
         home = self._scratch / f"home-{next(self._numbers)}"
         home.mkdir()
-        session = start(self._where, home, gpu=gpu, count=count, env=own)
+        session = _start(self._where, home, question)
         self._stack.callback(session.end)
         self._sessions[kind] = (key, session)
         return session
 
 
-def start(
-    where: environment.Environment,
-    home: Path,
-    *,
-    gpu: str | None = None,
-    count: int = 0,
-    env: Mapping[str, str] | None = None,
-    probe: Path = PROBE,
-) -> Session:
-    """A process of ``probe`` in the environment ``where``, with ``env`` and with the empty folder ``home`` to itself.
+def placeholders() -> str:
+    """The packages that need a GPU, as a probe is told of them."""
+    return ",".join((*environment.PLACEHOLDERS, *RESOLUTION_PLACEHOLDERS))
 
-    With ``gpu``, a key of :data:`GPUS`, it runs on a machine that seems to have ``count`` of them.
+
+def _start(where: environment.Environment, home: Path, question: Question) -> Session:
+    """A process that can answer the question, with the empty folder ``home`` to itself.
 
     :raises ProbeError: if the interpreter cannot be started.
     """
-    variables = {**(env or {}), **environment.variables(where.source, home)}
-    command = [str(where.interpreter), str(probe), ",".join((*environment.PLACEHOLDERS, *RESOLUTION_PLACEHOLDERS))]
-    if gpu:
-        simulated = GPUS[gpu]
-        command.append(json.dumps(asdict(simulated) | {"count": count, "cuda": CUDA}))
-        _write_nvidia_smi(home / "nvidia-smi", simulated, count)
+    variables = {**question.own_env, **environment.variables(where.source, home)}
+    command = [str(where.interpreter), str(question.probe), placeholders()]
+    if question.gpu:
+        command.append(json.dumps(question.machine))
+        _write_nvidia_smi(home / "nvidia-smi", GPUS[question.gpu], question.count)
         variables["PATH"] = f"{home}:{variables['PATH']}"
     return Session(command, variables, home)
 
@@ -211,6 +248,7 @@ class Session:
     """One process of a probe, a line for a line."""
 
     def __init__(self, command: list[str], variables: Mapping[str, str], home: Path) -> None:
+        self.home = home
         self._errors = home / "stderr"
         try:
             with self._errors.open("w") as errors:
@@ -225,8 +263,8 @@ class Session:
         self._process.kill()
         self._process.communicate()
 
-    def ask(self, request: object, *, hide: tuple[str, str] = ("", "")) -> dict[str, Any]:
-        """The answer, with the text ``hide[0]`` replaced by ``hide[1]``."""
+    def ask(self, request: object, hidden: Mapping[str, str]) -> dict[str, Any]:
+        """The answer, with each text in ``hidden`` replaced by the one that stands there for it."""
         assert self._process.stdin
         assert self._process.stdout
         try:
@@ -238,7 +276,9 @@ class Session:
         if not line:
             last_words = "\n".join(self._errors.read_text(errors="replace").splitlines()[-15:])
             raise ProbeError("SGLang's code ended before it answered", advice=last_words)
-        answer: dict[str, Any] = json.loads(line.replace(*hide) if hide[0] else line)
+        for text, shown in hidden.items():
+            line = line.replace(text, shown)
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
 

@@ -1,9 +1,9 @@
 """Answer for the real argument parsing or resolution of an SGLang release; run by path in a venv that is not ours.
 
 Usage: ``python oracle_probe.py NAME[,NAME...] [GPU]`` with the unpacked wheel on ``PYTHONPATH``. The NAMEs are as in
-``probe.py``, its neighbour. Requests and answers are JSON, a line each, on standard input and output.
+``catalog_probe.py``, its neighbour. Requests and answers are JSON, a line each, on standard input and output.
 
-A request is an argv, a list. Without GPU only argparse is asked. With GPU, a JSON object (``name``,
+A request is an object with ``argv``, a list. Without GPU only argparse is asked. With GPU, a JSON object (``name``,
 ``capability``, ``memory_mib``, ``processors``, ``count``, ``cuda``), the argv goes through the whole ``ServerArgs``
 resolution on a machine that seems to have such GPUs: PyTorch's answers about them are replaced here, and
 ``nvidia-smi`` comes from the caller's ``PATH``.
@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glmdeploy.sglang import probe
+    from glmdeploy.sglang.real import catalog_probe
 else:
-    import probe
+    import catalog_probe
 
 # The neighbours are called parser, command, catalog: no foreign package shall find them.
 sys.path.pop(0)
@@ -111,8 +111,8 @@ def prepare(names: str, gpu: dict[str, Any] | None) -> Any:
     transformers = importlib.import_module("transformers")
     for name in ("AutoProcessor", "AutoConfig", "AutoTokenizer"):
         getattr(transformers, name)
-    probe.tolerate_missing_backends()
-    absent = probe.AbsentPackages(frozenset(names.split(",")))
+    catalog_probe.tolerate_missing_backends()
+    absent = catalog_probe.AbsentPackages(frozenset(names.split(",")))
     if gpu is None:
         absent.install()
     else:
@@ -142,13 +142,13 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]) -> Answer:
             # SGLang's own actions and types end like this; the interpreter would print it and exit with 1.
             traceback.print_exc()
             code = 1
-    return {"code": code, "values": probe.plain(values), "stderr": written.getvalue()}
+    return {"code": code, "values": catalog_probe.plain(values), "stderr": written.getvalue()}
 
 
 def plain(value: object) -> object:
     """The value as JSON, records (``CudaGraphConfig``) as objects."""
     record = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    return probe.plain(dataclasses.asdict(value) if record else value)  # type: ignore[call-overload]
+    return catalog_probe.plain(dataclasses.asdict(value) if record else value)  # type: ignore[call-overload]
 
 
 def resolve(module: Any, parser: argparse.ArgumentParser, argv: list[str]) -> Answer:
@@ -166,7 +166,9 @@ def resolve(module: Any, parser: argparse.ArgumentParser, argv: list[str]) -> An
         if hasattr(args, "resolve_once"):  # 0.5.19 and newer resolve when asked to
             args.resolve_once()
         whole = args.resolved_dict() if hasattr(args, "resolved_dict") else vars(args)
-        answer["resolved"] = {name: plain(whole[name]) for name in probe.fields(module.ServerArgs) if name in whole}
+        answer["resolved"] = {
+            name: plain(whole[name]) for name in catalog_probe.fields(module.ServerArgs) if name in whole
+        }
     except SystemExit as ended:
         answer |= {"code": 1, "error": f"SystemExit: {ended}"}
     except Exception as error:
@@ -211,7 +213,8 @@ def serve(names: str, gpu: Any, answer: Callable[[Any, argparse.ArgumentParser, 
 def main(names: str, gpu_text: str | None = None) -> None:
     gpu = json.loads(gpu_text) if gpu_text else None
 
-    def answer(module: Any, parser: argparse.ArgumentParser, argv: list[str]) -> dict[str, Any]:
+    def answer(module: Any, parser: argparse.ArgumentParser, request: dict[str, Any]) -> dict[str, Any]:
+        argv = request["argv"]
         return parse(parser, argv) if gpu is None else apart(functools.partial(resolve, module, parser, argv))
 
     serve(names, gpu, answer)

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Instead of this folder, which no foreign package shall find.
-sys.path[0] = str(Path(__file__).parents[2] / "glmdeploy" / "sglang")
+sys.path[0] = str(Path(__file__).parents[3] / "glmdeploy" / "sglang" / "real")
 import oracle_probe  # noqa: E402
 
 if TYPE_CHECKING:
     import argparse
 
 
-def answer(module: Any, parser: argparse.ArgumentParser, argv: list[str]) -> dict[str, Any]:
+def answer(module: Any, parser: argparse.ArgumentParser, request: dict[str, Any]) -> dict[str, Any]:
     """What ``oracle_probe.py`` answers, and an ``error`` too where only ``check_server_args`` refuses."""
+    argv = request["argv"]
     found = oracle_probe.resolve(module, parser, argv)
     if found["code"] == 0:
         try:

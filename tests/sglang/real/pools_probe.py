@@ -23,7 +23,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 # Instead of this folder, which no foreign package shall find.
-sys.path[0] = str(Path(__file__).parents[2] / "glmdeploy" / "sglang")
+sys.path[0] = str(Path(__file__).parents[3] / "glmdeploy" / "sglang" / "real")
 import oracle_probe  # noqa: E402
 
 if TYPE_CHECKING:

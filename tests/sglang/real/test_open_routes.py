@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-import os
+import inspect
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
+from sglang_record import digest
 
 from glmdeploy import source
 from glmdeploy.resolve import resolve
-from glmdeploy.sglang import environment
+from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.sglang.environment import ProbeError
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from pathlib import Path
 
-VERSIONS = ("0.5.10", "0.5.12.post1", "0.5.13.post1", "0.5.19", "0.5.20", "0.5.23")
+    from sglang_record import Recorder
 
 PATHS = {
     "`/health*`": ("/health", "/health_generate"),
@@ -29,28 +29,45 @@ PATHS = {
 CLOSED = ("/v1/chat/completions", "/v1/models", "/server_info", "/docs", "/", "/v1/health", "/generate")
 
 
-@pytest.fixture(params=VERSIONS)
-def sglang(request: pytest.FixtureRequest) -> Path:
-    """The source of a release."""
-    cache = os.environ.get("GLMDEPLOY_ORACLE")
-    if not cache:
-        pytest.skip("GLMDEPLOY_ORACLE does not name a folder for the real SGLang's environments (1.5 GB)")
-    try:
-        return environment.build(request.param, Path(cache)).source
-    except ProbeError as error:
-        pytest.skip(f"the real SGLang {request.param} cannot be installed here: {error} {error.advice}")
+SAID = {
+    "realtime": ('@app.websocket("/v1/realtime")', ("entrypoints/http_server.py",)),
+    "middleware": ('scope["type"] != "http"', ("utils/auth.py",)),
+    "one tokenizer": ("API key is not supported in multi-tokenizer mode", ("entrypoints/http_server.py",)),
+    "grpc": ("--grpc-port is incompatible with --api-key", ("server_args.py", "arg_groups/serving_hook.py")),
+    "rust": ("SGLANG_RUST_SERVER", ("environ.py",)),
+    "rust and keys": ("api_key", ("rust_server/config.py", "rust_server/server.py")),
+}
+"""A text, and the files one of which may say it."""
 
 
-@pytest.fixture
-def auth(sglang: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """SGLang's module of that name, which imports nothing else of it."""
-    spec = importlib.util.spec_from_file_location("sglang_auth", sglang / "sglang/srt/utils/auth.py")
+@pytest.fixture(params=catalog.versions())
+def sglang(request: pytest.FixtureRequest, recorder: Recorder) -> tuple[str, dict[str, Any]]:
+    """A release, and what its sources tell."""
+    version = request.param
+    question = {"paths": [*CLOSED, *(path for paths in PATHS.values() for path in paths)], "said": SAID}
+    program = digest("".join(map(inspect.getsource, (look, passes))))
+    record = recorder.record(version)
+    return version, record.answer("sources", program, question, lambda: look(recorder.source(version), **question))
+
+
+def look(source: Path, paths: list[str], said: dict[str, tuple[str, tuple[str, ...]]]) -> dict[str, Any]:
+    """Which of the paths pass without a key, and what is said in the sources."""
+    folder = source / "sglang/srt"
+    # SGLang's module of that name imports nothing else of it.
+    spec = importlib.util.spec_from_file_location("sglang_auth", folder / "utils/auth.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)  # for its dataclasses
-    spec.loader.exec_module(module)
-    return module
+    with mock.patch.dict(sys.modules, {spec.name: module}):  # for its dataclasses
+        spec.loader.exec_module(module)
+    return {
+        "open": [path for path in paths if passes(module, path)],
+        "said": [
+            name
+            for name, (text, files) in said.items()
+            if any(text in (folder / file).read_text("utf-8") for file in files if (folder / file).exists())
+        ],
+    }
 
 
 def passes(module: Any, path: str) -> bool:
@@ -65,39 +82,31 @@ def passes(module: Any, path: str) -> bool:
     return bool(decision.allowed)
 
 
-def text(folder: Path, *names: str) -> str:
-    """Those of the files that the release has."""
-    files = [folder / "sglang/srt" / name for name in names]
-    return "\n".join(file.read_text("utf-8") for file in files if file.exists())
-
-
 def told(version: str, rule: str, *sets: str) -> str:
     base = "b200-eagle-bf16kv-0.5.23" if version_key(version) >= version_key("0.5.13.post1") else "b200-eagle-bf16kv"
     sets = (f"sglang.version={version}", f"sglang.image=lmsysorg/sglang:v{version}-cu130", *sets)
     return " ".join(found.message for found in resolve(source.load(base, sets=sets)).findings if found.id == rule)
 
 
-def test_open_routes(sglang: Path, auth: ModuleType) -> None:
-    message = told(sglang.name, "GLM061")
+def test_open_routes(sglang: tuple[str, dict[str, Any]]) -> None:
+    version, real = sglang
+    message = told(version, "GLM061")
     for name, paths in PATHS.items():
-        assert {passes(auth, path) for path in paths} == {name in message}
-    assert not any(passes(auth, path) for path in CLOSED)
-    server = text(sglang, "entrypoints/http_server.py")
-    assert ('@app.websocket("/v1/realtime")' in server) is ("/v1/realtime" in message)
+        assert {path in real["open"] for path in paths} == {name in message}
+    assert not {*CLOSED} & {*real["open"]}
+    assert ("realtime" in real["said"]) is ("/v1/realtime" in message)
     # The middleware looks at HTTP requests alone, which is why the WebSocket passes.
-    assert 'scope["type"] != "http"' in text(sglang, "utils/auth.py")
+    assert "middleware" in real["said"]
 
 
-def test_what_a_key_forbids(sglang: Path) -> None:
-    server = text(sglang, "entrypoints/http_server.py")
-    assert "API key is not supported in multi-tokenizer mode" in server
-    assert told(sglang.name, "GLM065", "sglang.args.tokenizer-worker-num=2")
-    arguments = text(sglang, "server_args.py", "arg_groups/serving_hook.py")
-    refuses = "--grpc-port is incompatible with --api-key" in arguments
-    assert bool(told(sglang.name, "GLM065", "sglang.env.SGLANG_GRPC_PORT=9000")) is refuses
+def test_what_a_key_forbids(sglang: tuple[str, dict[str, Any]]) -> None:
+    version, real = sglang
+    assert "one tokenizer" in real["said"]
+    assert told(version, "GLM065", "sglang.args.tokenizer-worker-num=2")
+    assert bool(told(version, "GLM065", "sglang.env.SGLANG_GRPC_PORT=9000")) is ("grpc" in real["said"])
 
 
-def test_what_ignores_a_key(sglang: Path) -> None:
-    rust = "SGLANG_RUST_SERVER" in text(sglang, "environ.py")
-    assert bool(told(sglang.name, "GLM064", "sglang.env.SGLANG_RUST_SERVER=1")) is rust
-    assert "api_key" not in text(sglang, "rust_server/config.py", "rust_server/server.py")
+def test_what_ignores_a_key(sglang: tuple[str, dict[str, Any]]) -> None:
+    version, real = sglang
+    assert bool(told(version, "GLM064", "sglang.env.SGLANG_RUST_SERVER=1")) is ("rust" in real["said"])
+    assert "rust and keys" not in real["said"]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from glmdeploy import gpus
-from glmdeploy.sglang import catalog, command, environment, model_config, neutral
-from glmdeploy.sglang.oracle import start
+from glmdeploy.sglang import catalog, command, model_config, neutral
+from glmdeploy.sglang.real.oracle import Question
 from glmdeploy.sglang.translation import translate
 from glmdeploy.sizing.memory import Pool, memory
 from glmdeploy.sizing.model import from_config
@@ -19,7 +17,7 @@ from glmdeploy.sizing.model import from_config
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from glmdeploy.sglang.oracle import Oracle, Session
+    from glmdeploy.sglang.real.oracle import Answers
     from glmdeploy.sizing.memory import Memory
 
 PROBE = Path(__file__).with_name("pools_probe.py")
@@ -95,64 +93,52 @@ CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("version", "gpu"), MACHINES)
 def test_pools_and_tokens_are_the_real_ones(
-    oracle: Callable[[str], Oracle],
+    oracle: Callable[[str], Answers],
     version: str,
     gpu: str,
-    tmp_path: Path,
     record_testsuite_property: Callable[[str, Any], None],
 ) -> None:
-    oracle(version)
-    where = environment.existing(version, Path(os.environ["GLMDEPLOY_ORACLE"]))
-    assert where
-    home = tmp_path / "home"
-    home.mkdir()
-    session, classes, wrong = start(where, home, gpu=gpu, count=8, probe=PROBE), set(), []
-    try:
-        for name, (config, options) in CASES.items():
-            ours, real = both(session, version, gpu, written(config, tmp_path / name), options)
-            classes |= {pool["class"] for pool in real["pools"]}
-            wrong += [f"{name}: {line}" for line in differences(ours, real)]
-    finally:
-        session.end()
+    classes, wrong = set(), []
+    for name, (config, options) in CASES.items():
+        assert config
+        ours, real = both(oracle(version), gpu, name, config, options)
+        classes |= {pool["class"] for pool in real["pools"]}
+        wrong += [f"{name}: {line}" for line in differences(ours, real)]
     assert wrong == []
     assert {name[:3] for name in classes} in ({"MHA", "MLA", "NSA"}, {"MHA", "MLA", "DSA"}), classes
     record_testsuite_property(f"KV pools of {version} on {gpu} that agree", len(CASES))
 
 
-def written(config: dict[str, Any] | None, folder: Path) -> Path:
-    """A folder with the configuration of a checkpoint and nothing else."""
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
 def both(
-    session: Session, version: str, gpu: str, folder: Path, options: dict[str, Any]
+    sglang: Answers, gpu: str, name: str, config: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Memory, dict[str, Any]]:
     """What sizing says of the values that the real SGLang resolves, and what that makes of the same memory."""
-    release = catalog.load(version)
-    settings, findings = command.read(translate({"tp-size": 8, **options}, {}, "0.5.23", version).args, release)
+    release = catalog.load(sglang.version)
+    settings, findings = command.read(translate({"tp-size": 8, **options}, {}, "0.5.23", release.version).args, release)
     assert not findings
-    words = command.server_command(settings, release, model_path=str(folder), served_name="model", port=8000)
-    request = {"argv": words[len(command.SERVER) :]}
-    resolved = session.ask(request)
-    assert resolved["error"] is None, f"{folder.name}: {resolved['error']}\n{resolved['stderr']}"
-    values = {**resolved["resolved"], **neutral.resolved(resolved["resolved"])}
-    model = from_config(json.loads((folder / "config.json").read_text()))
+    words = command.server_command(settings, release, model_path="/model", served_name="model", port=8000)
+
+    def asked(**more: int) -> dict[str, Any]:
+        argv = words[len(command.SERVER) :]
+        answer = sglang.ask(Question(argv=argv, gpu=gpu, count=8, config=config, probe=PROBE, more=more))
+        assert answer["error"] is None, f"{name}: {answer['error']}"
+        return answer
+
+    resolved = asked()["resolved"]
+    values = {**resolved, **neutral.resolved(resolved)}
+    model = from_config(config)
 
     def sized(values: Mapping[str, Any]) -> Memory:
-        found = memory(model, gpus.parse(f"{gpu}:8"), values.get, version=version)
-        assert found, f"{folder.name}: sizing says nothing"
+        found = memory(model, gpus.parse(f"{gpu}:8"), values.get, version=release.version)
+        assert found, f"{name}: sizing says nothing"
         return found
 
     ours = sized(values)
-    assert ours.pool.tokens > ROWS, f"{folder.name}: there is no room, so nothing is compared"
+    assert ours.pool.tokens > ROWS, f"{name}: there is no room, so nothing is compared"
     # Until 0.5.13 SGLang sizes the pool before it loads the draft model.
-    draft_first = catalog.version_key(version) >= catalog.version_key("0.5.14")
+    draft_first = catalog.version_key(release.version) >= catalog.version_key("0.5.14")
     weights = ours.weights if draft_first else sized({**values, "speculative_algorithm": None}).weights
-    real = session.ask({**request, "total": ours.total, "weights": weights, "rows": ROWS})
-    assert real["error"] is None, f"{folder.name}: {real['error']}"
-    return ours, real
+    return ours, asked(total=ours.total, weights=weights, rows=ROWS)
 
 
 def differences(ours: Memory, real: dict[str, Any]) -> Iterator[str]:

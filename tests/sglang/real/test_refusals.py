@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,8 @@ from glmdeploy import source
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import rules
-from glmdeploy.sglang import catalog, command, environment, model_config
-from glmdeploy.sglang.oracle import GPUS, start
+from glmdeploy.sglang import catalog, command, model_config
+from glmdeploy.sglang.real.oracle import GPUS, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from glmdeploy.resolve import Resolution
     from glmdeploy.rules.base import Example
     from glmdeploy.rules.subject import Subject
-    from glmdeploy.sglang.oracle import Oracle
+    from glmdeploy.sglang.real.oracle import Answers
 
 PROBE = Path(__file__).with_name("checking_probe.py")
 
@@ -97,50 +95,43 @@ def example_of(example: Example) -> Resolution:
     return resolve(source.load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets))
 
 
-def answers(
-    oracle: Callable[[str], Oracle], subjects: Iterable[Subject], folder: Path
-) -> Iterator[tuple[Subject, dict[str, Any]]]:
+def answers(oracle: Callable[[str], Answers], subjects: Iterable[Subject]) -> Iterator[tuple[Subject, dict[str, Any]]]:
     """The real SGLang's answer to each profile, by release, type of GPU and environment: one process at a time."""
 
-    def process(subject: Subject) -> tuple[str, str, list[tuple[str, str]]]:
-        # The cache's folder decides nothing, and a process takes ten seconds.
-        own = ((name, text) for name, text in subject.env.items() if name[:7] == "SGLANG_" and name[-9:] != "CACHE_DIR")
-        return subject.catalog.version, subject.gpu.type, sorted(own)
+    def machine(subject: Subject) -> tuple[str, str, list[tuple[str, str]]]:
+        return subject.catalog.version, subject.gpu.type, sorted(own_env(subject).items())
 
-    for number, (key, group) in enumerate(groupby(sorted(subjects, key=process), key=process)):
-        version, gpu, env = key
-        oracle(version)
-        where = environment.existing(version, Path(os.environ["GLMDEPLOY_ORACLE"]))
-        assert where
-        home = folder / f"home-{number}"
-        home.mkdir()
-        session = start(where, home, gpu=gpu, count=8, env=dict(env), probe=PROBE)
-        try:
-            for subject in group:
-                yield subject, session.ask(words(subject, folder))
-        finally:
-            session.end()
+    for subject in sorted(subjects, key=machine):
+        yield subject, oracle(subject.catalog.version).ask(question(subject))
 
 
-def words(subject: Subject, folder: Path) -> list[str]:
-    """The server's command line, for a folder with the checkpoint's configuration and nothing else."""
-    repo = subject.profile.model.repo
-    place = folder / repo.replace("/", "--")
-    if not place.exists():
-        place.mkdir()
-        (place / "config.json").write_text(json.dumps(model_config.known(repo)))
+def own_env(subject: Subject) -> dict[str, str]:
+    """SGLang's own variables. The cache's folder decides nothing, and a process takes ten seconds."""
+    return {name: text for name, text in subject.env.items() if name[:7] == "SGLANG_" and name[-9:] != "CACHE_DIR"}
+
+
+def question(subject: Subject) -> Question:
+    """The server's command line, on eight GPUs of the profile's type."""
+    model = subject.profile.model
     line = command.server_command(
         subject.settings,
         subject.catalog,
-        model_path=str(place),
-        served_name=subject.profile.model.served_name,
+        model_path="/" + model.repo.replace("/", "--"),
+        served_name=model.served_name,
         port=subject.profile.server.port,
     )
-    return list(line[len(command.SERVER) :])
+    return Question(
+        argv=line[len(command.SERVER) :],
+        gpu=subject.gpu.type,
+        count=8,
+        config=model_config.known(model.repo),
+        env=own_env(subject),
+        probe=PROBE,
+    )
 
 
 def test_examples_are_refused(
-    oracle: Callable[[str], Oracle], tmp_path: Path, record_testsuite_property: Callable[[str, Any], None]
+    oracle: Callable[[str], Answers], record_testsuite_property: Callable[[str, Any], None]
 ) -> None:
     cases: dict[int, tuple[str, Example, bool]] = {}
     subjects = []
@@ -153,7 +144,7 @@ def test_examples_are_refused(
                 cases[id(subject)] = (rule.id, example, example in rule.fails)
                 subjects.append(subject)
     wrong, refused = [], 0
-    for subject, real in answers(oracle, subjects, tmp_path):
+    for subject, real in answers(oracle, subjects):
         rule_id, example, expected = cases[id(subject)]
         refused += real["code"] != 0
         if (real["code"] != 0) is not expected:
@@ -163,7 +154,7 @@ def test_examples_are_refused(
     assert refused > 20
 
 
-def test_examples_are_overruled(oracle: Callable[[str], Oracle], tmp_path: Path) -> None:
+def test_examples_are_overruled(oracle: Callable[[str], Answers]) -> None:
     [overruled] = [rule for rule in rules() if rule.id == "GLM031"]
     subjects, expected = [], {}
     for example in overruled.fails:
@@ -172,7 +163,7 @@ def test_examples_are_overruled(oracle: Callable[[str], Oracle], tmp_path: Path)
             subjects.append(subject)
             expected[id(subject)] = known
     wrong = []
-    for subject, real in answers(oracle, subjects, tmp_path):
+    for subject, real in answers(oracle, subjects):
         assert real["error"] is None
         name, value = expected[id(subject)]
         if real["resolved"][name] != value or subject.settings[name].value == value:
@@ -184,11 +175,10 @@ def test_examples_are_overruled(oracle: Callable[[str], Oracle], tmp_path: Path)
 @pytest.mark.parametrize(("repo", "gpu"), MODELS)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_generated_profiles(
-    oracle: Callable[[str], Oracle],
+    oracle: Callable[[str], Answers],
     version: str,
     repo: str,
     gpu: str,
-    tmp_path: Path,
     record_testsuite_property: Callable[[str, Any], None],
 ) -> None:
     """The rules refuse what the real SGLang refuses, and nothing else, in any company of options."""
@@ -199,7 +189,7 @@ def test_generated_profiles(
         subjects.append(resolution.subject)
         objections[id(resolution.subject)] = {found.id for found in resolution.findings} & REFUSALS
     wrong, refused = [], 0
-    for subject, real in answers(oracle, subjects, tmp_path):
+    for subject, real in answers(oracle, subjects):
         ours = objections[id(subject)]
         refused += real["code"] != 0
         # Where the pages are not known, nothing is claimed of trees of drafts.

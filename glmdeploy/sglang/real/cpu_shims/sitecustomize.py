@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
 
-    from glmdeploy.sglang import probe
+    from glmdeploy.sglang.real import catalog_probe
 else:
     # The interpreter is not ours and has no glmdeploy.
-    spec = importlib.util.spec_from_file_location("glmdeploy_probe", Path(__file__).parents[1] / "probe.py")
-    probe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(probe)
+    spec = importlib.util.spec_from_file_location(
+        "glmdeploy_catalog_probe", Path(__file__).parents[1] / "catalog_probe.py"
+    )
+    catalog_probe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(catalog_probe)
 
 ABSENT = frozenset({"torchvision", "triton", "vllm"})
 """What SGLang 0.5.23 imports on a CPU and does not use there."""
@@ -32,7 +34,7 @@ DISPENSABLE = frozenset({"triton.knobs", "vllm.distributed", "vllm.logger"})
 """Parts of those that it would use, and does without where the import fails."""
 
 
-class Absent(probe.Placeholder):
+class Absent(catalog_probe.Placeholder):
     """A name in an absent package: harmless at import, an error when called."""
 
     def __init__(self, name: str) -> None:
@@ -64,9 +66,9 @@ class Absent(probe.Placeholder):
 def attribute(owner: str, name: str) -> Absent:
     """What an absent package, or something in it, has under the name.
 
-    :raises AttributeError: for the names that :func:`probe.placeholder_for` refuses.
+    :raises AttributeError: for the names that :func:`catalog_probe.placeholder_for` refuses.
     """
-    probe.placeholder_for(name)
+    catalog_probe.placeholder_for(name)
     return Absent(f"{owner}.{name}")
 
 
@@ -80,14 +82,14 @@ def importing() -> bool:
     return False
 
 
-class AbsentModule(probe.PlaceholderModule):
+class AbsentModule(catalog_probe.PlaceholderModule):
     """A package in which every name and every submodule exists."""
 
     def __getattr__(self, name: str) -> Absent:
         return attribute(self.__name__, name)
 
 
-class AbsentPackages(probe.AbsentPackages):
+class AbsentPackages(catalog_probe.AbsentPackages):
     """Answers for the absent packages, except for the parts that SGLang does without."""
 
     def find_spec(
