@@ -42,6 +42,8 @@ SHARDING = (
 def recorder(pytestconfig: pytest.Config) -> Iterator[Recorder]:
     cache = os.environ.get("GLMDEPLOY_ORACLE")
     options = {"ask": pytestconfig.getoption("--ask-sglang"), "write": pytestconfig.getoption("--record")}
+    if options["write"] and "PYTEST_XDIST_WORKER" in os.environ:
+        raise pytest.UsageError("only one process can record: add -n 0")
     recorder = Recorder(**options, cache=Path(cache) if cache else None)
     yield recorder
     recorder.close()

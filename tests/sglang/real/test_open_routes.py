@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from sglang_record import Recorder
 
+# Of older releases GLM065 claims nothing, and the profile's options are not theirs.
+RELEASES = [version for version in catalog.versions() if version_key(version) >= version_key("0.5.10")]
+
 PATHS = {
     "`/health*`": ("/health", "/health_generate"),
     "`/ready*`": ("/ready", "/readyz"),
@@ -40,7 +43,7 @@ SAID = {
 """A text, and the files one of which may say it."""
 
 
-@pytest.fixture(params=catalog.versions())
+@pytest.fixture(params=RELEASES)
 def sglang(request: pytest.FixtureRequest, recorder: Recorder) -> tuple[str, dict[str, Any]]:
     """A release, and what its sources tell."""
     version = request.param

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PROBE = Path(__file__).with_name("pools_probe.py")
 
-MACHINES = (("0.5.10", "H200"), ("0.5.23", "B200"))
+MACHINES = (("0.5.10", "H200"), (catalog.versions()[-1], "B200"))
 """Releases that reckon differently, and GPUs whose pages and layouts differ."""
 
 ROWS = 192

@@ -50,7 +50,7 @@ OVERRULED = {
 }
 """What is left of the options that GLM031 finds overruled, by the assignment that writes them."""
 
-VERSIONS = ("0.5.10", "0.5.23")
+VERSIONS = ("0.5.10", catalog.versions()[-1])
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "speculative-algorithm": ("EAGLE", "NEXTN", "EAGLE3", "STANDALONE", "NGRAM", "DFLASH"),

@@ -33,7 +33,7 @@ RELEASES = [version for version in versions() if version_key(version) >= version
 
 MACHINES = (
     *((version, "B200") for version in RELEASES),
-    *((version, gpu) for version in ("0.5.10", "0.5.23") for gpu in ("H200", "H100")),
+    *((version, gpu) for version in (RELEASES[0], RELEASES[-1]) for gpu in ("H200", "H100")),
 )
 
 SHARED = {"SGLANG_DG_CACHE_DIR": "/dg-cache"}
