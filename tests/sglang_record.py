@@ -86,31 +86,35 @@ class Record:
         """Write what was asked for real into the file; where everything was, nothing else is left in it."""
         if not (self._write and any(self._heard.values())):
             return
-        whole = [answer for answers in self._heard.values() for answer in answers.values()]
-        for name in TABLES:
-            self._usual[name] = self._usual[name] or usual([answer[name] for answer in whole if name in answer])
-        tables = {probe: {} if self._ask else self._recorded[probe] for probe in self._programs}
-        for probe, answers in self._heard.items():
-            tables[probe] |= {key: self._compact(answer) for key, answer in answers.items()}
+        tables: dict[str, dict[str, Any]] = {}
+        for probe in sorted(self._programs):
+            known = {} if self._ask else self._recorded[probe]
+            whole = {key: self._whole(answer) for key, answer in known.items()} | self._heard.get(probe, {})
+            tables[probe] = dict(sorted(whole.items()))
+        everything = [answer for answers in tables.values() for answer in answers.values()]
+        # From all answers each time: so the file does not tell in which order they came.
+        self._usual = {name: usual([answer[name] for answer in everything if name in answer]) for name in TABLES}
         content = {
             "wheel_sha256": self.wheel_sha256,
             "programs": dict(sorted(self._programs.items())),
             **{f"usual {name}": table for name, table in self._usual.items()},
-            **{probe: dict(sorted(answers.items())) for probe, answers in sorted(tables.items())},
+            **{probe: {key: self._compact(answers[key]) for key in answers} for probe, answers in tables.items()},
         }
         FOLDER.mkdir(exist_ok=True)
         self.path.write_text(catalog_build.dump(content), encoding="utf-8")
 
     def _compact(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer as it is written: of its tables the entries that are unusual, and the names of those that lack."""
-        tables = {name: answer[name] for name in TABLES if name in answer}
-        unusual = {
-            name: {key: value for key, value in table.items() if not (key in usual and same(value, usual[key]))}
-            for name, table in tables.items()
-            for usual in [self._usual[name]]
-        }
-        absent = {f"no {name}": sorted(self._usual[name].keys() - table) for name, table in tables.items()}
-        return answer | unusual | {name: names for name, names in absent.items() if names}
+        compact = dict(answer)
+        for name in TABLES:
+            if name in answer:
+                known, table = self._usual[name], answer[name]
+                compact[name] = {
+                    key: table[key] for key in sorted(table) if key not in known or not same(table[key], known[key])
+                }
+                if absent := sorted(known.keys() - table):
+                    compact[f"no {name}"] = absent
+        return compact
 
     def _whole(self, compact: dict[str, Any]) -> dict[str, Any]:
         answer = {name: value for name, value in compact.items() if name[:3] != "no "}
@@ -206,7 +210,10 @@ def usual(tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for table in tables:
         for name, value in table.items():
             values.setdefault(name, Counter())[json.dumps(value)] += 1
-    return {name: json.loads(counted.most_common(1)[0][0]) for name, counted in values.items()}
+    return {
+        name: json.loads(max(counted, key=lambda text: (counted[text], text)))
+        for name, counted in sorted(values.items())
+    }
 
 
 def programs(files: Sequence[Path], *more: str) -> str:
