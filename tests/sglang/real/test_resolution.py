@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 RELEASES = [version for version in versions() if version_key(version) >= version_key("0.5.10")]
 
 MACHINES = (
-    *((version, "B200") for version in RELEASES),
-    *((version, gpu) for version in (RELEASES[0], RELEASES[-1]) for gpu in ("H200", "H100")),
+    *((version, gpu) for version in RELEASES for gpu in ("B200", "H200")),
+    *((version, "H100") for version in (RELEASES[0], RELEASES[-1])),
 )
+"""An H100 is to SGLang an H200 with less memory."""
 
 SHARED = {"SGLANG_DG_CACHE_DIR": "/dg-cache"}
 """Most profiles set it. It decides nothing, but each environment costs the oracle a process of its own."""
