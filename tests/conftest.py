@@ -26,6 +26,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
+    group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
+    group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
+
+
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """One embedded cloud for a module's tests."""

@@ -17,7 +17,7 @@ from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.sglang import explain
 from glmdeploy.sglang.effective import REPORTED
-from glmdeploy.sglang.oracle import Resolved
+from glmdeploy.sglang.real.oracle import Resolved
 
 BAD = Path(__file__).parent / "examples" / "bad"
 

@@ -104,11 +104,11 @@ def build(version: str, out: Path | None, cache: Path | None, as_json: bool) -> 
         version_key(version)
     except ValueError:
         raise UsageError(f"{version!r} is not a version such as 0.5.23") from None
-    path = make(version, out=out, cache=cache)
+    paths = make(version, out=out, cache=cache)
     if as_json:
-        click.echo(json.dumps({"path": str(path), "options": len(read(path).options)}))
+        click.echo(json.dumps({"path": str(paths[0]), "options": len(read(paths[0]).options)}))
     else:
-        click.echo(path)
+        click.echo("\n".join(map(str, paths)))
 
 
 def _load(version: str) -> Catalog:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.explain import Row
-    from glmdeploy.sglang.oracle import Resolved
+    from glmdeploy.sglang.real.oracle import Resolved
 
 
 @click.command()
@@ -66,7 +66,7 @@ def explain(
     rows = explanation.rows(subject.effective, everything=everything)
     resolved = None
     if ask:
-        from glmdeploy.sglang.oracle import Oracle
+        from glmdeploy.sglang.real.oracle import Oracle
 
         version = subject.profile.sglang.version
         with Oracle(version, where=explanation.place_of(version, cache, build=build)) as real:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from glmdeploy.gpus import Gpu
     from glmdeploy.sglang.effective import Effective
-    from glmdeploy.sglang.environment import Environment
-    from glmdeploy.sglang.oracle import Oracle, Resolved
+    from glmdeploy.sglang.real.environment import Environment
+    from glmdeploy.sglang.real.oracle import Answers, Resolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def rows(table: Mapping[str, Effective], *, everything: bool = False) -> list[Ro
 
 
 def ask(
-    real: Oracle,
+    real: Answers,
     words: Sequence[str],
     *,
     repo: str,
@@ -59,12 +59,14 @@ def ask(
 
     :raises GlmdeployError: if the GPU cannot be simulated, the model is not known, or SGLang's code cannot be run.
     """
-    from glmdeploy.sglang import models, oracle
+    from glmdeploy import gpus
+    from glmdeploy.sglang import models
 
-    if gpu.type not in oracle.GPUS:
+    simulated = [name for name, each in gpus.TYPES.items() if each.simulation]
+    if gpu.type not in simulated:
         raise GlmdeployError(
             f"{gpu.type} is not among the GPUs that can be simulated",
-            advice=f"choose one of {', '.join(oracle.GPUS)} with --gpu",
+            advice=f"choose one of {', '.join(simulated)} with --gpu",
         )
     config = config or models.known(repo)
     if config is None:
@@ -89,7 +91,7 @@ def place_of(version: str, cache: Path | None, *, build: bool) -> Environment:
 
     :raises GlmdeployError: if there is none and ``build`` is False, or if it cannot be built.
     """
-    from glmdeploy.sglang import environment
+    from glmdeploy.sglang.real import environment
 
     cache = cache or environment.default_cache()
     if found := environment.installed(version) or environment.existing(version, cache):

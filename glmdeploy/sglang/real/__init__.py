@@ -1,0 +1,1 @@
+"""The real SGLang, asked: its code from the published wheel, on a machine without a GPU."""
