@@ -68,9 +68,9 @@ class Question:
     """A command line, and the machine and the checkpoint that it is for.
 
     ``argv`` has the words after the program's name. Without ``gpu``, a type that ``gpus.TYPES`` can simulate, the
-    machine has none, and only argparse is asked. ``config`` is the checkpoint's ``config.json``: the model's path in ``argv`` need not exist
-    then. Of ``env``, the server's environment, SGLang's own variables count (``SGLANG_ENABLE_SPEC_V2``). ``probe`` is
-    the program that answers, and ``more`` what it is told beside ``argv``.
+    machine has none, and only argparse is asked. ``config`` is the checkpoint's ``config.json``: the model's path in
+    ``argv`` need not exist then. Of ``env``, the server's environment, SGLang's own variables count
+    (``SGLANG_ENABLE_SPEC_V2``). ``probe`` is the program that answers, and ``more`` what it is told beside ``argv``.
     """
 
     argv: Sequence[str]
