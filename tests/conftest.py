@@ -28,3 +28,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 def fresh(tmp_path: Path) -> Iterator[Shell]:
     """An embedded cloud for one test."""
     yield from own_cloud(tmp_path)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

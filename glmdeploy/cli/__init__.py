@@ -11,13 +11,13 @@ import io
 import json
 import os
 import sys
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import click
 
 from glmdeploy import __version__, redaction
-from glmdeploy.cli import apply, catalog, explain, importing, inspect, local, rules, size, upgrade, validate
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
@@ -26,7 +26,41 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+COMMANDS = {
+    "validate": "validate.validate",
+    "apply": "apply.apply",
+    "diff": "diff.diff",
+    "explain": "explain.explain",
+    "size": "size.size",
+    "rules": "rules.rules",
+    "upgrade": "upgrade.upgrade",
+    "import": "importing.import_launch",
+    "render": "render.render",
+    "command": "command.command",
+    "catalog": "catalog.catalog",
+    "schema": "schema.schema",
+    "completion": "completion.completion",
+    "local": "local.local",
+}
+"""Where each command is, in the order of ``--help``. Only the one that is called is imported."""
+
+
+class Commands(click.Group):
+    """The commands of the table."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, function = COMMANDS[name].split(".")
+        command: click.Command = getattr(import_module(f"glmdeploy.cli.{module}"), function)
+        return command
+
+
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 success; 1 a problem with a profile or at run time; 2 wrong usage; 130 Ctrl-C. "
     "diff: 0 the same, 1 different, 2 trouble.",
@@ -44,25 +78,6 @@ def group(context: click.Context, no_color: bool) -> None:
         context.color = False
     elif os.environ.get("FORCE_COLOR"):
         context.color = True
-
-
-for command in (
-    validate.validate,
-    apply.apply,
-    inspect.diff,
-    explain.explain,
-    size.size,
-    rules.rules,
-    upgrade.upgrade,
-    importing.import_launch,
-    inspect.render,
-    inspect.command,
-    catalog.catalog,
-    inspect.schema,
-    inspect.completion,
-    local.local,
-):
-    group.add_command(command)
 
 
 def entry() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from glmdeploy import __version__
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(*arguments: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -132,7 +132,7 @@ def test_command_survives_a_shell() -> None:
 
 
 def test_schema_is_the_committed_one() -> None:
-    assert run("schema").stdout == (Path(__file__).parent.parent / "schemas/profile.schema.json").read_text()
+    assert run("schema").stdout == (Path(__file__).parent.parent.parent / "schemas/profile.schema.json").read_text()
 
 
 def test_render_to_a_file(tmp_path: Path) -> None:

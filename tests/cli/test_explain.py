@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from glmdeploy.cli.explain import table_text
+from glmdeploy.report.values import explain_text
 from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
 from glmdeploy.sglang import explain
 from glmdeploy.sglang.effective import REPORTED
 from glmdeploy.sglang.oracle import Resolved
 
-BAD = Path(__file__).parent / "examples" / "bad"
+BAD = Path(__file__).parent.parent / "examples" / "bad"
 
 
 def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -112,6 +112,6 @@ def test_a_disagreement_is_shown() -> None:
     resolved = Resolved(code=0, error=None, parsed={}, values=real, log=(), stderr="")
     rows = explain.compared(explain.rows(subject.effective), resolved)
     assert [row.name for row in rows if row.agrees is False] == ["page_size"]
-    text = table_text(subject, rows)
+    text = explain_text(subject, rows)
     assert "  SGLang itself says 1" in text
     assert text.endswith(f"The real SGLang agrees on {len(rows) - 1} of {len(rows)} values.")
