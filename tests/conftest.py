@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytest_plugins = ["snapshots"]
 
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

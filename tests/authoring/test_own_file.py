@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from glmdeploy.authoring import editor
 from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Remove, SetValue
+from glmdeploy.resources import profiles_dir
 
 
 def test_a_mapping_goes_with_its_last_entry(here: Path) -> None:
@@ -78,3 +80,12 @@ def test_what_cannot_be_written_is_left_as_it_is(mode: int, folder: int, set_up:
     assert done.stderr.startswith(f"error: cannot write {path.resolve()}: {reason}\n")
     assert "+++ p.yaml" in done.stdout
     assert (path.read_text(), list(here.iterdir())) == (BAD, [path.resolve()])
+
+
+def test_a_profile_that_ships_is_not_edited_from_elsewhere(here: Path) -> None:
+    file = OwnFile.read(str(profiles_dir() / "b200-eagle-bf16kv.yaml"))
+    with pytest.raises(editor.EditError, match="ships with glmdeploy"):
+        file.edited(SetValue(path=("sglang", "args", "tp"), value=4))
+    with chdir(profiles_dir().parent):
+        assert "tp: 4" in file.edited(SetValue(path=("sglang", "args", "tp"), value=4)).text
+    assert file.edited() == file

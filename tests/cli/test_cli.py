@@ -1,4 +1,4 @@
-"""The command line as a user types it, without a network: output, exit codes, JSON, errors, start-up cost."""
+"""The command line as a whole: its help, wrong usage, errors as JSON, streams, start-up cost."""
 
 from __future__ import annotations
 
@@ -6,177 +6,84 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from reporting import call
+from snapshots import transcript
+from support import STRANGE
 
-from glmdeploy import __version__
+from glmdeploy.cli import COMMANDS
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from snapshots import Shows
 
 
-def run(*arguments: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("MODAL_", "GLMDEPLOY_"))}
-    return subprocess.run(
+def typed(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """A call in a process of its own: exit code, standard output and standard error."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(STRANGE)}
+    done = subprocess.run(
         [sys.executable, "-m", "glmdeploy", *arguments],
-        input=stdin,
         capture_output=True,
         text=True,
         env={**env, "NO_COLOR": "1", **environment},
         check=False,
-        timeout=60,
+        timeout=600,
     )
+    return done.returncode, done.stdout, done.stderr
 
 
-def test_version() -> None:
-    assert run("--version").stdout == f"glmdeploy, version {__version__}\n"
+def test_version(shows: Shows) -> None:
+    assert shows("version", "--version")[0] == 0
+    assert typed("--version") == call("--version")
 
 
-def test_validate_says_where_what_and_how() -> None:
-    done = run("validate", str(EXAMPLES / "bad" / "fp8_with_eagle.yaml"))
-    assert done.returncode == 1
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith(f"{EXAMPLES}/bad/fp8_with_eagle.yaml:5:21: error GLM001: the KV cache is fp8_e4m3")
-    assert lines[1:3] == ["  5 |     kv-cache-dtype: fp8_e4m3", "    |                     ^^^^^^^^"]
-    assert "  fix: write `kv-cache-dtype: bfloat16`" in done.stdout
-    assert "https://github.com/sgl-project/sglang/issues/22359" in done.stdout
-    assert "  waived: measured on our traffic" in done.stdout
-    assert lines[-1].startswith("1 error, 0 warnings")
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(command: str, shows: Shows) -> None:
+    name = f"help-{command}" if command else "help"
+    assert shows(name, *filter(None, [command]), "--help")[0] == 0
 
 
-def test_validate_json() -> None:
-    bad = str(EXAMPLES / "bad" / "unknown_key.yaml")
-    done = run("validate", "b200-eagle-bf16kv", bad, "--json")
-    assert done.returncode == 1
-    assert done.stderr == ""
-    data = json.loads(done.stdout)
-    assert data["ok"] is False
-    good, wrong = data["profiles"]
-    assert good["valid"]
-    assert len(good["digest"]) == 64
-    [finding] = wrong["findings"]
-    assert finding == {
-        "id": "schema",
-        "severity": "error",
-        "message": "unknown key `scaledown_windw` in `server`",
-        "file": bad,
-        "line": 3,
-        "column": 10,
-        "path": "server.scaledown_windw",
-        "expected": finding["expected"],
-        "fix": "did you mean `scaledown_window`?",
-    }
+@pytest.mark.parametrize("command", ["list", "show", "diff", "build"])
+def test_help_of_catalog(command: str, shows: Shows) -> None:
+    assert shows(f"help-catalog-{command}", "catalog", command, "--help")[0] == 0
 
 
-def test_strict_fails_on_warnings() -> None:
-    warned = str(EXAMPLES / "bad" / "fp8_without_eagle.yaml")
-    assert run("validate", warned).returncode == 0
-    assert run("validate", warned, "--strict").returncode == 1
-    assert run("validate", str(EXAMPLES / "good" / "waived.yaml"), "--strict").returncode == 0
-
-
-def test_validate_reads_standard_input() -> None:
-    done = run("validate", "-", stdin="schema: 2\n")
-    assert done.returncode == 1
-    assert "`schema` is 2" in done.stdout
+@pytest.mark.parametrize("command", ["start", "stop", "status", "reset", "secret", "env"])
+def test_help_of_local(command: str, shows: Shows) -> None:
+    assert shows(f"help-local-{command}", "local", command, "--help")[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "code"),
+    ("name", "arguments", "code"),
     [
-        ("b200-eagle-bf16kv", "b200-eagle-bf16kv", 0),
-        ("b200-eagle-bf16kv", str(EXAMPLES / "good" / "public.yaml"), 1),
-        ("b200-eagle-bf16kv", str(EXAMPLES / "bad" / "unknown_key.yaml"), 2),
-        ("b200-eagle-bf16kv", "no-such-profile", 2),
+        ("no-argument", ("validate",), 2),
+        ("no-such-command", ("valdate", "x"), 2),
+        ("no-such-profile", ("validate", "no-such-profile"), 1),
+        ("no-such-target", ("apply", "b200-eagle-bf16kv", "--target", "aws"), 2),
+        ("set-without-a-value", ("validate", "b200-eagle-bf16kv", "--set", "gpu"), 1),
+        ("no-embedded-cloud", ("local", "env"), 1),
+        ("usage-as-json", ("apply", "--json"), 2),
     ],
 )
-def test_diff_exit_codes(old: str, new: str, code: int) -> None:
-    done = run("diff", old, new)
-    assert done.returncode == code, done.stdout + done.stderr
-    as_json = run("diff", old, new, "--json")
-    assert as_json.returncode == code
-    data = json.loads(as_json.stdout)
-    assert data["same"] == (code == 0) if code < 2 else data["error"]["findings"]
+def test_wrong_use(name: str, arguments: tuple[str, ...], code: int, shows: Shows) -> None:
+    assert shows(f"wrong-{name}", *arguments)[0] == code
 
 
-def test_diff_shows_exactly_the_change(tmp_path: Path) -> None:
-    new = tmp_path / "new.yaml"
-    new.write_text(
-        "extends: b200-eagle-bf16kv\nsglang: {args: {mem-fraction-static: 0.85}}\nserver: {max_containers: 2}\n"
-    )
-    assert run("diff", "b200-eagle-bf16kv", str(new)).stdout.splitlines() == [
-        "compile command",
-        "  ~ --mem-fraction-static: 0.88 -> 0.85",
-        "server",
-        "  ~ max_containers: 3 -> 2",
-        "sglang",
-        "  ~ --mem-fraction-static: 0.88 -> 0.85",
-    ]
+def test_wrong_use_as_json() -> None:
+    assert "Missing argument" in json.loads(call("apply", "--json")[1])["error"]["message"]
 
 
-def test_command_shows_the_key_as_a_variable() -> None:
-    text = run("command", "b200-eagle-bf16kv").stdout
-    assert text.splitlines()[0] == "python3 -m sglang.launch_server \\"
-    assert text.splitlines()[-1] == '  --api-key "$API_KEY"'
-    data = json.loads(run("command", "b200-eagle-bf16kv", "--json").stdout)
-    assert data["api_key_env"] == "API_KEY"
-    assert "--api-key" not in data["command"]
-
-
-def test_command_survives_a_shell() -> None:
-    value = 'it\'s $HOME `x` "y" \\'
-    text = run("command", "b200-eagle-bf16kv", "--set", f"sglang.args.chat-template={json.dumps(value)}").stdout
-    script = f"set -- {text.removeprefix('python3 -m sglang.launch_server')}\nprintf '%s\\0' \"$@\""
-    words = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split("\0")
-    assert value in words
-
-
-def test_schema_is_the_committed_one() -> None:
-    assert run("schema").stdout == (Path(__file__).parent.parent.parent / "schemas/profile.schema.json").read_text()
-
-
-def test_render_to_a_file(tmp_path: Path) -> None:
-    target = tmp_path / "deploy.py"
-    assert run("render", "b200-eagle-bf16kv", "-o", str(target)).returncode == 0
-    assert target.read_text() == run("render", "b200-eagle-bf16kv").stdout
-    failed = run("render", "b200-eagle-bf16kv", "-o", str(tmp_path / "none" / "deploy.py"))
-    assert failed.returncode == 1
-    assert "No such file or directory" in failed.stderr
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell: str) -> None:
-    assert "_GLMDEPLOY_COMPLETE" in run("completion", shell).stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (("validate",), 2, "Missing argument"),
-        (("valdate", "x"), 2, "No such command"),
-        (("validate", "no-such-profile"), 1, "no-such-profile"),
-        (("apply", "b200-eagle-bf16kv", "--target", "aws"), 2, "'aws' is not one of"),
-        (("apply", "b200-eagle-bf16kv", "--yes"), 1, "no Modal credentials"),
-        (("apply", "b200-eagle-bf16kv", "--yes"), 1, "--target local"),
-        (("validate", "b200-eagle-bf16kv", "--set", "gpu"), 1, "--set"),
-        (("local", "env"), 1, "glmdeploy local start"),
-    ],
-)
-def test_wrong_use(arguments: tuple[str, ...], code: int, words: str, tmp_path: Path) -> None:
-    done = run(*arguments, HOME=str(tmp_path), GLMDEPLOY_HOME=str(tmp_path / "home"))
-    assert done.returncode == code
-    assert words in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_errors_as_json(tmp_path: Path) -> None:
-    done = run("apply", "b200-eagle-bf16kv", "--yes", "--json", HOME=str(tmp_path), GLMDEPLOY_HOME=str(tmp_path))
-    error = json.loads(done.stdout)["error"]
-    assert error["message"] == "there are no Modal credentials on this machine"
-    assert "modal setup" in error["advice"]
-    usage = run("apply", "--json")
-    assert usage.returncode == 2
-    assert "Missing argument" in json.loads(usage.stdout)["error"]["message"]
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_no_credentials(form: tuple[str, ...], tmp_path: Path, snapshot: Callable[[str, str], None]) -> None:
+    """In a process of its own, because the SDK reads them when it is imported."""
+    arguments = ("apply", "b200-eagle-bf16kv", "--yes", *form)
+    told = typed(*arguments, HOME=str(tmp_path), GLMDEPLOY_HOME=str(tmp_path / "home"))
+    snapshot(f"wrong-no-credentials{'-json' * len(form)}", transcript(arguments, *told))
+    assert told[0] == 1
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:

@@ -5,35 +5,23 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from faulty_profiles import BAD, GOOD, validate, written
+from reporting import call
 
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from snapshots import Shows
 
 
-def test_the_fix_is_shown_then_made_then_the_rest_is_reported(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_fix_is_shown_then_made_then_the_rest_is_reported(here: Path, shows: Shows) -> None:
     path = written(BAD)
-    code, out, err = validate(capsys, "--fix", "p.yaml")
-    assert code == 0
-    assert out.splitlines()[:8] == [
-        "--- p.yaml",
-        "+++ p.yaml",
-        "@@ -19,4 +19,4 @@",
-        "     reasoning-parser: glm45",
-        "     tool-call-parser: glm47",
-        "     speculative-algorithm: EAGLE",
-        "-    kv-cache-dtype: fp8_e4m3      # as asked",
-        "+    kv-cache-dtype: bfloat16      # as asked",
-    ]
-    assert out.splitlines()[-1].startswith("0 errors, ")
-    assert err == "Fixed 1 finding in p.yaml: GLM001\n"
+    assert shows("fix", "validate", "--fix", "p.yaml")[0] == 0
     assert path.read_text() == GOOD
 
 
@@ -91,78 +79,57 @@ def changed_lines(old: str, new: str) -> tuple[list[str], list[str]]:
     return [line for line in before if line not in after], [line for line in after if line not in before]
 
 
-def test_diff_wins_and_reports_the_file_as_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_diff_wins_and_reports_the_file_as_it_is(here: Path, shows: Shows) -> None:
     path = written(BAD)
-    code, out, err = validate(capsys, "--fix", "--diff", "p.yaml")
-    assert (code, path.read_text()) == (1, BAD)
-    assert out.splitlines()[0] == "--- p.yaml"
-    assert "+    kv-cache-dtype: bfloat16      # as asked" in out.splitlines()[-1]
-    assert err.startswith("Would fix 1 finding in p.yaml: GLM001\n")
-    assert "p.yaml:22:21: error GLM001" in err
+    assert shows("fix-diff", "validate", "--fix", "--diff", "p.yaml")[0] == 1
+    assert path.read_text() == BAD
     written(GOOD)
-    code, out, err = validate(capsys, "--diff", "p.yaml")
-    assert (code, out) == (0, "")
-    assert err.startswith("Nothing would be fixed.\n")
+    assert shows("fix-diff-nothing", "validate", "--diff", "p.yaml")[:2] == (0, "")
 
 
 def test_the_diff_has_the_colors_of_gits(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(BAD)
-    done = subprocess.run(
-        [sys.executable, "-m", "glmdeploy", "validate", "--diff", "p.yaml"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "FORCE_COLOR": "1", "NO_COLOR": ""},
-        check=False,
-    )
-    shown = done.stdout.splitlines()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = call("validate", "--diff", "p.yaml")[1].splitlines()
     assert shown[0] == "\x1b[1m--- p.yaml\x1b[0m"
     assert shown[2] == "\x1b[36m@@ -19,4 +19,4 @@\x1b[0m"
     assert shown[-2].startswith("\x1b[31m-    kv-cache-dtype: fp8_e4m3")
     assert shown[-1].startswith("\x1b[32m+    kv-cache-dtype: bfloat16")
 
 
-def test_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json(here: Path, shows: Shows) -> None:
     written(BAD)
     [message] = [found.message for found in resolve(load("p.yaml")).findings if found.id == "GLM001"]
     finding = {"id": "GLM001", "path": "sglang.args.kv-cache-dtype", "message": message}
-    code, out, err = validate(capsys, "--diff", "--json", "p.yaml")
+    code, out, _ = shows("fix-diff-json", "validate", "--diff", "--json", "p.yaml")
     data = json.loads(out)
     assert (code, data["ok"]) == (1, False)
     [profile] = data["profiles"]
     assert (profile["would_fix"], profile["not_fixed"]) == ([finding], [])
-    assert err.splitlines()[0] == "--- p.yaml"
-    code, out, err = validate(capsys, "--fix", "--json", "p.yaml")
+    code, out, _ = shows("fix-json", "validate", "--fix", "--json", "p.yaml")
     [profile] = json.loads(out)["profiles"]
-    assert code == 0
-    assert (profile["fixed"], profile["valid"]) == ([finding], True)
+    assert (code, profile["fixed"], profile["valid"]) == (0, [finding], True)
     assert "GLM001" not in {found["id"] for found in profile["findings"]}
-    assert err.splitlines()[0] == "--- p.yaml"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("name", "arguments"),
     [
-        (("p.yaml", "--overlay", "o.yaml"), "leave out --overlay and --set"),
-        (("p.yaml", "--set", "sglang.args.tp=4"), "leave out --overlay and --set"),
-        (("p.yaml", "-"), "standard input cannot be edited"),
+        ("overlay", ("p.yaml", "--overlay", "o.yaml")),
+        ("set", ("p.yaml", "--set", "sglang.args.tp=4")),
+        ("standard-input", ("p.yaml", "-")),
     ],
 )
 @pytest.mark.parametrize("option", ["--fix", "--diff"])
-def test_only_files_can_be_fixed(
-    arguments: tuple[str, ...], words: str, option: str, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_files_can_be_fixed(name: str, arguments: tuple[str, ...], option: str, here: Path, shows: Shows) -> None:
     path = written(BAD)
-    code, out, err = validate(capsys, option, *arguments)
-    assert (code, out, words in err) == (2, "", True)
+    assert shows(f"fix-no-file-{name}{option[1:]}", "validate", option, *arguments)[:2] == (2, "")
     assert path.read_text() == BAD
 
 
-def test_a_profile_that_cannot_be_read_is_reported(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_profile_that_cannot_be_read_is_reported(here: Path, shows: Shows) -> None:
     path = written("schema: 1\nname: [\n")
-    code, out, err = validate(capsys, "--fix", "p.yaml", "none.yaml")
-    assert (code, err) == (1, "Nothing was fixed.\n")
-    assert "p.yaml:" in out
-    assert "there is no file none.yaml" in out
+    assert shows("fix-unreadable", "validate", "--fix", "p.yaml", "none.yaml")[0] == 1
     assert path.read_text() == "schema: 1\nname: [\n"
 
 
@@ -191,22 +158,11 @@ FOLDED = BAD.replace(": fp8_e4m3      # as asked", ": >-\n      fp8_e4m3")
 OVER_LINES = json.dumps(read_text(GOOD.replace("kv-cache-dtype: bfloat16", "page-size: 64"), "p").data, indent=1)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (ALIAS, "`sglang.args.kv-cache-dtype` in p.yaml is an alias"),
-        (FOLDED, "is written in a way (an alias, or over several lines) that cannot be changed safely"),
-        (OVER_LINES, "`sglang.args` in p.yaml is in brackets over several lines"),
-    ],
-)
-def test_what_the_editor_refuses_is_said_and_left(
-    text: str, words: str, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(("name", "text"), [("alias", ALIAS), ("folded", FOLDED), ("over-lines", OVER_LINES)])
+def test_what_the_editor_refuses_is_said_and_left(name: str, text: str, here: Path, shows: Shows) -> None:
     path = written(text)
-    code, _, err = validate(capsys, "--fix", "p.yaml")
-    assert (code, path.read_text()) == (1, text)
-    assert "is not fixed: " in err
-    assert words in err
+    code, _, err = shows(f"fix-refused-{name}", "validate", "--fix", "p.yaml")
+    assert (code, path.read_text(), "is not fixed: " in err) == (1, text, True)
 
 
 WAIVERS = """\
@@ -277,3 +233,62 @@ def test_secrets_are_not_shown(entry: str, here: Path, capsys: pytest.CaptureFix
         assert "s3c" not in shown
         assert "+++ p.yaml" in shown
     assert "kv-cache-dtype: bfloat16" in path.read_text(), "the rest is fixed all the same"
+
+
+def test_an_inherited_value_is_not_overridden(here: Path, shows: Shows) -> None:
+    base = Path("base.yaml")
+    base.write_text(BAD)
+    path = written("extends: base.yaml\nname: child\n")
+    code, out, _ = shows("fix-inherited", "validate", "--fix", "p.yaml")
+    assert (code, "---" in out) == (1, False)
+    assert (path.read_text(), base.read_text()) == ("extends: base.yaml\nname: child\n", BAD)
+    [item] = json.loads(shows("fix-inherited-json", "validate", "--fix", "--json", "p.yaml")[1])["profiles"][0][
+        "not_fixed"
+    ]
+    assert item["id"] == "GLM001"
+
+
+def test_a_missing_option_goes_into_the_profile_itself(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("base.yaml").write_text("".join(line for line in GOOD.splitlines(keepends=True) if "kv-cache" not in line))
+    path = written("extends: base.yaml\nname: child\nserver: {max_containers: 2}\n\n# the end\n")
+    code, _, _ = validate(capsys, "--fix", "p.yaml")
+    assert code == 0
+    assert path.read_text() == (
+        "extends: base.yaml\nname: child\nserver: {max_containers: 2}\n"
+        "sglang:\n  args:\n    kv-cache-dtype: bfloat16\n\n# the end\n"
+    )
+
+
+def test_an_inherited_null_is_not_overridden_either(here: Path, shows: Shows) -> None:
+    base = Path("base.yaml")
+    base.write_text("extends: root.yaml\nsglang: {args: {kv-cache-dtype: null}}\n")
+    Path("root.yaml").write_text(GOOD)
+    written("extends: base.yaml\nname: child\n")
+    assert shows("fix-inherited-null", "validate", "--fix", "p.yaml")[0] == 1
+    assert call("validate", "--fix", "base.yaml")[0] == 0, "in its own file it is"
+    assert base.read_text() == "extends: root.yaml\nsglang: {args: {kv-cache-dtype: bfloat16}}\n"
+
+
+def test_a_value_from_below_that_would_show_through_is_not_uncovered(here: Path, shows: Shows) -> None:
+    Path("base.yaml").write_text(GOOD + "    api-key: below-key\n")
+    text = "extends: base.yaml\nname: child\nsglang: {args: {api-key: own-key, tp: 8}}\n"
+    path = written(text)
+    code, out, err = shows("fix-covered", "validate", "--fix", "p.yaml")
+    assert code == 1
+    assert path.read_text() == text
+    assert "own-key" not in out + err
+
+
+def test_files_that_extend_one_another_are_fixed_in_any_order(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("base.yaml").write_text(BAD)
+    written("extends: base.yaml\nname: child\n")
+    Path("grandchild.yaml").write_text("extends: p.yaml\nname: grandchild\n")
+    code, _, err = validate(capsys, "--fix", "grandchild.yaml", "p.yaml", "base.yaml")
+    assert (code, err) == (0, "Fixed 1 finding in base.yaml: GLM001\n")
+    assert Path("base.yaml").read_text() == GOOD
+
+
+def test_a_profile_that_ships_is_not_edited_from_elsewhere(here: Path, shows: Shows) -> None:
+    text = written("extends: b200-eagle-bf16kv\nname: mine\ngpu: H200:8\n").read_text()
+    assert shows("fix-inherited-from-what-ships", "validate", "--fix", "p.yaml")[0] == 1
+    assert Path("p.yaml").read_text() == text
