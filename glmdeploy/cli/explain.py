@@ -79,7 +79,7 @@ def explain(
     if as_json:
         common.echo_json(values.explain_data(subject, rows, resolved))
     else:
-        common.echo(values.explain_text(subject, rows))
+        common.echo(values.explain_text(subject, rows, common.width()))
     return int(any(row.agrees is False for row in rows))
 
 

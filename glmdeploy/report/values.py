@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy import redaction
+from glmdeploy.report.grid import UNLIMITED, Cell, columns
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.text import finding_text
 from glmdeploy.report.view import shown
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from glmdeploy.plan.plan import Plan
     from glmdeploy.rules.subject import Subject
     from glmdeploy.sglang import translation
-    from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.explain import Row
     from glmdeploy.sglang.oracle import Resolved
 
@@ -54,40 +54,37 @@ def diff_data(old: Plan, new: Plan, changes: Sequence[Change]) -> dict[str, Any]
     }
 
 
-def explain_text(subject: Subject, rows: Sequence[Row]) -> str:
+def explain_text(subject: Subject, rows: Sequence[Row], width: int = UNLIMITED) -> str:
     """A table of what SGLang runs with; where the real SGLang was asked, with what it says otherwise."""
     profile = subject.profile
     unknown = Counter(row.effective.why for row in rows if not row.effective.known)
     # A reason that holds for the whole profile is told once, below.
     shared = [why for why, count in unknown.items() if why and count > 1]
-    cells = [(*_cells(row), "" if row.effective.why in shared else _why(row.effective)) for row in rows]
-    widths = [max(len(cell[column]) for cell in cells) for column in range(3)]
     lines = [
         f"{profile.name}: SGLang {profile.sglang.version} on {subject.gpu}, {subject.architecture or 'unknown model'}",
         "",
+        *columns([cells for row in rows for cells in _cells(row, shared)], width),
     ]
-    for row, (*columns, why) in zip(rows, cells, strict=True):
-        padded = [cell.ljust(width) for cell, width in zip(columns, widths, strict=True)]
-        # Padding comes before styling: escape codes have no width.
-        style = {"bold": True} if row.effective.known else {"fg": "yellow"}
-        lines.append("  ".join((padded[0], click.style(padded[1], **style), padded[2], why)).rstrip())
-        if row.real and not row.agrees:
-            lines.append(
-                click.style(f"  SGLang itself says {shown(row.real[0])}", fg="red" if row.agrees is False else None)
-            )
     lines += ["", *shared] if shared else []
     if compared := [row.agrees for row in rows if row.agrees is not None]:
         lines += ["", f"The real SGLang agrees on {compared.count(True)} of {len(compared)} values."]
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> tuple[str, str, str]:
+def _cells(row: Row, shared: Sequence[str]) -> Iterator[list[Cell]]:
+    """The row, and one below it where the real SGLang says otherwise. Masked before a line's end can part a secret."""
     found = row.effective
-    return row.name.replace("_", "-"), shown(found.value) if found.known else "not known", str(found.origin)
-
-
-def _why(found: Effective) -> str:
-    return f"{found.why or ''} ({found.file})" if found.file else found.why or ""
+    value = redaction.mask(shown(found.value)) if found.known else "not known"
+    reason = f"{found.why or ''} ({found.file})" if found.file else found.why or ""
+    yield [
+        Cell(text=row.name.replace("_", "-")),
+        Cell(text=value, style="bold" if found.known else "yellow"),
+        Cell(text=str(found.origin)),
+        Cell(text="" if found.why in shared else redaction.mask(reason)),
+    ]
+    if row.real and not row.agrees:
+        said = redaction.mask(f"SGLang itself says {shown(row.real[0])}")
+        yield [Cell(text=""), Cell(text=""), Cell(text=""), Cell(text=said, style="red" if row.agrees is False else "")]
 
 
 def explain_data(subject: Subject, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:

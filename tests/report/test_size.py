@@ -39,7 +39,7 @@ class TestText:
     def test_bars_follow_each_other(self) -> None:
         text = click.unstyle(size_text(sized("b200-longcontext-bf16kv"), 100))
         lines = part(text, "Memory", "KV cache").splitlines()
-        bars = [match.span() for line in lines if (match := re.search("[█-▏]+", line))]
+        bars = [match.span() for line in lines if (match := re.search("[▐▕█-▏]+", line))]
         assert len(bars) == 5
         for (_, end), (start, _) in pairwise(bars):
             assert start in (end - 1, end)

@@ -33,3 +33,14 @@ def test_a_disagreement_is_shown(snapshot: Callable[[str, str], None]) -> None:
     text = click.unstyle(explain_text(subject, rows))
     snapshot("explain-disagreement", text + "\n")
     assert text.endswith(f"The real SGLang agrees on {len(rows) - 1} of {len(rows)} values.")
+
+
+def test_a_narrow_terminal_breaks_lines_and_no_secret() -> None:
+    token = "hf_" + "q7" * 17
+    subject = resolve(load("b200-eagle-bf16kv", sets=[f"sglang.args.chat-template={token}"])).subject
+    assert subject
+    rows = explain.rows(subject.effective, everything=True)
+    wide, narrow = (click.unstyle(explain_text(subject, rows, width)) for width in (1000, 60))
+    assert "hf_***" in wide
+    assert max(map(len, narrow.splitlines()[1:])) <= 60
+    assert "q7" not in wide + narrow
