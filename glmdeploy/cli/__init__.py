@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import __version__, redaction
-from glmdeploy.errors import GlmdeployError, ProfileError
+from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,22 +127,11 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 
 def _report(error: GlmdeployError, *, as_json: bool) -> None:
-    from glmdeploy.report.run import finding_data
-    from glmdeploy.report.text import finding_text
-
-    message, advice = redaction.mask(error.message), redaction.mask(error.advice or "")
-    findings = error.findings if isinstance(error, ProfileError) else ()
     if as_json:
-        data = {
-            "message": message,
-            "advice": advice,
-            "findings": [finding_data(finding) for finding in findings],
-        }
-        click.echo(json.dumps({"error": {key: value for key, value in data.items() if value}}, ensure_ascii=False))
-        return
-    for finding in findings:
-        click.echo(finding_text(finding), err=True)
-    if not findings:
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True)
-        if advice:
-            click.echo(advice, err=True)
+        from glmdeploy.report.run import error_data
+
+        click.echo(json.dumps(error_data(error), ensure_ascii=False))
+    else:
+        from glmdeploy.report.text import error_text
+
+        click.echo(error_text(error), err=True)

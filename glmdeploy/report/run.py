@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.errors import GlmdeployError
+from glmdeploy import redaction
+from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.report.view import clean, view
 
@@ -130,6 +131,17 @@ def finding_data(finding: Finding) -> dict[str, Any]:
         "waived": seen.waived,
     }
     return {key: value for key, value in data.items() if value not in (None, [], "")}
+
+
+def error_data(error: GlmdeployError) -> dict[str, Any]:
+    """A failure as JSON data; keys without a value are left out."""
+    findings = error.findings if isinstance(error, ProfileError) else ()
+    data = {
+        "message": redaction.mask(error.message),
+        "advice": redaction.mask(error.advice or ""),
+        "findings": [finding_data(finding) for finding in findings],
+    }
+    return {"error": {key: value for key, value in data.items() if value}}
 
 
 def run_data(run: Run) -> dict[str, Any]:

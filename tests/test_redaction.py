@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from glmdeploy.redaction import FORMS, MASK, Form, find, mask, masked
 from glmdeploy.resources import profiles_dir
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 PROFILES = [
     file
     for folder in (profiles_dir(), ROOT / "tests" / "examples")
