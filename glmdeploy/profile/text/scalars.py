@@ -28,7 +28,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 _SAFE = re.compile(
     r"""(?: [^\W\d] | [/($~] | --?(?=[A-Za-z]) )              # begins like no number, mark or bracket
-        (?: [^\s:#,\[\]{}] | (?<!\s): (?=[\w./@+-]) | (?<!\s)\# | \ (?=[^\s:#,\[\]{}]) )*
+        (?: [^\s:#?,\[\]{}] | (?<!\s): (?=[\w./@+-]) | (?<!\s)\# | \ (?=[^\s:#?,\[\]{}]) )*
       | [0-9]+ (?:\.[0-9]+){2,} (?:[.-]?[a-z][a-z0-9.-]*)?   # a version
       | [0-9]+ [A-Za-z]+                                     # a time, a size""",
     re.VERBOSE,
