@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 Path = tuple[str | int, ...]
 """The way to a value: mapping keys and list indices from the document's root."""
@@ -103,6 +103,17 @@ class AddAfter(_Edit):
 
 
 Edit: TypeAlias = SetValue | RenameKey | Remove | AddAfter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHECKS: Mapping[str, str] = {
+    "yaml": "a file that cannot be read as a profile",
+    "schema": "a profile that its schema refuses",
+    "sglang": "an option, a value or a release that SGLang does not know",
+    "waiver": "a waiver that is expired, unknown, not allowed or not needed",
+}
+"""Findings that are not a rule's: their ids, and what each is about."""
 
 
 class Severity(StrEnum):

@@ -1,151 +1,42 @@
-"""From a document to a Plan: schema, models, options, guard rules, and then the plan itself. No IO but the catalog."""
+"""From a document to a Plan, in one step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from glmdeploy import gpus
 from glmdeploy.errors import ProfileError
-from glmdeploy.findings import Finding, Severity
 from glmdeploy.plan.make import make
-from glmdeploy.profile import schema
-from glmdeploy.profile.models import Profile
-from glmdeploy.rules import rules
-from glmdeploy.rules.judging import judge
-from glmdeploy.rules.secrecy import hide
-from glmdeploy.rules.subject import Subject
-from glmdeploy.sglang import catalog, command, models
-from glmdeploy.sglang.effective import effective
+from glmdeploy.rules.check import check
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from datetime import date
 
-    from glmdeploy.gpus import Gpu
-    from glmdeploy.plan import plan
+    from glmdeploy.findings import Finding
+    from glmdeploy.plan.plan import Plan
     from glmdeploy.profile.text.document import Document
-    from glmdeploy.sglang.catalog import Catalog
-    from glmdeploy.sglang.command import Problem, Setting
-    from glmdeploy.sglang.effective import Effective
+    from glmdeploy.rules.facts import Facts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """All findings, and the plan when none of them is an error that still stands.
-
-    ``subject`` is what the rules judged: None where the document is no profile or its release is not known.
-    """
+    """All findings, and the plan when none of them is an error that still stands."""
 
     findings: tuple[Finding, ...]
-    plan: plan.Plan | None
-    subject: Subject | None = None
+    plan: Plan | None
+    subject: Facts | None = None
 
 
 def resolve(document: Document, *, today: date | None = None) -> Resolution:
     """Check the document from its shape to the guard rules, and plan it. ``today`` (UTC) decides about waivers."""
-    try:
-        profile = Profile.model_validate(document.data)
-    except ValidationError as error:
-        # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
-        # That it need not run for a document that the models accept saves a third of the time of `validate`.
-        found = schema.check(document) or _model_findings(error, document)
-        return Resolution(findings=tuple(found), plan=None)
-    try:
-        release = catalog.load(profile.sglang.version)
-    except catalog.UnknownVersion as error:
-        return Resolution(findings=(_unknown_version(error, document),), plan=None)
-    settings, problems = command.read(profile.sglang.args, release)
-    # An option that holds a secret is for the rules to judge.
-    findings = [_option_finding(problem, document) for problem in problems if problem.secret is None]
-    gpu = gpus.parse(profile.gpu)
-    architecture = models.architecture(profile.model.repo)
-    quantization = models.quantization(profile.model.repo)
-    subject = Subject(
-        profile=profile,
-        catalog=release,
-        gpu=gpu,
-        architecture=architecture,
-        settings=settings,
-        withheld={problem.secret: problem.key for problem in problems if problem.secret},
-        effective=_effective(profile, settings, release, gpu, architecture, quantization),
-    )
-    findings = hide([*findings, *judge(rules(), subject, document, today or datetime.now(UTC).date())])
-    findings.sort(key=lambda found: (found.location.file, found.location.line, found.location.column, found.id))
-    failed = any(found.severity is Severity.ERROR and not found.waived for found in findings)
-    planned = None if failed else make(subject)
-    return Resolution(findings=tuple(findings), plan=planned, subject=subject)
+    checked = check(document, today=today)
+    planned = None if checked.facts is None or checked.failed else make(checked.facts)
+    return Resolution(findings=checked.findings, plan=planned, subject=checked.facts)
 
 
-def recognised(subject: Subject, architecture: str, quantization: str) -> Subject:
-    """The subject with what SGLang decides for the checkpoint, where only its ``config.json`` tells what it is."""
-    table = _effective(subject.profile, subject.settings, subject.catalog, subject.gpu, architecture, quantization)
-    return replace(subject, architecture=architecture, effective=table)
-
-
-def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
+def plan_of(document: Document) -> tuple[Plan, tuple[Finding, ...]]:
     """The plan, and the findings that are no errors. Raises ProfileError with all findings when there is an error."""
     resolution = resolve(document)
     if resolution.plan is None:
         raise ProfileError(resolution.findings)
     return resolution.plan, resolution.findings
-
-
-def _effective(
-    profile: Profile,
-    settings: Mapping[str, Setting],
-    release: Catalog,
-    gpu: Gpu,
-    architecture: str | None,
-    quantization: str | None,
-) -> dict[str, Effective]:
-    return effective(
-        settings,
-        release,
-        gpu,
-        architecture,
-        quantization=quantization,
-        env={**profile.sglang.env, **profile.server.env},
-        own={"model_path": f"{profile.volumes.weights.mount}/{profile.model.repo.rpartition('/')[2]}"},
-    )
-
-
-def _model_findings(error: ValidationError, document: Document) -> list[Finding]:
-    return [
-        Finding(
-            id="schema",
-            severity=Severity.ERROR,
-            message=detail["msg"],
-            location=document.locate(detail["loc"]),
-            path=detail["loc"],
-        )
-        for detail in error.errors(include_url=False, include_input=False)
-    ]
-
-
-def _unknown_version(error: catalog.UnknownVersion, document: Document) -> Finding:
-    path = ("sglang", "version")
-    return Finding(
-        id="sglang",
-        severity=Severity.ERROR,
-        message=f"glmdeploy does not know SGLang {error.version}",
-        location=document.locate(path),
-        path=path,
-        expected=f"one of: {', '.join(catalog.versions())}",
-        fix="pin a release that is listed, together with its image",
-    )
-
-
-def _option_finding(problem: Problem, document: Document) -> Finding:
-    path = ("sglang", "args", problem.key)
-    return Finding(
-        id="sglang",
-        severity=Severity.ERROR,
-        message=problem.message,
-        location=document.locate(path, key=problem.at_key),
-        path=path,
-        expected=problem.expected,
-        fix=problem.fix,
-    )

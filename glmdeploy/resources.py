@@ -1,8 +1,13 @@
-"""Where the package's data files are: in an installed wheel, or in a checkout of the repository."""
+"""Names that several rooms must agree on, and where the package's data files are."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+DIGEST_TAG = "glmdeploy-digest"
+PROFILE_TAG = "glmdeploy-profile"
+VERSION_TAG = "glmdeploy-version"
+"""Tags of a deployed app: the digest of its plan, the profile's name, glmdeploy's version."""
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -1,12 +1,16 @@
-"""What all tests share: fixtures of the end-to-end tests, and no time limits in property tests."""
+"""What all tests share: embedded clouds to apply to, interrupts that are heard, no time limits in property tests."""
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
-from support import Shell, own_cloud
+from modal_proto import api_pb2
+from support import Shell, call, copied_cloud, own_cloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,17 +22,55 @@ pytest_plugins = ["snapshots"]
 settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("glmdeploy")
 
+# A shell's background job has interrupts ignored, and so has all that it starts: an interrupted apply would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """One embedded cloud for a module's tests."""
-    yield from own_cloud(tmp_path_factory.mktemp("cloud"))
+    with own_cloud(tmp_path_factory.mktemp("cloud")) as shell:
+        yield shell
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Shell]:
     """An embedded cloud for one test."""
-    yield from own_cloud(tmp_path)
+    with own_cloud(tmp_path) as shell:
+        yield shell
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an embedded cloud that has deployed a profile and was stopped: made once, for all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    home = folder / "template"
+    with FileLock(folder / "template.lock"):
+        if not home.exists():
+            with own_cloud(folder / "template-draft") as shell:
+                shell.run("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
+            shell.home.rename(home)
+    return home
+
+
+@pytest.fixture
+def warm(template: Path, tmp_path: Path) -> Iterator[Shell]:
+    """An embedded cloud for one test that has deployed glm51-fp8 and does not run yet."""
+    with copied_cloud(template, tmp_path) as shell:
+        yield shell
+
+
+@pytest.fixture
+def ready(warm: Shell) -> Shell:
+    """An embedded cloud for one test that runs and has weights, kernels and secrets, but no app."""
+    warm.run("local", "start")
+    found = call(warm.cloud, "AppGetByDeploymentName", api_pb2.AppGetByDeploymentNameRequest(name="glm51-fp8"))
+    call(warm.cloud, "AppStop", api_pb2.AppStopRequest(app_id=found.app_id))
+    assert warm.deployed() == []
+    return warm
 
 
 @pytest.fixture

@@ -44,6 +44,8 @@ def steady(text: str, **places: Path) -> str:
         text = text.replace(str(path), name)
     text = text.replace(", ".join(versions()), "RELEASES").replace(datetime.now(UTC).date().isoformat(), "TODAY")
     text = re.sub(rf"(?<![\d.]){re.escape(__version__)}(?![\d.])", "VERSION", text)
+    # Which of its names click gives the option of help is click's matter.
+    text = re.sub(r"^(Try '.*) (?:-h|--help)(?=' for help\.$)", r"\1 --help", text, flags=re.MULTILINE)
     return re.sub(r"\b[0-9a-f]{64}\b", "DIGEST", text)
 
 

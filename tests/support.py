@@ -5,21 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import modal
+import pytest
 from aiohttp import web
+from grpclib.client import Channel
+from modal_proto import api_pb2
+from modal_proto.api_grpc import ModalClientStub
+
+from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from google.protobuf.message import Message
+
+    from glmdeploy.local.cloud import Cloud
 
 STRANGE = ("MODAL_", "GLMDEPLOY_", "HF_")
 """Prefixes of variables of the developer's own set-up that no test may see."""
+
+PATIENCE = 600
+"""Seconds after which what a test waits for is taken to hang: minutes, so that a slow machine fails no test."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,36 @@ class Shell:
         own = {"GLMDEPLOY_HOME": str(self.home), "HOME": str(self.home.parent), "NO_COLOR": "1"}
         return {**clean, **own, **self.extra}
 
+    @property
+    def cloud(self) -> Cloud:
+        """The embedded cloud, which must run."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GLMDEPLOY_HOME", str(self.home))
+            running = cloud.status()
+        assert running is not None
+        return running
+
+    def stop(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GLMDEPLOY_HOME", str(self.home))
+            cloud.stop()
+
+    def deployed(self) -> list[str]:
+        """The names of the deployed apps."""
+        apps = call(self.cloud, "AppList", api_pb2.AppListRequest()).apps
+        return [app.description for app in apps if app.state == api_pb2.APP_STATE_DEPLOYED]
+
+    def deployments(self, app: str) -> int:
+        """How often the app was deployed."""
+        found = call(self.cloud, "AppGetByDeploymentName", api_pb2.AppGetByDeploymentNameRequest(name=app))
+        request = api_pb2.AppDeploymentHistoryRequest(app_id=found.app_id)
+        return len(call(self.cloud, "AppDeploymentHistory", request).app_deployment_histories)
+
+    def containers(self, app: str) -> set[str]:
+        """The ids of the app's containers that run."""
+        tasks = call(self.cloud, "TaskList", api_pb2.TaskListRequest()).tasks
+        return {task.task_id for task in tasks if task.app_description == app}
+
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """A command that runs during the block, and is ended with it at the latest."""
@@ -48,11 +95,9 @@ class Shell:
             finally:
                 process.kill()
 
-    def run(
-        self, *arguments: str, code: int = 0, timeout: float = 90, container_failed: bool = False
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, container_failed: bool = False) -> subprocess.CompletedProcess[str]:
         with self.started(*arguments) as process:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, f"{arguments} ended with {process.returncode}:\n{stdout}\n{stderr}"
         if not container_failed:  # its log may have a traceback, our own output never
             assert "Traceback" not in stdout + stderr
@@ -65,10 +110,8 @@ class Shell:
         """The stock ``modal`` command against the embedded cloud."""
         exports = self.run("local", "env").stdout
         command = [sys.executable, "-m", "modal", *arguments]
-        pipe = subprocess.PIPE
-        return subprocess.run(
-            command, env={**self.env, **exported(exports)}, text=True, stdout=pipe, stderr=pipe, check=False, timeout=90
-        )
+        env = {**self.env, **exported(exports)}
+        return subprocess.run(command, env=env, text=True, capture_output=True, check=False, timeout=PATIENCE)
 
 
 def exported(lines: str) -> dict[str, str]:
@@ -76,13 +119,50 @@ def exported(lines: str) -> dict[str, str]:
     return dict(line.removeprefix("export ").replace("'", "").split("=", 1) for line in lines.splitlines())
 
 
+@contextmanager
 def own_cloud(folder: Path, **extra: str) -> Iterator[Shell]:
     """A shell whose embedded cloud is stopped afterwards."""
     shell = Shell(folder / "glmdeploy", extra)
     try:
         yield shell
     finally:
-        shell.run("local", "stop")
+        shell.stop()
+
+
+@contextmanager
+def copied_cloud(template: Path, folder: Path) -> Iterator[Shell]:
+    """As :func:`own_cloud`, with all that the home ``template`` has but its ports."""
+    shutil.copytree(template, folder / "glmdeploy", symlinks=True, ignore=shutil.ignore_patterns("settings.json"))
+    with own_cloud(folder) as shell:
+        yield shell
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def connect(running: Cloud) -> modal.Client:
+    """Modal's own client for an embedded cloud, without touching the variables of this process for longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cloud.environ(running).items():
+            patch.setenv(name, value)
+        return modal.Client.from_credentials(running.token_id, running.token_secret)
+
+
+def call(running: Cloud, rpc: str, request: Message) -> Any:
+    """One RPC with the right token, without Modal's client."""
+
+    async def send() -> Any:
+        address = urlsplit(running.server_url)
+        async with Channel(address.hostname, address.port) as channel:
+            method = getattr(ModalClientStub(channel), rpc)
+            token = {"x-modal-token-id": running.token_id, "x-modal-token-secret": running.token_secret}
+            return await method(request, metadata=token)
+
+    return asyncio.run(send())
 
 
 @contextmanager

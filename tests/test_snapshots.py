@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import PATIENCE
 
 CASES = """
 import pytest
+from support import PATIENCE
 
 @pytest.mark.parametrize("name", ["first", "second"])
 def test(name, snapshot):
@@ -35,7 +37,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parent.parent}",
     }
-    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE)
     return done.returncode, done.stdout
 
 

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import modal
 
-from glmdeploy.plan import plan as plans
+from glmdeploy.plan.plan import (
+    COMPILE_SCALEDOWN,
+    DESCRIBE_TIMEOUT,
+    PING_TIMEOUT,
+    SMALL_STARTUP_TIMEOUT,
+    Image,
+    Secret,
+    Volume,
+    app_tags,
+)
 from glmdeploy.runtime.mounted import PLAN_FILE
 from glmdeploy.runtime.server import define
 from glmdeploy.runtime.stages import compile_deepgemm, describe, download_model, keep_warm
@@ -47,14 +56,14 @@ def build(plan: Plan, folder: Path) -> modal.App:
     app = stages(plan, folder).app
     files = _stage_files(plan, folder)
     slim = _image(plan.download.image, files)
-    app.function(image=slim, timeout=plans.DESCRIBE_TIMEOUT, startup_timeout=plans.SMALL_STARTUP_TIMEOUT)(describe)
+    app.function(image=slim, timeout=DESCRIBE_TIMEOUT, startup_timeout=SMALL_STARTUP_TIMEOUT)(describe)
     if plan.keepalive:
         schedule = modal.Cron(plan.keepalive.schedule)
         app.function(
             image=slim,
             schedule=schedule,
-            timeout=plans.PING_TIMEOUT,
-            startup_timeout=plans.SMALL_STARTUP_TIMEOUT,
+            timeout=PING_TIMEOUT,
+            startup_timeout=SMALL_STARTUP_TIMEOUT,
         )(keep_warm)
     serve = plan.server
     cls = define(**serve.keywords("web_server"))
@@ -71,7 +80,7 @@ def build(plan: Plan, folder: Path) -> modal.App:
 def stages(plan: Plan, folder: Path) -> Stages:
     """The preparing stages; ``folder`` as for :func:`build`."""
     files = _stage_files(plan, folder)
-    app = modal.App(plan.app, tags=plans.app_tags(plan), include_source=False)
+    app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
     download = app.function(
         image=_image(plan.download.image, files),
         volumes=_mounts(plan.weights),
@@ -86,7 +95,7 @@ def stages(plan: Plan, folder: Path) -> Stages:
             gpu=plan.gpu,
             volumes=_mounts(plan.weights, plan.kernels),
             max_containers=1,
-            scaledown_window=plans.COMPILE_SCALEDOWN,
+            scaledown_window=COMPILE_SCALEDOWN,
             **plan.compile.keywords("function"),
         )(compile_deepgemm)
     return Stages(app=app, download=download, compile=compiler)
@@ -102,7 +111,7 @@ def _stage_files(plan: Plan, folder: Path) -> Path:
     return package
 
 
-def _image(image: plans.Image, files: Path) -> modal.Image:
+def _image(image: Image, files: Path) -> modal.Image:
     if image.registry:
         # SGLang's image has NVIDIA's entrypoint, which only prints a banner into every container's log.
         built = modal.Image.from_registry(image.registry).entrypoint([])
@@ -115,9 +124,9 @@ def _image(image: plans.Image, files: Path) -> modal.Image:
     return built.add_local_dir(files, REMOTE)
 
 
-def _mounts(*volumes: plans.Volume | None) -> Mounts:
+def _mounts(*volumes: Volume | None) -> Mounts:
     return {volume.mount: modal.Volume.from_name(volume.name, create_if_missing=True) for volume in volumes if volume}
 
 
-def _secrets(secret: plans.Secret | None) -> list[modal.Secret]:
+def _secrets(secret: Secret | None) -> list[modal.Secret]:
     return [modal.Secret.from_name(secret.name, required_keys=list(secret.keys))] if secret else []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from glmdeploy import __version__
-from glmdeploy.plan import plan as plans
+from glmdeploy.plan.plan import COMPILE_SCALEDOWN, DESCRIBE_TIMEOUT, PING_TIMEOUT, SMALL_STARTUP_TIMEOUT, app_tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +51,11 @@ def render(plan: Plan) -> str:
     imports, functions = _runtime()
     return environment.get_template(TEMPLATE).render(
         plan=plan,
-        plans=plans,
-        tags=plans.app_tags(plan),
+        compile_scaledown=COMPILE_SCALEDOWN,
+        describe_timeout=DESCRIBE_TIMEOUT,
+        ping_timeout=PING_TIMEOUT,
+        small_startup_timeout=SMALL_STARTUP_TIMEOUT,
+        tags=app_tags(plan),
         name=_Code(plan.profile),
         version=_Code(__version__),
         data=_Code(block(plan.data())),

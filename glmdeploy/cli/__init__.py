@@ -34,7 +34,7 @@ COMMANDS = {
     "size": "size.size",
     "rules": "rules.rules",
     "upgrade": "upgrade.upgrade",
-    "import": "importing.import_launch",
+    "import": "import_.import_",
     "render": "render.render",
     "command": "command.command",
     "catalog": "catalog.catalog",

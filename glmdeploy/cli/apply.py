@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy import __version__
 from glmdeploy.cli import common
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
-    from glmdeploy.operate.apply import Deployed, Needed
-    from glmdeploy.operate.target import Target
-    from glmdeploy.plan.diff import Change
-    from glmdeploy.plan.plan import Plan
+    from glmdeploy.operate.apply import Preview
 
 
 @click.command()
@@ -48,81 +43,33 @@ if TYPE_CHECKING:
 @common.json_option
 def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
     """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and wait for an answer."""
-    from glmdeploy import locks
     from glmdeploy.local.cloud import home
-    from glmdeploy.operate import apply, target
-    from glmdeploy.plan.diff import diff
-    from glmdeploy.plan.plan import short_digest
+    from glmdeploy.operate import target
+    from glmdeploy.operate.apply import exclusive, preview
+    from glmdeploy.operate.live import endpoint
+    from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
 
     # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    as_json, dry_run = options["as_json"], options["dry_run"]
     plan = common.plan(profile, overlays, sets)
     destination = target.connect(where, plan, options["environment"])
-    with locks.exclusive(home() / "locks", f"{plan.app} on {where}"):
-        now = apply.current(plan, destination)
-        changes = _changes(now, plan, diff(now.data if now and now.data else {}, plan.data()))
-        changed = now is None or now.digest != short_digest(plan) or now.version != __version__
-        say = _speaker(as_json=options["as_json"])
-        result: dict[str, Any] = {
-            "app": plan.app,
-            "target": where,
-            "environment": destination.environment,
-            "digest": plan.digest,
-            "changed": changed or options["force"],
-            "changes": _change_data(changes),
-        }
-        if not (changed or options["force"]):
-            say(f"No changes: {plan.app} runs this plan ({short_digest(plan)[:12]}).")
-            result["url"] = apply.endpoint(plan, destination)
-        else:
-            if not options["dry_run"]:
-                for note in target.check_secrets(plan, destination):
-                    say(note)
-            need = apply.needed(plan, destination)
-            _show(say, plan, destination, now, changes, need)
-            result["stages"] = {"download": need.download, "compile": need.compile}
-            if not options["dry_run"]:
-                _confirm(yes=options["yes"], as_json=options["as_json"])
-                result |= _deploy(plan, destination, need, options)
-        if options["as_json"]:
+    with exclusive(home() / "locks", f"{plan.app} on {where}"):
+        found = preview(plan, destination, force=options["force"])
+        result = preview_data(found)
+        if found.changed and not dry_run:
+            found.check_secrets()
+        for line in preview_text(found):
+            click.echo(line, err=as_json)
+        if not found.changed:
+            result["url"] = endpoint(plan, destination)
+        elif not dry_run:
+            _confirm(yes=options["yes"], as_json=as_json)
+            result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
+        if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
-            _show_endpoint(plan, destination, result["url"])
-
-
-def _speaker(*, as_json: bool) -> Any:
-    def say(text: str) -> None:
-        click.echo(text, err=as_json)
-
-    return say
-
-
-def _changes(now: Deployed | None, plan: Plan, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    from glmdeploy.plan.diff import Change as Difference
-
-    if now is None or now.version == __version__:
-        return changes
-    version = Difference(section="glmdeploy", name="version", old=now.version, new=__version__)
-    return (version, *changes)
-
-
-def _change_data(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
-    from glmdeploy.report.values import change_data
-
-    return [change_data(change) for change in changes]
-
-
-def _show(
-    say: Any, plan: Plan, target: Target, now: Deployed | None, changes: tuple[Change, ...], need: Needed
-) -> None:
-    from glmdeploy.report.values import changes_text
-
-    if now and now.data is None:
-        say(f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced.")
-    say(changes_text(changes) if changes else "The same plan is deployed again.")
-    say(f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {target}, {plan.gpu}.")
-    stages = [name for name, run in (("download", need.download), ("compile", need.compile)) if run]
-    say(f"Stages to run first: {', '.join(stages) or 'none, weights and kernels are there'}.")
+            click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
 
 
 def _confirm(*, yes: bool, as_json: bool) -> None:
@@ -141,41 +88,27 @@ def _progress(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _deploy(plan: Plan, target: Target, need: Needed, options: dict[str, Any]) -> dict[str, Any]:
-    from glmdeploy.operate import apply
+def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[str, Any]:
+    from glmdeploy.operate.apply import Healthy, Located, Published, carry_out
+    from glmdeploy.report.plan import event_text
 
+    result: dict[str, Any] = {}
+    published = False
     try:
-        if need.download or need.compile:
-            apply.run_stages(plan, target, need, lambda stage: _progress(f"Stage {stage} ..."))
-        _progress("Deploying ...")
-        apply.deploy(plan, target, strategy=options["strategy"], tag=options["tag"])
+        for event in carry_out(found, strategy=strategy, tag=tag, wait=wait):
+            if text := event_text(event):
+                _progress(text)
+            match event:
+                case Published():
+                    published = True
+                case Located(url=url):
+                    result["url"] = url
+                case Healthy(seconds=seconds):
+                    result["healthy_after"] = round(seconds, 1)
     except (GlmdeployError, KeyboardInterrupt):
-        _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")
+        if "url" in result:
+            _progress(f"The app is deployed ({result['url']}), but has not answered yet.")
+        elif not published:
+            _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")
         raise
-    url = apply.endpoint(plan, target)
-    result: dict[str, Any] = {"url": url}
-    if options["wait"]:
-        _progress("Waiting for the endpoint's first answer ...")
-        try:
-            seconds = apply.wait_until_healthy(url, target, plan.server.seconds("startup_timeout") + apply.WAIT_MARGIN)
-        except (GlmdeployError, KeyboardInterrupt):
-            _progress(f"The app is deployed ({url}), but has not answered yet.")
-            raise
-        result["healthy_after"] = round(seconds, 1)
-        _progress(f"Healthy after {seconds:.1f} s.")
     return result
-
-
-def _show_endpoint(plan: Plan, target: Target, url: str) -> None:
-    body = {"model": plan.model.served_name, "messages": [{"role": "user", "content": "Hello"}]}
-    click.echo(f"\nEndpoint: {click.style(url, bold=True)}\n")
-    header = ""
-    if plan.api_key:
-        key = plan.api_key.keys[0]
-        header = f' -H "Authorization: Bearer ${key}"'
-        value = f'"$({common.program()} local secret {plan.api_key.name} {key})"' if target.cloud else "..."
-        click.echo(f"  export {key}={value}")
-    click.echo(
-        f"  curl {shlex.quote(url + '/v1/chat/completions')}{header}"
-        f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
-    )

@@ -47,6 +47,24 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--select`` and ``--ignore``, passed on as ``select`` and ``ignore``."""
+
+    @click.option(
+        "--select",
+        multiple=True,
+        metavar="IDS",
+        help="Report only these: ids of rules or their beginnings (GLM02), with commas; may be repeated. "
+        "What keeps a profile from being judged is reported all the same.",
+    )
+    @click.option("--ignore", multiple=True, metavar="IDS", help="Report all but these; the longer of two ids wins.")
+    @functools.wraps(function)
+    def wrapped(**arguments: Any) -> Any:
+        return function(**arguments)
+
+    return wrapped
+
+
 def program() -> str:
     """How the user can call glmdeploy again, for the lines that we tell them to type."""
     called = Path(sys.argv[0])

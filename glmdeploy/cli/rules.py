@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
-from glmdeploy.cli.selection import unknown
+from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
 
 _PROSE = 100
 """Columns of prose at most."""
@@ -33,70 +34,94 @@ _WAIVED_FOR = timedelta(days=90)
     type=click.Choice(["text", "json", "markdown"]),
     help="How to show them; docs/rules.md is the markdown.  [default: text]",
 )
-def rules(name: str | None, as_json: bool, form: str | None) -> None:
+@click.option("--write", is_flag=True, help="Renew the files of a checkout that are made from the rules.")
+def rules(name: str | None, as_json: bool, form: str | None, write: bool) -> None:
     """List the guard rules, or show all of one: why, what to do, how to waive it, sources, examples."""
-    from glmdeploy.report import markdown
-    from glmdeploy.rules import RETIRED
-    from glmdeploy.rules import rules as everything
+    from glmdeploy.report.rules import markdown
+    from glmdeploy.resources import profiles_dir
+    from glmdeploy.rules import registry
 
+    if write:
+        if name or as_json or form:
+            raise UsageError("--write shows nothing: leave out the rule's id and the format")
+        root = profiles_dir().parent
+        for file, text in made(root).items():
+            common.write(root / file, text)
+        return
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:
         _show(name, form)
     elif form == "json":
-        common.echo_json([_data(rule) for rule in everything()])
+        common.echo_json([_data(rule) for rule in registry.rules()])
     elif form == "markdown":
-        click.echo(markdown.document(everything(), RETIRED, _mended), nl=False)
+        click.echo(markdown(registry.rules(), registry.RETIRED, _mended), nl=False)
     else:
-        _list(everything())
+        _list(registry.rules())
 
 
 def _list(everything: Sequence[Rule]) -> None:
-    from glmdeploy.report import rule_text
-    from glmdeploy.rules.topics import CHECKS
+    from glmdeploy.findings import CHECKS
+    from glmdeploy.report.rules import table
 
-    click.echo(rule_text.table(everything, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    click.echo(table(everything, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     click.echo(f"\nChecks before the rules: {', '.join(CHECKS)}. `glmdeploy rules ID` tells all about one rule.")
 
 
 def _show(name: str, form: str) -> None:
-    from glmdeploy.report import markdown, rule_text
-    from glmdeploy.rules import RETIRED
-    from glmdeploy.rules import rules as everything
-    from glmdeploy.rules.topics import CHECKS
+    from glmdeploy.findings import CHECKS
+    from glmdeploy.report.rules import markdown_section, page
+    from glmdeploy.rules import judge, registry
 
-    known = {rule.id: rule for rule in everything()}
-    stories = {**CHECKS, **{gone: f"retired: {story}" for gone, story in RETIRED.items()}}
+    known = {rule.id: rule for rule in registry.rules()}
+    stories = {**CHECKS, **{gone: f"retired: {story}" for gone, story in registry.RETIRED.items()}}
     identity = name.lower() if name.lower() in CHECKS else name.upper()
     if identity in stories:
         story = {"id": identity, "title": stories[identity]}
         common.echo_json(story) if form == "json" else click.echo(f"{identity}: {story['title']}")
     elif identity not in known:
-        raise unknown(name, [*known, *stories])
+        raise judge.unknown(name, [*known, *stories])
     elif form == "json":
         common.echo_json(_data(known[identity]))
     elif form == "markdown":
-        click.echo(markdown.section(known[identity], mended=_mended(known[identity])), nl=False)
+        click.echo(markdown_section(known[identity], mended=_mended(known[identity])), nl=False)
     else:
         rule = known[identity]
         until = (datetime.now(UTC) + _WAIVED_FOR).date()
         width = min(shutil.get_terminal_size((_PROSE, 0)).columns, _PROSE)
-        click.echo(rule_text.page(rule, mended=_mended(rule), until=until, width=width))
+        click.echo(page(rule, mended=_mended(rule), until=until, width=width))
 
 
 def _data(rule: Rule) -> dict[str, object]:
-    from glmdeploy.report import rule_text
+    from glmdeploy.report.rules import rule_data
 
-    return rule_text.rule_data(rule, mended=_mended(rule))
+    return rule_data(rule, mended=_mended(rule))
+
+
+def made(root: Path) -> dict[str, str]:
+    """The files of the checkout at ``root`` that are made from the rules: path and text.
+
+    :raises GlmdeployError: if there is no checkout, or an id that was released is lost.
+    """
+    from glmdeploy.report.rules import markdown, places
+    from glmdeploy.rules import registry
+    from glmdeploy.rules.check import tried
+
+    if not (root / "pyproject.toml").is_file():
+        raise GlmdeployError(
+            "an installed package has no docs and no tests to renew",
+            advice="run this in a checkout of glmdeploy's repository, installed with `pip install -e .`",
+        )
+    released = "tests/rules/released.txt"
+    ids = registry.reserved((root / released).read_text(encoding="utf-8").split())
+    return {
+        "docs/rules.md": markdown(registry.rules(), registry.RETIRED, _mended),
+        released: "".join(f"{name}\n" for name in ids),
+        "tests/rules/places.txt": places(registry.rules(), tried),
+    }
 
 
 def _mended(rule: Rule) -> bool:
     """Whether `validate --fix` can mend the rule in one of its examples: an edit may depend on the profile."""
-    from glmdeploy.profile.text.load import load
-    from glmdeploy.resolve import resolve
-    from glmdeploy.resources import profiles_dir
+    from glmdeploy.rules.check import tried
 
-    for example in rule.fails:
-        document = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
-        if any(finding.id == rule.id and finding.edits for finding in resolve(document).findings):
-            return True
-    return False
+    return any(found.edits for example in rule.fails for found in tried(rule, example))

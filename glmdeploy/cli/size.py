@@ -17,8 +17,8 @@ from glmdeploy.findings import Severity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from glmdeploy.gpus import Price
     from glmdeploy.resolve import Resolution
-    from glmdeploy.sizing.cost import Price
 
 FAULTS = ("schema", "sglang", "GLM020")
 """Findings with which there is no size: of options that cannot be read, or use other GPUs than the profile rents."""
@@ -94,7 +94,7 @@ def size(
         raise ProfileError(faults or resolution.findings)
     found = size.size(
         subject,
-        size.facts(subject, model_config),
+        size.dimensions(subject, model_config),
         prices=_prices(subject.gpu.type, price, ask_modal=modal_prices),
         traffic=None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts),
     )
@@ -107,16 +107,16 @@ def size(
 
 
 def _prices(gpu: str, price: float | None, *, ask_modal: bool) -> Mapping[str, Price]:
-    from glmdeploy.sizing import cost
+    from glmdeploy import gpus
 
     if price is not None:
         today = datetime.now(UTC).date().isoformat()
-        return {gpu: cost.Price(dollars=price, date=today, source="--price")}
+        return {gpu: gpus.Price(dollars=price, date=today, source="--price")}
     if ask_modal:
         from glmdeploy.operate.target import workspace_prices
 
         return workspace_prices()
-    return cost.PRICES
+    return gpus.PRICES
 
 
 def _warn(resolution: Resolution) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, selection
+from glmdeploy.cli import common
 from glmdeploy.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.fix import Repair
-    from glmdeploy.cli.selection import Selection
     from glmdeploy.report.run import Judged, Run
+    from glmdeploy.rules.judge import Selection
 
 
 @click.command()
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @common.json_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-@selection.options
+@common.selection_options
 @click.option("--fix", is_flag=True, help="Make the fixes that need no decision in the profiles' own files.")
 @click.option("--diff", is_flag=True, help="Only show what --fix would change; exit with 1 if it would.")
 def validate(
@@ -44,9 +44,10 @@ def validate(
 ) -> int:
     """Check profiles: syntax, schema, SGLang options and guard rules. Nothing is contacted."""
     from glmdeploy.report.run import Run
+    from glmdeploy.rules.judge import selection
 
     form = common.one_format(form, as_json=as_json, default="pretty")
-    chosen = selection.selection(select, ignore)
+    chosen = selection(select, ignore)
     repairs: dict[str, Repair] = {}
     if fix or diff:
         if overlays or sets:
@@ -115,7 +116,7 @@ def _text(run: Run, form: str) -> str:
     match form:
         case "sarif":
             from glmdeploy.report.sarif import log
-            from glmdeploy.rules import rules
+            from glmdeploy.rules.registry import rules
 
             return json.dumps(log(run, rules()), indent=2, ensure_ascii=False)
         case "junit":

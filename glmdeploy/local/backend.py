@@ -10,13 +10,12 @@ from modal_proto import api_pb2
 
 if TYPE_CHECKING:
     from glmdeploy.local.containers.worker import Worker
-    from glmdeploy.local.paths import Home
+    from glmdeploy.local.home import Home
     from glmdeploy.local.state.calls import Calls
     from glmdeploy.local.state.files import FileStore, Links
     from glmdeploy.local.state.logbook import LogBook
-    from glmdeploy.local.state.records import App
     from glmdeploy.local.state.registry import Registry
-    from glmdeploy.local.state.store import Store
+    from glmdeploy.local.state.store import App, Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from glmdeploy.errors import LocalCloudError
-from glmdeploy.local.paths import Home, default_home, write_atomically
+from glmdeploy.local.home import Home, default_home, write_atomically
 
 ALREADY_RUNNING = 75
 """The daemon's exit code where another one holds the lock."""

@@ -1,19 +1,228 @@
-"""The embedded cloud as a process of its own: ``python -m glmdeploy.local.daemon [GATEWAY_PORT]``."""
+"""The embedded cloud as a process of its own: ``python -m glmdeploy.local.daemon [GATEWAY_PORT]``.
+
+:func:`serve` puts it together: control plane, gateway, hub, containers, scheduler. Tests run it in a thread of their
+own with :func:`in_thread`, where they can also watch every request.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import shlex
+import shutil
 import signal
 import sqlite3
 import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpclib.server
+from aiohttp import web
+from modal_proto import api_pb2
 
 from glmdeploy.errors import LocalCloudError
-from glmdeploy.local.cloud import ALREADY_RUNNING, announce, announce_end, hold_lock
-from glmdeploy.local.paths import Home, default_home
-from glmdeploy.local.server import serve
+from glmdeploy.local import hub
+from glmdeploy.local.backend import Backend
+from glmdeploy.local.cloud import ALREADY_RUNNING, Cloud, announce, announce_end, hold_lock
+from glmdeploy.local.containers.launch import Endpoints, Planner
+from glmdeploy.local.containers.worker import Worker
+from glmdeploy.local.control.plane import control_plane
+from glmdeploy.local.gateway import Gateway
+from glmdeploy.local.home import Home, default_home, listen, load_credentials, url, write_atomically
+from glmdeploy.local.schedule import Scheduler
+from glmdeploy.local.state.calls import Calls
+from glmdeploy.local.state.files import FileStore, Links
+from glmdeploy.local.state.logbook import LogBook
+from glmdeploy.local.state.registry import EPHEMERAL_STATES, Registry
+from glmdeploy.local.state.store import Store
 
-log = logging.getLogger("glmdeploy.local")
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from google.protobuf.message import Message
+
+
+log = logging.getLogger("glmdeploy.local.daemon")
+
+STOP_GRACE = 10.0
+"""Seconds that containers get for their exit hooks when the embedded cloud stops."""
+
+_SCRATCH = "glmdeploy-"
+
+_ABANDONED_AFTER = 75.0
+"""Seconds without a heartbeat after which an ephemeral app ends; clients send one every 15."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    backend: Backend
+    cloud: Cloud
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    root: Path, *, gateway_port: int | None = None, observer: Callable[[str, Message], None] | None = None
+) -> AsyncIterator[Running]:
+    """Run an embedded cloud with its home in ``root`` for as long as the block lasts.
+
+    ``observer`` sees every request that was let in: the RPC's name and the message. Raises LocalCloudError
+    where the state is of a newer version or ``gateway_port`` is taken, OSError where ``root`` is unusable.
+    """
+    home = Home(root=root)
+    home.create()
+    _clear(home)
+    credentials = load_credentials(home.credentials)
+    async with contextlib.AsyncExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_SCRATCH)))
+        home.scratch.symlink_to(scratch)
+        stack.callback(home.scratch.unlink)
+        gateway, control, hub_listener, notes = listen(home.settings, gateway_port)
+        for listener in (gateway, control, hub_listener):
+            stack.callback(listener.close)
+        store = Store(home.database)
+        stack.callback(store.close)
+        backend = _backend(home, store, scratch, url(gateway), url(control), url(hub_listener))
+
+        server = grpclib.server.Server([control_plane(backend, credentials, observer)])
+        await server.start(sock=control)
+        stack.push_async_callback(_close_server, server)
+        await _serve_http(stack, hub.application(home.hub), hub_listener)
+        stack.push_async_callback(backend.worker.close, STOP_GRACE)
+        await _serve_http(stack, Gateway(backend).application(), gateway)
+        _resume(backend)
+        for background in (Scheduler(backend).run(), _end_abandoned(backend)):
+            task = asyncio.get_running_loop().create_task(background)
+            stack.callback(task.cancel)
+        yield Running(
+            backend=backend,
+            cloud=Cloud(
+                pid=os.getpid(),
+                home=root,
+                server_url=url(control),
+                gateway_url=url(gateway),
+                hub_url=url(hub_listener),
+                token_id=credentials.token_id,
+                token_secret=credentials.token_secret,
+                started_at=time.time(),
+                notes=notes,
+            ),
+        )
+
+
+@contextlib.contextmanager
+def in_thread(root: Path, *, observer: Callable[[str, Message], None] | None = None) -> Iterator[Running]:
+    """:func:`serve` in a thread of its own, for tests. What it raises at start is raised here."""
+    started: list[Running | BaseException] = []
+    ready, finish = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def run() -> None:
+        try:
+            async with serve(root, observer=observer) as running:
+                started.append(running)
+                ready.set()
+                await finish.wait()
+        except BaseException as fault:
+            started.append(fault)
+            raise
+        finally:
+            ready.set()
+
+    def body() -> None:
+        asyncio.set_event_loop(loop)
+        with contextlib.suppress(Exception):
+            loop.run_until_complete(run())
+        loop.close()
+
+    thread = threading.Thread(target=body, name="embedded cloud", daemon=True)
+    thread.start()
+    ready.wait()
+    first = started[0]
+    if isinstance(first, BaseException):
+        thread.join()
+        raise first
+    try:
+        yield first
+    finally:
+        loop.call_soon_threadsafe(finish.set)
+        thread.join()
+        if len(started) > 1 and isinstance(started[1], BaseException):
+            raise started[1]
+
+
+def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_url: str, hub_url: str) -> Backend:
+    files, links, logs, registry = FileStore(home.files), Links(), LogBook(home.logs), Registry(store)
+    registry.gateway_url = gateway_url
+    links.base_url = f"{gateway_url}/_files"
+    planner = Planner(
+        store=store, home=home, scratch=scratch, endpoints=Endpoints(server_url=server_url, hub_url=hub_url)
+    )
+    return Backend(
+        home=home,
+        store=store,
+        files=files,
+        links=links,
+        logs=logs,
+        registry=registry,
+        calls=Calls(),
+        worker=Worker(registry=registry, planner=planner, files=files, logs=logs),
+    )
+
+
+def _clear(home: Home) -> None:
+    """Remove what an earlier daemon had no time to remove, and say which Python containers use."""
+    leftovers = [home.containers, home.blobs]
+    if home.scratch.is_symlink():
+        if home.scratch.readlink().name.startswith(_SCRATCH):
+            leftovers.append(home.scratch.readlink())
+        home.scratch.unlink()
+    for directory in leftovers:
+        # Containers of a daemon that was killed may still be writing: what stays is removed the next time.
+        shutil.rmtree(directory, ignore_errors=True)
+    home.create()
+    for name in ("python", "python3"):
+        # A script and not a link: through a link Python would not find the virtual environment that it is in.
+        script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n'
+        write_atomically(home.bin / name, script.encode(), mode=0o700)
+
+
+async def _serve_http(stack: contextlib.AsyncExitStack, application: web.Application, listener: socket.socket) -> None:
+    # A client that hangs up cancels its request, and with that what it has asked of a container.
+    runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, listener).start()
+
+
+async def _close_server(server: grpclib.server.Server) -> None:
+    server.close()
+    await server.wait_closed()
+
+
+def _resume(backend: Backend) -> None:
+    """After a restart: apps that lived as long as their client have lost it, deployed ones go on."""
+    for app in backend.registry.live_apps():
+        if app.state in EPHEMERAL_STATES:
+            backend.stop_app(app)
+        else:
+            backend.worker.refresh(app)
+
+
+async def _end_abandoned(backend: Backend) -> None:
+    while True:
+        await asyncio.sleep(_ABANDONED_AFTER / 5)
+        for app in backend.registry.live_apps():
+            silence = time.monotonic() - backend.heartbeats.get(app.id, 0.0)
+            if app.state == api_pb2.APP_STATE_EPHEMERAL and silence > _ABANDONED_AFTER:
+                log.info("app %s has lost its client", app.id)
+                backend.stop_app(app)
 
 
 async def _run(home: Home, port: int | None) -> None:

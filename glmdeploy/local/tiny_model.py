@@ -13,7 +13,7 @@ import shutil
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.local import safetensors, tiny_weights
+from glmdeploy.local import tiny_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,13 +198,13 @@ def _config(repo: str) -> dict[str, Any]:
     return config
 
 
-def _write_weights(directory: Path, tensors: list[safetensors.Tensor]) -> None:
+def _write_weights(directory: Path, tensors: list[tiny_weights.Tensor]) -> None:
     half = len(tensors) // 2
     shards = (tensors[:half], tensors[half:])
     names = {}
     for number, shard in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        safetensors.write(directory / file, shard)
+        tiny_weights.write(directory / file, shard)
         names.update({tensor.name: file for tensor in shard})
     size = sum(len(tensor.data) for tensor in tensors)
     _write_json(

@@ -1,4 +1,4 @@
-"""The tensors of a tiny model: every name and shape that a real checkpoint of its architecture has.
+"""The tensors of a tiny model, every name and shape that a real checkpoint of its architecture has, and their files.
 
 Names and shapes follow the loaders of SGLang 0.5.23: ``models/glm4.py``, ``models/glm4_moe.py`` and
 ``models/deepseek_common/deepseek_weight_loader.py`` (for GLM-5), with one more layer after the last for
@@ -7,23 +7,35 @@ multi-token prediction, which speculative decoding (EAGLE) reads.
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
-from glmdeploy.local.safetensors import Tensor
-
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 Config = dict[str, Any]
 """A model's config.json."""
 
 _FP8_BLOCK = 128
 _FP8_SCALE = 1 / 256
+_ITEM_SIZES = {"F32": 4, "BF16": 2, "F8_E4M3": 1}
+"""Bytes of a number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """``data`` holds the values in row-major order, little-endian."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +53,26 @@ def tensors(config: Config, source: random.Random) -> Iterator[Tensor]:
     """The tensors of the model that ``config`` describes, layer by layer, with values from ``source``."""
     for weight in _weights(config):
         yield Tensor(name=weight.name, dtype=weight.dtype, shape=weight.shape, data=_values(weight, source))
+
+
+def write(path: Path, weights: Iterable[Tensor]) -> None:
+    """Write a file in the safetensors format: a length in 8 bytes, a JSON header of that length, the raw data.
+
+    Not with the library of that name: without numpy it takes raw memory addresses, and until 0.8 took something else.
+    """
+    # Wide types first, so that every tensor starts at a multiple of its item size in a mapped file.
+    ordered = sorted(weights, key=lambda tensor: (-_ITEM_SIZES[tensor.dtype], tensor.name))
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for tensor in ordered:
+        end = offset + len(tensor.data)
+        header[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.writelines(tensor.data for tensor in ordered)
 
 
 def _weights(config: Config) -> Iterator[_Weight]:

@@ -1,5 +1,6 @@
-"""The steps of ``apply``: what runs now, the stages that are needed, the deployment, and the wait for its answer.
+"""``apply``: what would change, and the steps that make it so.
 
+:func:`preview` reads, :func:`carry_out` acts and yields an event at each step; neither prints, and nobody is asked.
 The stages run in an app of their own before anything is deployed, so that a failed or interrupted ``apply`` leaves
 the running deployment as it was; the new one becomes live with one request to Modal.
 """
@@ -8,27 +9,33 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import modal
+from filelock import FileLock, Timeout
 
-from glmdeploy.app import build as apps
+from glmdeploy import __version__
+from glmdeploy.app import build
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.target import check_alive, modal_errors
-from glmdeploy.plan.plan import DIGEST_TAG, VERSION_TAG, short_digest
-from glmdeploy.runtime import markers
+from glmdeploy.operate.live import Needed, current, endpoint, needed
+from glmdeploy.operate.target import check_alive, creatable, create_secret, missing_secrets, modal_errors
+from glmdeploy.plan.diff import Change, diff
+from glmdeploy.plan.plan import short_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from typing import TypeAlias
 
-    from glmdeploy.operate.target import Target
-    from glmdeploy.plan.plan import Plan, Volume
+    from glmdeploy.operate.live import Deployed
+    from glmdeploy.operate.target import MissingSecret, Target
+    from glmdeploy.plan.plan import Plan
 
 POLL_SECONDS = 0.5
 WAIT_MARGIN = 120
@@ -36,87 +43,157 @@ WAIT_MARGIN = 120
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployed:
-    """What runs under the app's name: the tags that ``apply`` left, and the plan's data where it could be read."""
+class Preview:
+    """What ``apply`` would do. ``now`` is what runs under the app's name, None where nothing does."""
 
-    digest: str | None
-    version: str | None
-    data: dict[str, Any] | None
+    plan: Plan
+    target: Target
+    now: Deployed | None
+    changes: tuple[Change, ...]
+    changed: bool
+    """Whether there is something to do: another plan runs, or one that another glmdeploy deployed, or it is forced."""
+    need: Needed
+    missing: tuple[MissingSecret, ...]
 
-
-def current(plan: Plan, target: Target) -> Deployed | None:
-    """What is deployed under the plan's app name; None when nothing is. Raises DeployError.
-
-    The app's tags are asked first; only when they differ from the plan is ``describe`` called, which starts a
-    small CPU container. ``data`` is None for an app that glmdeploy did not deploy.
-    """
-    with modal_errors(target):
-        try:
-            app = modal.App.lookup(plan.app, environment_name=target.environment)
-        except modal.exception.NotFoundError:
-            return None
-        tags = app.get_tags()
-        digest = tags.get(DIGEST_TAG)
-        if digest == short_digest(plan):
-            data: dict[str, Any] | None = plan.data()
-        else:
-            data = _describe(plan, target) if digest else None
-    return Deployed(digest=digest, version=tags.get(VERSION_TAG), data=data)
-
-
-def _describe(plan: Plan, target: Target) -> dict[str, Any] | None:
-    function = modal.Function.from_name(plan.app, "describe", environment_name=target.environment)
-    try:
-        data = function.remote()
-    except modal.exception.NotFoundError:
-        return None
-    return data if isinstance(data, dict) else None
+    def check_secrets(self) -> None:
+        """:raises DeployError: with the commands that create them, for secrets that :func:`carry_out` cannot create."""
+        creatable(self.missing, self.target)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needed:
-    """Which preparing stages have to run."""
+class SecretCreated:
+    """The embedded cloud has a secret with a random value now."""
 
-    download: bool
-    compile: bool
+    name: str
 
 
-def needed(plan: Plan, target: Target) -> Needed:
-    """Read the volumes' completion marks, without starting a container. Raises DeployError.
+@dataclass(frozen=True, kw_only=True)
+class StageStarted:
+    """``download`` or ``compile``."""
 
-    A branch or tag can move, so that only a commit hash makes a complete download final; the stage itself compares
-    with the hub and ends at once when nothing is new.
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploying:
+    """The new version is sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The new version is live."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """It answers at ``url``, or will."""
+
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """The endpoint is asked until it answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Healthy:
+    """``/health`` answered 200, ``seconds`` after the first question."""
+
+    seconds: float
+
+
+Event: TypeAlias = "SecretCreated | StageStarted | Deploying | Published | Located | Waiting | Healthy"
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, name: str) -> Iterator[None]:
+    """One ``apply`` at a time: hold the lock ``name`` in ``folder``, which ends with the process, however that ends.
+
+    :raises DeployError: when another process holds it, or ``folder`` cannot be written.
     """
-    with modal_errors(target):
-        weights = _marker(plan.weights, f"weights-{Path(plan.model.path).name}.json", target)
-        done = weights.get("repo") == plan.model.repo and weights.get("commit") == plan.model.revision
-        compiled = bool(
-            plan.compile and plan.kernels and _marker(plan.kernels, f"kernels-{plan.compile.key}.json", target)
-        )
-    return Needed(download=not done, compile=plan.compile is not None and not compiled)
-
-
-def _marker(volume: Volume, name: str, target: Target) -> dict[str, Any]:
-    handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
+    # Beside the lock and not in it: whoever asks for a lock empties its file (filelock 3).
+    owner = folder / f"{name}.pid"
+    lock = FileLock(folder / f"{name}.lock", mode=0o600)
     try:
-        content = b"".join(handle.read_file(f"{markers.FOLDER}/{name}"))
-        marker = json.loads(content)
-    except (modal.exception.NotFoundError, FileNotFoundError, ValueError):
-        return {}
-    return marker if isinstance(marker, dict) else {}
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire(timeout=0)
+        owner.write_text(str(os.getpid()), encoding="ascii")
+    except Timeout:
+        who = f" (process {owner.read_text(encoding='ascii')})" if owner.exists() else ""
+        raise DeployError(
+            f"another apply of {name} is running on this machine{who}",
+            advice="wait until it has ended, then run apply again",
+        ) from None
+    except OSError as error:
+        lock.release()
+        raise DeployError(
+            f"the lock in {folder} cannot be written: {error.strerror}",
+            advice="make room or give access there, or set GLMDEPLOY_HOME to another folder",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def run_stages(plan: Plan, target: Target, need: Needed, say: Callable[[str], None]) -> None:
+def preview(plan: Plan, target: Target, *, force: bool = False) -> Preview:
+    """What is to be done so that the plan runs; with ``force``, even where it runs already. Changes nothing.
+
+    :raises DeployError: if the target cannot be asked.
+    """
+    now = current(plan, target)
+    changes = diff(now.data if now and now.data else {}, plan.data())
+    if now is not None and now.version != __version__:
+        changes = (Change(section="glmdeploy", name="version", old=now.version, new=__version__), *changes)
+    changed = force or now is None or now.digest != short_digest(plan) or now.version != __version__
+    return Preview(
+        plan=plan,
+        target=target,
+        now=now,
+        changes=changes,
+        changed=changed,
+        need=needed(plan, target) if changed else Needed(download=False, compile=False),
+        missing=missing_secrets(plan, target) if changed else (),
+    )
+
+
+def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator[Event]:
+    """Do it, step by step. What ran before still runs until :class:`Published` is yielded, whatever happens.
+
+    The logs of stages and Modal's progress go to standard error. ``wait`` asks the endpoint until it answers.
+
+    :raises DeployError: when a step fails; finished stages are kept.
+    """
+    plan, target = what.plan, what.target
+    for secret in creatable(what.missing, target):
+        create_secret(secret)
+        yield SecretCreated(name=secret.name)
+    yield from _run_stages(plan, target, what.need)
+    yield Deploying()
+    _deploy(plan, target, strategy=strategy, tag=tag)
+    yield Published()
+    url = endpoint(plan, target)
+    yield Located(url=url)
+    if wait:
+        yield Waiting()
+        seconds = _wait_until_healthy(url, target, plan.server.seconds("startup_timeout") + WAIT_MARGIN)
+        yield Healthy(seconds=seconds)
+
+
+def _run_stages(plan: Plan, target: Target, need: Needed) -> Iterator[Event]:
     """Run the needed stages, their logs on standard error. Raises DeployError and KeyboardInterrupt."""
+    if not (need.download or need.compile):
+        return
     finished = False
     with tempfile.TemporaryDirectory() as folder, modal_errors(target):
-        stages = apps.stages(plan, Path(folder))
+        stages = build.stages(plan, Path(folder))
         with _output(), stages.app.run(environment_name=target.environment):
             if need.download:
-                say("download")
+                yield StageStarted(name="download")
                 _run("download", stages.download)
             if need.compile and stages.compile:
-                say("compile")
+                yield StageStarted(name="compile")
                 _run("compile", stages.compile)
             finished = True
     if not finished:
@@ -124,7 +201,7 @@ def run_stages(plan: Plan, target: Target, need: Needed, say: Callable[[str], No
         raise KeyboardInterrupt
 
 
-def _run(name: str, stage: apps.Stage) -> None:
+def _run(name: str, stage: build.Stage) -> None:
     try:
         stage.remote()
     except modal.exception.Error:
@@ -134,22 +211,14 @@ def _run(name: str, stage: apps.Stage) -> None:
         raise DeployError(f"the stage {name} failed: {reason}", advice="its log is above") from None
 
 
-def deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:
+def _deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:
     """Deploy the app. Raises DeployError."""
     with tempfile.TemporaryDirectory() as folder, modal_errors(target), _output():
-        app = apps.build(plan, Path(folder))
+        app = build.build(plan, Path(folder))
         app.deploy(environment_name=target.environment, strategy=strategy, tag=tag)
 
 
-def endpoint(plan: Plan, target: Target) -> str:
-    """URL of the deployed server, without a slash at its end. Raises DeployError."""
-    with modal_errors(target):
-        server = modal.Cls.from_name(plan.app, "Server", environment_name=target.environment)
-        url: str = server().serve.get_web_url()
-    return url.rstrip("/")
-
-
-def wait_until_healthy(url: str, target: Target, seconds: float) -> float:
+def _wait_until_healthy(url: str, target: Target, seconds: float) -> float:
     """Ask ``/health`` until it answers 200; returns the seconds that took. Raises DeployError when it does not.
 
     The path is open even with an API key (facts of SGLang 0.5.10 to 0.5.23), so that no key is needed here.

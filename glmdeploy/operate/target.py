@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from glmdeploy import gpus
 from glmdeploy.errors import DeployError
-from glmdeploy.local import cloud as local_cloud
-from glmdeploy.sizing import rates
+from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from glmdeploy.gpus import Price
     from glmdeploy.local.cloud import Cloud
     from glmdeploy.plan.plan import Plan, Secret
-    from glmdeploy.sizing.cost import Price
 
 MODAL, LOCAL = "modal", "local"
 
@@ -45,9 +45,9 @@ def connect(name: str, plan: Plan, environment: str | None) -> Target:
     Raises DeployError without credentials for Modal, LocalCloudError when the embedded cloud does not start.
     """
     if name == LOCAL:
-        cloud = local_cloud.start()
-        os.environ.update(local_cloud.environ(cloud))
-        return Target(name=name, environment=None, cloud=cloud)
+        started = cloud.start()
+        os.environ.update(cloud.environ(started))
+        return Target(name=name, environment=None, cloud=started)
     check_credentials(otherwise="rehearse the deployment without an account: add `--target local`")
     from modal.config import config
 
@@ -68,7 +68,7 @@ def check_credentials(*, otherwise: str) -> None:
 
 def check_alive(target: Target) -> None:
     """Raises DeployError when the target is the embedded cloud and that has ended meanwhile."""
-    if target.cloud and local_cloud.status() is None:
+    if target.cloud and cloud.status() is None:
         raise DeployError(
             "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"
         )
@@ -93,36 +93,50 @@ def modal_errors(target: Target) -> Iterator[None]:
         raise DeployError(f"{target} answered: {error}") from None
 
 
-def check_secrets(plan: Plan, target: Target) -> list[str]:
-    """See to it that every secret of the plan exists with its keys; returns notes about those that were created.
+@dataclass(frozen=True, kw_only=True)
+class MissingSecret:
+    """A secret of a plan that the target lacks; ``absent`` is False where it is there, without one of its keys."""
 
-    The embedded cloud gets a random value for what is missing. On Modal a missing one raises DeployError with the
-    command that creates it.
-    """
+    secret: Secret
+    absent: bool
+
+
+def missing_secrets(plan: Plan, target: Target) -> tuple[MissingSecret, ...]:
+    """The plan's secrets that the target lacks, or that lack one of their keys. Changes nothing."""
     import modal
 
-    notes, missing = [], []
-    for secret in (plan.huggingface, plan.api_key):
-        if secret is None:
-            continue
+    missing = []
+    for secret in filter(None, (plan.huggingface, plan.api_key)):
         try:
             modal.Secret.from_name(
                 secret.name, environment_name=target.environment, required_keys=list(secret.keys)
             ).hydrate()
-        except modal.exception.InvalidError:  # it lacks a key
-            missing.append(secret)
+        except modal.exception.InvalidError:
+            missing.append(MissingSecret(secret=secret, absent=False))
         except modal.exception.NotFoundError:
-            if not target.cloud:
-                missing.append(secret)
-                continue
-            values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
-            modal.Secret.objects.create(secret.name, values, allow_existing=True)
-            notes.append(f"created the secret {secret.name} in the embedded cloud, with a random value")
-    if missing:
-        named = ", ".join(f"{secret.name} with {' and '.join(secret.keys)}" for secret in missing)
-        commands = "\n".join(_create_command(secret, target) for secret in missing)
+            missing.append(MissingSecret(secret=secret, absent=True))
+    return tuple(missing)
+
+
+def creatable(missing: Sequence[MissingSecret], target: Target) -> list[Secret]:
+    """Those that may get a random value, which is for rehearsals alone: absent from the embedded cloud.
+
+    :raises DeployError: where there are others, with the commands that create them.
+    """
+    others = [item.secret for item in missing if not (target.cloud and item.absent)]
+    if others:
+        named = ", ".join(f"{secret.name} with {' and '.join(secret.keys)}" for secret in others)
+        commands = "\n".join(_create_command(secret, target) for secret in others)
         raise DeployError(f"missing in {target}: the secret {named}", advice=f"create with:\n{commands}")
-    return notes
+    return [item.secret for item in missing]
+
+
+def create_secret(secret: Secret) -> None:
+    """Create it in the embedded cloud, with a random value for each key."""
+    import modal
+
+    values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
+    modal.Secret.objects.create(secret.name, values, allow_existing=True)
 
 
 def _create_command(secret: Secret, target: Target) -> str:
@@ -146,10 +160,10 @@ def workspace_prices() -> dict[str, Price]:
     with modal_errors(Target(name=MODAL, environment=None)):
         workspace = modal.Workspace.from_context()
         answer = workspace.billing.rates()
-    running = local_cloud.status()
+    running = cloud.status()
     rehearsal = running is not None and running.server_url == config.get("server_url")
     source = "the embedded cloud's rates for rehearsals" if rehearsal else f"the rates of workspace {workspace.name}"
-    prices = rates.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())
+    prices = gpus.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())
     if not prices:
         raise DeployError(
             "Modal's rates name no GPU that glmdeploy knows", advice="see `modal billing rates`, and use --price"

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from glmdeploy.profile import models
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
 
 DOWNLOAD_PYTHON = "3.12"
 DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
 """The download image: pinned, so that the same plan always builds the same image."""
 
 
-def make(facts: Subject) -> plan.Plan:
+def make(facts: Facts) -> plan.Plan:
     """The plan of a profile that was checked: one with errors has none."""
     profile = facts.profile
     kernels = profile.volumes.kernels
@@ -48,12 +48,12 @@ def make(facts: Subject) -> plan.Plan:
             image=plan.Image(python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)),
             options=_options(profile.download, stages.DownloadFields),
         ),
-        compile=_compile(facts, profile.compile) if profile.compile else None,
+        compile=_compile(facts),
         server=plan.Server(
             image=plan.Image(registry=profile.sglang.image, env=dict(profile.sglang.env)),
             command=facts.command,
             env=dict(profile.server.env),
-            gives_up_after=stages.gives_up_after(profile.server.startup_timeout),
+            gives_up_after=facts.ready_within,
             options=_options(profile.server, stages.ServerFields),
         ),
         keepalive=plan.Keepalive(schedule=profile.keepalive.schedule, url=profile.keepalive.url)
@@ -87,9 +87,10 @@ def _secret(secret: models.Secret | None) -> plan.Secret | None:
     return plan.Secret(name=secret.name, keys=tuple(secret.keys)) if secret else None
 
 
-def _compile(facts: Subject, stage: models.Compile) -> plan.Compile:
-    profile = facts.profile
-    seconds = stages.compiler_gives_up_after(stage.timeout)
+def _compile(facts: Facts) -> plan.Compile | None:
+    profile, seconds, limit = facts.profile, facts.compiler_gives_up_after, facts.compile_gives_up_after
+    if profile.compile is None or seconds is None or limit is None:
+        return None
     words = compile_command(facts.settings, facts.catalog, model_path=facts.model_path, seconds=seconds)
     # What decides the kernels; not the time limit, which ends the command.
     decides = [
@@ -102,8 +103,8 @@ def _compile(facts: Subject, stage: models.Compile) -> plan.Compile:
         words[:-1],
     ]
     return plan.Compile(
-        options=_options(stage, stages.CompileFields),
+        options=_options(profile.compile, stages.CompileFields),
         command=words,
-        gives_up_after=stages.gives_up_after(stage.timeout),
+        gives_up_after=limit,
         key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16],
     )

@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__
+from glmdeploy.resources import DIGEST_TAG, PROFILE_TAG, VERSION_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT = 1
 """Version of the canonical form."""
-
-DIGEST_TAG = "glmdeploy-digest"
-PROFILE_TAG = "glmdeploy-profile"
-VERSION_TAG = "glmdeploy-version"
 
 DIGEST_TAG_LENGTH = 40
 """Hexadecimal digits of the digest that the app's tag holds: Modal allows 63 characters (modal 1.6.4)."""

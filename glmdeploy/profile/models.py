@@ -13,14 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from glmdeploy import gpus
 from glmdeploy.profile.fields import LINE, TAG, ArgValue, Env, EnvName, Line, Mapping, Name, Text, Whole
 from glmdeploy.profile.stages import CompileFields, DownloadFields, ServerFields
-
-GPUS = (
-    *("T4", "L4", "L40S", "A100", "A100-40GB", "A100-80GB", "RTX-PRO-6000"),
-    *("H100", "H100!", "H200", "B200", "B200+"),
-)
-"""GPU names that Modal takes, up to 8 in a container; A10, up to 4, is the exception."""
 
 
 class _Model(BaseModel):
@@ -156,13 +151,9 @@ class Profile(_Model):
         {}, description="Tags of the Modal app, beside those that glmdeploy sets."
     )
     model: Model = Field(description="What is served.")
-    gpu: Annotated[
-        str,
-        Text(
-            f"(?:{'|'.join(name.replace('+', '[+]') for name in GPUS)})(?::[1-8])?|A10(?::[1-4])?",
-            f"a GPU in Modal's syntax such as B200:8, of A10, {', '.join(GPUS)}",
-        ),
-    ] = Field(description="GPU type and count of one container.", examples=["B200:8"])
+    gpu: Annotated[str, Text(gpus.pattern(), f"a GPU in Modal's syntax such as B200:8, of {', '.join(gpus.TYPES)}")] = (
+        Field(description="GPU type and count of one container.", examples=["B200:8"])
+    )
     volumes: Volumes = Field(description="Modal Volumes and where they are mounted.")
     secrets: Secrets = Field(Secrets(), description="Modal Secrets, by role.")
     download: Download = Field(Download(), description="Stage 1, on a CPU: the model's files into the weights volume.")

@@ -68,23 +68,6 @@ def options(section: type) -> Mapping[str, Mapping[Decorator, Keyword]]:
     return found
 
 
-SETTLE = 15
-"""Seconds by which a container's own wait ends before Modal's limit, so that the reason still reaches the log."""
-
-COMPILE_MARGIN = 60
-"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
-
-
-def gives_up_after(limit: int) -> int:
-    """Seconds after which a container ends its own wait, where Modal ends the container after ``limit`` seconds."""
-    return limit - SETTLE
-
-
-def compiler_gives_up_after(limit: int) -> int:
-    """Seconds that SGLang's compiler is given of a stage of ``limit`` seconds; half of a very short one."""
-    return max(limit - COMPILE_MARGIN, limit // 2, 1)
-
-
 Count = Annotated[int, Whole(0, 10_000)]
 """Of containers."""
 Inputs = Annotated[int, Whole(1, 1000)]

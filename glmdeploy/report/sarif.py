@@ -12,10 +12,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__, redaction
-from glmdeploy.findings import Severity
-from glmdeploy.report.markdown import rule_help
+from glmdeploy.findings import CHECKS, Severity
+from glmdeploy.report.rules import markdown_help
 from glmdeploy.report.view import in_repository, root, uri, view
-from glmdeploy.rules.topics import CHECKS, topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from glmdeploy.findings import Finding
     from glmdeploy.report.run import Replacement, Run
     from glmdeploy.report.view import View
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -69,10 +68,10 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "name": _pascal(rule.title),
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.why},
-        "help": {"text": f"{rule.why}\n\nFix: {rule.fix}.", "markdown": rule_help(rule)},
+        "help": {"text": f"{rule.why}\n\nFix: {rule.fix}.", "markdown": markdown_help(rule)},
         **({"helpUri": links[0]} if links else {}),
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-        "properties": {"tags": [word.replace(" ", "-") for word in topic(rule.id).split(" and ")]},
+        "properties": {"tags": [word.replace(" ", "-") for word in rule.topic.split(" and ")]},
     }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.upgrade import Difference, Upgrade
     from glmdeploy.plan.diff import Change
     from glmdeploy.plan.plan import Plan
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang import translation
     from glmdeploy.sglang.explain import Row
     from glmdeploy.sglang.oracle import Resolved
@@ -54,7 +54,7 @@ def diff_data(old: Plan, new: Plan, changes: Sequence[Change]) -> dict[str, Any]
     }
 
 
-def explain_text(subject: Subject, rows: Sequence[Row], width: int = UNLIMITED) -> str:
+def explain_text(subject: Facts, rows: Sequence[Row], width: int = UNLIMITED) -> str:
     """A table of what SGLang runs with; where the real SGLang was asked, with what it says otherwise."""
     profile = subject.profile
     unknown = Counter(row.effective.why for row in rows if not row.effective.known)
@@ -87,7 +87,7 @@ def _cells(row: Row, shared: Sequence[str]) -> Iterator[list[Cell]]:
         yield [Cell(text=""), Cell(text=""), Cell(text=""), Cell(text=said, style="red" if row.agrees is False else "")]
 
 
-def explain_data(subject: Subject, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:
+def explain_data(subject: Facts, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:
     """The same as JSON data; ``log`` is the real SGLang's, where it was asked."""
     profile = subject.profile
     data: dict[str, Any] = {

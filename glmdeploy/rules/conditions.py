@@ -1,4 +1,4 @@
-"""Conditions that are plain data: facts of a subject, and what they must be for a rule to be broken.
+"""Conditions that are plain data: facts, and what they must be for a rule to be broken.
 
 A condition is a mapping of facts to expectations, which must all hold. A fact is
 
@@ -22,24 +22,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.findings import Remove, SetValue
-from glmdeploy.sglang import models
+from glmdeploy.findings import Remove, SetValue, Severity
+from glmdeploy.gpus import GENERATIONS
+from glmdeploy.profile.text.load import read_text
+from glmdeploy.rules.rule import Example, Rule, Scope, Topic, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from glmdeploy.findings import Edit, Path
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
 
-DERIVED: Mapping[str, tuple[Callable[[Subject], Any], Callable[[Subject], Path]]] = {
-    "speculates": (lambda subject: subject.speculates, lambda subject: subject.path("speculative_algorithm")),
+DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], Path]]] = {
+    "speculates": (lambda facts: facts.speculates, lambda facts: facts.path("speculative_algorithm")),
     "checkpoint": (
-        lambda subject: models.quantization(subject.profile.model.repo),
-        lambda subject: ("model", "repo"),
+        lambda facts: facts.quantization,
+        lambda facts: ("model", "repo"),
     ),
 }
 """Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, and how
-the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`)."""
+the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
 
 OPERANDS: Mapping[str, type | tuple[type, ...]] = {
     "not": (str, int, float, bool, list),
@@ -50,24 +52,30 @@ OPERANDS: Mapping[str, type | tuple[type, ...]] = {
 }
 """What each operator takes."""
 
+REQUIRED = frozenset(
+    ("id", "title", "severity", "topic", "when", "message", "why", "fix", "sources", "fails", "passes")
+)
+OPTIONAL = frozenset(("scope", "at", "edit"))
+SCOPE = frozenset(("gpus", "architectures", "since", "until"))
 
-def fact(subject: Subject, name: str) -> Any:
+
+def fact(facts: Facts, name: str) -> Any:
     """The fact's value, None where it is absent or not known."""
     if name in DERIVED:
-        return DERIVED[name][0](subject)
+        return DERIVED[name][0](facts)
     if name.startswith("env."):
-        return subject.env.get(name.removeprefix("env."))
+        return facts.env.get(name.removeprefix("env."))
     if "." not in name:
-        return subject.value(name)
-    value: Any = subject.profile
+        return facts.value(name)
+    value: Any = facts.profile
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
     return value
 
 
-def holds(subject: Subject, condition: Mapping[str, Any]) -> bool:
+def holds(facts: Facts, condition: Mapping[str, Any]) -> bool:
     """Whether every expectation of the condition is met."""
-    return all(_meets(subject, name, expected) for name, expected in condition.items())
+    return all(_meets(facts, name, expected) for name, expected in condition.items())
 
 
 def faults(condition: Mapping[str, Any]) -> Iterator[str]:
@@ -89,36 +97,36 @@ def faults(condition: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{operator} does not take {operand!r}"
 
 
-def place(subject: Subject, name: str) -> tuple[Path, bool]:
+def place(facts: Facts, name: str) -> tuple[Path, bool]:
     """Where the fact stands, and whether its key is meant, because nothing is written there."""
     if name in DERIVED:
-        return DERIVED[name][1](subject), False
+        return DERIVED[name][1](facts), False
     if name.startswith("env."):
         variable = name.removeprefix("env.")
-        return subject.env_path(variable), variable not in subject.env
+        return facts.env_path(variable), variable not in facts.env
     if "." not in name:
-        return subject.path(name), subject.setting(name) is None
-    return tuple(name.split(".")), fact(subject, name) is None
+        return facts.path(name), facts.setting(name) is None
+    return tuple(name.split(".")), fact(facts, name) is None
 
 
-def edit(subject: Subject, name: str, value: Any) -> tuple[Edit, ...]:
+def edit(facts: Facts, name: str, value: Any) -> tuple[Edit, ...]:
     """The edit that makes the fact ``value``, which is no derived one; None removes what the profile says."""
     if "." not in name:
-        return subject.drop(name) if value is None else subject.put(name, value)
-    path, absent = place(subject, name)
+        return facts.drop(name) if value is None else facts.put(name, value)
+    path, absent = place(facts, name)
     if value is None:
         return () if absent else (Remove(path=path),)
     return (SetValue(path=(*path, name.removeprefix("env.")) if absent and name[:4] == "env." else path, value=value),)
 
 
-def _meets(subject: Subject, name: str, expected: Any) -> bool:
-    value = fact(subject, name)
+def _meets(facts: Facts, name: str, expected: Any) -> bool:
+    value = fact(facts, name)
     if isinstance(expected, dict):
-        return all(_operation(subject, name, value, operator, operand) for operator, operand in expected.items())
+        return all(_operation(facts, name, value, operator, operand) for operator, operand in expected.items())
     return value in expected if isinstance(expected, list) else bool(value == expected)
 
 
-def _operation(subject: Subject, name: str, value: Any, operator: str, operand: Any) -> bool:
+def _operation(facts: Facts, name: str, value: Any, operator: str, operand: Any) -> bool:
     match operator:
         case "not":
             return value is not None and value not in (operand if isinstance(operand, list) else [operand])
@@ -127,9 +135,95 @@ def _operation(subject: Subject, name: str, value: Any, operator: str, operand: 
         case "below":
             return isinstance(value, int | float) and value < operand
         case "on":
-            on = subject.env_flag(name.removeprefix("env.")) if name.startswith("env.") else bool(value)
+            on = facts.env_flag(name.removeprefix("env.")) if name.startswith("env.") else bool(value)
             return on is operand
         case "given":
-            given = value is not None if "." in name else subject.setting(name) is not None
+            given = value is not None if "." in name else facts.setting(name) is not None
             return given is operand
     raise ValueError(f"{operator} is no operator of a condition")
+
+
+class TableError(Exception):
+    """An entry that is no rule; the message names it and says why."""
+
+
+def read(text: str, name: str) -> tuple[Rule, ...]:
+    """The rules of a table called ``name``, whose own head describes an entry.
+
+    :raises TableError: for an entry that is no rule.
+    """
+    entries = read_text(text, name).data["rules"]
+    return tuple(_rule(entry) for entry in entries)
+
+
+def alternatives(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The conditions of an entry, of which one must hold."""
+    return entry["when"] if isinstance(entry["when"], list) else [entry["when"]]
+
+
+def _faults(entry: dict[str, Any]) -> Iterator[str]:
+    yield from (f"there is no `{key}`" for key in sorted(REQUIRED - entry.keys()))
+    yield from (f"`{key}` is no part of a rule" for key in sorted(entry.keys() - REQUIRED - OPTIONAL))
+    scope = entry.get("scope", {})
+    yield from (f"`{key}` is no part of a scope" for key in sorted(scope.keys() - SCOPE))
+    yield from (f"{name} is no topic" for name in (entry.get("topic"),) if name and name not in set(Topic))
+    yield from (f"{name} is no generation" for name in scope.get("gpus", ()) if name not in GENERATIONS.values())
+    yield from (f"{name} cannot be edited" for name in entry.get("edit", {}) if name in DERIVED)
+    if "when" in entry:
+        for condition in alternatives(entry):
+            yield from faults(condition)
+
+
+def _rule(entry: dict[str, Any]) -> Rule:
+    if found := list(_faults(entry)):
+        raise TableError(f"{entry.get('id', 'an entry without an id')}: {'; '.join(found)}")
+    return Rule(
+        id=entry["id"],
+        title=entry["title"],
+        severity=Severity(entry["severity"]),
+        topic=Topic(entry["topic"]),
+        why=" ".join(entry["why"].split()),
+        fix=entry["fix"],
+        sources=tuple(entry["sources"]),
+        scope=_scope(entry.get("scope", {})),
+        check=_check(entry),
+        fails=tuple(_example(item) for item in entry["fails"]),
+        passes=tuple(_example(item) for item in entry["passes"]),
+    )
+
+
+def _scope(data: dict[str, Any]) -> Scope:
+    majors = {name: major for major, name in GENERATIONS.items()}
+    return Scope(
+        gpu_majors=tuple(majors[name] for name in data.get("gpus", ())),
+        architectures=tuple(data.get("architectures", ())),
+        since=data.get("since"),
+        until=data.get("until"),
+    )
+
+
+def _example(data: list[str] | dict[str, Any]) -> Example:
+    if isinstance(data, list):
+        return Example(sets=tuple(data))
+    return Example(profile=data["profile"], sets=tuple(data.get("set", ())))
+
+
+def _check(entry: dict[str, Any]) -> Callable[[Facts], Iterator[Violation]]:
+    when = alternatives(entry)
+    named = {name for condition in when for name in condition}
+
+    def check(facts: Facts) -> Iterator[Violation]:
+        broken = next((condition for condition in when if holds(facts, condition)), None)
+        if broken is None:
+            return
+        path, key = place(facts, entry.get("at") or next(iter(broken)))
+        words = {name.replace(".", "_"): fact(facts, name) for name in named}
+        edits = [step for name, value in entry.get("edit", {}).items() for step in edit(facts, name, value)]
+        yield Violation(
+            path=path,
+            key=key,
+            message=entry["message"].format(gpu=facts.gpu.type, version=facts.catalog.version, **words),
+            edits=tuple(edits),
+        )
+
+    return check

@@ -288,3 +288,14 @@ def help_text(pool: HelpPool, flag: str, version: str) -> str | None:
         if version_key(since) <= version_key(version):
             text = wording
     return text
+
+
+_BOOLEANS = dict.fromkeys(("true", "1", "yes", "y"), True) | dict.fromkeys(("false", "0", "no", "n"), False)
+
+
+def boolean(text: str) -> bool | None:
+    """What SGLang reads in a variable that switches something, in any case; None for a text that it cannot read.
+
+    Source: ``EnvBool`` of ``sglang/srt/environ.py``, 0.5.8 to 0.5.23.
+    """
+    return _BOOLEANS.get(text.lower())

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.sglang.decisions import DECISIONS, UNKNOWN, Situation, obstacle
+from glmdeploy.sglang.decisions.situation import UNKNOWN, Situation
+from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.sglang import catalog
-from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.catalog import boolean, version_key
 from glmdeploy.sglang.renames import rewrite
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ FILE = Path(__file__).with_name("variables.txt")
 
 PREFIXES = ("SGLANG_", "SGL_")
 
-_BOOLEANS = ("true", "1", "yes", "y", "false", "0", "no", "n")
 _NUMBERS = {"int": int, "float": float}
 
 
@@ -68,7 +67,7 @@ def expected(name: str, text: str, release: Catalog) -> str | None:
     """
     kind = release.env[name].type if name in release.env else "str"
     if kind == "bool":
-        return None if text.lower() in _BOOLEANS else "true or false"
+        return "true or false" if boolean(text) is None else None
     if kind not in _NUMBERS:
         return None
     try:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.catalog import boolean, version_key
 
 Spelling: TypeAlias = Mapping[str, Any]
 """Options, without the dashes, and the value of each; :data:`KEPT` stands for the value that the profile gives."""
@@ -209,11 +209,6 @@ RENAMES = (
 """In the order of ``since``."""
 
 
-_TRUE = ("true", "1", "yes", "y")
-_FALSE = ("false", "0", "no", "n")
-"""What SGLang reads as a boolean in a variable, in any case (sglang/srt/environ.py, EnvBool)."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One application of ``rename``: the settings ``old`` became ``new``."""
@@ -297,7 +292,7 @@ def _matches(pattern: object, value: object) -> bool:
     if pattern is KEPT:
         return True
     if isinstance(pattern, bool) and isinstance(value, str):
-        return value.lower() in (_TRUE if pattern else _FALSE)
+        return boolean(value) is pattern
     return value is pattern if isinstance(pattern, bool) else value == pattern
 
 

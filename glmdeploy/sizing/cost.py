@@ -7,54 +7,15 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
+from glmdeploy.gpus import PRICES, SECONDS_AN_HOUR
 from glmdeploy.sglang import models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glmdeploy.cron import Cron
-    from glmdeploy.gpus import Gpu
+    from glmdeploy.gpus import Gpu, Price
     from glmdeploy.sizing.model import Model
-
-HOUR = 3600
-DAY = 24 * HOUR
-
-
-@dataclass(frozen=True, kw_only=True)
-class Price:
-    """Dollars for one GPU and hour, as read from ``source`` on ``date`` (YYYY-MM-DD)."""
-
-    dollars: float
-    date: str
-    source: str
-
-
-_PER_SECOND = {
-    **dict.fromkeys(("B200", "B200+"), 0.001736),
-    "H200": 0.001261,
-    **dict.fromkeys(("H100", "H100!"), 0.001097),
-    "RTX-PRO-6000": 0.000842,
-    "A100-80GB": 0.000694,
-    **dict.fromkeys(("A100", "A100-40GB"), 0.000583),
-    "L40S": 0.000542,
-    "A10": 0.000306,
-    "L4": 0.000222,
-    "T4": 0.000164,
-}
-"""Base rates in dollars. Modal multiplies them for a chosen region and for containers that must not be preempted.
-
-A plain name may get a larger GPU at the same price: an H200 for ``H100``, a B300 for ``B200+`` (Modal's GPU guide).
-"""
-
-PRICES: Mapping[str, Price] = {
-    name: Price(
-        dollars=round(rate * HOUR, 4),
-        date="2026-05-25",
-        source="https://modal.com/pricing, as transcribed in https://github.com/api-evangelist/modal-com",
-    )
-    for name, rate in _PER_SECOND.items()
-}
-"""By Modal's GPU name."""
 
 
 def hourly(gpu: Gpu, prices: Mapping[str, Price] = PRICES) -> float | None:
@@ -66,7 +27,7 @@ def hourly(gpu: Gpu, prices: Mapping[str, Price] = PRICES) -> float | None:
 def of(gpu: Gpu, seconds: float, prices: Mapping[str, Price] = PRICES) -> float | None:
     """Dollars that one container's GPUs cost for that long; None where the price is not known."""
     rate = hourly(gpu, prices)
-    return None if rate is None else rate * seconds / HOUR
+    return None if rate is None else rate * seconds / SECONDS_AN_HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +98,8 @@ def cold_start(model: Model | None, *, compiled: bool) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+DAY = 24 * SECONDS_AN_HOUR
+"""Seconds."""
 HOURS_A_DAY = 24.0
 _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 

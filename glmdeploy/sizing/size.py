@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.gpus import PRICES
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.resolve import recognised
 from glmdeploy.sizing import checkpoint, cost
-from glmdeploy.sizing import memory as sizing_memory
-from glmdeploy.sizing import model as sizing_model
+from glmdeploy.sizing.memory import memory
+from glmdeploy.sizing.model import UnknownModel, from_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from glmdeploy.gpus import Gpu
-    from glmdeploy.rules.subject import Subject
-    from glmdeploy.sizing.cost import Price, Spending, Step, Traffic
+    from glmdeploy.gpus import Gpu, Price
+    from glmdeploy.profile.models import Profile
+    from glmdeploy.sglang.command import Setting
+    from glmdeploy.sglang.effective import Effective
+    from glmdeploy.sizing.cost import Spending, Step, Traffic
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
 
@@ -28,8 +30,34 @@ COUNTED = "counted from the dimensions"
 """Where the size of a checkpoint's files is known from, when no file tells it."""
 
 
+class Deployment(Protocol):
+    """What is sized: a profile with everything worked out (``rules.facts.Facts``, which this room does not know)."""
+
+    @property
+    def profile(self) -> Profile: ...
+    @property
+    def gpu(self) -> Gpu: ...
+    @property
+    def architecture(self) -> str | None: ...
+    @property
+    def settings(self) -> Mapping[str, Setting]: ...
+    @property
+    def effective(self) -> Mapping[str, Effective]: ...
+    @property
+    def model(self) -> Model | None: ...
+
+    def value(self, dest: str, /) -> object:
+        """The effective value of an option by destination, None where it is not known."""
+
+    def number(self, dest: str, /) -> int | None:
+        """The same where it is an integer."""
+
+    def recognised(self, architecture: str, quantization: str, /) -> Deployment:
+        """The same with what a checkpoint's ``config.json`` tells."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Dimensions:
     """A model's dimensions. ``told_by`` says where they come from, ``weights_told_by`` where the files' size does."""
 
     model: Model
@@ -46,7 +74,7 @@ class Size:
     revision: str
     sglang: str
     gpu: Gpu
-    facts: Facts
+    facts: Dimensions
     memory: Memory
     fraction: float
     """``mem-fraction-static``."""
@@ -106,103 +134,103 @@ class Size:
         return sum(step.seconds for step in self.steps)
 
 
-def facts(subject: Subject, config: Path | None = None) -> Facts:
+def dimensions(deployment: Deployment, config: Path | None = None) -> Dimensions:
     """The model's dimensions: from ``config``, else from what ships with glmdeploy, else from the Hugging Face Hub.
 
     :raises GlmdeployError: if they cannot be had, or not be understood.
     """
-    wanted = subject.profile.model
+    wanted = deployment.profile.model
     if config is not None:
         return _understood(checkpoint.from_folder(config), str(config))
-    if subject.model is not None:
-        return Facts(model=subject.model, told_by=SHIPPED, weights_told_by=COUNTED)
+    if deployment.model is not None:
+        return Dimensions(model=deployment.model, told_by=SHIPPED, weights_told_by=COUNTED)
     return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
 
 
 def size(
-    subject: Subject, facts: Facts, *, prices: Mapping[str, Price] = cost.PRICES, traffic: Traffic | None = None
+    deployment: Deployment, facts: Dimensions, *, prices: Mapping[str, Price] = PRICES, traffic: Traffic | None = None
 ) -> Size:
     """The size of the profile with this model. ``prices`` are by Modal's GPU name.
 
     :raises GlmdeployError: if something that the size depends on is not known.
     """
-    model, profile = facts.model, subject.profile
-    if subject.architecture != model.architecture:
-        subject = recognised(subject, model.architecture, model.quantization)
-    memory = _memory(subject, model)
-    fraction = subject.value("mem_fraction_static")
-    if memory is None or not isinstance(fraction, int | float):
-        raise _unknown(subject, model)
-    price = prices.get(subject.gpu.type)
+    model, profile = facts.model, deployment.profile
+    if deployment.architecture != model.architecture:
+        deployment = deployment.recognised(model.architecture, model.quantization)
+    held = _memory(deployment, model)
+    fraction = deployment.value("mem_fraction_static")
+    if held is None or not isinstance(fraction, int | float):
+        raise _unknown(deployment, model)
+    price = prices.get(deployment.gpu.type)
     if price is None:
         raise GlmdeployError(
-            f"the price of {subject.gpu.type} is not known here",
+            f"the price of {deployment.gpu.type} is not known here",
             advice="give the dollars of a GPU and hour with --price",
         )
     steps = cost.cold_start(model, compiled=profile.compile is not None)
-    replicas = subject.number("dp_size") or 1
-    running, server = subject.number("max_running_requests"), profile.server
+    replicas = deployment.number("dp_size") or 1
+    running, server = deployment.number("max_running_requests"), profile.server
     return Size(
         profile=profile.name,
         repo=profile.model.repo,
         revision=profile.model.revision,
         sglang=profile.sglang.version,
-        gpu=subject.gpu,
+        gpu=deployment.gpu,
         facts=facts,
-        memory=memory,
+        memory=held,
         fraction=fraction,
-        draft_bytes=_draft_bytes(subject, model, memory),
-        cap=subject.number("max_total_tokens"),
-        context=subject.number("context_length") or model.context,
+        draft_bytes=_draft_bytes(deployment, model, held),
+        cap=deployment.number("max_total_tokens"),
+        context=deployment.number("context_length") or model.context,
         max_inputs=server.max_inputs,
-        running=max(running // replicas, 1) if running and subject.value("enable_dp_attention") else running,
+        running=max(running // replicas, 1) if running and deployment.value("enable_dp_attention") else running,
         replicas=replicas,
         spending=cost.spend(
             price,
-            gpus=subject.gpu.count,
+            gpus=deployment.gpu.count,
             containers=(server.min_containers, server.max_containers),
             cold_start=sum(step.seconds for step in steps),
             scaledown_window=server.scaledown_window,
             traffic=traffic,
-            schedule=_schedule(subject),
+            schedule=_schedule(deployment),
         ),
         steps=steps,
         startup_timeout=server.startup_timeout,
     )
 
 
-def _understood(stored: checkpoint.Checkpoint, told_by: str) -> Facts:
+def _understood(stored: checkpoint.Checkpoint, told_by: str) -> Dimensions:
     try:
-        model = sizing_model.from_config(stored.config, weights=stored.weights)
+        model = from_config(stored.config, weights=stored.weights)
         if not model.architecture.isidentifier():
-            raise sizing_model.UnknownModel("`architectures` does not name a class")
-    except sizing_model.UnknownModel as error:
+            raise UnknownModel("`architectures` does not name a class")
+    except UnknownModel as error:
         raise GlmdeployError(
             f"{told_by} is not one that sizing understands: {shown(str(error), limit=200)}",
             advice="models with latent (MLA) or grouped-query attention in transformers' own format can be sized",
         ) from None
-    return Facts(model=model, told_by=told_by, weights_told_by=stored.told_by or COUNTED)
+    return Dimensions(model=model, told_by=told_by, weights_told_by=stored.told_by or COUNTED)
 
 
-def _memory(subject: Subject, model: Model, **other: object) -> Memory | None:
+def _memory(deployment: Deployment, model: Model, **other: object) -> Memory | None:
     """The memory with ``other`` values of options than the effective ones."""
-    return sizing_memory.memory(
+    return memory(
         model,
-        subject.gpu,
-        lambda dest: other[dest] if dest in other else subject.value(dest),
-        version=subject.profile.sglang.version,
+        deployment.gpu,
+        lambda dest: other[dest] if dest in other else deployment.value(dest),
+        version=deployment.profile.sglang.version,
     )
 
 
-def _draft_bytes(subject: Subject, model: Model, memory: Memory) -> int:
+def _draft_bytes(deployment: Deployment, model: Model, memory: Memory) -> int:
     """What the pool takes more than one of as many tokens without speculation."""
-    alone = _memory(subject, model, speculative_algorithm=None)
+    alone = _memory(deployment, model, speculative_algorithm=None)
     mine = memory.pool.bytes_per_token
     return memory.pool.bytes * (mine - alone.pool.bytes_per_token) // mine if alone else 0
 
 
-def _schedule(subject: Subject) -> cron.Cron | None:
-    keepalive = subject.profile.keepalive
+def _schedule(deployment: Deployment) -> cron.Cron | None:
+    keepalive = deployment.profile.keepalive
     if not keepalive.enabled:
         return None
     try:
@@ -211,22 +239,22 @@ def _schedule(subject: Subject) -> cron.Cron | None:
         raise GlmdeployError(f"`keepalive.schedule`: {error}") from None
 
 
-def _unknown(subject: Subject, model: Model) -> GlmdeployError:
+def _unknown(deployment: Deployment, model: Model) -> GlmdeployError:
     """Why there is no memory to show: the GPU's is not known, or the effect of an option is not."""
-    if subject.gpu.memory_mib is None:
+    if deployment.gpu.memory_mib is None:
         return GlmdeployError(
-            f"how much memory {subject.gpu.type} leaves to SGLang is not known here",
+            f"how much memory {deployment.gpu.type} leaves to SGLang is not known here",
             advice="try another GPU with --gpu, such as H100:8, H200:8 or B200:8",
         )
     for dest, known in (("mem_fraction_static", 0.5), ("kv_cache_dtype", "bfloat16")):
-        if subject.value(dest) is None and _memory(subject, model, **{dest: known}):
-            option, why = dest.replace("_", "-"), subject.effective[dest].why
+        if deployment.value(dest) is None and _memory(deployment, model, **{dest: known}):
+            option, why = dest.replace("_", "-"), deployment.effective[dest].why
             return GlmdeployError(
                 f"the value of `{option}` is not known: {why or 'nothing sets it'}",
                 advice=f"write it under `sglang.args`, or try one with --set sglang.args.{option}={known}",
             )
-    for dest, setting in subject.settings.items():
-        if _memory(subject, model, **{dest: None}):
+    for dest, setting in deployment.settings.items():
+        if _memory(deployment, model, **{dest: None}):
             return GlmdeployError(
                 f"what {model.architecture} takes with this `{setting.key}` is not known here",
                 advice=f"leave that option out of the calculation with --set sglang.args.{setting.key}=null",

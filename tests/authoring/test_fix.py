@@ -18,7 +18,7 @@ from glmdeploy.findings import Finding, Location, Remove, SetValue, Severity
 from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import Resolution, resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.rules import rules
+from glmdeploy.rules.registry import rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Edit
     from glmdeploy.profile.text.document import Document
-    from glmdeploy.rules.base import Rule
+    from glmdeploy.rules.rule import Rule
 
 
 B200 = (profiles_dir() / "b200-eagle-bf16kv.yaml").read_text()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from reporting import call
 from snapshots import transcript
-from support import STRANGE
+from support import PATIENCE, STRANGE
 
 from glmdeploy.cli import COMMANDS
 
@@ -31,7 +31,7 @@ def typed(*arguments: str, **environment: str) -> tuple[int, str, str]:
         text=True,
         env={**env, "NO_COLOR": "1", **environment},
         check=False,
-        timeout=600,
+        timeout=PATIENCE,
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -14,10 +14,10 @@ import click
 import pytest
 from reporting import call
 
-from glmdeploy.report import markdown
-from glmdeploy.report.rule_text import command, table
-from glmdeploy.rules import rules
-from glmdeploy.rules.topics import CHECKS, topic
+from glmdeploy.findings import CHECKS
+from glmdeploy.report.rules import command, markdown, markdown_text, table
+from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.registry import rules
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = {"id", "title", "severity", "topic", "scope", "why", "fix", "fixable", "waivable", "sources", "fails", "passes"}
@@ -126,16 +126,61 @@ def test_unknown(name: str, near: str) -> None:
 
 
 def test_retired(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glmdeploy.rules.RETIRED", {"GLM555": "GLM001 covers it"})
+    monkeypatch.setattr("glmdeploy.rules.registry.RETIRED", {"GLM555": "GLM001 covers it"})
     assert call("rules", "glm555") == (0, "GLM555: retired: GLM001 covers it\n", "")
     assert json.loads(call("rules", "GLM555", "--json")[1])["title"] == "retired: GLM001 covers it"
-    assert "- **GLM555**: GLM001 covers it" in markdown.document(rules()[:1], {"GLM555": "GLM001 covers it"}, bool)
+    assert "- **GLM555**: GLM001 covers it" in markdown(rules()[:1], {"GLM555": "GLM001 covers it"}, bool)
 
 
 def test_docs_are_fresh() -> None:
-    made = call("rules", "--format", "markdown")[1]
-    assert made == (ROOT / "docs" / "rules.md").read_text(), "run: glmdeploy rules --format markdown > docs/rules.md"
-    assert "glmdeploy rules --format markdown" in made.splitlines()[0]
+    written = (ROOT / "docs" / "rules.md").read_text()
+    assert call("rules", "--format", "markdown")[1] == written, "run: glmdeploy rules --write"
+    assert "glmdeploy rules --write" in written.splitlines()[0]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout whose files that are made from the rules are old."""
+    (tmp_path / "profiles").symlink_to(profiles_dir())
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "tests" / "rules").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "docs" / "rules.md").write_text("old\n")
+    (tmp_path / "tests" / "rules" / "released.txt").write_text("GLM001\nGLM002\n")
+    monkeypatch.setattr("glmdeploy.resources.profiles_dir", lambda: tmp_path / "profiles")
+    return tmp_path
+
+
+def test_write(checkout: Path) -> None:
+    code, out, err = call("rules", "--write")
+    assert (code, out) == (0, "")
+    files = ("docs/rules.md", "tests/rules/released.txt", "tests/rules/places.txt")
+    assert err.splitlines() == [f"wrote {checkout / file}" for file in files]
+    for file in files:
+        assert (checkout / file).read_text() == (ROOT / file).read_text(), "run: glmdeploy rules --write"
+
+
+def test_a_lost_id_writes_nothing(checkout: Path) -> None:
+    (checkout / "tests" / "rules" / "released.txt").write_text("GLM001\nGLM555\n")
+    code, out, err = call("rules", "--write")
+    assert (code, out) == (1, "")
+    assert "GLM555" in err
+    assert "RETIRED" in err
+    assert (checkout / "docs" / "rules.md").read_text() == "old\n"
+
+
+def test_only_a_checkout_is_written(checkout: Path) -> None:
+    (checkout / "pyproject.toml").unlink()
+    code, out, err = call("rules", "--write")
+    assert (code, out) == (1, "")
+    assert "checkout" in err
+    assert (checkout / "docs" / "rules.md").read_text() == "old\n"
+
+
+@pytest.mark.parametrize("more", [("GLM001",), ("--json",), ("--format", "markdown")])
+def test_write_shows_nothing(checkout: Path, more: tuple[str, ...]) -> None:
+    assert call("rules", "--write", *more)[0] == 2
+    assert (checkout / "docs" / "rules.md").read_text() == "old\n"
 
 
 def test_docs_have_an_anchor_for_each_rule() -> None:
@@ -144,7 +189,7 @@ def test_docs_have_an_anchor_for_each_rule() -> None:
         assert f"\n### {rule.id}\n" in made
         assert f"[{rule.id}](#{rule.id.lower()})" in made
     headings = [line[3:].lower() for line in made.splitlines() if line.startswith("## ")]
-    assert headings == list(dict.fromkeys(topic(rule.id) for rule in rules()))
+    assert headings == list(dict.fromkeys(str(rule.topic) for rule in rules()))
 
 
 @pytest.mark.parametrize(
@@ -156,4 +201,4 @@ def test_docs_have_an_anchor_for_each_rule() -> None:
     ],
 )
 def test_plain_text_as_markdown(text: str, expected: str) -> None:
-    assert markdown.escaped(text) == expected
+    assert markdown_text(text) == expected

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 from reporting import call
-from support import STRANGE, Shell, exported
+from support import PATIENCE, STRANGE, Shell, exported
 
 from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import resolve
@@ -37,7 +37,7 @@ def typed(*arguments: str, code: int = 0, **env: str) -> subprocess.CompletedPro
         text=True,
         env={**clean, "HF_ENDPOINT": NO_HUB, "NO_COLOR": "1", **env},
         check=False,
-        timeout=600,
+        timeout=PATIENCE,
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -103,7 +103,7 @@ class TestCommand:
         assert shows("size-config-unknown", "size", B200, "--model-config", config)[0] == 1
         subject = resolve(load(B200)).subject
         assert subject is not None
-        config.write_text(json.dumps({**size.facts(subject).model.config, "num_hidden_layers": 39}))
+        config.write_text(json.dumps({**size.dimensions(subject).model.config, "num_hidden_layers": 39}))
         found = data(B200, "--model-config", config)
         assert found["kv_cache"]["token_bytes"] == 40 * 1284
         assert found["model"]["dimensions_from"] == str(config)

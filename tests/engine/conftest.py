@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from glmdeploy.profile.text.load import load
-from glmdeploy.sglang import catalog, command, cpu_engine
+from glmdeploy.sglang import catalog, command, environment
 from glmdeploy.sglang.environment import ProbeError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def interpreter() -> Path:
     if not cache:
         pytest.skip("GLMDEPLOY_ENGINE does not name a folder for the real SGLang engine's environment (1.8 GB)")
     try:
-        return cpu_engine.build(Path(cache))
+        return environment.build(Path(cache))
     except ProbeError as error:
         pytest.skip(f"the real SGLang engine cannot be installed here: {error} {error.advice}")
 
@@ -59,7 +59,7 @@ def engine(interpreter: Path) -> Callable[..., AbstractContextManager[Engine]]:
     @contextmanager
     def serve(model: Path, scratch: Path, **options: str | int) -> Iterator[Engine]:
         own = load("local-cpu").data["sglang"]
-        assert own["version"] == cpu_engine.VERSION
+        assert own["version"] == environment.VERSION
         release = catalog.load(own["version"])
         settings, problems = command.read({**own["args"], **options}, release)
         assert not problems
@@ -69,7 +69,7 @@ def engine(interpreter: Path) -> Callable[..., AbstractContextManager[Engine]]:
         with running.log.open("w") as log:
             process = subprocess.Popen(
                 [str(interpreter), *words[1:], "--host", "127.0.0.1"],
-                env={**cpu_engine.variables(interpreter, scratch), **own["env"]},
+                env={**environment.variables(interpreter, scratch), **own["env"]},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

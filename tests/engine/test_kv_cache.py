@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glmdeploy.local import tiny_model
-from glmdeploy.sglang import cpu_engine
+from glmdeploy.sglang import environment
 from glmdeploy.sizing import memory
 from glmdeploy.sizing.memory import GIB, Pool
 from glmdeploy.sizing.model import from_config
@@ -58,7 +58,7 @@ def served(
     model = from_config(json.loads((scratch / "model" / "config.json").read_text()))
     shards = memory.read(info.get)
     assert shards
-    kind = memory.Kind(sharding=shards, drafts=0, trtllm=False, version=cpu_engine.VERSION)
+    kind = memory.Kind(sharding=shards, drafts=0, trtllm=False, version=environment.VERSION)
     page = options["page-size"]
     tokens = options["max-total-tokens"] // page * page
     expected = Pool(bytes_per_token=memory.cell(model, options["dtype"], kind).takes, tokens=tokens, page=page)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from glmdeploy.sglang import cpu_engine
+from glmdeploy.sglang import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ class Layer(tl.dtype):
 def run(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
     """The program in a Python of its own, beside the module ``kernels``."""
     (folder / "kernels.py").write_text(KERNELS)
-    path = os.pathsep.join((str(cpu_engine.SHIMS), str(folder)))
+    path = os.pathsep.join((str(environment.SHIMS), str(folder)))
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env={"PYTHONPATH": path}, capture_output=True, text=True, check=False, timeout=60)
 

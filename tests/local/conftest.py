@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import modal
 import pytest
+from support import connect
 
-from glmdeploy.local import cloud as local_cloud
+from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
+
+    import modal
 
     from glmdeploy.local.cloud import Cloud
 
@@ -38,30 +40,17 @@ def load_app() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def connect() -> Callable[[Cloud], modal.Client]:
-    """Modal's own client for an embedded cloud, without touching the variables of this process for longer."""
-
-    def connect(cloud: Cloud) -> modal.Client:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in local_cloud.environ(cloud).items():
-                patch.setenv(name, value)
-            return modal.Client.from_credentials(cloud.token_id, cloud.token_secret)
-
-    return connect
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A real daemon, shared by every test that leaves it running."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLMDEPLOY_HOME", str(tmp_path_factory.mktemp("cloud")))
-        started = local_cloud.start()
+        started = cloud.start()
     yield started
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLMDEPLOY_HOME", str(started.home))
-        local_cloud.stop()
+        cloud.stop()
 
 
 @pytest.fixture(scope="session")
-def client(cloud: Cloud, connect: Callable[[Cloud], modal.Client]) -> modal.Client:
-    return connect(cloud)
+def client(daemon: Cloud) -> modal.Client:
+    return connect(daemon)

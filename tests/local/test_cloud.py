@@ -12,7 +12,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
+from support import PATIENCE, connect, wait_until
 
 from glmdeploy.errors import LocalCloudError
-from glmdeploy.local import cloud as local_cloud
+from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GLMDEPLOY_HOME", str(tmp_path / "home"))
     yield tmp_path / "home"
     with contextlib.suppress(LocalCloudError):
-        local_cloud.stop()
+        cloud.stop()
 
 
 def alive(pid: int) -> bool:
@@ -47,36 +47,29 @@ def alive(pid: int) -> bool:
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 class TestHome:
     def test_is_chosen(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("GLMDEPLOY_HOME", str(tmp_path))
-        assert local_cloud.home() == tmp_path
+        assert cloud.home() == tmp_path
         monkeypatch.delenv("GLMDEPLOY_HOME")
         monkeypatch.setenv("XDG_STATE_HOME", "/state")
-        assert local_cloud.home() == Path("/state/glmdeploy")
+        assert cloud.home() == Path("/state/glmdeploy")
         monkeypatch.delenv("XDG_STATE_HOME")
-        assert local_cloud.home() == Path.home() / ".local/state/glmdeploy"
+        assert cloud.home() == Path.home() / ".local/state/glmdeploy"
 
     def test_that_is_no_directory(self, home: Path) -> None:
         home.write_text("a file")
         with pytest.raises(LocalCloudError, match=f"cannot use {home}") as failure:
-            local_cloud.start()
+            cloud.start()
         assert "GLMDEPLOY_HOME" in str(failure.value.advice)
 
     def test_that_was_damaged(self, home: Path) -> None:
         home.mkdir()
         (home / "state.sqlite3").write_bytes(b"not a database" * 100)
         with pytest.raises(LocalCloudError, match="cannot be read"):
-            local_cloud.read_secret("a", "B")
+            cloud.read_secret("a", "B")
         with pytest.raises(LocalCloudError) as failure:
-            local_cloud.start()
+            cloud.start()
         assert "file is not a database" in str(failure.value.advice)
 
     def test_of_a_newer_version(self, home: Path) -> None:
@@ -84,23 +77,23 @@ class TestHome:
         with contextlib.closing(sqlite3.connect(home / "state.sqlite3")) as database:
             database.execute("PRAGMA user_version = 99")
         with pytest.raises(LocalCloudError) as failure:
-            local_cloud.start()
+            cloud.start()
         assert "newer version of glmdeploy" in str(failure.value.advice)
 
 
 class TestLife:
     def test_start_status_stop_reset(self, home: Path) -> None:
-        assert local_cloud.status() is None
-        assert local_cloud.stop() is False
-        started = local_cloud.start()
-        assert local_cloud.start() == local_cloud.status() == started
+        assert cloud.status() is None
+        assert cloud.stop() is False
+        started = cloud.start()
+        assert cloud.start() == cloud.status() == started
         assert started.token_secret not in repr(started)
         for private in (home, home / "credentials.json"):
             assert stat.S_IMODE(private.stat().st_mode) & 0o077 == 0
         assert started.token_secret not in (home / "daemon.json").read_text()
         (home / "something of the user's").write_text("keep")
-        local_cloud.reset()
-        assert local_cloud.status() is None
+        cloud.reset()
+        assert cloud.status() is None
         assert [path.name for path in home.iterdir()] == ["something of the user's"]
 
     def test_two_starts_at_once_make_one_daemon(self, home: Path) -> None:
@@ -117,19 +110,19 @@ class TestLife:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(LocalCloudError) as failure:
-                local_cloud.start(port=port)
+                cloud.start(port=port)
             assert f"port {port} is not available" in str(failure.value.advice)
-        started = local_cloud.start(port=port)
+        started = cloud.start(port=port)
         assert started.gateway_url == f"http://127.0.0.1:{port}"
         with pytest.raises(LocalCloudError, match=f"runs already, with its gateway on port {port}"):
-            local_cloud.start(port=port + 1)
-        local_cloud.stop()
+            cloud.start(port=port + 1)
+        cloud.stop()
         # The ports are taken again, as long as they are free.
-        again = local_cloud.start()
+        again = cloud.start()
         assert (again.gateway_url, again.server_url) == (started.gateway_url, started.server_url)
-        local_cloud.stop()
+        cloud.stop()
         with socket.create_server(("127.0.0.1", port)):
-            moved = local_cloud.start()
+            moved = cloud.start()
         assert moved.gateway_url != started.gateway_url
         assert any(f"port {port} is taken" in note for note in moved.notes)
 
@@ -142,10 +135,9 @@ class TestState:
     def test_survives_kill_9_and_leaves_no_processes(
         self,
         home: Path,
-        connect: Callable[[Cloud], modal.Client],
         load_app: Callable[[str], ModuleType],
     ) -> None:
-        first = local_cloud.start()
+        first = cloud.start()
         client = connect(first)
         modal.Secret.objects.create("kept", {"KEY": "value-of-kept"}, client=client)
         volume = modal.Volume.from_name("data", create_if_missing=True, client=client)
@@ -160,25 +152,23 @@ class TestState:
         assert all(alive(pid) for pid in pids)
 
         os.kill(first.pid, signal.SIGKILL)
-        wait_until(lambda: local_cloud.status() is None)
+        wait_until(lambda: cloud.status() is None)
         wait_until(lambda: not any(alive(pid) for pid in pids))
 
-        second = local_cloud.start()
+        second = cloud.start()
         assert second.pid != first.pid
         assert (second.token_id, second.token_secret) == (first.token_id, first.token_secret)
         # A client from before goes on; a call from before has ended, and says so.
         with pytest.raises(modal.exception.NotFoundError, match="forgotten when the embedded cloud restarts"):
-            call.get(timeout=10)
+            call.get(timeout=PATIENCE)
         assert modal.Function.from_name("survivor", "act", client=client).remote("double", 4) == 8
-        assert local_cloud.read_secret("kept", "KEY") == "value-of-kept"
+        assert cloud.read_secret("kept", "KEY") == "value-of-kept"
         with pytest.raises(LocalCloudError, match="'kept' with the key 'OTHER'"):
-            local_cloud.read_secret("kept", "OTHER")
+            cloud.read_secret("kept", "OTHER")
         history = [entry.message for entry in modal.App.lookup("survivor", client=client).logs.tail(100)]
         assert any("starts" in message for message in history)
 
-    def test_is_not_half_written_on_a_full_disk(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect: Callable[[Cloud], modal.Client]
-    ) -> None:
+    def test_is_not_half_written_on_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         mount = tmp_path / "small"
         mount.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(mount)]
@@ -186,7 +176,7 @@ class TestState:
             pytest.skip("needs the right to mount a tmpfs, to fill it")
         try:
             monkeypatch.setenv("GLMDEPLOY_HOME", str(mount / "home"))
-            started = local_cloud.start()
+            started = cloud.start()
             client = connect(started)
             volume = modal.Volume.from_name("v", create_if_missing=True, client=client)
             with volume.batch_upload() as batch:
@@ -208,21 +198,21 @@ class TestState:
             (mount / "filler").unlink()
             modal.Secret.objects.create("after", {"A": "1"}, client=client)
         finally:
-            local_cloud.stop()
+            cloud.stop()
             subprocess.run(["umount", str(mount)], check=True)
 
 
 @pytest.fixture(scope="module")
-def modal_cli(cloud: Cloud) -> Callable[..., str]:
+def modal_cli(daemon: Cloud) -> Callable[..., str]:
     """Modal's own command line, with the variables that ``environ`` gives."""
 
     def run(*arguments: str) -> str:
         result = subprocess.run(
             [sys.executable, "-m", "modal", *arguments],
-            env={**os.environ, **local_cloud.environ(cloud), "COLUMNS": "200"},
+            env={**os.environ, **cloud.environ(daemon), "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert result.returncode == 0, result.stdout + result.stderr
@@ -254,8 +244,8 @@ def test_secrets_and_volumes_from_the_command_line(modal_cli: Callable[..., str]
     assert (tmp_path / "back").read_text() == "content"
 
 
-def test_the_hub_is_served(cloud: Cloud) -> None:
+def test_the_hub_is_served(daemon: Cloud) -> None:
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(f"{cloud.hub_url}/no/such/path")
+        urllib.request.urlopen(f"{daemon.hub_url}/no/such/path")
     with error.value:
         assert error.value.code == 404

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 import modal
 import pytest
+from support import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from glmdeploy.local.cloud import Cloud
@@ -48,7 +50,7 @@ def url(deploy: Callable[[str], str]) -> str:
 
 
 def get(url: str, *, data: bytes | None = None) -> str:
-    with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=60) as response:
+    with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=PATIENCE) as response:
         return str(response.read().decode())
 
 
@@ -59,8 +61,8 @@ def refusal(url: str) -> tuple[int, str]:
         return error.value.code, json.loads(error.value.read())["error"]["message"]
 
 
-def test_the_url_names_app_class_and_method(url: str, cloud: Cloud) -> None:
-    assert url == f"{cloud.gateway_url}/website-website-serve"
+def test_the_url_names_app_class_and_method(url: str, daemon: Cloud) -> None:
+    assert url == f"{daemon.gateway_url}/website-website-serve"
 
 
 def test_a_request_waits_for_the_container_and_passes_through(url: str) -> None:
@@ -75,7 +77,7 @@ def test_redirects_stay_behind_the_prefix(url: str) -> None:
 
 def test_answers_are_streamed(url: str) -> None:
     started = time.monotonic()
-    with urllib.request.urlopen(f"{url}/stream?count=8", timeout=60) as response:
+    with urllib.request.urlopen(f"{url}/stream?count=8", timeout=PATIENCE) as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert response.readline() == b"data: 0\n"
         first = time.monotonic() - started
@@ -87,57 +89,66 @@ def test_answers_are_streamed(url: str) -> None:
 
 def test_a_client_that_hangs_up_ends_the_request(url: str) -> None:
     before = int(get(f"{url}/hangups"))
-    with urllib.request.urlopen(f"{url}/stream?count=100", timeout=60) as response:
+    with urllib.request.urlopen(f"{url}/stream?count=100", timeout=PATIENCE) as response:
         response.readline()
-    deadline = time.monotonic() + 5
-    while int(get(f"{url}/hangups")) == before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert int(get(f"{url}/hangups")) == before + 1
+    wait_until(lambda: int(get(f"{url}/hangups")) == before + 1)
 
 
-def test_containers_take_max_inputs_and_then_more_are_started(url: str) -> None:
+def held(folder: Path) -> list[str]:
+    """The containers of the requests that wait for ``go``, one entry a request."""
+    return sorted(path.name.partition(".")[0] for path in folder.iterdir() if path.name != "go")
+
+
+def test_containers_take_max_inputs_and_then_more_are_started(url: str, tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as threads:
-        tasks = list(threads.map(get, [f"{url}/task?sleep=1.5"] * 6))
-    # Two at a time in each of two containers: the rest has waited.
-    assert len(set(tasks)) == 2
+        tasks = [threads.submit(get, f"{url}/task?hold={tmp_path}") for _ in range(6)]
+        wait_until(lambda: len(held(tmp_path)) >= 4)
+        # Two at a time in each of two containers: the rest waits.
+        first, second, third, fourth = held(tmp_path)
+        assert (first, third) == (second, fourth)
+        assert first != third
+        (tmp_path / "go").touch()
+    assert {task.result() for task in tasks} == {first, third}
     assert get(f"{url}/busy") == "2"
 
 
-def test_a_new_version_takes_over_while_the_old_one_finishes(url: str, deploy: Callable[[str], str]) -> None:
+def test_a_new_version_takes_over_while_the_old_one_finishes(
+    url: str, deploy: Callable[[str], str], tmp_path: Path
+) -> None:
     assert get(f"{url}/version") == "1"
     with ThreadPoolExecutor(1) as threads:
-        pending = threads.submit(get, f"{url}/version?sleep=1.5")
-        time.sleep(0.3)
+        pending = threads.submit(get, f"{url}/version?hold={tmp_path}")
+        wait_until(lambda: bool(held(tmp_path)))
         assert deploy("2") == url
         assert get(f"{url}/version") == "2"
+        (tmp_path / "go").touch()
         assert pending.result() == "1"
 
 
 def test_idle_containers_leave_in_order(url: str, client: modal.Client) -> None:
-    get(f"{url}/task")
+    task = get(f"{url}/task")
     app = modal.App.lookup("website", client=client)
 
     def left() -> bool:
-        return any("leaving, version 2" in entry.message for entry in app.logs.tail(200))
+        return any(f"{task} is leaving" in entry.message for entry in app.logs.tail(200))
 
-    assert not left()
-    deadline = time.monotonic() + 15
-    while not left() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert left()
+    answered = time.monotonic()
+    assert not left() or time.monotonic() - answered > 2, "it stays for its scaledown_window"
+    wait_until(left)
 
 
 def test_a_web_server_that_dies_is_replaced(url: str) -> None:
     first = get(f"{url}/task")
     code, _ = refusal(f"{url}/die")
     assert code == 502
+
     # Who finds the port closed hears of it, and with that the container is given up.
-    deadline = time.monotonic() + 20
-    second = first
-    while second == first and time.monotonic() < deadline:
+    def replaced() -> bool:
         with contextlib.suppress(urllib.error.HTTPError):
-            second = get(f"{url}/task")
-    assert second != first
+            return get(f"{url}/task") != first
+        return False
+
+    wait_until(replaced)
 
 
 def test_a_container_that_does_not_start_answers_503_without_secrets(url: str, client: modal.Client) -> None:
@@ -149,12 +160,12 @@ def test_a_container_that_does_not_start_answers_503_without_secrets(url: str, c
     assert "sk-of-the-website" not in message
 
 
-def test_unknown_labels(cloud: Cloud) -> None:
-    assert refusal(f"{cloud.gateway_url}/no-such-label/x") == (
+def test_unknown_labels(daemon: Cloud) -> None:
+    assert refusal(f"{daemon.gateway_url}/no-such-label/x") == (
         404,
         "no web function is deployed at /no-such-label",
     )
-    assert refusal(f"{cloud.gateway_url}/_files/guess")[0] == 404
+    assert refusal(f"{daemon.gateway_url}/_files/guess")[0] == 404
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 from huggingface_hub import HfApi, constants, errors, hf_hub_download, snapshot_download
-from support import serving
+from support import PATIENCE, serving
 
-from glmdeploy.local import hub, hub_repository, tiny_model
+from glmdeploy.local import hub, tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -179,7 +179,7 @@ def test_main_is_one_commit_for_ever_and_another_for_another_repository(api: HfA
     first = api.model_info(REPO).sha
     assert first == api.model_info(REPO, revision="main").sha
     assert first != api.model_info("someone-else/GLM-5.1-FP8").sha
-    another_hub = hub_repository.load(tmp_path / "other-root", *REPO.split("/"))
+    another_hub = hub.load_repository(tmp_path / "other-root", *REPO.split("/"))
     assert another_hub.head == first
 
 
@@ -265,7 +265,7 @@ def test_whoami_without_a_token(served: Served) -> None:
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
+from safetensors import deserialize
 
-from glmdeploy.local import safetensors, tiny_model
+from glmdeploy.local import tiny_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +101,9 @@ def test_shards_hold_what_the_index_says_and_every_weight_is_finite(model: Path)
     total = 0
     for shard in model.glob("*.safetensors"):
         entries, data = header(shard)
-        assert safetensors.check(shard) == frozenset(entries)
+        assert {name: (info["dtype"], info["shape"]) for name, info in deserialize(shard.read_bytes())} == {
+            name: (entry["dtype"], entry["shape"]) for name, entry in entries.items()
+        }
         found |= dict.fromkeys(entries, shard.name)
         total += len(data)
         for name, entry in entries.items():
@@ -259,40 +262,3 @@ def test_a_directory_with_something_else_in_it_is_not_touched(tmp_path: Path) ->
     with pytest.raises(OSError, match=r"not empty|exists"):
         tiny_model.write(tmp_path / "m", "org/GLM-4")
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
-
-
-def entry(dtype: str = "F32", shape: object = (2,), offsets: object = (0, 8)) -> bytes:
-    return json.dumps({"t": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}).encode()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "header too small"),
-        (struct.pack("<Q", 1 << 40), "header too large"),
-        (struct.pack("<Q", 100) + b"{}", "invalid header length"),
-        (struct.pack("<Q", 2) + b"[]", "invalid JSON"),
-        (struct.pack("<Q", 3) + b'{"t', "invalid JSON"),
-        (struct.pack("<Q", 8) + b'{"t":{}}', "invalid JSON"),
-        (struct.pack("<Q", len(entry())) + entry() + bytes(7), "not fully covered"),
-        (struct.pack("<Q", len(entry())) + entry() + bytes(9), "not fully covered"),
-        (struct.pack("<Q", len(entry(shape=(3,)))) + entry(shape=(3,)) + bytes(8), "invalid offset"),
-        (struct.pack("<Q", len(entry(shape=(-2,)))) + entry(shape=(-2,)) + bytes(8), "negative"),
-        (struct.pack("<Q", len(entry("F7"))) + entry("F7") + bytes(8), "unknown dtype"),
-        (
-            struct.pack("<Q", len(entry(offsets=(8, 16)))) + entry(offsets=(8, 16)) + bytes(16),
-            "invalid offset",
-        ),
-    ],
-)
-def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(safetensors.SafetensorsError, match=message):
-        safetensors.check(path)
-
-
-def test_a_whole_file_is_accepted(tmp_path: Path) -> None:
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(struct.pack("<Q", len(entry())) + entry() + bytes(8))
-    assert safetensors.check(path) == {"t"}

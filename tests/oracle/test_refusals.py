@@ -14,7 +14,7 @@ import pytest
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.rules import rules
+from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog, command, environment, models
 from glmdeploy.sglang.oracle import GPUS, start
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from glmdeploy.resolve import Resolution
-    from glmdeploy.rules.base import Example
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
+    from glmdeploy.rules.rule import Example
     from glmdeploy.sglang.oracle import Oracle
 
 PROBE = Path(__file__).with_name("checking_probe.py")
@@ -98,11 +98,11 @@ def example_of(example: Example) -> Resolution:
 
 
 def answers(
-    oracle: Callable[[str], Oracle], subjects: Iterable[Subject], folder: Path
-) -> Iterator[tuple[Subject, dict[str, Any]]]:
+    oracle: Callable[[str], Oracle], subjects: Iterable[Facts], folder: Path
+) -> Iterator[tuple[Facts, dict[str, Any]]]:
     """The real SGLang's answer to each profile, by release, type of GPU and environment: one process at a time."""
 
-    def process(subject: Subject) -> tuple[str, str, list[tuple[str, str]]]:
+    def process(subject: Facts) -> tuple[str, str, list[tuple[str, str]]]:
         # The cache's folder decides nothing, and a process takes ten seconds.
         own = ((name, text) for name, text in subject.env.items() if name[:7] == "SGLANG_" and name[-9:] != "CACHE_DIR")
         return subject.catalog.version, subject.gpu.type, sorted(own)
@@ -122,7 +122,7 @@ def answers(
             session.end()
 
 
-def words(subject: Subject, folder: Path) -> list[str]:
+def words(subject: Facts, folder: Path) -> list[str]:
     """The server's command line, for a folder with the checkpoint's configuration and nothing else."""
     repo = subject.profile.model.repo
     place = folder / repo.replace("/", "--")

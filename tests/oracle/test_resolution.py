@@ -19,7 +19,7 @@ from glmdeploy.sglang.translation import translate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang.oracle import Oracle
 
 MACHINES = (
@@ -57,7 +57,7 @@ MORE: dict[str, dict[str, Any]] = {
 """Options (in the words of 0.5.23) of a GLM-5.1-FP8 that has nothing else set but tensor parallelism."""
 
 
-def subjects(version: str, gpu: str) -> Iterator[tuple[str, Subject]]:
+def subjects(version: str, gpu: str) -> Iterator[tuple[str, Facts]]:
     """Every profile, written for the release, on the GPU; then the sets of options above."""
     for file in PROFILES:
         data = dict(load(str(file)).data)
@@ -77,7 +77,7 @@ def subjects(version: str, gpu: str) -> Iterator[tuple[str, Subject]]:
         yield name, subject(base | {"gpu": f"{gpu}:8", "sglang": release})
 
 
-def subject(data: dict[str, Any]) -> Subject:
+def subject(data: dict[str, Any]) -> Facts:
     resolution = resolve(read_text(json.dumps(data), "translated.json"))
     assert resolution.subject, resolution.findings
     assert [finding for finding in resolution.findings if finding.id in ("schema", "sglang")] == []

@@ -16,11 +16,10 @@ from jsonschema import Draft7Validator, FormatChecker
 from reporting import TOKEN, call, finding, run_of, write_profiles
 
 from glmdeploy import __version__
-from glmdeploy.findings import Location, Severity
+from glmdeploy.findings import CHECKS, Location, Severity
 from glmdeploy.report.run import replacement
 from glmdeploy.report.sarif import log
-from glmdeploy.rules import rules
-from glmdeploy.rules.topics import CHECKS
+from glmdeploy.rules.registry import rules
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "data" / "sarif-schema-2.1.0.json").read_text())
 VALIDATOR = Draft7Validator(SCHEMA, format_checker=FormatChecker())

@@ -26,7 +26,7 @@ PROFILES = sorted(path.stem for path in profiles_dir().glob("*.yaml") if path.st
 def sized(profile: str = B200, *sets: str, **options: Any) -> size.Size:
     judged = resolve(load(profile, sets=sets)).subject
     assert judged is not None
-    return size.size(judged, size.facts(judged), **options)
+    return size.size(judged, size.dimensions(judged), **options)
 
 
 class TestText:

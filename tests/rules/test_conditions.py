@@ -16,19 +16,20 @@ from hypothesis import strategies as st
 
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
-from glmdeploy.rules import table
+from glmdeploy.rules import conditions
+from glmdeploy.rules.check import check
 from glmdeploy.rules.conditions import DERIVED, OPERANDS, edit, fact, faults, holds, place
+from glmdeploy.rules.registry import TABLE
 from glmdeploy.sglang import catalog, effective
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
 
 TODAY = date(2026, 11, 23)
-ENTRIES: list[dict[str, Any]] = read_text(table.FILE.read_text(encoding="utf-8"), table.FILE.name).data["rules"]
+ENTRIES: list[dict[str, Any]] = read_text(TABLE.read_text(encoding="utf-8"), TABLE.name).data["rules"]
 PROFILES = sorted(file.stem for file in profiles_dir().glob("*.yaml"))
 FACTS = (
     *(
@@ -46,14 +47,14 @@ FACTS = (
 
 
 @cache
-def subject(profile: str) -> Subject:
-    found = resolve(load(str(profiles_dir() / f"{profile}.yaml")), today=TODAY).subject
+def facts_of(profile: str) -> Facts:
+    found = check(load(str(profiles_dir() / f"{profile}.yaml")), today=TODAY).facts
     assert found is not None
     return found
 
 
-subjects = st.sampled_from(PROFILES).map(subject)
-facts = st.sampled_from(FACTS)
+profiles = st.sampled_from(PROFILES).map(facts_of)
+names = st.sampled_from(FACTS)
 scalars = st.one_of(
     st.integers(-1, 100_000), st.booleans(), st.sampled_from(["bfloat16", "fp8_e4m3", "trtllm", "1", "/dg-cache", ""])
 )
@@ -71,11 +72,11 @@ expectations = st.one_of(
         },
     ).filter(bool),
 )
-conditions = st.dictionaries(facts, expectations, min_size=1, max_size=3)
+some_conditions = st.dictionaries(names, expectations, min_size=1, max_size=3)
 
 
-@given(subjects, conditions)
-def test_all_expectations_must_hold(judged: Subject, condition: dict[str, Any]) -> None:
+@given(profiles, some_conditions)
+def test_all_expectations_must_hold(judged: Facts, condition: dict[str, Any]) -> None:
     assert list(faults(condition)) == []
     each = [holds(judged, {name: expected}) for name, expected in condition.items()]
     assert holds(judged, condition) == all(each)
@@ -85,15 +86,15 @@ def test_all_expectations_must_hold(judged: Subject, condition: dict[str, Any]) 
             assert holds(judged, {name: expected}) == all(parts)
 
 
-@given(subjects, facts, st.lists(scalars, min_size=1, max_size=4))
-def test_a_list_means_any_of_it(judged: Subject, name: str, values: list[Any]) -> None:
+@given(profiles, names, st.lists(scalars, min_size=1, max_size=4))
+def test_a_list_means_any_of_it(judged: Facts, name: str, values: list[Any]) -> None:
     assert holds(judged, {name: values}) == any(holds(judged, {name: value}) for value in values)
     none_of_it = fact(judged, name) is not None and not holds(judged, {name: values})
     assert holds(judged, {name: {"not": values}}) == none_of_it
 
 
-@given(subjects, facts, scalars)
-def test_a_fact_that_is_not_known_breaks_nothing(judged: Subject, name: str, value: Any) -> None:
+@given(profiles, names, scalars)
+def test_a_fact_that_is_not_known_breaks_nothing(judged: Facts, name: str, value: Any) -> None:
     known = fact(judged, name) is not None
     assert holds(judged, {name: fact(judged, name)})
     assert not (holds(judged, {name: value}) and holds(judged, {name: {"not": value}}))
@@ -103,31 +104,31 @@ def test_a_fact_that_is_not_known_breaks_nothing(judged: Subject, name: str, val
         assert not holds(judged, {name: {"below": 100_000}})
 
 
-@given(subjects, facts, st.integers(-1, 100_000))
-def test_a_number_is_above_below_or_there(judged: Subject, name: str, bound: int) -> None:
+@given(profiles, names, st.integers(-1, 100_000))
+def test_a_number_is_above_below_or_there(judged: Facts, name: str, bound: int) -> None:
     value = fact(judged, name)
     outcomes = [holds(judged, {name: {"above": bound}}), holds(judged, {name: {"below": bound}}), value == bound]
     assert sum(outcomes) == (1 if isinstance(value, int | float) else 0)
 
 
-@given(subjects, facts, st.sampled_from(["on", "given"]))
-def test_switches_are_on_or_off(judged: Subject, name: str, operator: str) -> None:
+@given(profiles, names, st.sampled_from(["on", "given"]))
+def test_switches_are_on_or_off(judged: Facts, name: str, operator: str) -> None:
     assert holds(judged, {name: {operator: True}}) != holds(judged, {name: {operator: False}})
 
 
 def test_what_is_written_is_given_and_a_default_is_not() -> None:
-    judged = subject("b200-eagle-bf16kv")
+    judged = facts_of("b200-eagle-bf16kv")
     assert holds(judged, {"dsa_decode_backend": {"given": True}, "tp_size": {"given": True}})
     assert holds(judged, {"page_size": {"given": False}, "dsa_decode_backend": "trtllm"})
     assert holds(judged, {"env.SGLANG_ENABLE_SPEC_V2": {"on": True}, "env.HF_HUB_OFFLINE": {"on": True}})
     assert holds(judged, {"server.max_containers": {"above": 2, "below": 4}, "secrets.api_key": {"given": True}})
     assert holds(judged, {"speculates": True, "checkpoint": "fp8"})
-    assert holds(subject("b200-nospec-bf16kv"), {"speculates": False})
+    assert holds(facts_of("b200-nospec-bf16kv"), {"speculates": False})
 
 
 @pytest.mark.parametrize("name", [name for name in FACTS if name not in ("no_such_option", *DERIVED)])
 def test_a_fact_has_a_place_and_an_edit_goes_there(name: str) -> None:
-    judged = subject("b200-eagle-bf16kv")
+    judged = facts_of("b200-eagle-bf16kv")
     path, absent = place(judged, name)
     [step] = edit(judged, name, "value")
     written = step.path[:-1] if absent and name.startswith("env.") else step.path
@@ -137,7 +138,7 @@ def test_a_fact_has_a_place_and_an_edit_goes_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", DERIVED)
 def test_a_derived_fact_is_decided_somewhere(name: str) -> None:
-    path, absent = place(subject("b200-eagle-bf16kv"), name)
+    path, absent = place(facts_of("b200-eagle-bf16kv"), name)
     document = load(str(profiles_dir() / "b200-eagle-bf16kv.yaml"))
     value: Any = document.data
     for part in path:
@@ -156,7 +157,7 @@ def unknown(entry: dict[str, Any]) -> Iterator[str]:
     ]
     options = {option.dest for release in releases for option in release.options}
     variables = {name for release in releases for name in release.env}
-    named = {name for condition in table.conditions(entry) for name in condition}
+    named = {name for condition in conditions.alternatives(entry) for name in condition}
     for name in (*named, *entry.get("edit", {}), *([entry["at"]] if "at" in entry else [])):
         if name.startswith("env."):
             known = name.removeprefix("env.") in variables
@@ -184,7 +185,7 @@ def is_place(parts: list[str]) -> bool:
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
 def test_the_facts_of_the_table_exist(entry: dict[str, Any]) -> None:
     assert list(unknown(entry)) == []
-    named = {name.replace(".", "_") for condition in table.conditions(entry) for name in condition}
+    named = {name.replace(".", "_") for condition in conditions.alternatives(entry) for name in condition}
     assert set(re.findall(r"{(\w+)}", entry["message"])) <= {"gpu", "version", *named}
 
 
@@ -202,12 +203,12 @@ def written(entry: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
 def test_an_entry_needs_all_its_parts(entry: dict[str, Any]) -> None:
-    [rule] = table.read(written(entry))
+    [rule] = conditions.read(written(entry), TABLE.name)
     assert rule.id == entry["id"]
-    for part in table.REQUIRED:
+    for part in conditions.REQUIRED:
         lacking = {key: value for key, value in entry.items() if key != part}
-        with pytest.raises(table.TableError, match=part):
-            table.read(written(lacking))
+        with pytest.raises(conditions.TableError, match=part):
+            conditions.read(written(lacking), TABLE.name)
 
 
 words = st.text(string.ascii_lowercase, min_size=1, max_size=12)
@@ -215,7 +216,11 @@ words = st.text(string.ascii_lowercase, min_size=1, max_size=12)
 
 @given(st.sampled_from(ENTRIES), words, st.sampled_from(["entry", "scope", "operator"]))
 def test_a_word_that_means_nothing_is_refused(entry: dict[str, Any], word: str, where: str) -> None:
-    known = {"entry": table.REQUIRED | table.OPTIONAL, "scope": table.SCOPE, "operator": OPERANDS.keys()}[where]
+    known = {
+        "entry": conditions.REQUIRED | conditions.OPTIONAL,
+        "scope": conditions.SCOPE,
+        "operator": OPERANDS.keys(),
+    }[where]
     changed = copy.deepcopy(entry)
     if where == "operator":
         changed["when"] = {"kv_cache_dtype": {word: True}}
@@ -223,8 +228,8 @@ def test_a_word_that_means_nothing_is_refused(entry: dict[str, Any], word: str, 
         target = changed if where == "entry" else changed.setdefault("scope", {})
         target[word] = "x"
     if word not in known:
-        with pytest.raises(table.TableError, match=word):
-            table.read(written(changed))
+        with pytest.raises(conditions.TableError, match=word):
+            conditions.read(written(changed), TABLE.name)
 
 
 @pytest.mark.parametrize(
@@ -244,5 +249,5 @@ def test_a_word_that_means_nothing_is_refused(entry: dict[str, Any], word: str, 
     ids=str,
 )
 def test_what_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(table.TableError, match=ENTRIES[0]["id"]):
-        table.read(written(ENTRIES[0] | change))
+    with pytest.raises(conditions.TableError, match=ENTRIES[0]["id"]):
+        conditions.read(written(ENTRIES[0] | change), TABLE.name)

@@ -6,8 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ FP8 = "sglang: {args: {kv-cache-dtype: fp8_e4m3}}\n"
 
 def place(profile: Path, rule: str, **layers: list[str]) -> Location:
     document = load(str(profile), **layers)
-    [found] = [finding for finding in resolve(document, today=TODAY).findings if finding.id == rule]
+    [found] = [finding for finding in check(document, today=TODAY).findings if finding.id == rule]
     return found.location
 
 

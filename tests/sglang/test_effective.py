@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glmdeploy import gpus
-from glmdeploy.sglang import catalog, command, decisions, models
+from glmdeploy.sglang import catalog, command, models
+from glmdeploy.sglang.decisions import memory
+from glmdeploy.sglang.decisions.table import DECISIONS, UNMODELLED
 from glmdeploy.sglang.effective import RAW, REPORTED, Effective, Origin, effective
 
 VERSIONS = [version for version in catalog.versions() if version not in ("0.5.8", "0.5.9")]
@@ -200,7 +202,7 @@ def test_a_single_value_can_be_unknown(gpu: str, args: dict[str, Any], name: str
 
 
 def test_everything_that_is_decided_is_reported() -> None:
-    assert {row.name for row in decisions.DECISIONS} <= set(REPORTED)
+    assert {row.name for row in DECISIONS} <= set(REPORTED)
     assert len(set(REPORTED)) == len(REPORTED)
 
 
@@ -208,7 +210,7 @@ def test_the_options_named_in_the_table_exist() -> None:
     """A misspelt name would never be set, and so never be an obstacle."""
     fields = {option.dest for version in VERSIONS for option in catalog.load(version).options}
     raw = {name for names in RAW.values() for name in names}
-    assert {*decisions.UNMODELLED, *decisions.memory.GRAPH_OPTIONS, *decisions.memory.NO_PIECEWISE, *raw} <= fields
+    assert {*UNMODELLED, *memory.GRAPH_OPTIONS, *memory.NO_PIECEWISE, *raw} <= fields
     assert set(REPORTED) - fields == set(RAW) - fields
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from support import STRANGE, serving
+from support import PATIENCE, STRANGE, serving
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.local import hub
@@ -84,7 +84,7 @@ def ask(cache: Path, endpoint: str, *questions: str, **env: str) -> list[Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert env.get("HF_TOKEN", "Traceback") not in done.stdout + done.stderr

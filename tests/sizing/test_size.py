@@ -19,14 +19,14 @@ from glmdeploy.sizing import size
 from glmdeploy.sizing.cost import Traffic
 
 if TYPE_CHECKING:
-    from glmdeploy.rules.subject import Subject
+    from glmdeploy.rules.facts import Facts
 
 B200 = "b200-eagle-bf16kv"
 PROFILES = sorted(path.stem for path in profiles_dir().glob("*.yaml") if path.stem != "local-cpu")
 GIB = 2**30
 
 
-def subject(profile: str = B200, *sets: str) -> Subject:
+def subject(profile: str = B200, *sets: str) -> Facts:
     found = resolve(load(profile, sets=sets)).subject
     assert found is not None
     return found
@@ -34,7 +34,7 @@ def subject(profile: str = B200, *sets: str) -> Subject:
 
 def sized(profile: str = B200, *sets: str, **options: Any) -> size.Size:
     judged = subject(profile, *sets)
-    return size.size(judged, size.facts(judged), **options)
+    return size.size(judged, size.dimensions(judged), **options)
 
 
 def data(*sets: str, **options: Any) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class TestNumbers:
 class TestUnknown:
     def test_a_decision_of_sglang(self) -> None:
         judged = subject(B200, "model.repo=acme/other", "sglang.args.mem-fraction-static=null")
-        known = size.facts(subject())
+        known = size.dimensions(subject())
         with pytest.raises(GlmdeployError, match="`mem-fraction-static` is not known: SGLang decides") as failure:
             size.size(judged, replace(known, model=replace(known.model, architecture="OtherForCausalLM")))
         assert "--set sglang.args.mem-fraction-static=0.5" in str(failure.value.advice)
@@ -118,7 +118,7 @@ class TestUnknown:
             sized(prices={})
 
     def test_a_name_that_does_not_tell_the_architecture(self) -> None:
-        known = size.facts(subject())
+        known = size.dimensions(subject())
         judged = subject(B200, "model.repo=acme/my-tune", "sglang.args.kv-cache-dtype=null")
         assert judged.value("kv_cache_dtype") is None
         # The checkpoint's own configuration does, and with it what SGLang decides.
@@ -126,7 +126,7 @@ class TestUnknown:
 
     @given(
         config=st.dictionaries(
-            st.sampled_from(sorted(size.facts(subject()).model.config)),
+            st.sampled_from(sorted(size.dimensions(subject()).model.config)),
             st.one_of(
                 st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers())
             ),
@@ -134,10 +134,10 @@ class TestUnknown:
     )
     def test_any_configuration(self, config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
         path = tmp_path_factory.mktemp("any") / "config.json"
-        path.write_text(json.dumps({**size.facts(subject()).model.config, **config}))
+        path.write_text(json.dumps({**size.dimensions(subject()).model.config, **config}))
         judged = subject()
         try:
-            found = size.size(judged, size.facts(judged, path))
+            found = size.size(judged, size.dimensions(judged, path))
         except GlmdeployError:
             return
         json.dumps(size_data(found), allow_nan=False)

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy import cron
-from glmdeploy.profile.models import GPUS
-from glmdeploy.sizing import rates
-from glmdeploy.sizing.cost import Price, Traffic, billed_hours, kept_hours, spend
+from glmdeploy import cron, gpus
+from glmdeploy.gpus import Price
+from glmdeploy.sizing.cost import Traffic, billed_hours, kept_hours, spend
 
 PRICE = Price(dollars=2.0, date="2026-11-23", source="a test")
 
@@ -81,9 +80,10 @@ def test_a_day_has_its_bounds(busy: float, starts: int, fewest: int, more: int, 
 
 def test_rates_become_prices() -> None:
     answer = {"gpu_hour_cost_b200": Decimal("6.25"), "gpu_hour_cost_h100": Decimal("NaN"), "cpu_hour_cost": Decimal(1)}
-    found = rates.prices(answer, source="a workspace", date="2026-11-23")
+    found = gpus.prices(answer, source="a workspace", date="2026-11-23")
     assert found == dict.fromkeys(("B200", "B200+"), Price(dollars=6.25, date="2026-11-23", source="a workspace"))
 
 
 def test_each_gpu_of_a_profile_has_a_rate() -> None:
-    assert set(rates.NAMES) == {*GPUS, "A10"}
+    rates = {each.rate: 1 for each in gpus.TYPES.values()}
+    assert set(gpus.prices(rates, source="all", date="2026-11-23")) == set(gpus.TYPES)

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from glmdeploy import gpus
-from glmdeploy.profile.models import GPUS
 from glmdeploy.sizing import cost
 from glmdeploy.sizing.model import Model, known
 
@@ -55,17 +54,17 @@ def test_a_start_of_a_model_of_which_nothing_is_known() -> None:
     assert sum(step.seconds for step in steps) <= 64
 
 
-@pytest.mark.parametrize("name", ["A10", *GPUS])
+@pytest.mark.parametrize("name", gpus.TYPES)
 def test_every_gpu_has_a_price(name: str) -> None:
-    price = cost.PRICES[name]
+    price = gpus.PRICES[name]
     assert 0.5 < price.dollars < 10
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", price.date)
-    assert price.source.startswith("https://modal.com/pricing")
+    assert price.source.startswith("`modal billing rates`" if name == "B300" else "https://modal.com/pricing")
 
 
 def test_dollars() -> None:
     b200 = gpus.parse("B200:8")
     assert cost.hourly(b200) == pytest.approx(8 * 3600 * 0.001736)
-    assert cost.of(b200, cost.DAY) == pytest.approx(1200, abs=1)
+    assert cost.of(b200, 86_400) == pytest.approx(1200, abs=1)
     assert cost.hourly(b200, {}) is None
     assert cost.of(b200, 60, {}) is None

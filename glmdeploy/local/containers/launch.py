@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
-from glmdeploy.local.containers import image_env
-from glmdeploy.local.paths import inside
+from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VARIABLE
+from glmdeploy.local.home import inside
 from glmdeploy.local.state.logbook import Redactor
-from glmdeploy.local.state.records import new_id
+from glmdeploy.local.state.store import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from glmdeploy.local.paths import Home
+    from glmdeploy.local.home import Home
     from glmdeploy.local.state.files import FileStore
     from glmdeploy.local.state.registry import LiveFunction
     from glmdeploy.local.state.store import Store
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_STANDIN = Path(__file__).parents[1] / "standin"
+_STANDIN = Path(__file__).parents[1] / "standin" / "path"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +107,8 @@ class Planner:
             "MODAL_TASK_ID": task_id,
             "MODAL_IMAGE_ID": live.proto.image_id,
             "MODAL_ENVIRONMENT": live.app.environment,
-            "MODAL_CONTAINER_ARGUMENTS_PATH": str(root / "container-arguments"),
-            "MODAL_OVERRIDE_HEADERS": f"x-glmdeploy-task:{task_id},x-glmdeploy-task-secret:{task_secret}",
+            ARGUMENTS_VARIABLE: str(root / "container-arguments"),
+            HEADERS_VARIABLE: f"x-glmdeploy-task:{task_id},x-glmdeploy-task-secret:{task_secret}",
         }
         if port:
             environment["GLMDEPLOY_LOCAL_PORT"] = str(port)
@@ -151,7 +151,7 @@ class Planner:
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         environment = {"PATH": path, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
         for image in images:
-            environment = image_env.apply(image.dockerfile_commands, environment)
+            environment |= variables(image.dockerfile_commands)
         environment |= contents
         python_path = [str(root / "root"), str(_STANDIN), environment.get("PYTHONPATH", "")]
         return environment | {
@@ -206,6 +206,23 @@ def has_web_server(function: api_pb2.Function) -> bool:
         *(each.webhook_config for each in function.method_definitions.values()),
     ]
     return any(webhook.type != api_pb2.WEBHOOK_TYPE_UNSPECIFIED for webhook in webhooks)
+
+
+def variables(commands: Iterable[str]) -> dict[str, str]:
+    """What the ENV instructions among ``commands`` set, in the form that Modal's SDK writes: ``ENV NAME='a value'``.
+
+    A ``$NAME`` in a value is not expanded. Raises ValueError for an instruction of another form.
+    """
+    result: dict[str, str] = {}
+    for command in commands:
+        instruction, _, rest = command.strip().partition(" ")
+        if instruction.upper() == "ENV":
+            for word in shlex.split(rest):
+                name, equals, value = word.partition("=")
+                if not equals:
+                    raise ValueError(f"not understood in the embedded cloud: {command}")
+                result[name] = value
+    return result
 
 
 def copied_files(commands: Iterable[str], mount: list[api_pb2.MountFile]) -> Iterator[PlacedFile]:

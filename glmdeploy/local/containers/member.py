@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from glmdeploy.local.containers.launch import Launch
-    from glmdeploy.local.containers.pool import Pool
     from glmdeploy.local.containers.process import ContainerProcess
     from glmdeploy.local.state.calls import Input
 
@@ -49,7 +48,6 @@ class Member:
         app_id: str,
         function_id: str,
         definition_id: str,
-        pool: Pool,
         process: ContainerProcess,
         say: Callable[[str], None],
     ) -> None:
@@ -57,7 +55,6 @@ class Member:
         self.app_id = app_id
         self.function_id = function_id
         self.definition_id = definition_id
-        self.pool = pool
         self.say = say
         self.started_at = time.time()
         self.ready = False

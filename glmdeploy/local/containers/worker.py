@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.local.containers.member import Member
-from glmdeploy.local.containers.pool import Pool
+from glmdeploy.local.containers.pool import Pool, limits
 from glmdeploy.local.containers.process import ContainerProcess
-from glmdeploy.local.containers.scaling import limits
 
 if TYPE_CHECKING:
     from glmdeploy.local.containers.launch import Planner
     from glmdeploy.local.state.files import FileStore
     from glmdeploy.local.state.logbook import LogBook
-    from glmdeploy.local.state.records import App
     from glmdeploy.local.state.registry import LiveFunction, Registry
+    from glmdeploy.local.state.store import App
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +35,7 @@ class Worker:
         self._files = files
         self._logs = logs
         self._pools: dict[str, Pool] = {}
+        self._member_pools: dict[str, Pool] = {}
         self._results: dict[str, api_pb2.GenericResult] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,6 +48,10 @@ class Worker:
             settings = self._registry.autoscaler(function_id)
             self._pools[function_id] = Pool(live, limits(live.proto, settings), self._start)
         return self._pools[function_id]
+
+    def pool_of(self, member: Member) -> Pool:
+        """Of a container that exists, even where its function is no longer live."""
+        return self._member_pools[member.task_id]
 
     def refresh(self, app: App) -> None:
         """Follow a publication, or changed autoscaler settings."""
@@ -107,21 +111,21 @@ class Worker:
             app_id=app_id,
             function_id=function_id,
             definition_id=live.definition_id,
-            pool=pool,
             process=process,
             say=lambda text: write(text, api_pb2.FILE_DESCRIPTOR_INFO),
         )
         self.members[launch.task_id] = member
-        task = asyncio.get_running_loop().create_task(self._run(member, process))
+        self._member_pools[launch.task_id] = pool
+        task = asyncio.get_running_loop().create_task(self._run(member, process, pool))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return member
 
-    async def _run(self, member: Member, process: ContainerProcess) -> None:
+    async def _run(self, member: Member, process: ContainerProcess, pool: Pool) -> None:
         member.say(f"container {member.task_id} starts")
-        for remark in _remarks(member.pool):
+        for remark in _remarks(pool):
             member.say(remark)
-        limit = member.pool.limits.startup_timeout
+        limit = pool.limits.startup_timeout
         late: list[str] = []
 
         def give_up() -> None:
@@ -142,9 +146,9 @@ class Worker:
             clock.cancel()
         ending = "; ".join([ending, *late])
         member.say(f"container {member.task_id} {ending}")
-        del self.members[member.task_id]
+        del self.members[member.task_id], self._member_pools[member.task_id]
         result = self._results.pop(member.task_id, None)
-        member.pool.ended(member, crashed=code != 0, reason=self._explain(member, ending, result), result=result)
+        pool.ended(member, crashed=code != 0, reason=self._explain(member, ending, result), result=result)
 
     def _explain(self, member: Member, ending: str, result: api_pb2.GenericResult | None) -> str:
         kind = "container ended" if member.ready else "container failed to start"

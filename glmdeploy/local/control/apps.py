@@ -9,14 +9,14 @@ from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
 from glmdeploy.local.control.rpc import conflict, invalid, not_found, unsupported
-from glmdeploy.local.state.records import App, new_id
 from glmdeploy.local.state.registry import Publication
+from glmdeploy.local.state.store import App, new_id
 
 if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.containers.member import Member
     from glmdeploy.local.control.rpc import Caller
-    from glmdeploy.local.state.records import Deployment
+    from glmdeploy.local.state.store import Deployment
 
 OWNER = "you"
 """Who made what, where Modal names a user."""

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.cron import CronError
-from glmdeploy.local.containers.scaling import limits
+from glmdeploy.local.containers.pool import limits
 from glmdeploy.local.control.apps import environment_name
 from glmdeploy.local.control.rpc import invalid, not_found, unsupported
-from glmdeploy.local.paths import inside
+from glmdeploy.local.home import inside
 from glmdeploy.local.schedule import Timetable
-from glmdeploy.local.state.records import Class, new_id
+from glmdeploy.local.state.store import Class, new_id
 
 if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.control.rpc import Caller
-    from glmdeploy.local.state.records import App
     from glmdeploy.local.state.registry import LiveFunction
+    from glmdeploy.local.state.store import App
 
 
 class Functions:

@@ -17,10 +17,9 @@ from modal_proto import api_pb2
 
 from glmdeploy.local.control.apps import OWNER, environment_name
 from glmdeploy.local.control.rpc import already_exists, invalid, not_found
-from glmdeploy.local.paths import require_space
-from glmdeploy.local.state.files import BLOCK
-from glmdeploy.local.state.records import Volume, new_id
-from glmdeploy.local.state.volume_files import VolumeFiles
+from glmdeploy.local.home import require_space
+from glmdeploy.local.state.files import BLOCK, VolumeFiles
+from glmdeploy.local.state.store import Volume, new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
-from glmdeploy.local.state.records import new_id
+from glmdeploy.local.state.store import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -309,4 +309,8 @@ class Composer:
         )
 
     def _too_deep(self, start: int) -> Finding:
-        return fault(f"the profile is nested deeper than {MAX_DEPTH} levels", self.source.place(start))
+        return fault(
+            f"the profile is nested deeper than {MAX_DEPTH} levels",
+            self.source.place(self._skip_properties(start)),
+            fix="Nest less, and see that every bracket that opens is meant.",
+        )

@@ -1,6 +1,6 @@
 """What a YAML syntax error most likely means, in words for whoever wrote the line.
 
-The patterns match what libyaml 0.2.5 and PyYAML 6.0 (scanner.py, parser.py) say; both are covered, because
+The patterns match what libyaml 0.2.5, 0.2.6 and PyYAML 6.0 (scanner.py, parser.py) say; both are covered, because
 either may do the parsing. What no pattern knows is reported in the parser's own words.
 """
 

@@ -7,6 +7,7 @@ events that it gives; :mod:`glmdeploy.profile.text.composer` gives them the mean
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
@@ -56,15 +57,30 @@ def compose(source: SourceText, *, loader: Loader = FAST) -> Part | None:
     Raises :class:`ProfileError` with every duplicate key, bad key, bad scalar, foreign tag and bad alias,
     and with the first syntax error or exceeded bound, where reading ends.
     """
+    if _SURROGATE_ESCAPE.search(source.text):
+        loader = PURE
     composer = Composer(source)
     try:
         for event in _events(source, loader):
             composer.take(event)
     except FatalError as stop:
         composer.findings.append(stop.finding)
+    except _OwnBoundError as stop:
+        # What stands before it says where our bound is exceeded, and is read without a complaint.
+        compose(replace(source, text=source.text[: stop.offset]), loader=loader)
+        composer.findings.append(stop.finding)
     if composer.findings:
         raise ProfileError(sorted(composer.findings, key=_position))
     return composer.root
+
+
+class _OwnBoundError(Exception):
+    """libyaml meets a bound of its own: 0.2.6 stops at the 1,001st bracket in a line, before it gives the first."""
+
+    def __init__(self, finding: Finding, offset: int) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+        self.offset = offset
 
 
 def _position(finding: Finding) -> tuple[int, int]:
@@ -72,8 +88,6 @@ def _position(finding: Finding) -> tuple[int, int]:
 
 
 def _events(source: SourceText, loader: Loader) -> Iterator[yaml.Event]:
-    if _SURROGATE_ESCAPE.search(source.text):
-        loader = PURE
     try:
         yield from yaml.parse(source.text, Loader=loader)
     except yaml.MarkedYAMLError as error:
@@ -84,7 +98,10 @@ def _events(source: SourceText, loader: Loader) -> Iterator[yaml.Event]:
             at=mark.index if mark else 0,
             since=context.index if context else None,
         )
-        raise FatalError(explain(problem, source)) from None
+        finding = explain(problem, source)
+        if "nesting depth" in problem.text:
+            raise _OwnBoundError(finding, problem.at) from None
+        raise FatalError(finding) from None
     except (yaml.YAMLError, ValueError) as error:
         # The Python parser lets int() and chr() fail on absurd versions and escapes, without a place.
         raise FatalError(fault(f"this is not YAML: {error}", source.place(0))) from None

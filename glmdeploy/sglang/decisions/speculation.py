@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from glmdeploy.sglang.catalog import boolean
 from glmdeploy.sglang.decisions.situation import FIRST, OVERRIDES, SPECULATION, UNKNOWN, Decision, Situation
 
 
 def _spec_v2(now: Situation) -> bool:
     """``SGLANG_ENABLE_SPEC_V2``, as ``sglang.srt.environ`` reads it."""
     text = now.env.get("SGLANG_ENABLE_SPEC_V2")
-    return now.since("0.5.11") if text is None else text.lower() in ("true", "1", "yes", "y")
+    return now.since("0.5.11") if text is None else boolean(text) is True
 
 
 def _only_eagle(name: str) -> Decision:

@@ -101,6 +101,6 @@ def register(app: modal.App, volume: modal.Volume) -> None:
     app.function(**common, max_containers=1)(act)
     for function in (crash, orphan):
         app.function(**common)(function)
-    app.function(**common, timeout=1, startup_timeout=60)(sleep)
+    app.function(**common, timeout=3, startup_timeout=600)(sleep)
     app.function(**common)(count)
     app.function(**common, retries=modal.Retries(max_retries=2, initial_delay=0.0))(flaky)

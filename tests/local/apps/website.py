@@ -6,13 +6,23 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import modal
 
 CONFIGURED = int(os.environ.get("WEBSITE_PORT", "8000"))
 PORT = int(os.environ.get("GLMDEPLOY_LOCAL_PORT", str(CONFIGURED)))
+
+
+def hold(query: dict[str, list[str]]) -> None:
+    """Say in the folder ``hold``, if there is one, that a request has come, and wait for a file ``go`` there."""
+    for folder in query.get("hold", []):
+        (Path(folder) / f"{os.environ['MODAL_TASK_ID']}.{uuid.uuid4().hex}").touch()
+        while not (Path(folder) / "go").exists():
+            time.sleep(0.02)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,11 +50,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(f"{self.path} for {self.headers['X-Forwarded-Prefix']}".encode())
 
     def get_task(self, query: dict[str, list[str]]) -> None:
-        time.sleep(float(query.get("sleep", ["0"])[0]))
+        hold(query)
         self.answer(os.environ["MODAL_TASK_ID"].encode())
 
     def get_version(self, query: dict[str, list[str]]) -> None:
-        time.sleep(float(query.get("sleep", ["0"])[0]))
+        hold(query)
         self.answer(os.environ.get("VERSION", "").encode())
 
     def get_busy(self, query: dict[str, list[str]]) -> None:
@@ -92,19 +102,19 @@ app = modal.App("website", image=image)
 @app.cls(max_containers=2, scaledown_window=2, secrets=[modal.Secret.from_dict({"KEY": "sk-of-the-website"})])
 @modal.concurrent(max_inputs=2)
 class Website:
-    @modal.web_server(PORT, startup_timeout=20)
+    @modal.web_server(PORT, startup_timeout=600)
     def serve(self) -> None:
         self.process = subprocess.Popen([sys.executable, __file__])
 
     @modal.exit()
     def leave(self) -> None:
-        print(f"leaving, version {os.environ['VERSION']}")
+        print(f"{os.environ['MODAL_TASK_ID']} is leaving")
         self.process.terminate()
 
 
 @app.cls(secrets=[modal.Secret.from_dict({"KEY": "sk-of-the-website"})])
 class Broken:
-    @modal.web_server(PORT, startup_timeout=20)
+    @modal.web_server(PORT, startup_timeout=600)
     def serve(self) -> None:
         raise RuntimeError(f"cannot start with {os.environ['KEY']}")
 

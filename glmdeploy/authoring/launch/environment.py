@@ -1,0 +1,78 @@
+"""Environment variables and secrets of a launch: what the image gets, and what only a Modal Secret may hold."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from glmdeploy.authoring.launch.masking import is_secret_name, is_secret_value
+from glmdeploy.findings import Severity
+
+if TYPE_CHECKING:
+    from glmdeploy.authoring.launch.launch import Launch, Word
+    from glmdeploy.authoring.launch.options import Given
+    from glmdeploy.authoring.launch.script import ImportOptions
+    from glmdeploy.authoring.launch.sections import Sections
+
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+KERNELS = "SGLANG_DG_CACHE_DIR"
+
+_DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"})
+_VARIABLE = re.compile(r"(?:--[\w-]+=)?\"?\$(?:\{([A-Za-z_]\w*)(?::?[-=?][^}]*)?\}|([A-Za-z_]\w*))\"?", re.ASCII)
+_API_KEY = "API_KEY"
+
+
+def place_secrets(launch: Launch, api_key: Given | None, app: str, wanted: ImportOptions, sections: Sections) -> None:
+    """The section ``secrets``, or ``server.public`` where the endpoint shall have no key; values are dropped."""
+    token = next((name for name in HUB_TOKENS if name in launch.env), None)
+    if token is not None:
+        sections.put(("secrets", "huggingface"), {"name": "huggingface-secret", "keys": [token]})
+        _dropped(launch.env[token], token, f"modal secret create huggingface-secret {token}=...", sections)
+    name = f"{app[:55]}-api-key"
+    word = api_key.values[0] if api_key else None
+    if word is not None:
+        match = _VARIABLE.fullmatch(word.raw)
+        key = match[1] or match[2] if match else _API_KEY
+        sections.put(("secrets", "api_key"), {"name": name, "keys": [key]})
+        _dropped(word, "--api-key", f"modal secret create {name} {key}=...", sections)
+    elif wanted.public:
+        sections.put(("server", "public"), True)
+    else:
+        sections.put(("secrets", "api_key"), {"name": name, "keys": [_API_KEY]})
+        message = "the launch has no --api-key, but on Modal anyone could reach it: a key was added"
+        fix = "create the secret, or import with --public for an open endpoint"
+        sections.note(Severity.WARNING, message, launch.place, fix=fix)
+
+
+def hide(word: Word, sections: Sections) -> bool:
+    """Keep a value from being shown. Whether there is a value to hide, and not only a variable's name."""
+    if not word.text or _VARIABLE.fullmatch(word.text):
+        return False
+    sections.secrets.append(word)
+    return True
+
+
+def _dropped(word: Word, what: str, command: str, sections: Sections) -> None:
+    if hide(word, sections):
+        message = f"the value of {what} was not copied"
+        sections.note(Severity.INFO, message, word.span, fix=f"put it into Modal: {command}")
+
+
+def place_variables(launch: Launch, sections: Sections) -> None:
+    """The variables of the image. Those of which the text does not tell the value are told, not placed."""
+    for name, word in launch.env.items():
+        if name in HUB_TOKENS:
+            hide(word, sections)
+            continue
+        if is_secret_name(name) or (not word.unknown and is_secret_value(word.text)):
+            hide(word, sections)
+            message = f"{name} looks like a secret, for which a profile has no place"
+            sections.note(Severity.WARNING, message, word.span, fix="add a Modal Secret of your own where it is needed")
+        elif name in _DEVICES:
+            message = f"{name} was left out: a Modal container has just the GPUs that it uses"
+            sections.note(Severity.WARNING, message, word.span)
+        elif word.unknown:
+            message = f"{name} needs {', '.join(word.unknown)}, which is not in this text; it was left out"
+            sections.note(Severity.WARNING, message, word.span, fix="set it under `sglang.env` if it is needed")
+        else:
+            sections.put(("sglang", "env", name), sections.use(word), word.span)

@@ -1,0 +1,90 @@
+"""``glmdeploy import``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from glmdeploy.cli import common
+from glmdeploy.errors import GlmdeployError
+
+if TYPE_CHECKING:
+    from glmdeploy.authoring.launch import Imported
+
+
+@click.command("import")
+@click.argument("file", default="-", metavar="[FILE]")
+@click.option("--app", metavar="NAME", help="Name of the Modal app; default: after the model.")
+@click.option("--name", metavar="NAME", help="Name of the profile; default: after the model and the GPU.")
+@click.option("--gpu", metavar="GPU", help="GPU type and count, such as B200:8; default: B200, as many as it uses.")
+@click.option(
+    "--sglang-version", metavar="VERSION", help="SGLang release; default: by the image's tag, else the newest."
+)
+@click.option("--repo", metavar="ORG/NAME", help="The model on the Hugging Face Hub, where the launch names a folder.")
+@click.option("--public", is_flag=True, help="An endpoint that is open to anyone, if the launch has no --api-key.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the profile to this file.")
+@common.json_option
+def import_(
+    file: str,
+    app: str | None,
+    name: str | None,
+    gpu: str | None,
+    sglang_version: str | None,
+    repo: str | None,
+    public: bool,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Turn a command that launches SGLang into a profile.
+
+    FILE, or standard input, is a shell text with `python3 -m sglang.launch_server` or `sglang serve` in it (variables,
+    `docker run` and `sh -c` around it are understood), or a file for SGLang's --config. Nothing is executed, and no
+    secret's value is copied. The profile goes to standard output, what could not be placed to standard error; the exit
+    code is 1 if something essential is missing.
+    """
+    from glmdeploy.authoring.launch import ImportOptions, decode, import_script
+
+    script = decode(_read(file), "<stdin>" if file == "-" else file)
+    wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
+    imported = import_script(script, wanted, file=str(output) if output else "<profile>")
+    if output is not None and imported.text is not None:
+        common.write(output, imported.text)
+    _show(imported, as_json=as_json, written=output is not None)
+    return int(not imported.complete)
+
+
+def _read(file: str) -> bytes:
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read()
+        return Path(file).read_bytes()
+    except (OSError, ValueError) as error:
+        raise GlmdeployError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _show(imported: Imported, *, as_json: bool, written: bool) -> None:
+    from glmdeploy.report.run import finding_data
+    from glmdeploy.report.text import finding_text
+
+    resolution = imported.resolution
+    findings = (*imported.notes, *(resolution.findings if resolution else ()))
+    if as_json:
+        plan = resolution.plan if resolution else None
+        data = {
+            "complete": imported.complete,
+            "valid": plan is not None,
+            "digest": plan.digest if plan else None,
+            "profile": imported.data,
+            "text": imported.text,
+            "findings": [finding_data(finding) for finding in findings],
+        }
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    for finding in findings:
+        click.echo(finding_text(finding), err=True)
+    if imported.text is not None and not written:
+        click.echo(imported.text, nl=False)

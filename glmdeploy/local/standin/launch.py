@@ -1,0 +1,188 @@
+"""The stand-in's command lines: ``sglang.launch_server`` and ``sglang.compile_deep_gemm``."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from glmdeploy.local.standin.server import Server
+from glmdeploy.local.standin.settings import (
+    NAME,
+    VERSION_VARIABLE,
+    CheckpointError,
+    Settings,
+    read_checkpoint,
+    settings,
+)
+from glmdeploy.sglang import catalog
+from glmdeploy.sglang.catalog import UnknownVersion
+from glmdeploy.sglang.parser import build_parser
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+
+_LOG = logging.getLogger("sglang")
+_DRAIN_SECONDS = 10
+_CRASH_CHECK_SECONDS = 0.1
+
+_KERNEL = f"{NAME}: this file stands for a compiled kernel\n"
+
+
+def launch_server(argv: Sequence[str]) -> int:
+    """Serve until SIGTERM, then finish the running requests; returns the exit code.
+
+    Wrong arguments exit with 2, as argparse does; a model that cannot be loaded and a port in use return 1.
+    """
+    version = _announce()
+    try:
+        arguments = _parser(version, "launch_server.py").parse_args(argv)
+        asyncio.run(_serve(_load(arguments, version)))
+    except _START_ERRORS as error:
+        _LOG.error("%s", error)
+        return 1
+    return 0
+
+
+def compile_deep_gemm(argv: Sequence[str]) -> int:
+    """Write what stands for compiled kernels; returns the exit code, which means what a server's does."""
+    version = _announce()
+    try:
+        parser = _parser(version, "compile_deep_gemm.py")
+        parser.add_argument("--timeout", type=int, default=3600)
+        arguments = parser.parse_args(argv)
+        if arguments.api_key is not None:
+            raise StartError(
+                "TimeoutError: DeepGEMM Kernels compilation timeout. compile_deep_gemm polls its server "
+                "without a key: with --api-key it is answered 401 until --timeout is over. The stand-in does "
+                "not wait for that."
+            )
+        _write_kernels(_load(arguments, version), os.environ)
+    except _START_ERRORS as error:
+        _LOG.error("%s", error)
+        return 1
+    return 0
+
+
+class StartError(Exception):
+    """A start that fails; the message is logged."""
+
+
+_START_ERRORS = (StartError, UnknownVersion, CheckpointError)
+
+
+def _announce() -> str:
+    """Set up the log, say in it what this is, and return the SGLang release to imitate."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="[%(asctime)s] %(message)s", datefmt="%Y-%m-%d %H:%M:%S"
+    )
+    version = os.environ.get(VERSION_VARIABLE) or catalog.versions()[-1]
+    _LOG.info("glmdeploy's stand-in for SGLang %s: no model runs here, every answer is canned", version)
+    return version
+
+
+def _parser(version: str, prog: str) -> argparse.ArgumentParser:
+    return build_parser(catalog.load(version), prog=prog)
+
+
+def _load(arguments: argparse.Namespace, version: str) -> Settings:
+    model = read_checkpoint(Path(arguments.model_path))
+    loaded = settings(arguments, model, version, os.environ)
+    defaults = vars(_parser(version, "").parse_args(["--model-path", ""]))
+    given = ", ".join(f"{key}={value!r}" for key, value in loaded.shown.items() if value != defaults.get(key))
+    _LOG.info("server_args=ServerArgs(%s) and defaults", given)
+    architectures = ", ".join(model.config.get("architectures") or ["unknown"])
+    _LOG.info("Load weight end. type=%s, %d tensors checked", architectures, model.tensors)
+    return loaded
+
+
+async def _serve(loaded: Settings) -> None:
+    server = Server(loaded)
+    runner = web.AppRunner(
+        server.application(),
+        access_log=_LOG,
+        access_log_class=_AccessLogger,
+        shutdown_timeout=_DRAIN_SECONDS,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, loaded.host, loaded.port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise StartError(str(error)) from error
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    if loaded.crash_file is not None:
+        threading.Thread(target=_crash, args=(loaded.crash_file,), daemon=True).start()
+    _LOG.info("Listening on http://%s:%d, ready in %g s", loaded.host, loaded.port, loaded.start_seconds)
+    try:
+        await asyncio.wait_for(stop.wait(), loaded.start_seconds)
+    except TimeoutError:
+        server.status = "up"
+        _LOG.info("The server is fired up and ready to roll! (glmdeploy's stand-in engine)")
+        await stop.wait()
+    server.status = "stopping"
+    _LOG.warning("SIGTERM received. Draining requests and shutting down...")
+    await runner.cleanup()
+
+
+def _crash(file: Path) -> None:
+    """Wait for ``file``, then end as SGLang's parent process does when one of its children has died."""
+    while not file.exists():
+        time.sleep(_CRASH_CHECK_SECONDS)
+    _LOG.error("%s exists: the stand-in kills itself", file)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _AccessLogger(AbstractAccessLogger):
+    """Uvicorn's format; without queries, which may hold keys, and without /health, which is asked often."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        path = request.rel_url.raw_path
+        if not path.startswith("/health"):
+            line = f"{request.method} {path} HTTP/{request.version.major}.{request.version.minor}"
+            self.logger.info('%s - "%s" %d', request.remote, line, response.status)
+
+
+def _write_kernels(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Write one kernel for each shape of matrix, to ``$SGLANG_DG_CACHE_DIR``, and print progress.
+
+    The files are laid out as DeepGEMM's cache and have no kernels in them.
+    The default directory is SGLang's up to 0.5.17, ``~/.cache/deep_gemm``. Raises OSError.
+    """
+    print(
+        "Begin DeepGEMM Kernels compilation...\n(glmdeploy's stand-in engine: what it writes are not kernels)\n",
+        flush=True,
+    )
+    directory = environment.get("SGLANG_DG_CACHE_DIR")
+    root = Path(directory) if directory else Path.home() / ".cache" / "deep_gemm"
+    shapes = _shapes(settings)
+    for number, (columns, rows) in enumerate(shapes, 1):
+        name = "sm100_fp8_gemm_1d1d"
+        digest = hashlib.md5(f"{name} {settings.version} {rows}x{columns}".encode(), usedforsecurity=False).hexdigest()
+        kernel = root / "cache" / f"kernel.{name}.{digest}"
+        kernel.mkdir(parents=True, exist_ok=True)
+        (kernel / "kernel.cu").write_text(f"// {_KERNEL}", encoding="utf-8")
+        (kernel / "kernel.cubin").write_text(_KERNEL, encoding="utf-8")
+        print(f"DeepGEMM JIT ({number}/{len(shapes)}) N={rows} K={columns}", flush=True)
+    print("\nDeepGEMM Kernels compilation finished successfully.", flush=True)
+
+
+def _shapes(settings: Settings) -> list[tuple[int, int]]:
+    """Columns and rows of the model's larger matrices."""
+    config = settings.config
+    hidden = config.get("hidden_size", 0)
+    widths = (config.get(name, 0) for name in ("intermediate_size", "moe_intermediate_size", "q_lora_rank"))
+    return sorted({(hidden, width) for width in widths if width} | {(hidden, hidden)})

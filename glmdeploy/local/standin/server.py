@@ -1,0 +1,195 @@
+"""The stand-in's HTTP endpoints: SGLang's that a client, a probe or an operator of a GLM deployment uses."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import hdrs, web
+
+from glmdeploy.local.standin import body, chat, completions
+from glmdeploy.local.standin.generation import RequestError
+from glmdeploy.local.standin.scheduler import Scheduler
+from glmdeploy.local.standin.settings import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from glmdeploy.local.standin.body import Call
+    from glmdeploy.local.standin.settings import Settings
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+_BODY_LIMIT = 64 * 2**20
+
+ADMIN_PATHS = frozenset({"/flush_cache"})
+"""Of the paths that the stand-in has, those that SGLang calls ADMIN_OPTIONAL."""
+_OPEN = ("/health", "/metrics")
+
+
+class Server:
+    """``status`` decides what /health says: 200 for "up" alone, which it becomes when the start is over."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.status = "starting"
+        self._settings = settings
+        self._scheduler = Scheduler(settings)
+        self._created = int(time.time())
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard, self._errors], client_max_size=_BODY_LIMIT)
+        app.on_response_prepare.append(_sign)
+        routes: list[tuple[str, Handler]] = [
+            ("/health", self._health),
+            ("/health_generate", self._health),
+            ("/v1/models", self._models),
+            ("/v1/models/{model:.+}", self._model),
+            ("/model_info", self._model_info),
+            ("/get_model_info", self._model_info),
+            ("/server_info", self._server_info),
+            ("/get_server_info", self._server_info),
+            ("/flush_cache", self._flush_cache),
+        ]
+        if self._settings.metrics:
+            routes.append(("/metrics", self._metrics))
+        app.add_routes([web.get(path, handler) for path, handler in routes])
+        app.add_routes(
+            [
+                web.post("/flush_cache", self._flush_cache),
+                web.post("/v1/chat/completions", self._generates(chat.call)),
+                web.post("/v1/completions", self._generates(completions.openai)),
+                web.post("/generate", self._generates(completions.native)),
+                web.put("/generate", self._generates(completions.native)),
+            ]
+        )
+        return app
+
+    def _generates(self, understand: Callable[[Settings, Mapping[str, Any]], Call]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.content_type != "application/json":
+                raise body.invalid("Unsupported Media Type: Only 'application/json' is allowed")
+            call = understand(self._settings, body.parse(await request.read()))
+            return await self._scheduler.answer(request, call)
+
+        return handle
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.Response(status=200 if self.status == "up" else 503)
+
+    async def _models(self, _request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [self._card()]})
+
+    async def _model(self, request: web.Request) -> web.Response:
+        model = request.match_info["model"]
+        if model == self._settings.served_name:
+            return web.json_response(self._card())
+        error = {
+            "message": f"The model '{model}' does not exist",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "model_not_found",
+        }
+        return web.json_response({"error": error}, status=404)
+
+    def _card(self) -> dict[str, Any]:
+        return {
+            "id": self._settings.served_name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": NAME,
+            "root": self._settings.served_name,
+            "parent": None,
+            "max_model_len": self._settings.context_length,
+        }
+
+    async def _model_info(self, _request: web.Request) -> web.Response:
+        shown = self._settings.shown
+        return web.json_response(
+            {
+                "engine": NAME,
+                "model_path": str(self._settings.model_path),
+                "served_model_name": self._settings.served_name,
+                "tokenizer_path": shown.get("tokenizer_path") or str(self._settings.model_path),
+                "is_generation": True,
+                "preferred_sampling_params": shown.get("preferred_sampling_params"),
+                "weight_version": shown.get("weight_version"),
+                "has_image_understanding": False,
+                "has_audio_understanding": False,
+                "model_type": self._settings.config.get("model_type"),
+                "architectures": self._settings.config.get("architectures"),
+            }
+        )
+
+    async def _server_info(self, _request: web.Request) -> web.Response:
+        """The arguments; unlike SGLang's, without the keys."""
+        running = self._scheduler.metrics.running
+        return web.json_response(
+            {
+                **self._settings.shown,
+                "engine": NAME,
+                "version": self._settings.version,
+                "status": self.status,
+                "max_total_num_tokens": self._settings.pool,
+                "internal_states": [{"num_running_reqs": running}],
+            }
+        )
+
+    async def _flush_cache(self, _request: web.Request) -> web.Response:
+        """There is no cache, so that it is always empty."""
+        return web.Response(
+            text="Cache flushed.\nPlease check backend logs for more details. "
+            "(When there are running or waiting requests, the operation will not be performed.)\n"
+        )
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        text = self._scheduler.metrics.render(self._settings)
+        return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        authorization = request.headers.get(hdrs.AUTHORIZATION)
+        if allowed(self._settings, request.method, request.path, authorization):
+            return await handler(request)
+        return web.json_response({"error": "Unauthorized"}, status=401)
+
+    @web.middleware
+    async def _errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except RequestError as error:
+            if request.path == "/generate":
+                return web.json_response({"error": {"message": error.message}}, status=error.status)
+            return _error(error.message, error.kind, error.status)
+        except web.HTTPNotFound:
+            return _error(f"{NAME} has no {request.path}", "Not Found", 404)
+        except web.HTTPException as error:
+            return _error(error.reason, error.reason, error.status)
+
+
+def _error(message: str, kind: str, status: int) -> web.Response:
+    """SGLang's ErrorResponse."""
+    content = {"object": "error", "message": message, "type": kind, "param": None, "code": status}
+    return web.json_response(content, status=status)
+
+
+async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = NAME
+
+
+def allowed(settings: Settings, method: str, path: str, authorization: str | None) -> bool:
+    """Whether a request may pass, by the rules of SGLang 0.5.10 (``sglang/srt/utils/auth.py``), or is answered 401.
+
+    Administration wants the administration key alone where one is set. Everything else wants the API key
+    where one is set, even of a client that has the administration key; with only the latter set it is open.
+    """
+    if method == "OPTIONS" or path.startswith(_OPEN):
+        return True
+    key = settings.api_key
+    if path in ADMIN_PATHS:
+        key = settings.admin_api_key or settings.api_key
+    if not key:
+        return True
+    scheme, _, given = (authorization or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), key.encode())

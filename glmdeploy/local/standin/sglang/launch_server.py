@@ -1,8 +1,0 @@
-"""``python3 -m sglang.launch_server``"""
-
-import sys
-
-from glmdeploy.local.engine import launch
-
-if __name__ == "__main__":
-    sys.exit(launch.launch_server(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""What ``apply`` would change, what it is doing, and where the deployment answers: as text and as data."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glmdeploy.operate import apply
+from glmdeploy.plan.plan import short_digest
+from glmdeploy.report.values import change_data, changes_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.operate.apply import Event, Preview
+    from glmdeploy.operate.target import Target
+    from glmdeploy.plan.plan import Plan
+
+
+def preview_text(preview: Preview) -> Iterator[str]:
+    """The plan against what runs, a line or a block each."""
+    plan, now, need = preview.plan, preview.now, preview.need
+    if not preview.changed:
+        yield f"No changes: {plan.app} runs this plan ({short_digest(plan)[:12]})."
+        return
+    if now and now.data is None:
+        yield f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced."
+    yield changes_text(preview.changes) if preview.changes else "The same plan is deployed again."
+    yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {plan.gpu}."
+    stages = [name for name, run in (("download", need.download), ("compile", need.compile)) if run]
+    yield f"Stages to run first: {', '.join(stages) or 'none, weights and kernels are there'}."
+
+
+def preview_data(preview: Preview) -> dict[str, Any]:
+    """The same as JSON data."""
+    plan, need = preview.plan, preview.need
+    data: dict[str, Any] = {
+        "app": plan.app,
+        "target": preview.target.name,
+        "environment": preview.target.environment,
+        "digest": plan.digest,
+        "changed": preview.changed,
+        "changes": [change_data(change) for change in preview.changes],
+    }
+    return data | {"stages": {"download": need.download, "compile": need.compile}} if preview.changed else data
+
+
+def event_text(event: Event) -> str | None:
+    """A line on a step of ``apply``; None for one that the next line tells."""
+    match event:
+        case apply.SecretCreated(name=name):
+            return f"created the secret {name} in the embedded cloud, with a random value"
+        case apply.StageStarted(name=name):
+            return f"Stage {name} ..."
+        case apply.Deploying():
+            return "Deploying ..."
+        case apply.Waiting():
+            return "Waiting for the endpoint's first answer ..."
+        case apply.Healthy(seconds=seconds):
+            return f"Healthy after {seconds:.1f} s."
+        case apply.Published() | apply.Located():
+            return None
+
+
+def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
+    """Where the deployment answers, and a command to try it; ``program`` is how the user calls glmdeploy."""
+    body = {"model": plan.model.served_name, "messages": [{"role": "user", "content": "Hello"}]}
+    lines = [f"\nEndpoint: {click.style(url, bold=True)}\n"]
+    header = ""
+    if plan.api_key:
+        key = plan.api_key.keys[0]
+        header = f' -H "Authorization: Bearer ${key}"'
+        value = f'"$({program} local secret {plan.api_key.name} {key})"' if target.cloud else "..."
+        lines.append(f"  export {key}={value}")
+    lines.append(
+        f"  curl {shlex.quote(url + '/v1/chat/completions')}{header}"
+        f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
+    )
+    return "\n".join(lines)

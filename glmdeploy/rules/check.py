@@ -1,0 +1,105 @@
+"""From a document to findings and facts: schema, models, options, guard rules. No IO but the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from glmdeploy.findings import Finding, Severity
+from glmdeploy.profile import schema
+from glmdeploy.profile.models import Profile
+from glmdeploy.profile.text.load import load
+from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.facts import Facts
+from glmdeploy.rules.judge import judge
+from glmdeploy.rules.registry import rules
+from glmdeploy.rules.secrecy import hide
+from glmdeploy.sglang import catalog
+
+if TYPE_CHECKING:
+    from glmdeploy.profile.text.document import Document
+    from glmdeploy.rules.rule import Example, Rule
+    from glmdeploy.sglang.command import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """All findings on a document, in the order of their places, and what the rules judged.
+
+    ``facts`` is None where the document is no profile, or its release is not known.
+    """
+
+    findings: tuple[Finding, ...]
+    facts: Facts | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a finding is an error that no waiver holds for: nothing may be deployed then."""
+        return any(found.severity is Severity.ERROR and not found.waived for found in self.findings)
+
+
+def check(document: Document, *, today: date | None = None) -> Checked:
+    """What is wrong with the document, from its shape to the guard rules. ``today`` (UTC) decides about waivers."""
+    try:
+        profile = Profile.model_validate(document.data)
+    except ValidationError as error:
+        # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
+        # That it need not run for a document that the models accept saves a third of the time of `validate`.
+        return Checked(findings=tuple(schema.check(document) or _model_findings(error, document)))
+    try:
+        facts = Facts.of(profile)
+    except catalog.UnknownVersion as error:
+        return Checked(findings=(_unknown_version(error, document),))
+    # An option that holds a secret is for the rules to judge.
+    options = [_option_finding(problem, document) for problem in facts.problems if problem.secret is None]
+    found = hide([*options, *judge(rules(), facts, document, today or datetime.now(UTC).date())])
+    found.sort(key=lambda each: (each.location.file, each.location.line, each.location.column, each.id))
+    return Checked(findings=tuple(found), facts=facts)
+
+
+def tried(rule: Rule, example: Example) -> tuple[Finding, ...]:
+    """What the rule finds in the example: a profile that ships, with some values set."""
+    document = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
+    return tuple(found for found in check(document).findings if found.id == rule.id)
+
+
+def _model_findings(error: ValidationError, document: Document) -> list[Finding]:
+    return [
+        Finding(
+            id="schema",
+            severity=Severity.ERROR,
+            message=detail["msg"],
+            location=document.locate(detail["loc"]),
+            path=detail["loc"],
+        )
+        for detail in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _unknown_version(error: catalog.UnknownVersion, document: Document) -> Finding:
+    path = ("sglang", "version")
+    return Finding(
+        id="sglang",
+        severity=Severity.ERROR,
+        message=f"glmdeploy does not know SGLang {error.version}",
+        location=document.locate(path),
+        path=path,
+        expected=f"one of: {', '.join(catalog.versions())}",
+        fix="pin a release that is listed, together with its image",
+    )
+
+
+def _option_finding(problem: Problem, document: Document) -> Finding:
+    path = ("sglang", "args", problem.key)
+    return Finding(
+        id="sglang",
+        severity=Severity.ERROR,
+        message=problem.message,
+        location=document.locate(path, key=problem.at_key),
+        path=path,
+        expected=problem.expected,
+        fix=problem.fix,
+    )

@@ -1,0 +1,291 @@
+"""What rules judge: a profile with everything worked out. What two guards need to know is here."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from glmdeploy import gpus
+from glmdeploy.findings import Remove, SetValue
+from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.sglang import catalog, command, models
+from glmdeploy.sglang.effective import RAW, effective
+from glmdeploy.sglang.models import GLM_DSA
+from glmdeploy.sizing import cost, memory, model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.findings import Edit, Path
+    from glmdeploy.gpus import Gpu
+    from glmdeploy.profile.models import Profile
+    from glmdeploy.sglang.catalog import Catalog
+    from glmdeploy.sglang.command import Problem, Setting
+    from glmdeploy.sglang.effective import Effective
+    from glmdeploy.sizing.cost import Step
+    from glmdeploy.sizing.memory import Memory
+    from glmdeploy.sizing.model import Model
+
+ARGS: Path = ("sglang", "args")
+
+ALGORITHM = "speculative_algorithm"
+STEPS, TOPK, TOKENS = "speculative_num_steps", "speculative_eagle_topk", "speculative_num_draft_tokens"
+SPEC_V2 = "SGLANG_ENABLE_SPEC_V2"
+FP8_GEMM = "fp8_gemm_runner_backend"
+JIT_DEEP_GEMM = "SGLANG_ENABLE_JIT_DEEPGEMM"
+"""Options, by destination, and variables that facts here and several guards ask about."""
+
+SETTLE = 15
+"""Seconds by which a container's own wait ends before Modal's limit, so that the reason still reaches the log."""
+
+COMPILE_MARGIN = 60
+"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
+
+_TREES = ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE")
+"""Algorithms with steps, top-k and draft tokens, which ``_handle_eagle_family`` checks (0.5.23)."""
+
+_DEEP_GEMM = ("auto", "deep_gemm")
+"""Backends for matrices in FP8 with which DeepGEMM multiplies them: ``auto`` prefers it where it is enabled
+(``_dispatch_auto_backend`` in ``sglang/srt/layers/quantization/fp8_utils.py``, 0.5.10 to 0.5.23)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """A profile with everything worked out: what rules judge instead of raw text."""
+
+    profile: Profile
+    catalog: Catalog
+    """The options and variables of the profile's SGLang release."""
+    gpu: Gpu
+    architecture: str | None
+    quantization: str | None
+    """How the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
+    settings: Mapping[str, Setting]
+    """The options that the profile sets, by SGLang's destination name (``tp_size``)."""
+    problems: tuple[Problem, ...]
+    """The options that the release does not take as they are written."""
+
+    @classmethod
+    def of(cls, profile: Profile) -> Facts:
+        """The facts of a profile, as far as its own text tells them.
+
+        :raises catalog.UnknownVersion: if there is no catalog of its SGLang release.
+        """
+        release = catalog.load(profile.sglang.version)
+        settings, problems = command.read(profile.sglang.args, release)
+        return cls(
+            profile=profile,
+            catalog=release,
+            gpu=gpus.parse(profile.gpu),
+            architecture=models.architecture(profile.model.repo),
+            quantization=models.quantization(profile.model.repo),
+            settings=settings,
+            problems=tuple(problems),
+        )
+
+    def recognised(self, architecture: str, quantization: str) -> Facts:
+        """The facts with what only the checkpoint's ``config.json`` tells where the repository's name does not."""
+        return replace(self, architecture=architecture, quantization=quantization)
+
+    def between(self, since: str | None, until: str | None) -> bool:
+        """Whether the profile's release is one of those from ``since`` to ``until``, None for no end."""
+        release = catalog.version_key(self.catalog.version)
+        return (since is None or catalog.version_key(since) <= release) and (
+            until is None or release <= catalog.version_key(until)
+        )
+
+    @cached_property
+    def effective(self) -> Mapping[str, Effective]:
+        """What SGLang will run with, by destination name, where it is known."""
+        return effective(
+            self.settings,
+            self.catalog,
+            self.gpu,
+            self.architecture,
+            quantization=self.quantization,
+            env=self.env,
+            own={"model_path": self.model_path},
+        )
+
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """Options that hold secrets and stand in the profile nevertheless: destination, and the key as written."""
+        return {problem.secret: problem.key for problem in self.problems if problem.secret}
+
+    @property
+    def model_path(self) -> str:
+        """Where the weights are in the container."""
+        return f"{self.profile.volumes.weights.mount}/{self.profile.model.repo.rpartition('/')[2]}"
+
+    @cached_property
+    def command(self) -> tuple[str, ...]:
+        """The words of the server's command, without the API key, which the container adds."""
+        return command.server_command(
+            self.settings,
+            self.catalog,
+            model_path=self.model_path,
+            served_name=self.profile.model.served_name,
+            port=self.profile.server.port,
+        )
+
+    def value(self, dest: str) -> object:
+        """The effective value, or None where it is not known."""
+        known = self.effective.get(dest)
+        return known.value if known else None
+
+    def number(self, dest: str) -> int | None:
+        """The effective value where it is known and an integer."""
+        value = self.value(dest)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def setting(self, dest: str) -> Setting | None:
+        """What the profile says of the option, or of any that its neutral name stands for."""
+        return next((self.settings[raw] for raw in RAW.get(dest, (dest,)) if raw in self.settings), None)
+
+    def path(self, dest: str) -> Path:
+        """Where the option stands in the profile, or would stand, under its canonical name."""
+        setting = self.setting(dest)
+        name = setting.key if setting else self._canonical(dest)
+        return (*ARGS, name) if name else ARGS
+
+    def put(self, dest: str, value: str | float | bool) -> tuple[Edit, ...]:
+        """The edit that gives the option a value, where it stands or as a new entry; none if the release lacks it."""
+        path = self.path(dest)
+        return () if path == ARGS else (SetValue(path=path, value=value),)
+
+    def drop(self, *dests: str) -> tuple[Edit, ...]:
+        """The edits that remove those of the options that the profile sets."""
+        return tuple(Remove(path=self.path(dest)) for dest in dests if self.setting(dest))
+
+    def _canonical(self, dest: str) -> str | None:
+        raws = RAW.get(dest, (dest,))
+        found = (option for raw in raws for option in self.catalog.options if option.dest == raw)
+        return next((option.canonical.removeprefix("--") for option in found if option.deprecated is None), None)
+
+    @cached_property
+    def env(self) -> Mapping[str, str]:
+        """The environment of the SGLang process: the image's, and over it the server's own."""
+        return {**self.profile.sglang.env, **self.profile.server.env}
+
+    def env_path(self, name: str) -> Path:
+        """Where the variable stands, or where it would stand."""
+        if name in self.profile.server.env:
+            return ("server", "env", name)
+        return ("sglang", "env", name) if name in self.profile.sglang.env else ("sglang", "env")
+
+    def env_flag(self, name: str, *, default: bool = False) -> bool:
+        """Whether a variable switches something on, as SGLang reads its own (``sglang/srt/environ.py``, EnvBool).
+
+        Absent, or with a value that SGLang cannot read, it has its ``default``.
+        """
+        return default if (value := catalog.boolean(self.env.get(name, ""))) is None else value
+
+    @cached_property
+    def attention_groups(self) -> int:
+        """The groups into which data-parallel attention divides the tensor-parallel ranks; 1 without it.
+
+        It has an option of its own since 0.5.22; before, and still, a switch makes ``dp-size`` mean it.
+        """
+        own = self.number("attn_dp_size")
+        if own in (None, 1) and self.value("enable_dp_attention"):
+            return self.number("dp_size") or 1
+        return own or 1
+
+    @cached_property
+    def algorithm(self) -> str | None:
+        """The algorithm of speculative decoding in capitals, as SGLang reads it; None without any."""
+        value = self.value(ALGORITHM)
+        return value.upper() if isinstance(value, str) else None
+
+    @property
+    def speculates(self) -> bool:
+        """Whether EAGLE speculates, under whichever of its names."""
+        return self.algorithm in {"EAGLE", "EAGLE3", "NEXTN"}
+
+    @property
+    def builds_trees(self) -> bool:
+        """Whether the algorithm is EAGLE or one that is set up like it."""
+        return self.algorithm in _TREES
+
+    @property
+    def block_fp8(self) -> bool:
+        """Whether the checkpoint's weights are known to be in FP8 by blocks, the format that DeepGEMM multiplies.
+
+        GLM-5-FP8's are (#25551 shows the call); GLM-4.5's are stored by compressed-tensors, which takes other ways.
+        """
+        return self.architecture == GLM_DSA and self.quantization == "fp8"
+
+    @cached_property
+    def serves_with_deep_gemm(self) -> bool:
+        """Whether the server multiplies matrices with DeepGEMM, as far as is known."""
+        return (
+            self.block_fp8
+            and self.gpu.major in (HOPPER, BLACKWELL)
+            and self.env_flag(JIT_DEEP_GEMM, default=True)
+            and (self.value(FP8_GEMM) in _DEEP_GEMM or self.value("moe_runner_backend") == "deep_gemm")
+        )
+
+    @property
+    def compiles_at_start(self) -> bool:
+        """Whether a cold start has to compile DeepGEMM's kernels, because no stage has."""
+        compiles_all = self.env_flag("SGLANG_JIT_DEEPGEMM_PRECOMPILE", default=True)
+        quickly = self.env_flag("SGLANG_JIT_DEEPGEMM_FAST_WARMUP")
+        return not self.profile.compile and compiles_all and not quickly and self.serves_with_deep_gemm
+
+    @cached_property
+    def model(self) -> Model | None:
+        """The model's dimensions, where they ship with glmdeploy."""
+        return model.known(self.profile.model.repo)
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """The memory of one GPU, where everything that it depends on is known."""
+        return memory.memory(self.model, self.gpu, self.value, version=self.catalog.version) if self.model else None
+
+    @property
+    def model_loaded(self) -> Model | None:
+        """The model whose weights a start loads onto GPUs; None where not known, or SGLang runs on something else."""
+        return self.model if self.value("device") in (None, "cuda") else None
+
+    def cold_start(self, *, compiled: bool | None = None) -> tuple[Step, ...]:
+        """The steps of a cold start; ``compiled`` defaults to whether the profile has kernels compiled beforehand."""
+        return cost.cold_start(self.model_loaded, compiled=not self.compiles_at_start if compiled is None else compiled)
+
+    @property
+    def ready_within(self) -> int:
+        """Seconds from a container's start within which the server must have answered its first request."""
+        return self.profile.server.startup_timeout - SETTLE
+
+    @property
+    def compiler_gives_up_after(self) -> int | None:
+        """Seconds after which SGLang's compiler gives up, ahead of its stage's limit; None without the stage."""
+        if self.profile.compile is None:
+            return None
+        limit = self.profile.compile.timeout
+        return max(limit - COMPILE_MARGIN, limit // 2, 1)
+
+    @property
+    def compile_gives_up_after(self) -> int | None:
+        """Seconds after which the stage's container ends the compiler and says why; None without the stage."""
+        return self.profile.compile.timeout - SETTLE if self.profile.compile else None
+
+    def named_paths(self, dest: str) -> tuple[str, ...]:
+        """The paths or repositories that the profile's option names: one, a list, or adapters as SGLang reads them."""
+        setting = self.settings.get(dest)
+        value = setting.value if setting else None
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list | tuple):
+            return ()
+        named = (item.get("lora_path") if isinstance(item, dict) else item for item in value)
+        # An adapter may be written NAME=PATH.
+        return tuple(str(item).rpartition("=")[2] for item in named if item)
+
+    def in_volume(self, path: str) -> bool:
+        """Whether the path lies in a volume of the container."""
+        volumes = self.profile.volumes
+        whole = posixpath.normpath(path)
+        mounts = [volume.mount for volume in (volumes.weights, volumes.kernels) if volume]
+        return any(whole == mount or whole.startswith(f"{mount}/") for mount in mounts)

@@ -1,0 +1,258 @@
+"""Rules about parts of a profile that contradict each other, and options that SGLang overrules or ignores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glmdeploy import cron
+from glmdeploy.findings import Severity
+from glmdeploy.rules.facts import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK
+from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Topic, Violation, as_written, example
+from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.effective import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.rules.facts import Facts
+
+_OVERLAP, _MIXED, _DP_ATTENTION = "disable_overlap_schedule", "enable_mixed_chunk", "enable_dp_attention"
+_PRIORITIES = ("disable_priority_preemption", "default_priority_value")
+"""What only counts with ``enable-priority-scheduling``; SGLang itself logs that it has no effect."""
+
+_TOLD_ELSEWHERE = ("chunked_prefill_size", "kv_cache_dtype", ALGORITHM, TOKENS, _OVERLAP)
+"""Decisions over a written value that another name for the same, a rule of their own, or the rest of this one tells."""
+
+
+def _kernels_volume(facts: Facts) -> Iterator[Violation]:
+    if facts.profile.compile is not None and facts.profile.volumes.kernels is None:
+        yield Violation(
+            path=("compile",),
+            key=True,
+            message="the stage `compile` has no volume to keep its kernels in",
+        )
+
+
+def _mounts(facts: Facts) -> Iterator[Violation]:
+    volumes = facts.profile.volumes
+    if volumes.kernels is None:
+        return
+    weights, kernels = f"{volumes.weights.mount}/", f"{volumes.kernels.mount}/"
+    if weights.startswith(kernels) or kernels.startswith(weights):
+        yield Violation(
+            path=("volumes", "kernels", "mount"),
+            message=f"the mounts {volumes.weights.mount} and {volumes.kernels.mount} overlap",
+        )
+    if volumes.weights.name == volumes.kernels.name:
+        yield Violation(
+            path=("volumes", "kernels", "name"),
+            message=f"both volumes are `{volumes.weights.name}`; Modal mounts a volume once in a container",
+        )
+
+
+def _scaling(facts: Facts) -> Iterator[Violation]:
+    server = facts.profile.server
+    if server.min_containers > server.max_containers:
+        yield Violation(
+            path=("server", "min_containers"),
+            message=f"`min_containers` {server.min_containers} is above `max_containers` {server.max_containers}",
+        )
+
+
+def _schedule(facts: Facts) -> Iterator[Violation]:
+    try:
+        cron.parse(facts.profile.keepalive.schedule)
+    except cron.CronError as error:
+        yield Violation(path=("keepalive", "schedule"), message=f"the schedule is no cron expression: {error}")
+
+
+def _overruled(facts: Facts) -> Iterator[Violation]:
+    yield from _decided(facts)
+    yield from _draft_tokens(facts)
+    yield from _overlap(facts)
+    yield from _without_algorithm(facts)
+    yield from _idle_switches(facts)
+
+
+def _decided(facts: Facts) -> Iterator[Violation]:
+    """Written values that SGLang replaces, as far as its decisions are known."""
+    for dest, setting in facts.settings.items():
+        known = facts.effective.get(dest)
+        if known is None or not known.known or known.origin is not Origin.SGLANG or dest in _TOLD_ELSEWHERE:
+            continue
+        if setting.value not in (None, "auto", known.value):
+            yield Violation(
+                path=facts.path(dest),
+                message=f"`{setting.key}` is {as_written(setting.value)}, and SGLang makes it "
+                f"{as_written(known.value)}: {known.why}",
+                edits=facts.drop(dest),
+            )
+
+
+def _draft_tokens(facts: Facts) -> Iterator[Violation]:
+    steps, tokens = (facts.setting(dest) for dest in (STEPS, TOKENS))
+    if not facts.builds_trees or not steps or not tokens or facts.number(TOPK) != 1:
+        return
+    if tokens.value != steps.value + 1:
+        yield Violation(
+            path=facts.path(TOKENS),
+            message=f"{steps.value} steps with top-k 1 draft {steps.value + 1} tokens, and SGLang makes "
+            f"`{tokens.key}` {tokens.value} that",
+            edits=facts.put(TOKENS, steps.value + 1),
+        )
+
+
+def _overlap(facts: Facts) -> Iterator[Violation]:
+    switch = facts.setting(_OVERLAP)
+    old = version_key(facts.catalog.version) < version_key("0.5.11")
+    if switch and switch.value and old and facts.builds_trees and facts.env_flag(SPEC_V2):
+        yield Violation(
+            path=facts.path(_OVERLAP),
+            message=f"`{switch.key}` is overruled by `{SPEC_V2}` in SGLang {facts.catalog.version}",
+        )
+
+
+def _without_algorithm(facts: Facts) -> Iterator[Violation]:
+    idle = [dest for dest in facts.settings if dest.startswith("speculative_") and dest != ALGORITHM]
+    if idle and facts.effective[ALGORITHM].known and facts.algorithm is None:
+        names = ", ".join(f"`{facts.path(dest)[-1]}`" for dest in idle)
+        yield Violation(
+            path=facts.path(idle[0]),
+            key=True,
+            message=f"{names} {'does' if len(idle) == 1 else 'do'} nothing without `speculative-algorithm`",
+        )
+
+
+def _idle_switches(facts: Facts) -> Iterator[Violation]:
+    def idle(dest: str, message: str) -> Violation:
+        return Violation(path=facts.path(dest), message=f"`{facts.path(dest)[-1]}` {message}")
+
+    if _on(facts, _DP_ATTENTION) and facts.attention_groups == 1:
+        yield idle(_DP_ATTENTION, "does nothing with one group: `dp` is 1")
+    if not facts.value("enable_priority_scheduling"):
+        for dest in _PRIORITIES:
+            if _on(facts, dest):
+                yield idle(dest, "does nothing without `enable-priority-scheduling`")
+    if _on(facts, _MIXED) and _drafts_unmixed(facts):
+        yield idle(_MIXED, f"is switched off by speculative decoding with {facts.algorithm}")
+
+
+def _on(facts: Facts, dest: str) -> bool:
+    setting = facts.setting(dest)
+    return setting is not None and setting.value is not None and setting.value is not False
+
+
+def _drafts_unmixed(facts: Facts) -> bool:
+    until = version_key(facts.catalog.version) <= version_key("0.5.18")
+    return facts.algorithm == "NGRAM" or (until and facts.builds_trees)
+
+
+KERNELS_VOLUME = Rule(
+    id="GLM021",
+    title="compile stage without a kernels volume",
+    severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
+    why="Kernels that are compiled into the container's own disk are lost when it ends, and every cold start compiles "
+    "them again for 10 to 15 minutes.",
+    fix="add `volumes.kernels` with a name and a mount, or remove `compile`",
+    sources=("https://modal.com/docs/guide/volumes",),
+    check=_kernels_volume,
+    fails=(example("volumes.kernels=null", "sglang.env.SGLANG_DG_CACHE_DIR=null"),),
+    passes=(example(),),
+    waivable=False,
+)
+
+MOUNTS = Rule(
+    id="GLM022",
+    title="volumes that collide",
+    severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
+    why="Modal mounts each volume once in a container, and one mount cannot lie inside another.",
+    fix="give each volume a name and a mount of its own",
+    sources=("https://modal.com/docs/guide/volumes",),
+    check=_mounts,
+    fails=(
+        example("volumes.kernels.mount=/model-cache/kernels", "sglang.env.SGLANG_DG_CACHE_DIR=/model-cache/kernels"),
+        example("volumes.kernels.name=glm51-model-weights"),
+    ),
+    passes=(example(),),
+    waivable=False,
+)
+
+SCALING = Rule(
+    id="GLM023",
+    title="min_containers above max_containers",
+    severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
+    why="Modal refuses an autoscaler whose lower bound is above its upper bound.",
+    fix="lower `min_containers` or raise `max_containers`",
+    sources=("https://modal.com/docs/guide/scale",),
+    check=_scaling,
+    fails=(example("server.min_containers=4"),),
+    passes=(example("server.min_containers=1"),),
+    waivable=False,
+)
+
+SCHEDULE = Rule(
+    id="GLM024",
+    title="keep-alive schedule that is no cron expression",
+    severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
+    why="Modal takes five cron fields in UTC and refuses anything else at deployment.",
+    fix='write five fields, for instance "*/10 9-18 * * 1-5": every ten minutes in business hours',
+    sources=("https://modal.com/docs/guide/cron",),
+    check=_schedule,
+    fails=(example("keepalive.schedule=every ten minutes"),),
+    passes=(example(),),
+    waivable=False,
+)
+
+OVERRULED = Rule(
+    id="GLM031",
+    title="option that SGLang overrules or ignores",
+    severity=Severity.WARNING,
+    topic=Topic.CONSISTENCY,
+    why="SGLang replaces some values with a line in its log, or with none: sparse attention has pages of 64 tokens "
+    "whatever is asked for; with top-k 1 the draft tokens are always the steps and one; 0.5.10 with "
+    "SGLANG_ENABLE_SPEC_V2=1 overlaps even with `disable-overlap-schedule`; until 0.5.18 EAGLE switches mixed chunks "
+    "off. Others do nothing without the option that they belong to. The profile then says something that is not so. "
+    "All of it was tried on SGLang's own argument resolution.",
+    fix="remove the option, or add the one that it needs",
+    sources=(
+        "sglang/srt/server_args.py (0.5.10, 0.5.16)",
+        "sglang/srt/arg_groups/speculative_hook.py (0.5.23)",
+        "sglang/srt/arg_groups/parallel_hook.py (0.5.23)",
+        "sglang/srt/arg_groups/validation_hook.py (0.5.23)",
+    ),
+    check=_overruled,
+    fails=(
+        example("sglang.args.page-size=1"),
+        example("sglang.args.speculative-num-draft-tokens=8"),
+        example("sglang.args.speculative-num-draft-tokens=8", profile=AIR),
+        example(*AT_0_5_10, "sglang.args.disable-overlap-schedule=true"),
+        example("sglang.args.speculative-algorithm=null"),
+        example("sglang.args.speculative-num-steps=3", profile=NOSPEC),
+        example("sglang.args.enable-dp-attention=true", profile=NOSPEC),
+        example("sglang.args.disable-priority-preemption=true"),
+        example("sglang.args.default-priority-value=0"),
+        example("sglang.args.enable-mixed-chunk=true"),
+    ),
+    passes=(
+        example("sglang.args.page-size=64"),
+        example("sglang.args.speculative-num-steps=2", "sglang.args.speculative-num-draft-tokens=3"),
+        example("sglang.args.disable-overlap-schedule=true"),
+        example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
+        example("sglang.args.enable-priority-scheduling=true", "sglang.args.default-priority-value=0"),
+        example("sglang.args.enable-mixed-chunk=true", profile=AT_0_5_23),
+        example("sglang.args.enable-mixed-chunk=true", profile=NOSPEC),
+        example(profile="local-cpu"),
+    ),
+)
+
+RULES = (
+    KERNELS_VOLUME,
+    MOUNTS,
+    SCALING,
+    SCHEDULE,
+    OVERRULED,
+)

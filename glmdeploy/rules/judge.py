@@ -1,0 +1,171 @@
+"""All rules on the facts of one profile: findings with their places, the waivers, and which findings count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from glmdeploy import redaction
+from glmdeploy.errors import UsageError
+from glmdeploy.findings import CHECKS, Finding, Remove, Severity
+from glmdeploy.rules import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+
+    from glmdeploy.findings import Path
+    from glmdeploy.profile.models import Waiver
+    from glmdeploy.profile.text.document import Document
+    from glmdeploy.rules.facts import Facts
+    from glmdeploy.rules.rule import Rule, Violation
+
+
+def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) -> list[Finding]:
+    """All findings of ``rules`` on ``facts``, waivers applied; ``document`` turns their paths into places.
+
+    Their places still show secrets: :func:`glmdeploy.rules.secrecy.hide` comes last, for it must know all findings.
+    """
+    known = {rule.id: rule for rule in rules}
+    valid = _reasons(facts.profile.waive, known, today)
+    found = [
+        _finding(rule, violation, document, valid.get(rule.id))
+        for rule in rules
+        if rule.scope.covers(facts)
+        for violation in rule.check(facts)
+    ]
+    broken = {finding.id for finding in found}
+    return [*_faults(facts.profile.waive, known, broken, document, today), *found]
+
+
+def _finding(rule: Rule, violation: Violation, document: Document, waived: str | None) -> Finding:
+    return Finding(
+        id=rule.id,
+        severity=rule.severity,
+        message=violation.message,
+        location=document.locate(violation.path, key=violation.key),
+        path=_shown(violation.path) if violation.secret else violation.path,
+        fix=rule.fix,
+        links=rule.sources,
+        edits=violation.edits,
+        waived=waived,
+        secret=violation.secret,
+    )
+
+
+def _shown(path: Path) -> Path:
+    """The path without the secrets that are keys."""
+    return tuple(redaction.mask(part) if isinstance(part, str) else part for part in path)
+
+
+def _reasons(waivers: Sequence[Waiver], known: Mapping[str, Rule], today: date) -> dict[str, str]:
+    """The reasons of the waivers that hold, by their rules' ids."""
+    return {
+        waiver.rule: redaction.mask(waiver.reason)
+        for waiver in waivers
+        if waiver.rule in known and known[waiver.rule].waivable and not _expired(waiver.until, today)
+    }
+
+
+def _faults(
+    waivers: Sequence[Waiver], known: Mapping[str, Rule], broken: Set[str], document: Document, today: date
+) -> Iterator[Finding]:
+    """What is wrong with the waivers; ``broken`` are the ids of the rules that found something."""
+    seen: set[str] = set()
+    for index, waiver in enumerate(waivers):
+        rule, severity, key = known.get(waiver.rule), Severity.ERROR, "rule"
+        fix = "remove the waiver"
+        if rule is None:
+            message = f"the waiver names {waiver.rule}, which is no rule"
+        elif not rule.waivable:
+            message = f"{waiver.rule} cannot be waived: {rule.title}"
+        elif waiver.rule in seen:
+            message = f"{waiver.rule} is waived already"
+        elif _expired(waiver.until, today):
+            key, message = "until", f"the waiver of {waiver.rule} ended on {waiver.until}"
+            fix = "remove the waiver, or give it a later date if it still holds"
+        elif waiver.rule not in broken:
+            # No error: what it waived may come back with the next edit, and nothing is switched off meanwhile.
+            severity, message = Severity.WARNING, f"the waiver of {waiver.rule} is not needed: the rule finds nothing"
+        else:
+            seen.add(waiver.rule)
+            continue
+        # What does nothing can go. A name that is no rule was meant for one, and of two waivers either may be meant.
+        idle = rule is not None and waiver.rule not in seen and not (rule.waivable and waiver.rule in broken)
+        seen.add(waiver.rule)
+        yield Finding(
+            id="waiver",
+            severity=severity,
+            message=message,
+            location=document.locate(("waive", index, key)),
+            path=("waive", index, key),
+            fix=fix,
+            edits=(Remove(path=("waive", index)),) if idle else (),
+        )
+
+
+def _expired(until: str, today: date) -> bool:
+    try:
+        return date.fromisoformat(until) < today
+    except ValueError:
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is reported and can fail: ids and their beginnings. No ``selected`` selects everything."""
+
+    selected: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether the finding counts: by the longest name that it begins with, and ``ignored`` wins a tie."""
+        wanted = _longest(finding.id, self.selected) if self.selected else 0
+        return wanted > _longest(finding.id, self.ignored)
+
+    def of(self, findings: Iterable[Finding], *, judged: bool) -> tuple[Finding, ...]:
+        """The findings that count.
+
+        Where the rules could not be ``judged``, a selection of rules must not pass for their having found nothing:
+        what kept them from it counts unless it is ignored by name.
+        """
+        blocked = not judged and any(name.startswith("GLM") for name in self.selected)
+        return tuple(
+            finding
+            for finding in findings
+            if self.covers(finding) or (blocked and _longest(finding.id, self.ignored) < 0)
+        )
+
+
+def _longest(name: str, beginnings: Iterable[str]) -> int:
+    return max((len(beginning) for beginning in beginnings if name.startswith(beginning)), default=-1)
+
+
+def selection(select: Iterable[str], ignore: Iterable[str]) -> Selection:
+    """The selection of two options' values. :raises UsageError: for what no finding's id begins with."""
+    return Selection(selected=_names(select), ignored=_names(ignore))
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_known(name.strip()) for value in values for name in value.split(",") if name.strip())
+
+
+def _known(name: str) -> str:
+    ids = [rule.id for rule in registry.rules()]
+    if name.lower() in CHECKS:
+        return name.lower()
+    if name.upper().startswith("GLM") and any(known.startswith(name.upper()) for known in ids):
+        return name.upper()
+    if name.upper() in registry.RETIRED:
+        raise UsageError(f"{name.upper()} is no rule any more: {registry.RETIRED[name.upper()]}")
+    raise unknown(name, [*ids, *CHECKS])
+
+
+def unknown(name: str, known: Iterable[str]) -> UsageError:
+    """The error for an id that is none, with the nearest one."""
+    import difflib  # only a failure needs it
+
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    hint = f"did you mean {by_lower[near[0]]}? " if near else ""
+    return UsageError(f"there is no rule {name}", advice=f"{hint}`glmdeploy rules` lists them")

@@ -1,0 +1,48 @@
+"""All guard rules: those of the modules in guards/, which are found by themselves, and those of known_issues.yaml."""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glmdeploy.errors import GlmdeployError
+from glmdeploy.rules import conditions, guards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from glmdeploy.rules.rule import Rule
+
+TABLE = Path(guards.__file__).with_name("known_issues.yaml")
+"""The rules whose conditions are plain data."""
+
+RETIRED: Mapping[str, str] = {}
+"""Ids of rules that were released and are no more, each with what became of it. Ids are never reused."""
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rules, by id."""
+    modules = [import_module(f"{guards.__name__}.{found.name}") for found in pkgutil.iter_modules(guards.__path__)]
+    constants = (rule for module in modules for rule in module.RULES)
+    data = conditions.read(TABLE.read_text(encoding="utf-8"), TABLE.name)
+    return tuple(sorted((*constants, *data), key=lambda rule: rule.id))
+
+
+def reserved(released: Iterable[str]) -> list[str]:
+    """All ids that are taken: those of the rules, and of the retired ones. ``released`` are those that were so far.
+
+    :raises GlmdeployError: if an id that was released is neither now, or one is both.
+    """
+    ids = {rule.id for rule in rules()}
+    if lost := sorted(set(released) - ids - RETIRED.keys()):
+        raise GlmdeployError(
+            f"released, and no rules any more: {', '.join(lost)}",
+            advice="an id stays reserved: name it in RETIRED of glmdeploy/rules/registry.py, with what became of it",
+        )
+    if again := sorted(ids & RETIRED.keys()):
+        raise GlmdeployError(f"retired, and rules again: {', '.join(again)}", advice="give the rule a new id")
+    return sorted(ids | RETIRED.keys())

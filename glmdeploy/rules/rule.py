@@ -1,0 +1,124 @@
+"""What a guard rule is. Rules do no IO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from glmdeploy.gpus import GENERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from glmdeploy.findings import Edit, Path, Severity
+    from glmdeploy.rules.facts import Facts
+
+ISSUES = "https://github.com/sgl-project/sglang/issues/"
+PULLS = "https://github.com/sgl-project/sglang/pull/"
+"""Where SGLang's issues and pull requests are, for sources."""
+
+
+class Topic(StrEnum):
+    """What a rule is about."""
+
+    KNOWN_ISSUE = "known issues"
+    CONSISTENCY = "consistency"
+    TIME = "timeouts"
+    SECURITY = "operations and security"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """One place where a rule is broken.
+
+    ``key`` points at the key instead of its value. ``edits`` mend it, where that needs no decision of the user's: a
+    ``SetValue`` may name a place that does not exist yet. ``secret`` says that the place holds a secret, which is
+    then masked in all output.
+    """
+
+    path: Path
+    message: str
+    key: bool = False
+    edits: tuple[Edit, ...] = ()
+    secret: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What a rule holds for; an empty tuple, or None, holds for all."""
+
+    gpu_majors: tuple[int, ...] = ()
+    architectures: tuple[str, ...] = ()
+    since: str | None = None
+    """First SGLang release concerned."""
+    until: str | None = None
+    """Last SGLang release concerned."""
+
+    def covers(self, facts: Facts) -> bool:
+        return (
+            (not self.gpu_majors or facts.gpu.major in self.gpu_majors)
+            and (not self.architectures or facts.architecture in self.architectures)
+            and facts.between(self.since, self.until)
+        )
+
+    def __str__(self) -> str:
+        """``SGLang until 0.5.10.post1; Blackwell; GlmMoeDsaForCausalLM``."""
+        releases = {
+            (False, False): "",
+            (True, False): f"SGLang from {self.since} on",
+            (False, True): f"SGLang until {self.until}",
+            (True, True): f"SGLang {self.since}" + (f" to {self.until}" if self.until != self.since else ""),
+        }[self.since is not None, self.until is not None]
+        parts = (releases, " and ".join(GENERATIONS[major] for major in self.gpu_majors), " ".join(self.architectures))
+        return "; ".join(filter(None, parts)) or "everything"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """``glmdeploy validate PROFILE --set ...``: one of the profiles that ship, with some values set."""
+
+    sets: tuple[str, ...] = ()
+    profile: str = "b200-eagle-bf16kv"
+
+
+AIR, LONG, NOSPEC = "h100-glm45-air-fp8", "b200-longcontext-bf16kv", "b200-nospec-bf16kv"
+AT_0_5_23 = "b200-eagle-bf16kv-0.5.23"
+"""Profiles that examples start from, beside the usual one."""
+
+AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu130")
+"""What moves an example to the oldest release that runs GLM-5."""
+
+
+def as_written(value: object) -> str:
+    """The value of an option as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def example(*sets: str, profile: str = Example.profile) -> Example:
+    """The example that sets ``sets`` (``sglang.args.tp=4``) in ``profile``."""
+    return Example(sets=sets, profile=profile)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A guard rule.
+
+    ``why`` is one paragraph for people, ``fix`` says what to write instead, ``sources`` are URLs, upstream files, or
+    documents. ``fails`` and ``passes`` are examples: the former break this rule and no other of its severity or above,
+    the latter do not break it. ``waivable`` is False where a profile that breaks the rule could not be deployed at all.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    topic: Topic
+    why: str
+    fix: str
+    sources: tuple[str, ...]
+    check: Callable[[Facts], Iterable[Violation]]
+    fails: tuple[Example, ...]
+    passes: tuple[Example, ...]
+    scope: Scope = field(default_factory=Scope)
+    waivable: bool = True

@@ -1,0 +1,141 @@
+"""``apply`` on the embedded cloud, as in the README: a live endpoint, no change the second time, one edit."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import PATIENCE
+
+if TYPE_CHECKING:
+    from support import Shell
+
+PROFILE = "b200-eagle-bf16kv"
+APPLY = ("apply", PROFILE, "--target", "local", "--yes")
+
+
+@pytest.fixture(scope="module")
+def applied(cloud: Shell) -> dict[str, Any]:
+    """The first apply of the module."""
+    done = cloud.run(*APPLY, "--json")
+    result = json.loads(done.stdout)
+    result["stderr"] = done.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def api_key(cloud: Shell, applied: dict[str, Any]) -> str:
+    assert applied["changed"]
+    return cloud.run("local", "secret", "glm51-api-key", "API_KEY").stdout.strip()
+
+
+def chat(url: str, key: str | None, **more: Any) -> tuple[int, str]:
+    body = {"model": "glm-5.1", "messages": [{"role": "user", "content": "Hello"}], **more}
+    request = urllib.request.Request(
+        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_first_apply_creates(applied: dict[str, Any]) -> None:
+    assert applied["app"] == "glm51-fp8"
+    assert applied["stages"] == {"download": True, "compile": True}
+    assert applied["healthy_after"] > 0
+    assert {change["old"] for change in applied["changes"]} == {None}
+    for words in (
+        "downloading zai-org/GLM-5.1-FP8",
+        "DeepGEMM Kernels compilation finished",
+        "stand-in for SGLang 0.5.11",
+    ):
+        assert words in applied["stderr"]
+
+
+def test_chat(applied: dict[str, Any], api_key: str) -> None:
+    status, body = chat(applied["url"], api_key)
+    assert status == 200
+    answer = json.loads(body)
+    assert answer["model"] == "glm-5.1"
+    assert "stand-in" in answer["choices"][0]["message"]["content"]
+
+
+def test_streaming_chat(applied: dict[str, Any], api_key: str) -> None:
+    status, body = chat(applied["url"], api_key, stream=True)
+    assert status == 200
+    events = [line.removeprefix("data: ") for line in body.splitlines() if line]
+    assert events[-1] == "[DONE]"
+    text = "".join(json.loads(event)["choices"][0]["delta"].get("content") or "" for event in events[:-1])
+    assert "You said: Hello" in text
+    assert len(events) > 3
+
+
+@pytest.mark.parametrize("key", [None, "wrong"])
+def test_wrong_key(applied: dict[str, Any], key: str | None) -> None:
+    assert chat(applied["url"], key)[0] == 401
+
+
+def test_the_key_is_nowhere_but_in_the_secret(cloud: Shell, applied: dict[str, Any], api_key: str) -> None:
+    assert len(api_key) > 20
+    assert api_key not in json.dumps(applied)
+    logs = cloud.modal("app", "logs", "glm51-fp8", "--tail", "500")
+    assert "server_args" in logs.stdout + logs.stderr
+    assert api_key not in logs.stdout + logs.stderr
+    leaks = [
+        str(file)
+        for file in cloud.home.rglob("*")
+        if file.is_file() and not file.name.startswith("state.sqlite3") and api_key.encode() in file.read_bytes()
+    ]
+    assert leaks == []
+
+
+def test_again_changes_nothing(cloud: Shell, applied: dict[str, Any]) -> None:
+    before = cloud.deployments("glm51-fp8")
+    assert cloud.run(*APPLY).stdout.startswith("No changes: glm51-fp8 runs this plan (")
+    again = cloud.json(*APPLY)
+    assert (again["changed"], again["changes"], again["url"]) == (False, [], applied["url"])
+    assert "stages" not in again
+    assert cloud.deployments("glm51-fp8") == before
+
+
+def test_an_edit_shows_exactly_that_change(cloud: Shell, applied: dict[str, Any]) -> None:
+    edit = ("--set", "server.max_containers=2")
+    expected = [{"section": "server", "name": "max_containers", "old": 3, "new": 2}]
+    before = cloud.deployments("glm51-fp8")
+
+    planned = cloud.json("apply", PROFILE, "--target", "local", *edit, "--dry-run")
+    assert planned["changes"] == expected
+    assert "url" not in planned
+    assert cloud.deployments("glm51-fp8") == before
+
+    done = cloud.json(*APPLY, *edit)
+    assert (done["changes"], done["url"]) == (expected, applied["url"])
+    assert done["stages"] == {"download": True, "compile": False}
+    assert cloud.deployments("glm51-fp8") == before + 1
+    assert len(json.loads(cloud.modal("app", "history", "glm51-fp8", "--json").stdout)) == before + 1
+    assert cloud.json(*APPLY, *edit)["changes"] == []
+
+
+def test_nobody_to_ask(cloud: Shell, applied: dict[str, Any]) -> None:
+    before = cloud.deployments("glm51-fp8")
+    done = cloud.run("apply", PROFILE, "--target", "local", "--set", "server.max_inputs=5", code=1)
+    assert "  ~ max_inputs: 20 -> 5" in done.stdout
+    assert "run again with --yes" in done.stderr
+    assert cloud.deployments("glm51-fp8") == before
+
+
+def test_restart_keeps_everything(cloud: Shell, applied: dict[str, Any], api_key: str) -> None:
+    current = cloud.json(*APPLY)
+    cloud.run("local", "stop")
+    assert cloud.run("local", "status", code=1).stdout.startswith("not running")
+    cloud.run("local", "start")
+    assert cloud.json(*APPLY)["changed"] is False
+    assert chat(current["url"], api_key)[0] == 200, "the first request starts a container"

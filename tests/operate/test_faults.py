@@ -1,0 +1,161 @@
+"""What goes wrong around an ``apply``: a clear message, nothing half-deployed, nothing lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from support import PATIENCE, copied_cloud, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support import Shell
+
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
+SLOW = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS=600")
+"""The stand-in engine takes longer to start than any test."""
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read a running command's standard error until a line has ``words``."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} never came: {process.communicate()}")
+
+
+def test_daemon_killed_during_a_stage(ready: Shell) -> None:
+    with ready.started(*APPLY) as process:
+        read_until(process, "Stage download")
+        os.kill(ready.cloud.pid, signal.SIGKILL)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "error: the embedded cloud has ended" in stderr
+    assert "Nothing was deployed" in stderr
+    assert "Traceback" not in stdout + stderr
+    ready.run("local", "start")
+    assert ready.deployed() == []
+    assert ready.json(*APPLY)["changed"] is True
+
+
+def test_daemon_killed_while_waiting(ready: Shell) -> None:
+    with ready.started(*APPLY, *SLOW) as process:
+        read_until(process, "Waiting for the endpoint")
+        os.kill(ready.cloud.pid, signal.SIGKILL)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "is deployed" in stderr
+    assert "error: the embedded cloud has ended" in stderr
+    assert "Traceback" not in stdout + stderr
+    assert ready.json(*APPLY, *SLOW, "--no-wait")["changed"] is False, "the deployment survived"
+
+
+@pytest.mark.parametrize("moment", ["Stage download", "Waiting for the endpoint"])
+def test_interrupt(ready: Shell, moment: str) -> None:
+    with ready.started(*APPLY, *SLOW) as process:
+        read_until(process, moment)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "Interrupted." in stderr
+    assert ("Nothing was deployed" in stderr) == (moment == "Stage download")
+    assert "Traceback" not in stdout + stderr
+    assert ready.deployed() == ([] if moment == "Stage download" else ["glm51-fp8"])
+    wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "Stage download"))
+
+
+def test_two_applies_at_once(ready: Shell) -> None:
+    with ready.started(*APPLY, *SLOW) as first:
+        read_until(first, "Stage download")
+        second = ready.run(*APPLY, code=1)
+        assert f"another apply of glm51-fp8 on local is running on this machine (process {first.pid})" in second.stderr
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=PATIENCE)
+    assert ready.json(*APPLY)["changed"] is True, "the lock is free again"
+
+
+def test_two_first_applies_start_one_cloud(fresh: Shell) -> None:
+    with fresh.started(*APPLY, "--set", "app=app-0") as first, fresh.started(*APPLY, "--set", "app=app-1") as second:
+        outputs = [process.communicate(timeout=PATIENCE) for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), outputs
+    assert sorted(fresh.deployed()) == ["app-0", "app-1"]
+
+
+def test_port_in_use(fresh: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = fresh.run("local", "start", "--port", str(port), code=1)
+        assert str(port) in done.stderr
+    fresh.run("local", "start", "--port", str(port))
+    fresh.run("local", "stop")
+    with socket.create_server(("127.0.0.1", port)):
+        moved = fresh.run("local", "start")
+        assert str(port) in moved.stderr, "an automatic start takes another port and says so"
+
+
+def test_a_server_that_does_not_start(warm: Shell) -> None:
+    crash = ("--set", "sglang.env.GLMDEPLOY_STANDIN_CRASH_FILE=/proc/self/cmdline")
+    done = warm.run(*APPLY, *crash, code=1)
+    assert "The app is deployed" in done.stderr
+    assert "the endpoint did not start" in done.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs root and a mount of a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Write to ``file`` until its disk is full."""
+    with file.open("wb", buffering=0) as output, contextlib.suppress(OSError):
+        while output.write(bytes(65536)) == 65536:
+            pass
+
+
+def test_full_disk(small_disk: Path, template: Path) -> None:
+    with copied_cloud(template, small_disk) as shell:
+        shell.run("local", "start")
+        ballast = small_disk / "ballast"
+        fill(ballast)
+        done = shell.run(*APPLY, "--set", "server.max_containers=2", "--set", "description=x", code=1)
+        assert "No space left" in done.stderr or "full" in done.stderr
+        ballast.unlink()
+        again = shell.json("apply", "b200-eagle-bf16kv", "--target", "local", "--dry-run")
+        assert again["changed"] is False, "what was deployed is untouched"
+        assert shell.json(*APPLY, "--set", "server.max_containers=2")["changed"] is True
+
+
+def test_home_not_writable(fresh: Shell, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = type(fresh)(blocked / "home").run(*APPLY, code=1)
+    assert "GLMDEPLOY_HOME" in done.stderr
+
+
+def test_containers_die_with_the_daemon(warm: Shell) -> None:
+    url = warm.json(*APPLY)["url"]
+    with urllib.request.urlopen(f"{url}/health", timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    search = ["pgrep", "-f", str(warm.home)]
+    before = subprocess.run(search, capture_output=True, text=True, check=False).stdout.split()
+    assert before, "the engine runs"
+    os.kill(warm.cloud.pid, signal.SIGKILL)
+    wait_until(lambda: not subprocess.run(search, capture_output=True, check=False).stdout)

@@ -1,0 +1,67 @@
+"""Every example profile is judged as its first line says: one fault in each bad one, none in the good ones."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from glmdeploy.findings import Severity
+from glmdeploy.profile.text.load import load
+from glmdeploy.resolve import resolve
+from glmdeploy.resources import profiles_dir
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TODAY = date(2026, 11, 23)
+SHIPPED = {
+    "b200-eagle-bf16kv": ["GLM014", "GLM030", "GLM068"],
+    "b200-eagle-bf16kv-0.5.23": ["GLM014", "GLM015", "GLM030", "GLM068"],
+    "b200-longcontext-bf16kv": ["GLM068"],
+    "b200-nospec-bf16kv": ["GLM030", "GLM068"],
+    "h100-glm45-air-fp8": [],
+    "h200-eagle-bf16kv": ["GLM014", "GLM030", "GLM068"],
+    "local-cpu": [],
+}
+"""Warnings of the shipped profiles, which carry the values of the page that they follow; none has an error."""
+
+ORDER = [Severity.INFO, Severity.WARNING, Severity.ERROR]
+EXPECTATION = re.compile(r"# expect: (\S+) (error|warning|info) (\d+):(\d+)(?: (\S+))?\n")
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "bad").glob("*.yaml")), ids=lambda file: file.stem)
+def test_bad(file: Path) -> None:
+    match = EXPECTATION.match(file.read_text())
+    assert match, f"{file.name} does not say what is expected"
+    resolution = resolve(load(str(file)), today=TODAY)
+    found_all = [finding for finding in resolution.findings if not finding.waived]
+    # A warning may stand beside an error, because the shipped profiles that examples extend have some.
+    [found] = [finding for finding in found_all if ORDER.index(finding.severity) >= ORDER.index(match[2])]
+    place = f"{found.location.line}:{found.location.column}"
+    assert (found.id, str(found.severity), place) == (match[1], match[2], f"{match[3]}:{match[4]}"), found
+    assert found.location.file.endswith(match[5] or file.name)
+    assert (resolution.plan is None) == (found.severity is Severity.ERROR)
+    assert found.fix or found.expected, "a finding says what to do"
+    if found.id.startswith("GLM"):
+        assert found.links
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "good").glob("*.yaml")), ids=lambda file: file.stem)
+def test_good(file: Path) -> None:
+    resolution = resolve(load(str(file)), today=TODAY)
+    found = [finding for finding in resolution.findings if not finding.waived]
+    assert [finding for finding in found if finding.severity is not Severity.INFO] == []
+    assert resolution.plan is not None
+
+
+@pytest.mark.parametrize("file", sorted(profiles_dir().glob("*.yaml")), ids=lambda file: file.stem)
+def test_shipped(file: Path) -> None:
+    resolution = resolve(load(str(file)), today=TODAY)
+    found = {finding.id for finding in resolution.findings if finding.severity is not Severity.INFO}
+    assert found == set(SHIPPED[file.stem])
+    assert resolution.plan is not None
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(list((EXAMPLES / "bad").glob("*.yaml"))) >= 60

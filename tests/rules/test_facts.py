@@ -1,0 +1,59 @@
+"""Facts that follow from a profile: limits, releases, and what a checkpoint's own configuration adds."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from judged import facts_of
+
+from glmdeploy.profile.text.load import load
+from glmdeploy.resolve import plan_of
+from glmdeploy.rules.facts import SETTLE
+from glmdeploy.sglang import catalog
+
+ENDS = st.none() | st.sampled_from(catalog.versions())
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [("1h", 3540), ("2m", 60), ("90", 45), ("60", 30)])
+def test_the_compiler_gives_up_before_its_stage_ends(limit: str, seconds: int) -> None:
+    assert facts_of(f"compile.timeout={limit}").compiler_gives_up_after == seconds
+
+
+def test_the_plan_has_the_facts_limits_and_words() -> None:
+    facts, (plan, _) = facts_of(), plan_of(load("b200-eagle-bf16kv"))
+    assert plan.compile is not None
+    assert plan.compile.command[-1] == str(facts.compiler_gives_up_after)
+    assert plan.server.command == facts.command
+    assert plan.model.path == facts.model_path
+    assert facts_of("compile=null").compiler_gives_up_after is None
+
+
+def test_the_container_waits_as_long_as_the_rules_say() -> None:
+    plan, _ = plan_of(load("b200-eagle-bf16kv", sets=["server.startup_timeout=10m", "compile.timeout=1h"]))
+    assert plan.server.gives_up_after == 600 - SETTLE
+    assert plan.compile is not None
+    assert plan.compile.gives_up_after == 3600 - SETTLE
+    assert facts_of("server.startup_timeout=10m").ready_within == 600 - SETTLE
+
+
+@given(st.sampled_from(catalog.versions()), ENDS, ENDS)
+def test_releases_between(version: str, since: str | None, until: str | None) -> None:
+    facts = dataclasses.replace(facts_of(), catalog=catalog.load(version))
+    known = catalog.versions()
+    first = known.index(since) if since else 0
+    last = known.index(until) if until else len(known) - 1
+    assert facts.between(since, until) is (first <= known.index(version) <= last)
+
+
+def test_a_checkpoint_that_its_configuration_names() -> None:
+    named = facts_of("sglang.args.kv-cache-dtype=null", profile="b200-nospec-bf16kv")
+    other = facts_of("model.repo=acme/other", "sglang.args.kv-cache-dtype=null", profile="b200-nospec-bf16kv")
+    assert not other.effective["kv_cache_dtype"].known
+    assert named.architecture is not None
+    assert named.quantization is not None
+    recognised = other.recognised(named.architecture, named.quantization)
+    assert {**recognised.effective, "model_path": None} == {**named.effective, "model_path": None}
+    assert not other.effective["kv_cache_dtype"].known, "the other facts are as they were"

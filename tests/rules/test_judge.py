@@ -1,0 +1,135 @@
+"""``--select`` and ``--ignore``: by ids and their beginnings, the longest wins."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reporting import call, finding, write_profiles
+
+from glmdeploy.errors import UsageError
+from glmdeploy.rules.judge import selection
+from glmdeploy.rules.registry import rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDS = [rule.id for rule in rules()]
+BEGINNINGS = sorted({rule[:length] for rule in IDS for length in range(3, 7)})
+
+
+def covered(*, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> set[str]:
+    chosen = selection(select, ignore)
+    return {name for name in (*IDS, "yaml", "schema", "sglang", "waiver") if chosen.covers(finding(id=name))}
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "covers", "leaves"),
+    [
+        ((), (), {"GLM001", "yaml"}, set()),
+        (("GLM",), (), {"GLM001", "GLM060"}, {"yaml", "waiver"}),
+        (("GLM02",), (), {"GLM020", "GLM024"}, {"GLM001", "yaml"}),
+        (("GLM021,waiver",), (), {"GLM021", "waiver"}, {"GLM020", "yaml"}),
+        (("GLM021", "glm020, Yaml"), (), {"GLM021", "GLM020", "yaml"}, {"GLM022"}),
+        ((), ("GLM02",), {"GLM001", "yaml"}, {"GLM020", "GLM021"}),
+        ((), ("schema,GLM021",), {"GLM020", "yaml"}, {"schema", "GLM021"}),
+        (("GLM02",), ("GLM021",), {"GLM020"}, {"GLM021", "GLM001"}),
+        (("GLM021",), ("GLM02",), {"GLM021"}, {"GLM020"}),
+        (("GLM02",), ("GLM02",), set(), {"GLM020"}),
+    ],
+)
+def test_selection(select: tuple[str, ...], ignore: tuple[str, ...], covers: set[str], leaves: set[str]) -> None:
+    found = covered(select=select, ignore=ignore)
+    assert covers <= found
+    assert not leaves & found
+
+
+@given(st.lists(st.sampled_from(BEGINNINGS)), st.lists(st.sampled_from(BEGINNINGS)))
+def test_the_longest_wins(select: list[str], ignore: list[str]) -> None:
+    found = covered(select=(",".join(select),), ignore=tuple(ignore))
+    for name in IDS:
+        # By each length, the longest first, as one would look it up in a table.
+        verdict = not select
+        for length in range(6, 0, -1):
+            if name[:length] in ignore:
+                verdict = False
+                break
+            if name[:length] in select:
+                verdict = True
+                break
+        assert (name in found) == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("GLM999", "GLM0"), ("shema", "schema"), ("GML021", "GLM021"), ("", None), ("sgl", "sglang"), ("G", None)],
+)
+def test_unknown(name: str, near: str | None) -> None:
+    if not name:
+        assert selection((name,), ()).selected == ()
+        return
+    with pytest.raises(UsageError) as caught:
+        selection((), (f"GLM021,{name}",))
+    assert name in caught.value.message
+    assert "glmdeploy rules" in (caught.value.advice or "")
+    if near:
+        assert near in (caught.value.advice or "")
+
+
+def test_retired(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glmdeploy.rules.registry.RETIRED", {"GLM555": "GLM001 covers it"})
+    with pytest.raises(UsageError, match="GLM555 is no rule any more: GLM001 covers it"):
+        selection(("glm555",), ())
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_profiles(tmp_path)
+
+
+@pytest.mark.usefixtures("profiles")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("error.yaml", "--select", "GLM02"), 1),
+        (("error.yaml", "--select", "GLM021"), 0),
+        (("error.yaml", "--ignore", "GLM020,GLM0"), 0),
+        (("schema.yaml", "--ignore", "schema"), 0),
+        (("broken.yaml", "--ignore", "yaml"), 0),
+        # What keeps the selected rules from being judged must not look like success.
+        (("schema.yaml", "--select", "GLM021"), 1),
+        (("broken.yaml", "--select", "GLM021"), 1),
+        (("release.yaml", "--select", "GLM021"), 1),
+        (("missing.yaml", "--select", "GLM"), 1),
+        (("option.yaml", "--select", "GLM021"), 0),
+        (("schema.yaml", "--select", "yaml"), 0),
+        (("broken.yaml", "--select", "GLM021", "--ignore", "yaml"), 0),
+        (("clean.yaml", "--select", "GLM999"), 2),
+    ],
+)
+def test_what_fails(arguments: tuple[str, ...], code: int) -> None:
+    assert call("validate", *arguments)[0] == code
+
+
+@pytest.mark.usefixtures("profiles")
+def test_what_is_reported() -> None:
+    _, out, _ = call("validate", "error.yaml", "warning.yaml", "--json", "--select", "GLM004")
+    data = json.loads(out)
+    assert data["ok"] is True
+    assert [[each["id"] for each in profile["findings"]] for profile in data["profiles"]] == [[], ["GLM004"]]
+    # Valid is what can be deployed, whatever is looked at.
+    assert [profile["valid"] for profile in data["profiles"]] == [False, True]
+
+
+@pytest.mark.usefixtures("profiles")
+def test_only_what_is_selected_is_fixed(tmp_path: Path) -> None:
+    text = "extends: b200-eagle-bf16kv\nsglang:\n  args:\n    tp: 8\n    api-key: sesame-open\n"
+    (tmp_path / "leak.yaml").write_text(text)
+    call("validate", "leak.yaml", "--fix", "--ignore", "GLM063")
+    assert (tmp_path / "leak.yaml").read_text() == text
+    call("validate", "leak.yaml", "--fix", "--select", "GLM063")
+    assert "api-key" not in (tmp_path / "leak.yaml").read_text()

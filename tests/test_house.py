@@ -1,0 +1,88 @@
+"""The shape of the package: twelve rooms, few words at the top, no circle, small files, one name for a thing.
+
+The layers between the rooms are contracts in pyproject.toml; these are the rules that import-linter has no words for.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+from pathlib import Path
+
+import grimp
+import pytest
+
+from glmdeploy import resources
+
+PACKAGE = Path(resources.__file__).parent
+TESTS = Path(__file__).parent
+
+ROOMS = {
+    *("app", "authoring", "cli", "local", "operate", "plan"),
+    *("profile", "report", "rules", "runtime", "sglang", "sizing"),
+}
+VOCABULARY = {"cron", "errors", "findings", "gpus", "redaction", "resources"}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
+
+
+def test_top_level() -> None:
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name not in ("__pycache__", "data")} == (
+        ROOMS
+    )
+    assert {path.stem for path in PACKAGE.glob("*.py")} == VOCABULARY | {"__init__", "__main__"}
+
+
+def test_no_circle_of_files() -> None:
+    graph = grimp.build_graph("glmdeploy", exclude_type_checking_imports=False, cache_dir=None)
+    needs = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    graphlib.TopologicalSorter(needs).prepare()
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_a_file_is_small(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_a_test_file_is_small() -> None:
+    long = {file.name for file in TESTS.rglob("*.py") if len(file.read_text(encoding="utf-8").splitlines()) > 500}
+    assert not long
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_no_import_needs_another_name(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert not [alias.asname for alias in node.names if alias.asname], ast.unparse(node)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py"], ids=str)
+def test_a_face_only_says_what_the_room_is(file: Path) -> None:
+    if file.parent in (PACKAGE, PACKAGE / "cli"):
+        return  # the public API, and the table of commands
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr), "a docstring and nothing else"
+
+
+def test_no_private_name_is_taken_from_another_module() -> None:
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("glmdeploy"):
+                private = [alias.name for alias in node.names if re.match(r"_[^_]", alias.name)]
+                assert not private, f"{file}: {private}"
+
+
+def test_no_scrap_of_a_module() -> None:
+    """A module of less than 40 lines that only one other imports belongs into that other."""
+    graph = grimp.build_graph("glmdeploy", exclude_type_checking_imports=False, cache_dir=None)
+    scraps = [
+        module
+        for module in graph.modules
+        if (file := PACKAGE.parent / (module.replace(".", "/") + ".py")).exists()
+        and len(file.read_text(encoding="utf-8").splitlines()) < 40
+        and len(graph.find_modules_that_directly_import(module)) == 1
+    ]
+    assert not [scrap for scrap in scraps if not scrap.startswith("glmdeploy.cli.")]
