@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The way to a value: mapping keys and list indices from the document's root."""
 
 
-def at(data: Any, path: Path) -> Any:
+def at(data: Any, path: KeyPath) -> Any:
     """The value at the path. :raises LookupError: if there is none."""
     for part in path:
         data = data[part]
     return data
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """The path as a user writes it: ``sglang.args.tp``, ``secrets.api_key.keys[0]``."""
     text = ""
     for part in path:
@@ -32,7 +32,7 @@ def dotted(path: Path) -> str:
 class _Edit:
     """A place by its path; what becomes of it is said by the classes below."""
 
-    path: Path
+    path: KeyPath
 
     def applied_to(self, data: dict[str, Any]) -> dict[str, Any]:
         """The data with the edit made, in its order. Shares with ``data`` what it does not change.
@@ -150,7 +150,7 @@ class Finding:
     severity: Severity
     message: str
     location: Location
-    path: Path = ()
+    path: KeyPath = ()
     expected: str | None = None
     fix: str | None = None
     links: tuple[str, ...] = ()

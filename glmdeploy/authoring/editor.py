@@ -20,7 +20,7 @@ from glmdeploy.profile.text.scalars import write
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.findings import Location, Path
+    from glmdeploy.findings import KeyPath, Location
     from glmdeploy.profile.text.document import Document, Mark
 
 
@@ -32,7 +32,7 @@ class EditError(GlmdeployError):
 class _Fill:
     """The null or empty mapping at ``path`` becomes ``value``."""
 
-    path: Path
+    path: KeyPath
     value: dict[str | int, Any]
 
 
@@ -137,7 +137,7 @@ class _Surgeon:
             return self._replace(colon + 1, 0, " " + write(edit.value))
         return self._replace(self._offset(value), len(written), _like(written, edit.value))
 
-    def _refuse_alias(self, path: Path) -> None:
+    def _refuse_alias(self, path: KeyPath) -> None:
         if self._slice(self._document.marks[path].value).startswith("*"):
             raise EditError(f"`{dotted(path)}` in {self._file} is an alias", advice="Edit it by hand.")
 
@@ -150,7 +150,7 @@ class _Surgeon:
         rest = self._text[start + len(written) : end]
         return self._replace(start, end - start, _like(written, edit.name) + rest)
 
-    def _empty(self, path: Path, written: str) -> bool:
+    def _empty(self, path: KeyPath, written: str) -> bool:
         return at(self._document.data, path) is None and written.lower() not in ("null", "~")
 
     def _remove(self, edit: Remove, key: Location) -> str:
@@ -172,7 +172,7 @@ class _Surgeon:
         added = "".join(line + newline for line in _block(edit.name, edit.value, key.text[: key.column - 1]))
         return before + added + self._text[self._starts[last] :]
 
-    def _whole_line(self, path: Path, key: Location) -> int:
+    def _whole_line(self, path: KeyPath, key: Location) -> int:
         """The column, from 1, where an entry or an item with its dash begins, and with it the line."""
         before = key.text[: key.column - 1]
         bare = before if self._document.marks[path].key else re.sub(r"-[ \t]+$", "", before)
@@ -180,7 +180,7 @@ class _Surgeon:
             raise EditError(f"`{dotted(path)}` in {self._file} shares its line with what holds it")
         return len(bare) + 1
 
-    def _last_line(self, path: Path, key: Location, column: int) -> int:
+    def _last_line(self, path: KeyPath, key: Location, column: int) -> int:
         """The number, from 1, of the last line that an entry or item takes which begins in ``column``."""
         inside = (mark for place, mark in self._document.marks.items() if place[: len(path)] == path)
         # What an alias repeats stands where the anchor is, which may be above.
@@ -192,7 +192,7 @@ class _Surgeon:
             last += 1
         return last
 
-    def _text_lines(self, path: Path) -> set[int]:
+    def _text_lines(self, path: KeyPath) -> set[int]:
         """The numbers of the lines on which a block or quotes go on, at ``path`` and below: none is a comment."""
         marks = [mark for place, mark in self._document.marks.items() if place[: len(path)] == path]
         return {number for mark in marks for number in self._continued(mark)}
@@ -209,10 +209,10 @@ class _Surgeon:
         quoted = _QUOTED.match(self._text, self._offset(value))
         return range(value.line + 1, value.line + len(quoted[0].splitlines())) if quoted else range(0)
 
-    def _in_flow(self, path: Path) -> bool:
+    def _in_flow(self, path: KeyPath) -> bool:
         return self._text.startswith(("{", "["), self._offset(self._document.marks[path[:-1]].value))
 
-    def _flow_end(self, path: Path, key: Location) -> int:
+    def _flow_end(self, path: KeyPath, key: Location) -> int:
         """Where the value of an entry or item ends, in brackets that lie on one line."""
         holder, value = self._document.marks[path[:-1]].value, self._document.marks[path].value
         if not self._slice(holder).endswith(("}", "]")) or key.line != holder.line:

@@ -27,11 +27,10 @@ from glmdeploy.resources import profiles_dir
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from glmdeploy.findings import Edit
-    from glmdeploy.findings import Path as Way
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.profile.text.document import Document
 
-_STAGE: Way = ("compile",)
+_STAGE: KeyPath = ("compile",)
 """The one mapping of a profile that says something when it is empty: that there is this stage."""
 
 
@@ -130,7 +129,7 @@ class OwnFile:
                 return f"{mark.value.file}, line {mark.value.line},"
         return "a file that it extends"
 
-    def _whole(self, path: Way) -> Way:
+    def _whole(self, path: KeyPath) -> KeyPath:
         """The path of what goes with the entry at ``path``: itself, or the mapping or list of which it is all."""
         is_all = len(at(self.alone.data, path[:-1])) == 1 and len(path) > 1 and path[:-1] != _STAGE
         return self._whole(path[:-1]) if is_all else path
@@ -190,7 +189,7 @@ _WORD = 8
 """Characters from which on a part of a secret is looked for in the whole text: shorter ones mean other things too."""
 
 
-def lines(file: OwnFile, *, secrets: Iterable[Way] = ()) -> Iterator[str]:
+def lines(file: OwnFile, *, secrets: Iterable[KeyPath] = ()) -> Iterator[str]:
     """The diff's lines without their ends, as ``patch -p0`` takes them; none where nothing changes.
 
     ``secrets`` are the paths of secrets in the text as it was. They are masked wherever they stand, like everything
@@ -208,13 +207,13 @@ def lines(file: OwnFile, *, secrets: Iterable[Way] = ()) -> Iterator[str]:
             yield "\\ No newline at end of file"
 
 
-def _words(document: Document, paths: tuple[Way, ...]) -> list[str]:
+def _words(document: Document, paths: tuple[KeyPath, ...]) -> list[str]:
     """The values at the paths, and their parts where they may be written over several lines; the longest first."""
     values = [str(at(document.data, leaf)) for leaf in _leaves(document, paths)]
     return sorted({word for value in values for word in (value, *value.split()) if len(word) >= _WORD}, key=len)[::-1]
 
 
-def _hidden(text: str, name: str, paths: tuple[Way, ...], words: list[str]) -> str:
+def _hidden(text: str, name: str, paths: tuple[KeyPath, ...], words: list[str]) -> str:
     if paths:
         mark = "\ufeff" if text.startswith("\ufeff") else ""
         text = mark + _masked(text.removeprefix(mark), read_text(text, name), paths)
@@ -223,7 +222,7 @@ def _hidden(text: str, name: str, paths: tuple[Way, ...], words: list[str]) -> s
     return redaction.mask(text)
 
 
-def _masked(text: str, document: Document, paths: tuple[Way, ...]) -> str:
+def _masked(text: str, document: Document, paths: tuple[KeyPath, ...]) -> str:
     """The text with the values at the paths masked where they are written, on all of their lines."""
     rows = text.splitlines(keepends=True)
     places = [place for mark in document.marks.values() for place in (mark.key, mark.value) if place]
@@ -243,7 +242,7 @@ def _masked(text: str, document: Document, paths: tuple[Way, ...]) -> str:
     return "".join(rows)
 
 
-def _leaves(document: Document, paths: tuple[Way, ...]) -> list[Way]:
+def _leaves(document: Document, paths: tuple[KeyPath, ...]) -> list[KeyPath]:
     """The scalars at the paths and below them."""
     return [
         place
