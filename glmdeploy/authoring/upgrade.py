@@ -209,9 +209,9 @@ def _edited(file: OwnFile, upgrade: Upgrade) -> OwnFile:
 
 def _changed(file: OwnFile, change: Change) -> OwnFile:
     """The file with the change made: a new setting takes the place of an old one, or stands behind the one before."""
-    old = {_way(name): value for name, value in change.old.items()}
+    old = {_path_of(name): value for name, value in change.old.items()}
     last: KeyPath | None = None
-    for path, value in ((_way(name), value) for name, value in change.new.items()):
+    for path, value in ((_path_of(name), value) for name, value in change.new.items()):
         before = next((other for other in old if other[:-1] == path[:-1]), None)
         if path in old:
             del old[path]
@@ -235,5 +235,5 @@ def _addition(file: OwnFile, path: KeyPath, value: Any, after: KeyPath | None) -
     return SetValue(path=path, value=value)
 
 
-def _way(name: str) -> KeyPath:
+def _path_of(name: str) -> KeyPath:
     return ("sglang", "env", name.removeprefix("$")) if name.startswith("$") else ("sglang", "args", name)
