@@ -1,21 +1,35 @@
-"""Secrets that are known by their form: tokens of well-known services, private keys, passwords in URLs.
+"""What a secret is called, what it looks like, and the one way in which it is hidden.
 
-:func:`find` says where a text holds one. :func:`mask` hides them; whatever is reported goes through it, so that a
-secret in a profile is not copied into terminals, logs and code-scanning services.
+:func:`is_secret_name` knows the names, :func:`find` the forms: tokens of well-known services, private keys, passwords
+in URLs. :func:`mask` hides what has such a form; whatever is reported goes through it, so that a secret in a profile is
+not copied into terminals, logs and code-scanning services.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from glmdeploy.findings import Finding, Location
 
 MASK = "***"
 """What a secret is shown as, after the prefix that says what it is."""
+
+NAMES = "token|key|apikey|secret|password|passwd|passphrase|credentials?|auth"
+"""The last word of a name that says "secret", as a regular expression: of ``HF_TOKEN``, ``ssl-keyfile-password``."""
+
+_NAME = re.compile(
+    rf"(?i:(?:^|[_.-])(?:{NAMES})$)|[a-z0-9](?:{'|'.join(word.capitalize() for word in NAMES.split('|'))})$"
+)
+
+_SHORTEST = 6
+"""Characters from which on a known value is replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +188,11 @@ _WORD = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]
 _MIXED = rf"(?={_BASE64}{{0,100}}[0-9])(?={_BASE64}{{0,100}}[A-Z])(?={_BASE64}{{0,100}}[a-z])"
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether the name of a variable or an option says that its value is a secret: ``accessKey``, not ``monkey``."""
+    return _NAME.search(name) is not None
+
+
 def find(text: str) -> tuple[Token, ...]:
     """The secrets in a text, in its order."""
     return _search(text, parts=False)
@@ -195,19 +214,80 @@ def mask_data(data: Any) -> Any:
 
 def masked(text: str, start: int, end: int) -> tuple[str, int, int]:
     """The masked text, and where ``text[start:end]`` is in it."""
+    hidden = [(token.start + token.visible, token.end) for token in _search(text, parts=True)]
+    return replaced(text, hidden, start, end)
+
+
+def replaced(text: str, hidden: Sequence[tuple[int, int]], start: int, end: int) -> tuple[str, int, int]:
+    """The text with asterisks for the spans ``hidden``, and where ``text[start:end]`` is in it.
+
+    The spans stand in their order and do not overlap.
+    """
     pieces, copied = [], 0
     moved = [start, end]
-    for token in _search(text, parts=True):
-        hidden = token.start + token.visible
-        pieces += [text[copied:hidden], MASK]
-        copied = token.end
+    for first, last in hidden:
+        pieces += [text[copied:first], MASK]
+        copied = last
         for index, place in enumerate((start, end)):
-            if place >= token.end:
-                moved[index] += len(MASK) - (token.end - hidden)
-            elif place > hidden:
+            if place >= last:
+                moved[index] += len(MASK) - (last - first)
+            elif place > first:
                 # Inside: a span begins where the asterisks begin, and ends where they end.
-                moved[index] += hidden + len(MASK) * index - place
+                moved[index] += first + len(MASK) * index - place
     return "".join((*pieces, text[copied:])), moved[0], moved[1]
+
+
+def joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in their order, those that overlap as one."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if found and first < found[-1][1]:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return found
+
+
+def hide(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with every value that one of them calls a secret masked, in whichever finding's line it stands."""
+    secrets: dict[tuple[str, int, str], list[tuple[int, int]]] = defaultdict(list)
+    for found in findings:
+        if found.secret:
+            secrets[_line(found.location)].append(_span(found.location))
+    return [
+        replace(found, location=_without(found.location, secrets[line]))
+        if (line := _line(found.location)) in secrets
+        else found
+        for found in findings
+    ]
+
+
+def _line(place: Location) -> tuple[str, int, str]:
+    # All values of the command line have the same file and line.
+    return place.file, place.line, place.text
+
+
+def _span(place: Location) -> tuple[int, int]:
+    return place.column - 1, place.column - 1 + place.length
+
+
+def _without(place: Location, secrets: Iterable[tuple[int, int]]) -> Location:
+    text, start, end = replaced(place.text, joined(secrets), *_span(place))
+    return replace(place, text=text, column=start + 1, length=max(end - start, 1))
+
+
+class Redactor:
+    """Replaces known secret values, except those so short that they would match ordinary text."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        lines = {line.strip() for value in values for line in value.splitlines()}
+        # The longest first, so that a value that contains another is replaced as a whole.
+        self._values = sorted((line for line in lines if len(line) >= _SHORTEST), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for value in self._values:
+            text = text.replace(value, MASK)
+        return text
 
 
 @lru_cache(1024)

@@ -12,11 +12,11 @@ from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile import schema
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
+from glmdeploy.redaction import hide
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.judge import judge
 from glmdeploy.rules.registry import rules
-from glmdeploy.rules.secrecy import hide
 from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:

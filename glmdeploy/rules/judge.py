@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) -> list[Finding]:
     """All findings of ``rules`` on ``facts``, waivers applied; ``document`` turns their paths into places.
 
-    Their places still show secrets: :func:`glmdeploy.rules.secrecy.hide` comes last, for it must know all findings.
+    Their places still show secrets: :func:`glmdeploy.redaction.hide` comes last, for it must know all findings.
     """
     known = {rule.id: rule for rule in rules}
     valid = _reasons(facts.profile.waive, known, today)

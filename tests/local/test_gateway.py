@@ -156,7 +156,7 @@ def test_a_container_that_does_not_start_answers_503_without_secrets(url: str, c
     assert broken is not None
     code, message = refusal(str(broken))
     assert code == 503
-    assert "RuntimeError('cannot start with [redacted]')" in message
+    assert "RuntimeError('cannot start with ***')" in message
     assert "sk-of-the-website" not in message
 
 

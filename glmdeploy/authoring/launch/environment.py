@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch.masking import is_secret_name, is_secret_value
+from glmdeploy.authoring.launch.masking import holds_secret
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def place_variables(launch: Launch, sections: Sections) -> None:
         if name in HUB_TOKENS:
             hide(word, sections)
             continue
-        if is_secret_name(name) or (not word.unknown and is_secret_value(word.text)):
+        if holds_secret(name, None if word.unknown else word.text):
             hide(word, sections)
             message = f"{name} looks like a secret, for which a profile has no place"
             sections.note(Severity.WARNING, message, word.span, fix="add a Modal Secret of your own where it is needed")

@@ -1,41 +1,38 @@
-"""What is called like a secret, what looks like one, and how it is shown: as asterisks."""
+"""The lines of a launch as they may be shown: asterisks over its secrets, so that lines and columns stay."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from glmdeploy.redaction import NAMES, find, is_secret_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from glmdeploy.authoring.launch.launch import Span
 
-_SECRET_NAMES = r"key|token|secret|password|passwd|credentials?|auth"
 _QUOTED_OR_BARE = r"(?P<value>\"[^\"]*\"?|'[^']*'?|[^\s\"';&|]+)"
-_SHOWN_SECRETS = (
+_ASSIGNED = (
     # A net below the exact places, for text that cannot be read as a shell reads it.
-    re.compile(rf"--[\w-]{{0,40}}?(?:{_SECRET_NAMES})(?:\s*=\s*|[\s\\]+){_QUOTED_OR_BARE}", re.IGNORECASE),
-    re.compile(rf"(?<![A-Za-z0-9])(?:{_SECRET_NAMES}|apikey)\s*[=:]\s*{_QUOTED_OR_BARE}", re.IGNORECASE),
-    re.compile(r"(?P<value>\b(?:hf_|sk-|ghp_|github_pat_|nvapi-|ak-|as-)[A-Za-z0-9_-]{8,})"),
-    re.compile(r"://[^/\s:@]{0,100}:(?P<value>[^/\s@]{1,100})@"),
+    re.compile(rf"--[\w-]{{0,40}}?(?:{NAMES})(?:\s*=\s*|[\s\\]+){_QUOTED_OR_BARE}", re.IGNORECASE),
+    re.compile(rf"(?<![A-Za-z0-9])(?:{NAMES})\s*[=:]\s*{_QUOTED_OR_BARE}", re.IGNORECASE),
 )
 _VARIABLE = re.compile(r"[\"']?\$(?:\w+|\{\w+\})?[\"']?")
-_NAMED_SECRET = re.compile(rf"(?:^|.*_)(?:{_SECRET_NAMES}|apikey)", re.IGNORECASE)
 
 
-def is_secret_name(name: str) -> bool:
-    """Whether an environment variable's name says that its value must not be shown or copied."""
-    return not name.startswith("SGLANG_") and _NAMED_SECRET.fullmatch(name) is not None
+def holds_secret(name: str, value: str | None) -> bool:
+    """Whether a variable's value must not be shown or copied: its name says so, or the value, where it is known, does.
 
-
-def is_secret_value(text: str) -> bool:
-    """Whether a text has the form of a token of a well-known service, or a URL with a password."""
-    return any(pattern.search(text) for pattern in _SHOWN_SECRETS[2:])
+    SGLang's own variables hold no secrets.
+    """
+    return (is_secret_name(name) and not name.startswith("SGLANG_")) or bool(value and find(value))
 
 
 def masked(text: str, spans: Iterable[Span] = ()) -> str:
     """The text with asterisks over the spans and what looks like a secret; lines and columns stay."""
-    found = [match.span("value") for pattern in _SHOWN_SECRETS for match in pattern.finditer(text)]
+    found = [match.span("value") for pattern in _ASSIGNED for match in pattern.finditer(text)]
+    found += [(token.start, token.end) for token in find(text)]
     characters = list(text)
     for start, end in (*found, *spans):
         # A variable in place of a value is no secret, and says what to look for.

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.launch import docker, environment, options, repository
-from glmdeploy.authoring.launch.masking import is_secret_value
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
+from glmdeploy.redaction import find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,7 +147,7 @@ def _arguments(given: Mapping[str, Given], sections: Sections) -> None:
         unknown = [part for word in found.values for part in word.unknown]
         value = options.value(found)
         label = shown(found.name)
-        if name in _SECRET_FIELDS or any(is_secret_value(word.text) for word in found.values):
+        if name in _SECRET_FIELDS or any(find(word.text) for word in found.values):
             message = f"{label} is a secret, for which a profile has no place; it was left out"
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":

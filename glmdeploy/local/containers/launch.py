@@ -20,8 +20,8 @@ from modal_proto import api_pb2
 
 from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VARIABLE
 from glmdeploy.local.home import inside
-from glmdeploy.local.state.logbook import Redactor
 from glmdeploy.local.state.store import new_id
+from glmdeploy.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

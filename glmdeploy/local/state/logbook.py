@@ -15,14 +15,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 _IN_MEMORY = 5000
 _FILE_LIMIT = 8 * 1024 * 1024
-_SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +34,6 @@ class Entry:
     call_id: str
     source: int
     text: str
-
-
-class Redactor:
-    """Replaces known secret values, except those so short that they would match ordinary text."""
-
-    def __init__(self, values: Iterable[str]) -> None:
-        lines = {line.strip() for value in values for line in value.splitlines()}
-        # The longest first, so that a value that contains another is replaced as a whole.
-        self._values = sorted((line for line in lines if len(line) >= _SHORTEST_SECRET), key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, "[redacted]")
-        return text
 
 
 class _AppLog:

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from glmdeploy.findings import KeyPath
     from glmdeploy.rules.facts import Facts
 
-_WORDS = "token|key|secret|password|passwd|passphrase|credential"
-_SECRET_NAME = re.compile(rf"(?i:(?:^|[_.-])(?:{_WORDS})$)|[a-z0-9](?:{'|'.join(map(str.title, _WORDS.split('|')))})$")
-"""The last word of a name that says "secret": ``HF_TOKEN``, ``ssl-keyfile-password``, ``accessKey``; not ``monkey``."""
-
 _NO_SECRET = re.compile(
     r"\s*"
     r"|(?i:true|false|yes|no|on|off|y|n|0|1|none|null)"
@@ -89,7 +85,7 @@ def _secret_name(facts: Facts) -> Iterator[Violation]:
 
 def _is_named_secret(name: str, text: str) -> bool:
     # What is known by its form is GLM063's.
-    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET.fullmatch(text) and not redaction.find(text)
+    return redaction.is_secret_name(name) and not _NO_SECRET.fullmatch(text) and not redaction.find(text)
 
 
 def _withheld(facts: Facts) -> set[KeyPath]:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from glmdeploy.authoring.launch import ImportOptions, Script, import_script
 from glmdeploy.authoring.launch.imported import profile_text
 from glmdeploy.authoring.launch.launch import Word
-from glmdeploy.authoring.launch.masking import is_secret_value
 from glmdeploy.authoring.launch.options import split, value
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.load import load, read_text
+from glmdeploy.redaction import find
 from glmdeploy.resolve import plan_of, resolve
 from glmdeploy.resources import profiles_dir
 from glmdeploy.sglang import catalog, command
@@ -83,7 +83,7 @@ def arguments(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     _, problems = command.read(args, release)
     for problem in problems:
         del args[problem.key]
-    assume(not any(is_secret_value(str(item)) for item in args.values()))
+    assume(not any(find(str(item)) for item in args.values()))
     return version, args
 
 
@@ -111,7 +111,7 @@ def profile(version: str, args: dict[str, Any], *, public: bool, served_name: st
 )
 def test_round_trip(chosen: tuple[str, dict[str, Any]], public: bool, served_name: str, port: int) -> None:
     version, args = chosen
-    assume(not is_secret_value(served_name))
+    assume(not find(served_name))
     data = profile(version, args, public=public, served_name=served_name, port=port)
     before = resolve(read_text(profile_text(data, ()), "before"))
     release = catalog.load(version)

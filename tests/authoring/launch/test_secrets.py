@@ -7,7 +7,7 @@ import json
 import pytest
 
 from glmdeploy.authoring.launch import ImportOptions, Script, import_script
-from glmdeploy.authoring.launch.masking import is_secret_name, is_secret_value
+from glmdeploy.authoring.launch.masking import holds_secret
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.text import finding_text
@@ -96,6 +96,6 @@ def test_the_key_s_variable_is_kept() -> None:
 def test_names_and_values_of_secrets() -> None:
     secret = ["HF_TOKEN", "API_KEY", "WANDB_API_KEY", "DB_PASSWORD", "AWS_SECRET", "APIKEY", "key"]
     open_ = ["TOKENIZERS_PARALLELISM", "SGLANG_LOG_DECODE_GRAPH_KEY", "MAX_TOKENS", "HF_HOME", "KEYS_DIR", "PATH"]
-    assert [name for name in (*secret, *open_) if is_secret_name(name)] == secret
-    assert is_secret_value("http://me:password@proxy:80")
-    assert not is_secret_value("http://proxy:80/sk")
+    assert [name for name in (*secret, *open_) if holds_secret(name, None)] == secret
+    assert holds_secret("PROXY", "http://me:password@proxy:80")
+    assert not holds_secret("PROXY", "http://proxy:80/sk")

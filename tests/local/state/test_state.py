@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local.state.files import FileStore
-from glmdeploy.local.state.logbook import LogBook, Redactor
+from glmdeploy.local.state.logbook import LogBook
 from glmdeploy.local.state.store import SCHEMA_VERSION, App, Secret, Store, new_id
+from glmdeploy.redaction import Redactor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 class TestRedactor:
     def test_replaces_values_and_the_lines_of_values(self) -> None:
         redact = Redactor(["sk-123456", "sk-123456789", "-----BEGIN\nline-of-the-key\n", "1", ""])
-        assert redact("sk-123456789 sk-123456 line-of-the-key 1") == "[redacted] [redacted] [redacted] 1"
+        assert redact("sk-123456789 sk-123456 line-of-the-key 1") == "*** *** *** 1"
 
     @given(st.lists(st.text(min_size=6)), st.text())
     def test_leaves_no_value(self, values: list[str], text: str) -> None:
         values = [value for value in values if value.strip() == value and len(value.splitlines()) == 1]
         shown = Redactor(values)(f"{text}{''.join(values)}{text}")
-        assert not [value for value in values if value in shown and value not in "[redacted]" * 2 + text * 2]
+        assert not [value for value in values if value in shown and value not in "***" * 2 + text * 2]
 
 
 class TestLogBook:
