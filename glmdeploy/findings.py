@@ -1,4 +1,4 @@
-"""What may be changed in a profile: an edit names a place by its path and says what becomes of it. Data alone.
+"""What is found in a profile, where, and what may be done about it: findings, places and edits. Data alone.
 
 :mod:`glmdeploy.authoring.editor` makes edits in a file's text.
 """
@@ -9,49 +9,103 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+KeyPath = tuple[str | int, ...]
+"""The way to a value: mapping keys and list indices from the document's root."""
+
+
+def at(data: Any, path: KeyPath) -> Any:
+    """The value at the path. :raises LookupError: if there is none."""
+    for part in path:
+        data = data[part]
+    return data
+
+
+def dotted(path: KeyPath) -> str:
+    """The path as a user writes it: ``sglang.args.tp``, ``secrets.api_key.keys[0]``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
 
 @dataclass(frozen=True, kw_only=True)
-class SetValue:
+class _Edit:
+    """A place by its path; what becomes of it is said by the classes below."""
+
+    path: KeyPath
+
+    def applied_to(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The data with the edit made, in its order. Shares with ``data`` what it does not change.
+
+        :raises LookupError: if the place is not there, and the edit does not make it.
+        """
+        copy = dict(data)
+        holder: Any = copy
+        for part in self.path[:-1]:
+            inner = holder.get(part) if isinstance(holder, dict) else holder[part]
+            holder[part] = list(inner) if isinstance(inner, list) else dict(inner or {})
+            holder = holder[part]
+        self._change(holder)
+        return copy
+
+    def _change(self, holder: Any) -> None:
+        raise NotImplementedError
+
+    def _replace(self, holder: dict[str, Any], *entries: tuple[str, Any]) -> None:
+        """These entries stand in place of the one at the path, and of others of their names."""
+        others = [(key, value) for key, value in holder.items() if key not in dict(entries) or key == self.path[-1]]
+        holder.clear()
+        for key, value in others:
+            holder.update(entries if key == self.path[-1] else [(key, value)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetValue(_Edit):
     """The scalar at ``path`` becomes the scalar ``value``.
 
     Where there is no such place, it is made: the last entry of its mapping, and what lacks of the mappings around it.
     """
 
-    path: Path
     value: str | float | bool | None
 
+    def _change(self, holder: Any) -> None:
+        holder[self.path[-1]] = self.value
+
 
 @dataclass(frozen=True, kw_only=True)
-class RenameKey:
+class RenameKey(_Edit):
     """The last key of ``path`` becomes ``name``."""
 
-    path: Path
     name: str
+
+    def _change(self, holder: Any) -> None:
+        self._replace(holder, (self.name, holder[self.path[-1]]))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remove:
+class Remove(_Edit):
     """The entry or list item at ``path`` goes, with its lines and the comments on them. Lines of comments stay."""
 
-    path: Path
+    def _change(self, holder: Any) -> None:
+        del holder[self.path[-1]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddAfter:
+class AddAfter(_Edit):
     """A new entry after the one at ``path``, in the same mapping."""
 
-    path: Path
     name: str
     value: Any
+
+    def _change(self, holder: Any) -> None:
+        before = self.path[-1]
+        self._replace(holder, (str(before), holder[before]), (self.name, self.value))
 
 
 Edit: TypeAlias = SetValue | RenameKey | Remove | AddAfter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-Path = tuple[str | int, ...]
-"""The way to a value: mapping keys and list indices from the document's root."""
 
 CHECKS: Mapping[str, str] = {
     "yaml": "a file that cannot be read as a profile",
@@ -96,18 +150,10 @@ class Finding:
     severity: Severity
     message: str
     location: Location
-    path: Path = ()
+    path: KeyPath = ()
     expected: str | None = None
     fix: str | None = None
     links: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     waived: str | None = None
     secret: bool = False
-
-
-def dotted(path: Path) -> str:
-    """The path as a user writes it: ``sglang.args.tp``, ``secrets.api_key.keys[0]``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytest_plugins = ["snapshots"]
 
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -76,3 +77,10 @@ def ready(warm: Shell) -> Shell:
     call(warm.cloud, "AppStop", api_pb2.AppStopRequest(app_id=found.app_id))
     assert warm.deployed() == []
     return warm
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -13,13 +13,14 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from glmdeploy.errors import GlmdeployError, ProfileError
-from glmdeploy.findings import AddAfter, Edit, Remove, RenameKey, SetValue, dotted
+from glmdeploy.findings import AddAfter, Edit, Remove, RenameKey, SetValue, at, dotted
 from glmdeploy.profile.text.load import read_text
+from glmdeploy.profile.text.scalars import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.findings import Location, Path
+    from glmdeploy.findings import KeyPath, Location
     from glmdeploy.profile.text.document import Document, Mark
 
 
@@ -31,7 +32,7 @@ class EditError(GlmdeployError):
 class _Fill:
     """The null or empty mapping at ``path`` becomes ``value``."""
 
-    path: Path
+    path: KeyPath
     value: dict[str | int, Any]
 
 
@@ -53,7 +54,7 @@ def apply(text: str, edits: Sequence[Edit], file: str) -> str:
         step = _grounded(edit, document, file)
         _check(step, document, file)
         changed = _Surgeon(text, document, file).make(step)
-        _prove(changed, _intended(document.data, step), step, file)
+        _prove(changed, edit.applied_to(document.data), step, file)
         text = changed
     return mark + text
 
@@ -66,7 +67,7 @@ def _grounded(edit: Edit, document: Document, file: str) -> _Step:
     added: Any = edit.value
     while path[:-1] not in document.marks:
         added, path = {path[-1]: added}, path[:-1]
-    holder = _at(document.data, path[:-1])
+    holder = at(document.data, path[:-1])
     if isinstance(holder, dict) and holder:
         return AddAfter(path=(*path[:-1], next(reversed(holder))), name=str(path[-1]), value=added)
     if holder not in (None, {}):
@@ -75,44 +76,17 @@ def _grounded(edit: Edit, document: Document, file: str) -> _Step:
 
 
 def _check(edit: _Step, document: Document, file: str) -> None:
-    parent = _at(document.data, edit.path[:-1]) if edit.path[:-1] in document.marks else None
+    parent = at(document.data, edit.path[:-1]) if edit.path[:-1] in document.marks else None
     kinds = (dict, list) if isinstance(edit, Remove) else dict
     if not edit.path or edit.path not in document.marks or not isinstance(parent, kinds):
         raise EditError(f"{file} has no `{dotted(edit.path)}` of its own")
-    if isinstance(edit, SetValue) and isinstance(_at(document.data, edit.path), dict | list):
+    if isinstance(edit, SetValue) and isinstance(at(document.data, edit.path), dict | list):
         raise EditError(f"`{dotted(edit.path)}` in {file} is not a single value")
     if isinstance(edit, RenameKey | AddAfter) and edit.name in parent:
         raise EditError(f"{file} has `{dotted((*edit.path[:-1], edit.name))}` already")
     if isinstance(edit, Remove) and len(parent) == 1:
         kind = "list" if isinstance(parent, list) else "mapping"
         raise EditError(f"`{dotted(edit.path)}` is all that its {kind} in {file} holds")
-
-
-def _intended(data: dict[str, Any], edit: _Step) -> Any:
-    """The data after the edit. Shares what it does not change."""
-    copy = dict(data)
-    holder: Any = copy
-    for part in edit.path[:-1]:
-        inner = holder[part]
-        holder[part] = dict(inner) if isinstance(inner, dict) else list(inner)
-        holder = holder[part]
-    if isinstance(holder, list):
-        holder[:] = [item for index, item in enumerate(holder) if index != edit.path[-1]]
-        return copy
-    entries = list(holder.items())
-    holder.clear()
-    for key, value in entries:
-        if key != edit.path[-1]:
-            holder[key] = value
-            continue
-        match edit:
-            case SetValue() | _Fill():
-                holder[key] = edit.value
-            case RenameKey():
-                holder[edit.name] = value
-            case AddAfter():
-                holder |= {key: value, edit.name: edit.value}
-    return copy
 
 
 def _prove(text: str, intended: Any, edit: _Step, file: str) -> None:
@@ -124,12 +98,6 @@ def _prove(text: str, intended: Any, edit: _Step, file: str) -> None:
     if not good:
         what = "is written in a way (an alias, or over several lines) that"
         raise EditError(f"`{dotted(edit.path)}` in {file} {what} cannot be changed safely", advice="Edit it by hand.")
-
-
-def _at(data: Any, path: Path) -> Any:
-    for part in path:
-        data = data[part]
-    return data
 
 
 class _Surgeon:
@@ -166,10 +134,10 @@ class _Surgeon:
         written = self._slice(value)
         if self._empty(edit.path, written):
             colon = self._text.index(":", self._offset(key) + key.length)
-            return self._replace(colon + 1, 0, " " + _written(edit.value))
+            return self._replace(colon + 1, 0, " " + write(edit.value))
         return self._replace(self._offset(value), len(written), _like(written, edit.value))
 
-    def _refuse_alias(self, path: Path) -> None:
+    def _refuse_alias(self, path: KeyPath) -> None:
         if self._slice(self._document.marks[path].value).startswith("*"):
             raise EditError(f"`{dotted(path)}` in {self._file} is an alias", advice="Edit it by hand.")
 
@@ -182,8 +150,8 @@ class _Surgeon:
         rest = self._text[start + len(written) : end]
         return self._replace(start, end - start, _like(written, edit.name) + rest)
 
-    def _empty(self, path: Path, written: str) -> bool:
-        return _at(self._document.data, path) is None and written.lower() not in ("null", "~")
+    def _empty(self, path: KeyPath, written: str) -> bool:
+        return at(self._document.data, path) is None and written.lower() not in ("null", "~")
 
     def _remove(self, edit: Remove, key: Location) -> str:
         column = self._whole_line(edit.path, key)
@@ -204,7 +172,7 @@ class _Surgeon:
         added = "".join(line + newline for line in _block(edit.name, edit.value, key.text[: key.column - 1]))
         return before + added + self._text[self._starts[last] :]
 
-    def _whole_line(self, path: Path, key: Location) -> int:
+    def _whole_line(self, path: KeyPath, key: Location) -> int:
         """The column, from 1, where an entry or an item with its dash begins, and with it the line."""
         before = key.text[: key.column - 1]
         bare = before if self._document.marks[path].key else re.sub(r"-[ \t]+$", "", before)
@@ -212,7 +180,7 @@ class _Surgeon:
             raise EditError(f"`{dotted(path)}` in {self._file} shares its line with what holds it")
         return len(bare) + 1
 
-    def _last_line(self, path: Path, key: Location, column: int) -> int:
+    def _last_line(self, path: KeyPath, key: Location, column: int) -> int:
         """The number, from 1, of the last line that an entry or item takes which begins in ``column``."""
         inside = (mark for place, mark in self._document.marks.items() if place[: len(path)] == path)
         # What an alias repeats stands where the anchor is, which may be above.
@@ -224,7 +192,7 @@ class _Surgeon:
             last += 1
         return last
 
-    def _text_lines(self, path: Path) -> set[int]:
+    def _text_lines(self, path: KeyPath) -> set[int]:
         """The numbers of the lines on which a block or quotes go on, at ``path`` and below: none is a comment."""
         marks = [mark for place, mark in self._document.marks.items() if place[: len(path)] == path]
         return {number for mark in marks for number in self._continued(mark)}
@@ -241,10 +209,10 @@ class _Surgeon:
         quoted = _QUOTED.match(self._text, self._offset(value))
         return range(value.line + 1, value.line + len(quoted[0].splitlines())) if quoted else range(0)
 
-    def _in_flow(self, path: Path) -> bool:
+    def _in_flow(self, path: KeyPath) -> bool:
         return self._text.startswith(("{", "["), self._offset(self._document.marks[path[:-1]].value))
 
-    def _flow_end(self, path: Path, key: Location) -> int:
+    def _flow_end(self, path: KeyPath, key: Location) -> int:
         """Where the value of an entry or item ends, in brackets that lie on one line."""
         holder, value = self._document.marks[path[:-1]].value, self._document.marks[path].value
         if not self._slice(holder).endswith(("}", "]")) or key.line != holder.line:
@@ -253,8 +221,8 @@ class _Surgeon:
 
     def _add_in_flow(self, edit: AddAfter, key: Location) -> str:
         # What is written as JSON stays JSON.
-        write = _quoted if key.text.startswith('"', key.column - 1) else _written
-        entry = f", {write(edit.name)}: {write(edit.value)}"
+        quote = key.text.startswith('"', key.column - 1)
+        entry = f", {write(edit.name, quote=quote)}: {write(edit.value, quote=quote)}"
         return self._replace(self._flow_end(edit.path, key), 0, entry)
 
     def _remove_in_flow(self, edit: Remove, key: Location) -> str:
@@ -287,40 +255,15 @@ def _indent(line: str) -> int:
 def _like(written: str, value: Any) -> str:
     """A scalar as YAML, in the quotes of what it replaces, if that had any."""
     if isinstance(value, str) and written.startswith('"'):
-        return _quoted(value)
+        return write(value, quote=True)
     if isinstance(value, str) and written.startswith("'") and value.isprintable():
         return "'" + value.replace("'", "''") + "'"
-    return _written(value)
+    return write(value)
 
 
 def _block(name: str, value: Any, indent: str) -> list[str]:
     """An entry as YAML: a mapping over several lines, anything else on one."""
     if not isinstance(value, dict) or not value:
-        return [f"{indent}{_written(name)}: {_written(value)}"]
+        return [f"{indent}{write(name)}: {write(value)}"]
     inner = [line for key, item in value.items() for line in _block(key, item, f"{indent}  ")]
-    return [f"{indent}{_written(name)}:", *inner]
-
-
-def _written(value: Any) -> str:
-    """A value as YAML on one line: text without quotes where it is read back as that text."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_written(key)}: {_written(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
-    return value if isinstance(value, str) and value.isprintable() and _plain(value) else _quoted(value)
-
-
-def _plain(text: str) -> bool:
-    """Whether the text needs no quotes: as key and as value, on a line of its own and in brackets."""
-    try:
-        alone = read_text(f"{text}: {text}", "").data
-        in_brackets = read_text(f"{{{text}: {text}, a: [{text}]}}", "").data
-    except ProfileError:
-        return False
-    return alone == {text: text} and in_brackets == {text: text, "a": [text]}
-
-
-def _quoted(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    # JSON escapes the control characters; some others may not stand in a profile, or cannot be seen.
-    return text if text.isprintable() else json.dumps(value)
+    return [f"{indent}{write(name)}:", *inner]

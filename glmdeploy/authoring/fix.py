@@ -1,4 +1,4 @@
-"""Make the edits of findings in the profile's own file: in memory, each one proved before it counts."""
+"""Make the edits of findings in profiles' own files: in memory, each one proved before it counts, then in the file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.editor import EditError
+from glmdeploy.authoring.own_file import OwnFile
+from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
+from glmdeploy.profile.text.load import load
 from glmdeploy.resolve import Resolution, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from glmdeploy.authoring.own_file import OwnFile
     from glmdeploy.findings import Finding
     from glmdeploy.profile.text.document import Document
 
@@ -40,6 +42,41 @@ class Outcome:
     after: Resolution
     fixed: tuple[Finding, ...]
     not_fixed: tuple[NotFixed, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """What became of one profile: ``outcome`` of fixing it this time, ``fixed`` of all times."""
+
+    profile: str
+    outcome: Outcome
+    fixed: tuple[Finding, ...]
+
+
+def repair(
+    profiles: Iterable[str], *, write: bool, chosen: Callable[[Finding], bool] = lambda _: True
+) -> Iterator[Repair]:
+    """What fixing each profile that can be read comes to; with ``write``, its file is written when the next is asked.
+
+    A profile comes again as long as files change, because one of them may extend another that comes later.
+
+    :raises GlmdeployError: if a file cannot be read or written; it is as before then.
+    """
+    fixed: dict[str, tuple[Finding, ...]] = dict.fromkeys(profiles, ())
+    for _ in fixed:
+        changed = False
+        for profile, before in fixed.items():
+            try:
+                outcome = fix(OwnFile.read(load(profile).files[0]), chosen=chosen)
+            except ProfileError:
+                continue  # judging it says why
+            fixed[profile] = (*before, *outcome.fixed)
+            yield Repair(profile=profile, outcome=outcome, fixed=fixed[profile])
+            if write:
+                outcome.file.write()
+                changed = changed or bool(outcome.fixed)
+        if not changed:
+            return
 
 
 def fix(

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import tempfile
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from difflib import unified_diff
 from functools import cached_property
@@ -20,7 +19,7 @@ from glmdeploy import redaction
 from glmdeploy.authoring import editor
 from glmdeploy.authoring.editor import EditError
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.findings import AddAfter, Remove, RenameKey, SetValue, dotted
+from glmdeploy.findings import Remove, at, dotted
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.redaction import MASK
 from glmdeploy.resources import profiles_dir
@@ -28,11 +27,10 @@ from glmdeploy.resources import profiles_dir
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from glmdeploy.findings import Edit
-    from glmdeploy.findings import Path as Way
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.profile.text.document import Document
 
-_STAGE: Way = ("compile",)
+_STAGE: KeyPath = ("compile",)
 """The one mapping of a profile that says something when it is empty: that there is this stage."""
 
 
@@ -116,7 +114,7 @@ class OwnFile:
             )
         step = Remove(path=self._whole(edit.path)) if mine and isinstance(edit, Remove) else edit
         changed = replace(self, text=editor.apply(self.text, [step], self.name))
-        if _meaning(changed.document.data) != _meaning(_intended(self.document.data, edit)):
+        if _meaning(changed.document.data) != _meaning(edit.applied_to(self.document.data)):
             raise EditError(
                 f"`{dotted(edit.path)}` in {self.name} covers what {self._uncovered(changed)} says",
                 advice="Edit it by hand.",
@@ -131,12 +129,9 @@ class OwnFile:
                 return f"{mark.value.file}, line {mark.value.line},"
         return "a file that it extends"
 
-    def _whole(self, path: Way) -> Way:
+    def _whole(self, path: KeyPath) -> KeyPath:
         """The path of what goes with the entry at ``path``: itself, or the mapping or list of which it is all."""
-        holder: Any = self.alone.data
-        for part in path[:-1]:
-            holder = holder[part]
-        is_all = len(holder) == 1 and len(path) > 1 and path[:-1] != _STAGE
+        is_all = len(at(self.alone.data, path[:-1])) == 1 and len(path) > 1 and path[:-1] != _STAGE
         return self._whole(path[:-1]) if is_all else path
 
 
@@ -177,25 +172,6 @@ def _dress(draft: Path, *, like: Path) -> None:
     shutil.copymode(like, draft)
 
 
-def _intended(data: dict[str, Any], edit: Edit) -> dict[str, Any]:
-    """The profile's data after the edit."""
-    data = deepcopy(data)
-    holder: Any = data
-    *way, last = edit.path
-    for part in way:
-        holder = holder.setdefault(part, {}) if isinstance(holder, dict) else holder[part]
-    match edit:
-        case SetValue():
-            holder[last] = edit.value
-        case RenameKey():
-            holder[edit.name] = holder.pop(last)
-        case Remove():
-            del holder[last]
-        case AddAfter():
-            holder[edit.name] = edit.value
-    return data
-
-
 def _meaning(data: Any) -> str:
     """The data as text that is equal for equal data, whatever its order; empty mappings and lists count as absent."""
 
@@ -213,7 +189,7 @@ _WORD = 8
 """Characters from which on a part of a secret is looked for in the whole text: shorter ones mean other things too."""
 
 
-def lines(file: OwnFile, *, secrets: Iterable[Way] = ()) -> Iterator[str]:
+def lines(file: OwnFile, *, secrets: Iterable[KeyPath] = ()) -> Iterator[str]:
     """The diff's lines without their ends, as ``patch -p0`` takes them; none where nothing changes.
 
     ``secrets`` are the paths of secrets in the text as it was. They are masked wherever they stand, like everything
@@ -231,13 +207,13 @@ def lines(file: OwnFile, *, secrets: Iterable[Way] = ()) -> Iterator[str]:
             yield "\\ No newline at end of file"
 
 
-def _words(document: Document, paths: tuple[Way, ...]) -> list[str]:
+def _words(document: Document, paths: tuple[KeyPath, ...]) -> list[str]:
     """The values at the paths, and their parts where they may be written over several lines; the longest first."""
-    values = [str(_at(document.data, leaf)) for leaf in _leaves(document, paths)]
+    values = [str(at(document.data, leaf)) for leaf in _leaves(document, paths)]
     return sorted({word for value in values for word in (value, *value.split()) if len(word) >= _WORD}, key=len)[::-1]
 
 
-def _hidden(text: str, name: str, paths: tuple[Way, ...], words: list[str]) -> str:
+def _hidden(text: str, name: str, paths: tuple[KeyPath, ...], words: list[str]) -> str:
     if paths:
         mark = "\ufeff" if text.startswith("\ufeff") else ""
         text = mark + _masked(text.removeprefix(mark), read_text(text, name), paths)
@@ -246,7 +222,7 @@ def _hidden(text: str, name: str, paths: tuple[Way, ...], words: list[str]) -> s
     return redaction.mask(text)
 
 
-def _masked(text: str, document: Document, paths: tuple[Way, ...]) -> str:
+def _masked(text: str, document: Document, paths: tuple[KeyPath, ...]) -> str:
     """The text with the values at the paths masked where they are written, on all of their lines."""
     rows = text.splitlines(keepends=True)
     places = [place for mark in document.marks.values() for place in (mark.key, mark.value) if place]
@@ -266,16 +242,10 @@ def _masked(text: str, document: Document, paths: tuple[Way, ...]) -> str:
     return "".join(rows)
 
 
-def _leaves(document: Document, paths: tuple[Way, ...]) -> list[Way]:
+def _leaves(document: Document, paths: tuple[KeyPath, ...]) -> list[KeyPath]:
     """The scalars at the paths and below them."""
     return [
         place
         for place in document.marks
-        if any(place[: len(path)] == path for path in paths) and not isinstance(_at(document.data, place), dict | list)
+        if any(place[: len(path)] == path for path in paths) and not isinstance(at(document.data, place), dict | list)
     ]
-
-
-def _at(data: Any, path: Way) -> Any:
-    for part in path:
-        data = data[part]
-    return data

@@ -24,8 +24,7 @@ from glmdeploy.sglang.translation import Translation, translate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.findings import Finding
-    from glmdeploy.findings import Path as Way
+    from glmdeploy.findings import Finding, KeyPath
     from glmdeploy.profile.text.document import Document
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.effective import Effective
@@ -172,8 +171,8 @@ def _value(effective: Effective) -> Any:
     return effective.value if effective.known else UNKNOWN
 
 
-_VERSION: Way = ("sglang", "version")
-_IMAGE: Way = ("sglang", "image")
+_VERSION: KeyPath = ("sglang", "version")
+_IMAGE: KeyPath = ("sglang", "image")
 
 
 def write(document: Document, upgrade: Upgrade) -> None:
@@ -210,9 +209,9 @@ def _edited(file: OwnFile, upgrade: Upgrade) -> OwnFile:
 
 def _changed(file: OwnFile, change: Change) -> OwnFile:
     """The file with the change made: a new setting takes the place of an old one, or stands behind the one before."""
-    old = {_way(name): value for name, value in change.old.items()}
-    last: Way | None = None
-    for path, value in ((_way(name), value) for name, value in change.new.items()):
+    old = {_path_of(name): value for name, value in change.old.items()}
+    last: KeyPath | None = None
+    for path, value in ((_path_of(name), value) for name, value in change.new.items()):
         before = next((other for other in old if other[:-1] == path[:-1]), None)
         if path in old:
             del old[path]
@@ -227,7 +226,7 @@ def _changed(file: OwnFile, change: Change) -> OwnFile:
     return file.edited(*(Remove(path=path) for path in old))
 
 
-def _addition(file: OwnFile, path: Way, value: Any, after: Way | None) -> Edit:
+def _addition(file: OwnFile, path: KeyPath, value: Any, after: KeyPath | None) -> Edit:
     """The edit that adds a setting: behind another one, or in a section that begins behind the image."""
     if after is not None and after[:-1] == path[:-1]:
         return AddAfter(path=after, name=str(path[-1]), value=value)
@@ -236,5 +235,5 @@ def _addition(file: OwnFile, path: Way, value: Any, after: Way | None) -> Edit:
     return SetValue(path=path, value=value)
 
 
-def _way(name: str) -> Way:
+def _path_of(name: str) -> KeyPath:
     return ("sglang", "env", name.removeprefix("$")) if name.startswith("$") else ("sglang", "args", name)

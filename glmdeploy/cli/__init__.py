@@ -11,14 +11,14 @@ import io
 import json
 import os
 import sys
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import click
 
 from glmdeploy import __version__, redaction
-from glmdeploy.cli import apply, catalog, explain, import_, inspect, local, rules, size, upgrade, validate
-from glmdeploy.errors import GlmdeployError, ProfileError
+from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,41 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+COMMANDS = {
+    "validate": "validate.validate",
+    "apply": "apply.apply",
+    "diff": "diff.diff",
+    "explain": "explain.explain",
+    "size": "size.size",
+    "rules": "rules.rules",
+    "upgrade": "upgrade.upgrade",
+    "import": "import_.import_",
+    "render": "render.render",
+    "command": "command.command",
+    "catalog": "catalog.catalog",
+    "schema": "schema.schema",
+    "completion": "completion.completion",
+    "local": "local.local",
+}
+"""Where each command is, in the order of ``--help``. Only the one that is called is imported."""
+
+
+class Commands(click.Group):
+    """The commands of the table."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, function = COMMANDS[name].split(".")
+        command: click.Command = getattr(import_module(f"glmdeploy.cli.{module}"), function)
+        return command
+
+
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 success; 1 a problem with a profile or at run time; 2 wrong usage; 130 Ctrl-C. "
     "diff: 0 the same, 1 different, 2 trouble.",
@@ -44,25 +78,6 @@ def group(context: click.Context, no_color: bool) -> None:
         context.color = False
     elif os.environ.get("FORCE_COLOR"):
         context.color = True
-
-
-for command in (
-    validate.validate,
-    apply.apply,
-    inspect.diff,
-    explain.explain,
-    size.size,
-    rules.rules,
-    upgrade.upgrade,
-    import_.import_,
-    inspect.render,
-    inspect.command,
-    catalog.catalog,
-    inspect.schema,
-    inspect.completion,
-    local.local,
-):
-    group.add_command(command)
 
 
 def entry() -> None:
@@ -112,22 +127,11 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 
 def _report(error: GlmdeployError, *, as_json: bool) -> None:
-    from glmdeploy.report.run import finding_data
-    from glmdeploy.report.text import finding_text
-
-    message, advice = redaction.mask(error.message), redaction.mask(error.advice or "")
-    findings = error.findings if isinstance(error, ProfileError) else ()
     if as_json:
-        data = {
-            "message": message,
-            "advice": advice,
-            "findings": [finding_data(finding) for finding in findings],
-        }
-        click.echo(json.dumps({"error": {key: value for key, value in data.items() if value}}, ensure_ascii=False))
-        return
-    for finding in findings:
-        click.echo(finding_text(finding), err=True)
-    if not findings:
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True)
-        if advice:
-            click.echo(advice, err=True)
+        from glmdeploy.report.run import error_data
+
+        click.echo(json.dumps(error_data(error), ensure_ascii=False))
+    else:
+        from glmdeploy.report.text import error_text
+
+        click.echo(error_text(error), err=True)

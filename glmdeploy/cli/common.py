@@ -88,6 +88,13 @@ def one_format(name: str | None, *, as_json: bool, default: str) -> str:
     return "json" if as_json else name or default
 
 
+def width() -> int:
+    """The columns of the terminal; of a file or a pipe there is no end."""
+    from glmdeploy.report.grid import UNLIMITED
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+
+
 def echo(text: str) -> None:
     """Print a result that may hold values of a profile: its secrets are masked."""
     click.echo(redaction.mask(text))

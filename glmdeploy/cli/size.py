@@ -82,7 +82,7 @@ def size(
     """
     from glmdeploy.report.size import size_data, size_text
     from glmdeploy.resolve import resolve
-    from glmdeploy.sizing import size as sizing
+    from glmdeploy.sizing import size
     from glmdeploy.sizing.cost import Traffic
 
     if price is not None and modal_prices:
@@ -92,9 +92,9 @@ def size(
     faults = [finding for finding in resolution.findings if finding.id in FAULTS and not finding.waived]
     if subject is None or faults:
         raise ProfileError(faults or resolution.findings)
-    found = sizing.size(
+    found = size.size(
         subject,
-        sizing.dimensions(subject, model_config),
+        size.dimensions(subject, model_config),
         prices=_prices(subject.gpu.type, price, ask_modal=modal_prices),
         traffic=None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts),
     )

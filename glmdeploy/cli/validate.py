@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, fixing
-from glmdeploy.errors import GlmdeployError, ProfileError
+from glmdeploy.cli import common
+from glmdeploy.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from glmdeploy.findings import Finding
-    from glmdeploy.report.run import Judged, Replacement, Run
+    from glmdeploy.authoring.fix import Repair
+    from glmdeploy.report.run import Judged, Run
     from glmdeploy.rules.judge import Selection
 
 
@@ -31,7 +28,8 @@ if TYPE_CHECKING:
 @common.json_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @common.selection_options
-@fixing.options
+@click.option("--fix", is_flag=True, help="Make the fixes that need no decision in the profiles' own files.")
+@click.option("--diff", is_flag=True, help="Only show what --fix would change; exit with 1 if it would.")
 def validate(
     profiles: tuple[str, ...],
     overlays: tuple[str, ...],
@@ -50,30 +48,53 @@ def validate(
 
     form = common.one_format(form, as_json=as_json, default="pretty")
     chosen = selection(select, ignore)
-    repairs = None
+    repairs: dict[str, Repair] = {}
     if fix or diff:
-        repairs = fixing.repair(profiles, overlays, sets, write=not diff, chosen=chosen.covers, err=form != "pretty")
+        if overlays or sets:
+            raise UsageError("--fix and --diff edit the profile's own file: leave out --overlay and --set")
+        repairs = _repair(profiles, chosen, write=not diff, err=form != "pretty")
     judged = [_judge(profile, overlays, sets, chosen, with_changes=form == "sarif") for profile in profiles]
     run = Run(profiles=tuple(judged), strict=strict)
     # With --diff, the findings are those of the files as they are.
-    failed = run.failed or (diff and repairs is not None and any(repair.fixed for repair in repairs.values()))
+    failed = run.failed or (diff and any(repair.fixed for repair in repairs.values()))
     if form == "json":
         from glmdeploy.report.run import run_data
 
         data = run_data(run) | {"ok": not failed}
-        if repairs:
+        if fix or diff:
+            from glmdeploy.report.fixes import fix_data
+
             for entry, profile in zip(data["profiles"], profiles, strict=True):
-                entry.update(fixing.data(repairs[profile], wrote=not diff))
+                entry.update(fix_data(repairs.get(profile), wrote=not diff))
         common.echo_json(data)
     elif text := _text(run, form):
         click.echo(text, err=diff and form == "pretty")
     return int(failed)
 
 
+def _repair(profiles: tuple[str, ...], chosen: Selection, *, write: bool, err: bool) -> dict[str, Repair]:
+    """What became of each profile that can be read: shown while it is done, the difference on standard output.
+
+    With ``err`` that goes to standard error too. :raises UsageError: if what is judged is not what stands in files.
+    """
+    from glmdeploy.authoring.fix import repair
+    from glmdeploy.report.fixes import file_diff, fixes_text
+
+    if "-" in profiles:
+        raise UsageError("standard input cannot be edited: name a file")
+    repairs = {}
+    for done in repair(profiles, write=write, chosen=chosen.covers):
+        repairs[done.profile] = done
+        for line in file_diff(done.outcome):
+            click.echo(line, err=err)
+    click.echo(fixes_text(repairs.values(), wrote=write), err=True)
+    return repairs
+
+
 def _judge(
     profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], chosen: Selection, *, with_changes: bool
 ) -> Judged:
-    from glmdeploy.report.run import Judged
+    from glmdeploy.report.run import Judged, replacements
     from glmdeploy.resolve import resolve
 
     try:
@@ -87,24 +108,8 @@ def _judge(
         profile=profile,
         findings=findings,
         digest=resolution.plan.digest if resolution.plan else None,
-        replacements=_replacements(findings, document.files[0]) if in_file else {},
+        replacements=replacements(findings, document.files[0]) if in_file else {},
     )
-
-
-def _replacements(findings: Sequence[Finding], name: str) -> dict[int, Replacement]:
-    """What the text of the profile's own file becomes with a finding's edits, by the finding's index."""
-    from glmdeploy.authoring.own_file import OwnFile
-    from glmdeploy.report.run import replacement
-
-    changes = {}
-    for index, finding in enumerate(findings):
-        if finding.edits and finding.waived is None:
-            # What cannot be edited, such as a pipe or another file's value, has no replacement.
-            with contextlib.suppress(GlmdeployError):
-                file = OwnFile.read(name)
-                if change := replacement(name, file.saved, file.edited(*finding.edits).text):
-                    changes[index] = change
-    return changes
 
 
 def _text(run: Run, form: str) -> str:

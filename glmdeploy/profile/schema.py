@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import KeyPath
     from glmdeploy.profile.text.document import Document
     from glmdeploy.sglang.catalog import Option
 
@@ -78,7 +78,7 @@ def check(document: Document) -> list[Finding]:
 
 
 def _findings(error: ValidationError, document: Document) -> Iterator[Finding]:
-    path: Path = tuple(error.absolute_path)
+    path: KeyPath = tuple(error.absolute_path)
     instance: Any = error.instance
     wanted: Any = error.validator_value
     schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
@@ -105,7 +105,7 @@ def _findings(error: ValidationError, document: Document) -> Iterator[Finding]:
 
 
 def _finding(
-    document: Document, path: Path, message: str, *, expected: str | None, fix: str | None, key: bool = False
+    document: Document, path: KeyPath, message: str, *, expected: str | None, fix: str | None, key: bool = False
 ) -> Finding:
     return Finding(
         id="schema",
@@ -118,7 +118,7 @@ def _finding(
     )
 
 
-def _unknown(document: Document, path: Path, known: list[str]) -> Finding:
+def _unknown(document: Document, path: KeyPath, known: list[str]) -> Finding:
     name = str(path[-1])
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.6)
     parent = f"`{dotted(path[:-1])}`" if len(path) > 1 else "the profile"
@@ -132,7 +132,7 @@ def _unknown(document: Document, path: Path, known: list[str]) -> Finding:
     )
 
 
-def _missing(document: Document, path: Path, key: str, schema: dict[str, Any]) -> Finding:
+def _missing(document: Document, path: KeyPath, key: str, schema: dict[str, Any]) -> Finding:
     parent = f"`{dotted(path)}`" if path else "the profile"
     example = next(iter(_resolve(schema).get("examples", ())), None)
     return _finding(
@@ -145,12 +145,12 @@ def _missing(document: Document, path: Path, key: str, schema: dict[str, Any]) -
     )
 
 
-def _bad_key(document: Document, path: Path, schema: dict[str, Any]) -> Finding:
+def _bad_key(document: Document, path: KeyPath, schema: dict[str, Any]) -> Finding:
     message = f"`{path[-1]}` cannot be a key of `{dotted(path[:-1])}`"
     return _finding(document, path, message, expected=schema.get("errorMessage"), fix=None, key=True)
 
 
-def _bad_value(document: Document, path: Path, error: ValidationError, schema: dict[str, Any]) -> Finding:
+def _bad_value(document: Document, path: KeyPath, error: ValidationError, schema: dict[str, Any]) -> Finding:
     shown = json.dumps(error.instance, ensure_ascii=False)
     if len(shown) > 60:
         shown = f"{shown[:57]}..."

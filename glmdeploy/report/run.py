@@ -1,17 +1,23 @@
-"""A change of a text as the one piece that is replaced: how code-scanning services take fixes."""
+"""A run of ``validate``: profiles with their findings, and how much of it is data.
+
+A fix is the one piece of a text that is replaced, as code-scanning services take it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy import redaction
+from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.findings import Finding, Severity
 from glmdeploy.report.view import clean, view
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,21 @@ def replacement(file: str, before: str, after: str) -> Replacement | None:
         end_column=end - starts[rows[1]] + 1,
         text=after[start : len(after) - tail],
     )
+
+
+def replacements(findings: Sequence[Finding], name: str) -> dict[int, Replacement]:
+    """What the text of the profile's own file ``name`` becomes with a finding's edits, by the finding's index."""
+    from glmdeploy.authoring.own_file import OwnFile  # most runs need none
+
+    changes = {}
+    for index, finding in enumerate(findings):
+        if finding.edits and finding.waived is None:
+            # What cannot be edited, such as a pipe or another file's value, has no replacement.
+            with contextlib.suppress(GlmdeployError):
+                file = OwnFile.read(name)
+                if change := replacement(name, file.saved, file.edited(*finding.edits).text):
+                    changes[index] = change
+    return changes
 
 
 def _common(one: str, other: str) -> int:
@@ -110,6 +131,17 @@ def finding_data(finding: Finding) -> dict[str, Any]:
         "waived": seen.waived,
     }
     return {key: value for key, value in data.items() if value not in (None, [], "")}
+
+
+def error_data(error: GlmdeployError) -> dict[str, Any]:
+    """A failure as JSON data; keys without a value are left out."""
+    findings = error.findings if isinstance(error, ProfileError) else ()
+    data = {
+        "message": redaction.mask(error.message),
+        "advice": redaction.mask(error.advice or ""),
+        "findings": [finding_data(finding) for finding in findings],
+    }
+    return {"error": {key: value for key, value in data.items() if value}}
 
 
 def run_data(run: Run) -> dict[str, Any]:

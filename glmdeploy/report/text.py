@@ -1,4 +1,4 @@
-"""Findings as text for people."""
+"""Findings and failures as text for people."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from glmdeploy import redaction
+from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.report.view import view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from glmdeploy.errors import GlmdeployError
     from glmdeploy.findings import Finding
     from glmdeploy.report.view import View
 
@@ -61,6 +64,14 @@ def _details(seen: View) -> list[tuple[str, str | None]]:
     if seen.fixable:
         fix = f"{fix} ({_MENDED})" if fix else _MENDED
     return [("expected", seen.expected), ("fix", fix), *(("see", link) for link in seen.links)]
+
+
+def error_text(error: GlmdeployError) -> str:
+    """What a failure says: its findings, or its message and what to do."""
+    if isinstance(error, ProfileError) and error.findings:
+        return "\n".join(map(finding_text, error.findings))
+    label = click.style("error", fg="red", bold=True)
+    return "\n".join(filter(None, (f"{label}: {redaction.mask(error.message)}", redaction.mask(error.advice or ""))))
 
 
 def summary(findings: Iterable[Finding], profiles: int) -> str:

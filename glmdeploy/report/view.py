@@ -1,17 +1,18 @@
-"""How services that look at a repository name a file: by its path from the repository's root."""
+"""What may be shown of a finding, a value and a file: for every format the same, and no secret."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import quote
 
 from glmdeploy import redaction
 from glmdeploy.findings import dotted
-from glmdeploy.profile.text.characters import shown
+from glmdeploy.profile.text import characters
 from glmdeploy.profile.text.load import repository
 
 if TYPE_CHECKING:
@@ -98,4 +99,14 @@ def clean(text: str) -> str: ...
 def clean(text: None) -> None: ...
 def clean(text: str | None) -> str | None:
     """The text without secrets, on one line: what cannot be seen, and could steer a terminal, is escaped."""
-    return None if text is None else redaction.mask(shown(text, limit=sys.maxsize))
+    return None if text is None else redaction.mask(characters.shown(text, limit=sys.maxsize))
+
+
+def shown(value: Any) -> str:
+    """A value of a plan, of SGLang or of a catalog as people read it: text as it is, all else as JSON.
+
+    A tuple stands for the choices of an option.
+    """
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

@@ -30,10 +30,10 @@ from glmdeploy.rules.rule import Example, Rule, Scope, Topic, Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from glmdeploy.findings import Edit, Path
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.rules.facts import Facts
 
-DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], Path]]] = {
+DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], KeyPath]]] = {
     "speculates": (lambda facts: facts.speculates, lambda facts: facts.path("speculative_algorithm")),
     "checkpoint": (
         lambda facts: facts.quantization,
@@ -97,7 +97,7 @@ def faults(condition: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{operator} does not take {operand!r}"
 
 
-def place(facts: Facts, name: str) -> tuple[Path, bool]:
+def place(facts: Facts, name: str) -> tuple[KeyPath, bool]:
     """Where the fact stands, and whether its key is meant, because nothing is written there."""
     if name in DERIVED:
         return DERIVED[name][1](facts), False

@@ -18,7 +18,7 @@ from glmdeploy.sizing import cost, memory, model
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.findings import Edit, Path
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.gpus import Gpu
     from glmdeploy.profile.models import Profile
     from glmdeploy.sglang.catalog import Catalog
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
 
-ARGS: Path = ("sglang", "args")
+ARGS: KeyPath = ("sglang", "args")
 
 ALGORITHM = "speculative_algorithm"
 STEPS, TOPK, TOKENS = "speculative_num_steps", "speculative_eagle_topk", "speculative_num_draft_tokens"
@@ -144,7 +144,7 @@ class Facts:
         """What the profile says of the option, or of any that its neutral name stands for."""
         return next((self.settings[raw] for raw in RAW.get(dest, (dest,)) if raw in self.settings), None)
 
-    def path(self, dest: str) -> Path:
+    def path(self, dest: str) -> KeyPath:
         """Where the option stands in the profile, or would stand, under its canonical name."""
         setting = self.setting(dest)
         name = setting.key if setting else self._canonical(dest)
@@ -169,7 +169,7 @@ class Facts:
         """The environment of the SGLang process: the image's, and over it the server's own."""
         return {**self.profile.sglang.env, **self.profile.server.env}
 
-    def env_path(self, name: str) -> Path:
+    def env_path(self, name: str) -> KeyPath:
         """Where the variable stands, or where it would stand."""
         if name in self.profile.server.env:
             return ("server", "env", name)

@@ -14,7 +14,7 @@ from glmdeploy.rules import registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import KeyPath
     from glmdeploy.profile.models import Waiver
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.facts import Facts
@@ -53,7 +53,7 @@ def _finding(rule: Rule, violation: Violation, document: Document, waived: str |
     )
 
 
-def _shown(path: Path) -> Path:
+def _shown(path: KeyPath) -> KeyPath:
     """The path without the secrets that are keys."""
     return tuple(redaction.mask(part) if isinstance(part, str) else part for part in path)
 

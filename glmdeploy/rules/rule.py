@@ -11,7 +11,7 @@ from glmdeploy.gpus import GENERATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from glmdeploy.findings import Edit, Path, Severity
+    from glmdeploy.findings import Edit, KeyPath, Severity
     from glmdeploy.rules.facts import Facts
 
 ISSUES = "https://github.com/sgl-project/sglang/issues/"
@@ -38,7 +38,7 @@ class Violation:
     then masked in all output.
     """
 
-    path: Path
+    path: KeyPath
     message: str
     key: bool = False
     edits: tuple[Edit, ...] = ()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from reporting import FORMATS, TOKEN, call
 
@@ -27,6 +27,7 @@ SECRETS = {
 PARTS = ("aB3dE6gH9j", BODY)
 LINES = (profiles_dir() / "b200-eagle-bf16kv.yaml").read_text().splitlines()
 ENTRIES = [number for number, line in enumerate(LINES) if re.match(r" *[\w-]+: [^#{\[|>]", line)]
+IMAGE = next(number for number in ENTRIES if LINES[number].startswith("  image:"))
 BESIDE = (
     ("command", "a.yaml"),
     ("command", "a.yaml", "--json"),
@@ -102,6 +103,7 @@ def assert_hidden(*arguments: str, stdin: str = "") -> None:
     st.sampled_from(sorted(SECRETS)),
     st.sampled_from([*(("validate", "a.yaml", "--format", form) for form in FORMATS), *BESIDE]),
 )
+@example(IMAGE, "plain value", "url", ("validate", "a.yaml", "--format", "pretty"))
 def test_anywhere_in_a_profile(number: int, how: str, kind: str, command: tuple[str, ...]) -> None:
     Path("a.yaml").write_text(with_secret(number, how, SECRETS[kind]))
     assert_hidden(*command)

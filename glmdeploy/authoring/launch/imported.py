@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Launch
     from glmdeploy.authoring.launch.script import ImportOptions, Script
     from glmdeploy.authoring.launch.sections import Sections
-    from glmdeploy.findings import Finding, Path
+    from glmdeploy.findings import Finding, KeyPath
 
-OPTIONS: dict[Path, str] = {("model", "repo"): "--repo", ("app",): "--app", ("name",): "--name", ("gpu",): "--gpu"}
+OPTIONS: dict[KeyPath, str] = {("model", "repo"): "--repo", ("app",): "--app", ("name",): "--name", ("gpu",): "--gpu"}
 """Where the command line's own words stand in a profile; names that are left out follow the repository's."""
 
 SCHEMA_LINE = "# yaml-language-server: $schema=../schemas/profile.schema.json"

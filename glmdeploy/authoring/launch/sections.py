@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.launch.launch import Note
-from glmdeploy.findings import Path, Severity
+from glmdeploy.findings import KeyPath, Severity
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Span, Word
@@ -22,12 +22,12 @@ class Sections:
     """
 
     data: dict[str, Any] = field(default_factory=dict)
-    origins: dict[Path, Span] = field(default_factory=dict)
-    fallbacks: dict[Path, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, Span] = field(default_factory=dict)
+    fallbacks: dict[KeyPath, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     secrets: list[Word] = field(default_factory=list)
 
-    def put(self, path: Path, value: Any, span: Span | None = None) -> None:
+    def put(self, path: KeyPath, value: Any, span: Span | None = None) -> None:
         """Set the value at a path, with the mappings that lead to it."""
         target: Any = self.data
         for key in path[:-1]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from glmdeploy.errors import ProfileError
-from glmdeploy.findings import Finding, Location, Path, Severity
+from glmdeploy.findings import Finding, KeyPath, Location, Severity
 
 MAX_BYTES = 1024 * 1024
 
@@ -21,7 +21,7 @@ def fault(
     message: str,
     location: Location,
     *,
-    path: Path = (),
+    path: KeyPath = (),
     expected: str | None = None,
     fix: str | None = None,
 ) -> Finding:

@@ -17,7 +17,7 @@ from glmdeploy.profile.text.document import Entry, Node
 from glmdeploy.profile.text.scalars import CORE, TAGS, Scalar, ScalarError, plain, tagged
 
 if TYPE_CHECKING:
-    from glmdeploy.findings import Finding, Path
+    from glmdeploy.findings import Finding, KeyPath
 
 MAX_NODES = 10_000
 MAX_DEPTH = 64
@@ -269,7 +269,7 @@ class Composer:
             fix=f'Write "{written}" in quotes.',
         )
 
-    def _path(self) -> Path:
+    def _path(self) -> KeyPath:
         path: list[str | int] = []
         for opened in self._stack:
             if opened.entries is None:

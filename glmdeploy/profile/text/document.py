@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.findings import Location, Path
+    from glmdeploy.findings import KeyPath, Location
     from glmdeploy.profile.text.scalars import Scalar
 
 
@@ -68,11 +68,11 @@ class Document:
     """
 
     data: dict[str, Any]
-    marks: Mapping[Path, Mark]
-    removed: Mapping[Path, Mark]
+    marks: Mapping[KeyPath, Mark]
+    removed: Mapping[KeyPath, Mark]
     files: tuple[str, ...]
 
-    def locate(self, path: Path, *, key: bool = False) -> Location:
+    def locate(self, path: KeyPath, *, key: bool = False) -> Location:
         """The place of the value at ``path``, or with ``key`` of its key (a list item has none: its value).
 
         Where nothing stands at ``path``, the place of the nearest key on the way to it: the null that
@@ -89,10 +89,10 @@ class Document:
 
 def build(root: Node, *, files: tuple[str, ...], keep_nulls: bool = False) -> Document:
     """The document of a tree. A null entry of a mapping is left out, unless ``keep_nulls``."""
-    marks: dict[Path, Mark] = {}
-    removed: dict[Path, Mark] = {}
+    marks: dict[KeyPath, Mark] = {}
+    removed: dict[KeyPath, Mark] = {}
 
-    def visit(node: Node, path: Path, key: Location | None) -> Any:
+    def visit(node: Node, path: KeyPath, key: Location | None) -> Any:
         marks[path] = Mark(value=node.location, key=key)
         if isinstance(node.value, tuple):
             return [visit(item, (*path, index), None) for index, item in enumerate(node.value)]

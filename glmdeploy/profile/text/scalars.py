@@ -1,10 +1,13 @@
-"""What a scalar means by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/, section 10.3.2)."""
+"""What a scalar means by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/, section 10.3.2), and how one is
+written.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from glmdeploy.profile.text.characters import shown
 
@@ -22,6 +25,17 @@ _OCTAL = re.compile(r"0o([0-7]+)")
 _HEX = re.compile(r"0x([0-9a-fA-F]+)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+_SAFE = re.compile(
+    r"""(?: [^\W\d] | [/($~] | --?(?=[A-Za-z]) )              # begins like no number, mark or bracket
+        (?: [^\s:#?,\[\]{}] | (?<!\s): (?=[\w./@+-]) | (?<!\s)\# | \ (?=[^\s:#?,\[\]{}]) )*
+      | [0-9]+ (?:\.[0-9]+){2,} (?:[.-]?[a-z][a-z0-9.-]*)?   # a version
+      | [0-9]+ [A-Za-z]+                                     # a time, a size""",
+    re.VERBOSE,
+)
+"""Texts that need no quotes: as key and as value, on a line of their own and in brackets."""
+
+_WORDS_OF_YAML_1_1 = frozenset({"y", "n", "yes", "no", "on", "off"})
 
 
 class ScalarError(Exception):
@@ -83,3 +97,38 @@ def _number(text: str) -> int | float | None:
             f"{text} is infinity or not a number, which no setting takes", "Put it in quotes if it is text."
         )
     return None
+
+
+def write(value: Any, *, quote: bool = False) -> str:
+    """The value as YAML on one line, which every reader of YAML 1.2 (and of texts, of 1.1) takes for just this value.
+
+    Text stands without quotes where it can; with ``quote`` it stands in double quotes always, as in JSON.
+    """
+    if isinstance(value, dict):
+        entries = (f"{write(key, quote=quote)}: {write(item, quote=quote)}" for key, item in value.items())
+        return "{" + ", ".join(entries) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(write(item, quote=quote) for item in value)}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if not quote and _stands_alone(value):
+        return value
+    if not quote and value.isprintable() and "'" not in value and ('"' in value or "\\" in value):
+        return f"'{value}'"
+    return '"' + "".join(map(_character, value)) + '"'
+
+
+def _stands_alone(text: str) -> bool:
+    if not _SAFE.fullmatch(text) or not text.isprintable() or text.lower() in _WORDS_OF_YAML_1_1:
+        return False
+    return plain(text) == text
+
+
+def _character(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    short = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
+    return short or (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")

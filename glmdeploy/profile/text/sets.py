@@ -14,7 +14,7 @@ from glmdeploy.profile.text.document import Entry, Node, merge
 from glmdeploy.profile.text.yaml12 import compose
 
 if TYPE_CHECKING:
-    from glmdeploy.findings import Location, Path
+    from glmdeploy.findings import KeyPath, Location
 
 FILE = "--set"
 """What stands for a file in the places of these values; a place's text is the whole argument."""
@@ -114,7 +114,7 @@ def apply(root: Node, setting: Setting) -> Node:
     return _put(root, (), setting.steps, setting.value)
 
 
-def _put(node: Node, path: Path, steps: tuple[Step, ...], value: Node) -> Node:
+def _put(node: Node, path: KeyPath, steps: tuple[Step, ...], value: Node) -> Node:
     if not steps:
         return merge(node, value, stay=True)
     step, rest = steps[0], steps[1:]
@@ -152,7 +152,7 @@ def _put(node: Node, path: Path, steps: tuple[Step, ...], value: Node) -> Node:
             raise _refused(f"{dotted(path)} is {node.kind}, with nothing inside", step.location, here)
 
 
-def _made(path: Path, steps: tuple[Step, ...], value: Node) -> Node:
+def _made(path: KeyPath, steps: tuple[Step, ...], value: Node) -> Node:
     """The mappings that lead to a value where there was nothing."""
     for step in reversed(steps):
         if isinstance(step.part, int):
@@ -171,7 +171,7 @@ def _near(name: str, entries: dict[str, Entry]) -> str | None:
 def _refused(
     message: str,
     location: Location,
-    path: Path = (),
+    path: KeyPath = (),
     *,
     expected: str | None = None,
     fix: str | None = None,

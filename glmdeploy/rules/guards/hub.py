@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from glmdeploy import redaction
 from glmdeploy.findings import Remove, Severity
 from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
@@ -139,7 +140,8 @@ def _foreign_code(facts: Facts) -> Iterator[Violation]:
 
 def _not_pinned(facts: Facts) -> Iterator[Violation]:
     profile = facts.profile
-    revision, image = profile.model.revision, profile.sglang.image
+    # Masked first, as a part of a secret would not be known for one.
+    revision, image = profile.model.revision, redaction.mask(profile.sglang.image)
     if not _COMMIT.fullmatch(revision) and not facts.value("trust_remote_code"):
         yield Violation(
             path=("model", "revision"),
@@ -150,7 +152,7 @@ def _not_pinned(facts: Facts) -> Iterator[Violation]:
 
 
 def _moving_tag(facts: Facts) -> Iterator[Violation]:
-    image = facts.profile.sglang.image
+    image = redaction.mask(facts.profile.sglang.image)
     if _is_moving(image):
         tag = _tag(image)
         what = f"the tag `{tag}` of the image is" if tag else f"the image `{image}` has no tag, and so is"

@@ -13,7 +13,7 @@ from glmdeploy.rules.rule import Rule, Topic, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import KeyPath
     from glmdeploy.rules.facts import Facts
 
 _NO_SECRET = re.compile(
@@ -88,11 +88,11 @@ def _is_named_secret(name: str, text: str) -> bool:
     return redaction.is_secret_name(name) and not _NO_SECRET.fullmatch(text) and not redaction.find(text)
 
 
-def _withheld(facts: Facts) -> set[Path]:
+def _withheld(facts: Facts) -> set[KeyPath]:
     return {(*ARGS, key) for key in facts.withheld.values()}
 
 
-def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str, bool]]:
+def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str, bool]]:
     """Every text in the data with its path, and whether it is the path's last key."""
     if isinstance(value, str):
         yield path, value, False

@@ -12,7 +12,7 @@ from glmdeploy.rules.rule import Rule, Topic, Violation, example
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glmdeploy.findings import Path
+    from glmdeploy.findings import KeyPath
     from glmdeploy.rules.facts import Facts
 
 _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
@@ -51,7 +51,7 @@ def _taken(facts: Facts) -> Iterator[Violation]:
 
 def _names(facts: Facts) -> Iterator[Violation]:
     profile = facts.profile
-    named: dict[Path, str] = {("app",): profile.app}
+    named: dict[KeyPath, str] = {("app",): profile.app}
     named |= {
         (section, role, "name"): item.name
         for section, group in (("volumes", profile.volumes), ("secrets", profile.secrets))
@@ -75,7 +75,7 @@ def _mounts(facts: Facts) -> Iterator[Violation]:
             yield Violation(path=path, message=f"glmdeploy's own files are at {OWN_FOLDER} in the container")
 
 
-def _reserved(path: Path, message: str) -> Violation:
+def _reserved(path: KeyPath, message: str) -> Violation:
     return Violation(path=path, key=True, message=message, edits=(Remove(path=path),))
 
 

@@ -17,7 +17,7 @@ from glmdeploy.sglang.renames import RENAMES, rewrite
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from glmdeploy.findings import Edit, Path
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang.renames import Rename
 
@@ -105,7 +105,7 @@ def _old_spellings(facts: Facts) -> Iterator[Violation]:
     yield from _old_variables(facts)
 
 
-def _told(change: _Change, paths: Mapping[str, Path]) -> str:
+def _told(change: _Change, paths: Mapping[str, KeyPath]) -> str:
     before = " with ".join(
         f"`{paths[name][-1]}: {as_written(value)}`" if name in change.new or value is False else f"`{paths[name][-1]}`"
         for name, value in change.old.items()
@@ -119,7 +119,7 @@ def _told(change: _Change, paths: Mapping[str, Path]) -> str:
     return f"{before} is an old spelling of {after} since {change.rename.since}"
 
 
-def _rewritten(change: _Change, paths: Mapping[str, Path]) -> tuple[Edit, ...]:
+def _rewritten(change: _Change, paths: Mapping[str, KeyPath]) -> tuple[Edit, ...]:
     """The edits that say the same in new words: an entry is renamed where it keeps its value."""
     edits: list[Edit] = []
     left = {name: value for name, value in change.old.items() if name not in change.new}

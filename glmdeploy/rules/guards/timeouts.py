@@ -18,12 +18,12 @@ from glmdeploy.sizing import cost
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from glmdeploy.findings import Edit, Path
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.rules.facts import Facts
     from glmdeploy.sizing.cost import Step
 
 _WATCHDOG = "watchdog_timeout"
-_STARTUP: Path = ("server", "startup_timeout")
+_STARTUP: KeyPath = ("server", "startup_timeout")
 
 _SEED = "https://www.quantml.org/guides/glm-5-1-fp8/configuration"
 _LARGE_MODELS = "https://modal.com/docs/examples/very_large_models"
@@ -127,7 +127,7 @@ def _short_life(facts: Facts) -> Iterator[Violation]:
         )
 
 
-def _raised(path: Path, seconds: int) -> tuple[Edit, ...]:
+def _raised(path: KeyPath, seconds: int) -> tuple[Edit, ...]:
     return (SetValue(path=path, value=min(_roomy(seconds), MAX_TIMEOUT)),)
 
 

@@ -1,0 +1,25 @@
+"""``glmdeploy command``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from glmdeploy.cli import common
+
+
+@click.command()
+@click.argument("profile")
+@common.profile_options
+@common.json_option
+def command(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> None:
+    """Show the profile's SGLang command, quoted for a shell, the API key as $API_KEY."""
+    from glmdeploy.sglang.command import shell
+
+    plan = common.plan(profile, overlays, sets)
+    key = plan.api_key.keys[0] if plan.api_key else None
+    if as_json:
+        click.echo(json.dumps({"command": list(plan.server.command), "api_key_env": key}, ensure_ascii=False))
+    else:
+        click.echo(shell(plan.server.command, key))

@@ -1,0 +1,24 @@
+"""``glmdeploy render``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from glmdeploy.cli import common
+
+
+@click.command()
+@click.argument("profile")
+@common.profile_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+def render(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], output: Path | None) -> None:
+    """Write the profile's Modal app as a standalone script for `modal deploy`."""
+    from glmdeploy.app import script
+
+    text = script.render(common.plan(profile, overlays, sets))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        common.write(output, text)

@@ -1,0 +1,97 @@
+"""What an SGLang release understands, and how two differ, as text and as data."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glmdeploy.report.view import shown
+from glmdeploy.sglang.releases import flags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from glmdeploy.sglang.catalog import Catalog, EnvVar, Option
+    from glmdeploy.sglang.releases import Difference
+
+_FIELDS = ("flags", "dest", "action", "type", "choices", "default", "nargs", "required", "deprecated", "replacement")
+
+
+def release_line(release: Catalog) -> str:
+    """A release, and how much it understands."""
+    return f"{release.version:<14}{len(release.options):>4} options  {len(release.env):>4} variables"
+
+
+def release_data(release: Catalog) -> dict[str, Any]:
+    """The same as JSON data, with the wheel that it was read from."""
+    return {
+        "version": release.version,
+        "options": len(release.options),
+        "variables": len(release.env),
+        "wheel": release.wheel,
+        "wheel_sha256": release.wheel_sha256,
+    }
+
+
+def catalog_text(release: Catalog) -> str:
+    """All options and variables of a release, a line each."""
+    return "\n".join((*map(_option_line, release.options), *(_variable_line(*item) for item in release.env.items())))
+
+
+def catalog_data(release: Catalog) -> dict[str, Any]:
+    """The same as JSON data."""
+    return {
+        "version": release.version,
+        "options": [_option(each) for each in release.options],
+        "variables": {name: dataclasses.asdict(variable) for name, variable in release.env.items()},
+    }
+
+
+def option_data(option: Option) -> dict[str, Any]:
+    """One option as JSON data: with its help, and the first and the last release that have it."""
+    span = flags()[option.canonical]
+    return {**_option(option), "first": span.first, "last": span.last, "help": option.help}
+
+
+def variable_data(name: str, variable: EnvVar) -> dict[str, Any]:
+    """One variable as JSON data."""
+    return {"name": name, **dataclasses.asdict(variable)}
+
+
+def entry_text(data: Mapping[str, Any]) -> str:
+    """What is known of an option or a variable, a line each; what a variable is not is left out."""
+    nothing = (None, False) if "name" in data else (None,)
+    return "\n".join(f"{key}: {shown(value)}" for key, value in data.items() if value not in nothing)
+
+
+def differences_text(differences: Sequence[Difference]) -> str:
+    """What changes between two releases, a line each, with Terraform's symbols."""
+    return "\n".join(map(_difference_line, differences)) or "No changes."
+
+
+def _option(option: Option) -> dict[str, Any]:
+    return {"option": option.canonical, **{name: getattr(option, name) for name in _FIELDS}}
+
+
+def _option_line(option: Option) -> str:
+    kind = "|".join(map(str, option.choices)) if option.choices else option.type or "switch"
+    default = "" if option.default in (None, False, "==SUPPRESS==") else f" = {shown(option.default)}"
+    return f"{option.canonical} <{kind}>{default}{'  (deprecated)' if option.deprecated else ''}"
+
+
+def _variable_line(name: str, variable: EnvVar) -> str:
+    return f"{name} <{variable.type}>" + ("" if variable.default is None else f" = {shown(variable.default)}")
+
+
+def _difference_line(item: Difference) -> str:
+    if item.field is None:
+        symbol, color, stands_for = ("+", "green", item.new) if item.old is None else ("-", "red", item.old)
+        alias = f" ({stands_for})" if item.name.startswith("-") and stands_for != item.name else ""
+        return f"{click.style(symbol, fg=color)} {item.name}{alias}"
+    if item.field == "choices" and isinstance(item.old, tuple) and isinstance(item.new, tuple):
+        change = " ".join([*(f"-{choice}" for choice in item.old), *(f"+{choice}" for choice in item.new)])
+    else:
+        change = f"{shown(item.old)} -> {shown(item.new)}"
+    return f"{click.style('~', fg='yellow')} {item.name} {item.field}: {change}"

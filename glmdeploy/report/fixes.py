@@ -1,0 +1,60 @@
+"""What ``validate --fix`` and ``--diff`` came to: a file's difference as git shows one, and what became of findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glmdeploy import redaction
+from glmdeploy.authoring import own_file
+from glmdeploy.report.run import finding_data
+from glmdeploy.report.text import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from glmdeploy.authoring.fix import Outcome, Repair
+    from glmdeploy.findings import Finding
+
+_COLORS = {"@": "cyan", "+": "green", "-": "red"}
+"""Of git's diffs, by a line's first character."""
+
+
+def file_diff(outcome: Outcome) -> Iterator[str]:
+    """The lines of the file's difference, with git's colors and secrets masked; none where nothing changes."""
+    found = (*outcome.before.findings, *outcome.after.findings, *outcome.fixed)
+    for line in own_file.lines(outcome.file, secrets=[finding.path for finding in found if finding.secret]):
+        header = line.startswith(("--- ", "+++ "))
+        yield click.style(line, bold=header or None, fg=None if header else _COLORS.get(line[:1]))
+
+
+def fixes_text(repairs: Iterable[Repair], *, wrote: bool) -> str:
+    """What became of the findings of each profile, a line each; ``wrote`` says whether the files were written."""
+    lines, any_fixed = [], False
+    for repair in repairs:
+        if repair.fixed:
+            any_fixed = True
+            ids = ", ".join(dict.fromkeys(finding.id for finding in repair.fixed))
+            number = count(len(repair.fixed), "finding")
+            lines.append(f"{'Fixed' if wrote else 'Would fix'} {number} in {repair.profile}: {ids}")
+        for item in repair.outcome.not_fixed:
+            place = item.finding.location
+            text = redaction.mask(". ".join(filter(None, (item.reason, item.advice))))
+            lines.append(f"{place.file}:{place.line}:{place.column}: {item.finding.id} is not fixed: {text}")
+    if not any_fixed:
+        lines.append("Nothing was fixed." if wrote else "Nothing would be fixed.")
+    return "\n".join(lines)
+
+
+def fix_data(repair: Repair | None, *, wrote: bool) -> dict[str, Any]:
+    """``fixed``, or ``would_fix``, and ``not_fixed`` with the reasons, as JSON data; None for an unreadable profile."""
+    fixed, not_fixed = (repair.fixed, repair.outcome.not_fixed) if repair else ((), ())
+    return {
+        "fixed" if wrote else "would_fix": [_short(finding) for finding in fixed],
+        "not_fixed": [{**_short(item.finding), "reason": item.reason} for item in not_fixed],
+    }
+
+
+def _short(finding: Finding) -> dict[str, Any]:
+    return {key: value for key, value in finding_data(finding).items() if key in ("id", "path", "message")}
