@@ -11,7 +11,7 @@ from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import Resolution, resolve
+from glmdeploy.rules.check import Checked, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,8 +38,8 @@ class Outcome:
     """
 
     file: OwnFile
-    before: Resolution
-    after: Resolution
+    before: Checked
+    after: Checked
     fixed: tuple[Finding, ...]
     not_fixed: tuple[NotFixed, ...]
 
@@ -83,7 +83,7 @@ def fix(
     file: OwnFile,
     *,
     chosen: Callable[[Finding], bool] = lambda _: True,
-    judge: Callable[[Document], Resolution] = resolve,
+    judge: Callable[[Document], Checked] = check,
 ) -> Outcome:
     """Make the edits of each chosen finding that stands, until there is none left whose edits can be made.
 
@@ -113,7 +113,7 @@ def fix(
             return Outcome(file=file, before=before, after=now, fixed=tuple(fixed), not_fixed=tuple(not_fixed))
 
 
-def _harm(mended: Finding, before: Resolution, after: Resolution) -> str | None:
+def _harm(mended: Finding, before: Checked, after: Checked) -> str | None:
     """Why a change must not be made, if it must not: it mends nothing, or breaks something else.
 
     Findings are counted by id, because an edit can move the places and numbers of others. A change that passes leaves
@@ -129,11 +129,11 @@ def _harm(mended: Finding, before: Resolution, after: Resolution) -> str | None:
     return None
 
 
-def _standing(resolution: Resolution) -> list[Finding]:
-    return [finding for finding in resolution.findings if finding.waived is None]
+def _standing(checked: Checked) -> list[Finding]:
+    return [finding for finding in checked.findings if finding.waived is None]
 
 
-def _counts(resolution: Resolution) -> Counter[str]:
+def _counts(checked: Checked) -> Counter[str]:
     """How many findings stand, for each id and for each severity."""
-    standing = _standing(resolution)
+    standing = _standing(checked)
     return Counter(found.id for found in standing) + Counter(found.severity for found in standing)

@@ -16,7 +16,7 @@ from glmdeploy.authoring.editor import EditError
 from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.findings import AddAfter, Edit, Remove, RenameKey, SetValue
-from glmdeploy.resolve import resolve
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.effective import REPORTED, Origin
 from glmdeploy.sglang.translation import Translation, translate
@@ -72,10 +72,10 @@ def plan(document: Document, target: str, image: str | None = None) -> Upgrade:
     :raises GlmdeployError: if the target has no catalog.
     """
     new = _release(target)
-    before = resolve(document)
-    if before.subject is None:
+    before = check(document)
+    if before.facts is None:
         raise ProfileError(before.findings)
-    sglang = before.subject.profile.sglang
+    sglang = before.facts.profile.sglang
     old = catalog.load(sglang.version)
     translation = translate(sglang.args, sglang.env, old.version, new.version)
     new_image = image or suggested_image(sglang.image, old.version, new.version)
@@ -86,20 +86,20 @@ def plan(document: Document, target: str, image: str | None = None) -> Upgrade:
         "args": dict(translation.args),
         "env": dict(translation.env),
     }
-    after = resolve(dataclasses.replace(document, data=data))
-    if after.subject is None:
+    after = check(dataclasses.replace(document, data=data))
+    if after.facts is None:
         raise ProfileError(after.findings)
     known = {(finding.id, finding.message) for finding in before.findings}
     return Upgrade(
-        name=before.subject.profile.name,
+        name=before.facts.profile.name,
         source=old.version,
         target=new.version,
         translation=translation,
         defaults=(
-            *_default_differences(old, new, before.subject.effective, after.subject.effective),
+            *_default_differences(old, new, before.facts.effective, after.facts.effective),
             *_variable_differences(old, new, translation.env),
         ),
-        effective=_effective_differences(before.subject.effective, after.subject.effective),
+        effective=_effective_differences(before.facts.effective, after.facts.effective),
         findings=tuple(
             finding
             for finding in after.findings

@@ -124,8 +124,8 @@ def document(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...]
 def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan:
     """The profile's plan; warnings and what is waived go to standard error, a line each. Raises ProfileError."""
     from glmdeploy.findings import Severity
+    from glmdeploy.plan.make import plan_of
     from glmdeploy.report.text import finding_line
-    from glmdeploy.resolve import plan_of
 
     resolved, findings = plan_of(document(profile, overlays, sets))
     for finding in findings:

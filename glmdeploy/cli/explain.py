@@ -46,15 +46,15 @@ def explain(
     With --sglang the exit code is 1 where the real one disagrees.
     """
     from glmdeploy.report import values
-    from glmdeploy.resolve import resolve
+    from glmdeploy.rules.check import check
     from glmdeploy.sglang import explain
 
     document = common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets)
-    resolution = resolve(document)
-    subject = resolution.subject
-    faults = [finding for finding in resolution.findings if finding.id in ("schema", "sglang")]
+    checked = check(document)
+    subject = checked.facts
+    faults = [finding for finding in checked.findings if finding.id in ("schema", "sglang")]
     if subject is None or faults:
-        raise ProfileError(faults or resolution.findings)
+        raise ProfileError(faults or checked.findings)
     rows = explain.rows(subject.effective, everything=everything)
     resolved = None
     if ask:

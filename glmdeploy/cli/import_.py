@@ -67,24 +67,13 @@ def _read(file: str) -> bytes:
 
 
 def _show(imported: Imported, *, as_json: bool, written: bool) -> None:
-    from glmdeploy.report.run import finding_data
+    from glmdeploy.report.run import imported_data
     from glmdeploy.report.text import finding_text
 
-    resolution = imported.resolution
-    findings = (*imported.notes, *(resolution.findings if resolution else ()))
     if as_json:
-        plan = resolution.plan if resolution else None
-        data = {
-            "complete": imported.complete,
-            "valid": plan is not None,
-            "digest": plan.digest if plan else None,
-            "profile": imported.data,
-            "text": imported.text,
-            "findings": [finding_data(finding) for finding in findings],
-        }
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(imported_data(imported), indent=2, ensure_ascii=False))
         return
-    for finding in findings:
+    for finding in imported.findings:
         click.echo(finding_text(finding), err=True)
     if imported.text is not None and not written:
         click.echo(imported.text, nl=False)

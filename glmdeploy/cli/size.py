@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glmdeploy.gpus import Price
-    from glmdeploy.resolve import Resolution
+    from glmdeploy.rules.check import Checked
 
 FAULTS = ("schema", "sglang", "GLM020")
 """Findings with which there is no size: of options that cannot be read, or use other GPUs than the profile rents."""
@@ -81,24 +81,24 @@ def size(
     on this machine, is asked for config.json. The exit code is 1 where the model does not fit.
     """
     from glmdeploy.report.size import size_data, size_text
-    from glmdeploy.resolve import resolve
+    from glmdeploy.rules.check import check
     from glmdeploy.sizing import size
     from glmdeploy.sizing.cost import Traffic
 
     if price is not None and modal_prices:
         raise click.UsageError("--price and --modal-prices exclude each other")
-    resolution = resolve(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
-    subject = resolution.subject
-    faults = [finding for finding in resolution.findings if finding.id in FAULTS and not finding.waived]
+    checked = check(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
+    subject = checked.facts
+    faults = [finding for finding in checked.findings if finding.id in FAULTS and not finding.waived]
     if subject is None or faults:
-        raise ProfileError(faults or resolution.findings)
+        raise ProfileError(faults or checked.findings)
     found = size.size(
         subject,
         size.dimensions(subject, model_config),
         prices=_prices(subject.gpu.type, price, ask_modal=modal_prices),
         traffic=None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts),
     )
-    _warn(resolution)
+    _warn(checked)
     if as_json:
         common.echo_json(size_data(found))
     else:
@@ -119,10 +119,10 @@ def _prices(gpu: str, price: float | None, *, ask_modal: bool) -> Mapping[str, P
     return gpus.PRICES
 
 
-def _warn(resolution: Resolution) -> None:
+def _warn(checked: Checked) -> None:
     """Numbers of a profile that would not be deployed are worth little, unless it is tried on another GPU."""
     from glmdeploy.report.view import view
 
-    errors = [found for found in resolution.findings if found.severity is Severity.ERROR and not found.waived]
+    errors = [found for found in checked.findings if found.severity is Severity.ERROR and not found.waived]
     for error in errors:
         click.echo(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}", err=True)

@@ -13,6 +13,7 @@ from glmdeploy.errors import ProfileError, UsageError
 if TYPE_CHECKING:
     from glmdeploy.authoring.fix import Repair
     from glmdeploy.report.run import Judged, Run
+    from glmdeploy.rules.check import Checked
     from glmdeploy.rules.judge import Selection
 
 
@@ -53,7 +54,7 @@ def validate(
         if overlays or sets:
             raise UsageError("--fix and --diff edit the profile's own file: leave out --overlay and --set")
         repairs = _repair(profiles, chosen, write=not diff, err=form != "pretty")
-    judged = [_judge(profile, overlays, sets, chosen, with_changes=form == "sarif") for profile in profiles]
+    judged = [_judge(profile, overlays, sets, chosen, form) for profile in profiles]
     run = Run(profiles=tuple(judged), strict=strict)
     # With --diff, the findings are those of the files as they are.
     failed = run.failed or (diff and any(repair.fixed for repair in repairs.values()))
@@ -91,25 +92,31 @@ def _repair(profiles: tuple[str, ...], chosen: Selection, *, write: bool, err: b
     return repairs
 
 
-def _judge(
-    profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], chosen: Selection, *, with_changes: bool
-) -> Judged:
+def _judge(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], chosen: Selection, form: str) -> Judged:
+    """What the checks say of one profile, with what else ``form`` shows: the plan's digest, or what edits change."""
     from glmdeploy.report.run import Judged, replacements
-    from glmdeploy.resolve import resolve
+    from glmdeploy.rules.check import check
 
     try:
         document = common.document(profile, overlays, sets)
     except ProfileError as error:
         return Judged(profile=profile, findings=chosen.of(error.findings, judged=False))
-    resolution = resolve(document)
-    findings = chosen.of(resolution.findings, judged=resolution.subject is not None)
-    in_file = with_changes and profile != "-" and not overlays and not sets
+    checked = check(document)
+    findings = chosen.of(checked.findings, judged=checked.facts is not None)
+    in_file = form == "sarif" and profile != "-" and not overlays and not sets
     return Judged(
         profile=profile,
         findings=findings,
-        digest=resolution.plan.digest if resolution.plan else None,
+        digest=_digest(checked) if form == "json" else None,
         replacements=replacements(findings, document.files[0]) if in_file else {},
     )
+
+
+def _digest(checked: Checked) -> str | None:
+    from glmdeploy.plan.make import made
+
+    plan = made(checked)
+    return plan.digest if plan else None
 
 
 def _text(run: Run, form: str) -> str:

@@ -1,4 +1,4 @@
-"""From the facts of a profile to its Plan: the only way to one. Pure."""
+"""From the facts of a profile to its Plan: the only way to one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import json
 from typing import TYPE_CHECKING
 
 from glmdeploy import gpus
+from glmdeploy.errors import ProfileError
 from glmdeploy.plan import plan
 from glmdeploy.profile import stages
+from glmdeploy.rules.check import check
 from glmdeploy.sglang.command import compile_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from glmdeploy.findings import Finding
     from glmdeploy.profile import models
+    from glmdeploy.profile.text.document import Document
+    from glmdeploy.rules.check import Checked
     from glmdeploy.rules.facts import Facts
 
 DOWNLOAD_PYTHON = "3.12"
@@ -60,6 +65,23 @@ def make(facts: Facts) -> plan.Plan:
         if profile.keepalive.enabled
         else None,
     )
+
+
+def made(checked: Checked) -> plan.Plan | None:
+    """The plan of what was checked; None where an error stands in its way."""
+    return None if checked.facts is None or checked.failed else make(checked.facts)
+
+
+def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
+    """The plan of a document, and the findings that are no errors.
+
+    :raises ProfileError: with all findings, when one of them is an error that no waiver holds for.
+    """
+    checked = check(document)
+    found = made(checked)
+    if found is None:
+        raise ProfileError(checked.findings)
+    return found, checked.findings
 
 
 def _options(section: object, fields: type) -> dict[str, plan.Option]:

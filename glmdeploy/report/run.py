@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy import redaction
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.findings import Finding, Severity
+from glmdeploy.plan.make import made
 from glmdeploy.report.view import clean, view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from glmdeploy.authoring.launch.imported import Imported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,4 +158,17 @@ def _profile_data(judged: Judged) -> dict[str, Any]:
         "valid": judged.digest is not None,
         "digest": judged.digest,
         "findings": [finding_data(finding) for finding in judged.findings],
+    }
+
+
+def imported_data(imported: Imported) -> dict[str, Any]:
+    """What an import gave, as JSON data; ``digest`` is that of the profile's plan, where it has one."""
+    plan = made(imported.checked) if imported.checked else None
+    return {
+        "complete": imported.complete,
+        "valid": plan is not None,
+        "digest": plan.digest if plan else None,
+        "profile": imported.data,
+        "text": imported.text,
+        "findings": [finding_data(finding) for finding in imported.findings],
     }

@@ -19,8 +19,8 @@ from glmdeploy.app.build import build
 from glmdeploy.app.script import render
 from glmdeploy.local.cloud import environ
 from glmdeploy.local.daemon import in_thread
+from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from glmdeploy.app.script import literal, render
+from glmdeploy.plan.make import plan_of
 from glmdeploy.plan.plan import Plan, app_tags
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import plan_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,8 @@ from glmdeploy.authoring.fix import fix
 from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.findings import Finding, Location, Remove, SetValue, Severity
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import Resolution, resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import Checked, check
 from glmdeploy.rules.registry import rules
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def test_only_chosen_findings_are_fixed(here: Path) -> None:
 Check: TypeAlias = "Callable[[Any], Finding | None]"
 
 
-def judged(*checks: Check) -> Callable[[Document], Resolution]:
+def judged(*checks: Check) -> Callable[[Document], Checked]:
     """A judge that asks each of the functions about the data of a document."""
 
-    def judge(document: Document) -> Resolution:
+    def judge(document: Document) -> Checked:
         found = [check(document.data) for check in checks]
-        return Resolution(findings=tuple(item for item in found if item), plan=None)
+        return Checked(findings=tuple(item for item in found if item), plan=None)
 
     return judge
 
@@ -154,8 +154,8 @@ def test_fixing_ends_and_is_done_then(data: dict[str, int], table: list[Any], tm
         assert (second.fixed, second.file.text) == ((), first.file.text)
 
 
-def errors(resolution: Resolution) -> int:
-    return sum(finding.severity is Severity.ERROR for finding in resolution.findings)
+def errors(checked: Checked) -> int:
+    return sum(finding.severity is Severity.ERROR for finding in checked.findings)
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
@@ -163,7 +163,7 @@ def test_every_rules_edits_mend_a_file(rule: Rule, here: Path) -> None:
     """What the rules' own tests show with `--set`, in the text of a profile."""
     for example in rule.fails:
         document = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)
-        if not any(found.id == rule.id and found.edits for found in resolve(document).findings):
+        if not any(found.id == rule.id and found.edits for found in check(document).findings):
             continue
         written(yaml.safe_dump(document.data, sort_keys=False, default_flow_style=None, width=1000))
         outcome = fix(OwnFile.read("p.yaml"))
@@ -216,7 +216,7 @@ def test_only_faults_are_touched(text: str, tmp_path_factory: pytest.TempPathFac
         outcome.file.write()
         fixed = path.read_bytes().decode()
         assert outcome.not_fixed == ()
-        assert [found for found in resolve(load("p.yaml")).findings if found.edits] == []
+        assert [found for found in check(load("p.yaml")).findings if found.edits] == []
         assert untouched(fixed) == untouched(text)
         again = fix(OwnFile.read("p.yaml"))
         assert (again.fixed, again.file.text) == ((), fixed)

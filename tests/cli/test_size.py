@@ -15,7 +15,7 @@ from reporting import call
 from support import PATIENCE, STRANGE, Shell, exported
 
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import resolve
+from glmdeploy.rules.check import check
 from glmdeploy.sizing import size
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class TestCommand:
         assert shows("size-config-no-json", "size", B200, "--model-config", config)[0] == 1
         config.write_text('{"architectures": ["MambaForCausalLM"]}')
         assert shows("size-config-unknown", "size", B200, "--model-config", config)[0] == 1
-        subject = resolve(load(B200)).subject
+        subject = check(load(B200)).facts
         assert subject is not None
         config.write_text(json.dumps({**size.dimensions(subject).model.config, "num_hidden_layers": 39}))
         found = data(B200, "--model-config", config)

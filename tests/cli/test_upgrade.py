@@ -9,9 +9,10 @@ import pytest
 from reporting import call
 
 from glmdeploy.findings import Severity
+from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import plan_of, resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import version_key
 
@@ -83,7 +84,7 @@ def test_written_profiles_are_good_and_come_back(target: str, profile: Path) -> 
     assert run(profile, "--to", target, "--write")[0] == 0
     written = load(str(profile))
     assert written.data["sglang"]["version"] == target
-    errors = {found.id for found in resolve(written).findings if found.severity is Severity.ERROR}
+    errors = {found.id for found in check(written).findings if found.severity is Severity.ERROR}
     assert errors <= {"GLM013"}, "0.5.12 itself is reported to fail on B200; what was translated is good"
     code, out, _ = run(profile, "--to", "0.5.11", "--write", "--json")
     assert (code, json.loads(out)["impossible"]) == (0, [])

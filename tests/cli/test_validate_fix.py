@@ -13,7 +13,7 @@ from faulty_profiles import BAD, GOOD, validate, written
 from reporting import call
 
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import resolve
+from glmdeploy.rules.check import check
 
 if TYPE_CHECKING:
     from snapshots import Shows
@@ -99,7 +99,7 @@ def test_the_diff_has_the_colors_of_gits(here: Path, monkeypatch: pytest.MonkeyP
 
 def test_json(here: Path, shows: Shows) -> None:
     written(BAD)
-    [message] = [found.message for found in resolve(load("p.yaml")).findings if found.id == "GLM001"]
+    [message] = [found.message for found in check(load("p.yaml")).findings if found.id == "GLM001"]
     finding = {"id": "GLM001", "path": "sglang.args.kv-cache-dtype", "message": message}
     code, out, _ = shows("fix-diff-json", "validate", "--diff", "--json", "p.yaml")
     data = json.loads(out)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glmdeploy.plan.diff import Change, diff, options
+from glmdeploy.plan.make import made, plan_of
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import plan_of, resolve
+from glmdeploy.rules.check import check
 
 if TYPE_CHECKING:
     import random
@@ -36,9 +37,10 @@ def shuffled(value: Any, generator: random.Random) -> Any:
 @given(generator=st.randoms(use_true_random=False))
 def test_digest_ignores_key_order(generator: random.Random) -> None:
     data = shuffled(load(PROFILE).data, generator)
-    resolution = resolve(read_text(json.dumps(data), "shuffled.json"))
-    assert resolution.plan is not None
-    assert resolution.plan.digest == plan().digest
+    checked = check(read_text(json.dumps(data), "shuffled.json"))
+    found = made(checked)
+    assert found is not None
+    assert found.digest == plan().digest
 
 
 @pytest.mark.parametrize(

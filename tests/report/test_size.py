@@ -11,8 +11,8 @@ import pytest
 
 from glmdeploy.profile.text.load import load
 from glmdeploy.report.size import WIDEST, size_text
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.sizing import size
 from glmdeploy.sizing.cost import Traffic
 
@@ -24,7 +24,7 @@ PROFILES = sorted(path.stem for path in profiles_dir().glob("*.yaml") if path.st
 
 
 def sized(profile: str = B200, *sets: str, **options: Any) -> size.Size:
-    judged = resolve(load(profile, sets=sets)).subject
+    judged = check(load(profile, sets=sets)).facts
     assert judged is not None
     return size.size(judged, size.dimensions(judged), **options)
 

@@ -8,7 +8,7 @@ import click
 
 from glmdeploy.profile.text.load import load
 from glmdeploy.report.values import explain_text
-from glmdeploy.resolve import resolve
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import explain
 from glmdeploy.sglang.real.oracle import Resolved
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_a_disagreement_is_shown(snapshot: Callable[[str, str], None]) -> None:
-    subject = resolve(load("b200-eagle-bf16kv")).subject
+    subject = check(load("b200-eagle-bf16kv")).facts
     assert subject
     ours: dict[str, Any] = {row.name: row.effective.value for row in explain.rows(subject.effective)}
     real = ours | {
@@ -37,7 +37,7 @@ def test_a_disagreement_is_shown(snapshot: Callable[[str, str], None]) -> None:
 
 def test_a_narrow_terminal_breaks_lines_and_no_secret() -> None:
     token = "hf_" + "q7" * 17
-    subject = resolve(load("b200-eagle-bf16kv", sets=[f"sglang.args.chat-template={token}"])).subject
+    subject = check(load("b200-eagle-bf16kv", sets=[f"sglang.args.chat-template={token}"])).facts
     assert subject
     rows = explain.rows(subject.effective, everything=True)
     wide, narrow = (click.unstyle(explain_text(subject, rows, width)) for width in (1000, 60))

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from glmdeploy.findings import Severity
+from glmdeploy.plan.make import made
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TODAY = date(2026, 11, 23)
@@ -34,14 +35,14 @@ EXPECTATION = re.compile(r"# expect: (\S+) (error|warning|info) (\d+):(\d+)(?: (
 def test_bad(file: Path) -> None:
     match = EXPECTATION.match(file.read_text())
     assert match, f"{file.name} does not say what is expected"
-    resolution = resolve(load(str(file)), today=TODAY)
-    found_all = [finding for finding in resolution.findings if not finding.waived]
+    checked = check(load(str(file)), today=TODAY)
+    found_all = [finding for finding in checked.findings if not finding.waived]
     # A warning may stand beside an error, because the shipped profiles that examples extend have some.
     [found] = [finding for finding in found_all if ORDER.index(finding.severity) >= ORDER.index(match[2])]
     place = f"{found.location.line}:{found.location.column}"
     assert (found.id, str(found.severity), place) == (match[1], match[2], f"{match[3]}:{match[4]}"), found
     assert found.location.file.endswith(match[5] or file.name)
-    assert (resolution.plan is None) == (found.severity is Severity.ERROR)
+    assert (made(checked) is None) == (found.severity is Severity.ERROR)
     assert found.fix or found.expected, "a finding says what to do"
     if found.id.startswith("GLM"):
         assert found.links
@@ -49,18 +50,18 @@ def test_bad(file: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted((EXAMPLES / "good").glob("*.yaml")), ids=lambda file: file.stem)
 def test_good(file: Path) -> None:
-    resolution = resolve(load(str(file)), today=TODAY)
-    found = [finding for finding in resolution.findings if not finding.waived]
+    checked = check(load(str(file)), today=TODAY)
+    found = [finding for finding in checked.findings if not finding.waived]
     assert [finding for finding in found if finding.severity is not Severity.INFO] == []
-    assert resolution.plan is not None
+    assert made(checked) is not None
 
 
 @pytest.mark.parametrize("file", sorted(profiles_dir().glob("*.yaml")), ids=lambda file: file.stem)
 def test_shipped(file: Path) -> None:
-    resolution = resolve(load(str(file)), today=TODAY)
-    found = {finding.id for finding in resolution.findings if finding.severity is not Severity.INFO}
+    checked = check(load(str(file)), today=TODAY)
+    found = {finding.id for finding in checked.findings if finding.severity is not Severity.INFO}
     assert found == set(SHIPPED[file.stem])
-    assert resolution.plan is not None
+    assert made(checked) is not None
 
 
 def test_the_corpus_is_large() -> None:

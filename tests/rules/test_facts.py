@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judged import facts_of
 
+from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import plan_of
 from glmdeploy.rules.facts import SETTLE
 from glmdeploy.sglang import catalog
 

@@ -11,8 +11,8 @@ from model_configs import DEEPSEEK_V3, QWEN3_8B
 
 from glmdeploy import gpus
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import models
 from glmdeploy.sizing.memory import BF16, FP8, GIB, Pool, memory
 from glmdeploy.sizing.model import from_config, known
@@ -221,7 +221,7 @@ def test_an_empty_pool_takes_nothing() -> None:
 
 def test_shipped_profiles_have_a_pool() -> None:
     for file in sorted(profiles_dir().glob("*.yaml")):
-        subject = resolve(load(str(file))).subject
+        subject = check(load(str(file))).facts
         assert subject
         if subject.value("device") == "cpu":
             assert subject.memory is None

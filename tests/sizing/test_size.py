@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.profile.text.load import load
 from glmdeploy.report.size import size_data, size_text
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.sizing import size
 from glmdeploy.sizing.cost import Traffic
 
@@ -27,7 +27,7 @@ GIB = 2**30
 
 
 def subject(profile: str = B200, *sets: str) -> Facts:
-    found = resolve(load(profile, sets=sets)).subject
+    found = check(load(profile, sets=sets)).facts
     assert found is not None
     return found
 

@@ -17,7 +17,7 @@ from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import plain
-from glmdeploy.resolve import Resolution, resolve
+from glmdeploy.rules.check import Checked, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,18 +44,23 @@ _IDS_OF_SHAPE = frozenset({"yaml", "schema", "sglang"})
 class Imported:
     """``text`` and ``data`` of the profile, None where the model cannot be told. ``notes`` are about the imported text.
 
-    ``resolution`` is what the checks of a profile say about it, its findings placed in ``text``.
+    ``checked`` is what the checks of a profile say about it, its findings placed in ``text``.
     """
 
     notes: tuple[Finding, ...]
     text: str | None = None
     data: dict[str, Any] | None = None
-    resolution: Resolution | None = None
+    checked: Checked | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The notes, and after them what the checks say."""
+        return (*self.notes, *(self.checked.findings if self.checked else ()))
 
     @property
     def complete(self) -> bool:
         """Whether everything essential was placed, and the profile has a valid shape; guard rules may object."""
-        shape = [found for found in self.resolution.findings if found.id in _IDS_OF_SHAPE] if self.resolution else ()
+        shape = [found for found in self.checked.findings if found.id in _IDS_OF_SHAPE] if self.checked else ()
         return self.text is not None and not any(found.severity is Severity.ERROR for found in (*self.notes, *shape))
 
 
@@ -78,15 +83,15 @@ def import_script(script: Script, options: ImportOptions, *, file: str = "import
     # What is refused is taken out; what that brings to light is found in the next round.
     while True:
         document = read_text(profile_text(sections.data, ()), file)
-        resolution = resolve(document)
-        refused = [found for found in resolution.findings if found.id in _IDS_OF_SHAPE and sections.refuse(found)]
+        checked = check(document)
+        refused = [found for found in checked.findings if found.id in _IDS_OF_SHAPE and sections.refuse(found)]
         if not refused:
             break
-    _check_options(resolution)
+    _check_options(checked)
     notes = _notes(script, sections)
     text = profile_text(sections.data, _remarks(script, notes))
     document = read_text(text, file)
-    return Imported(notes=notes, text=text, data=document.data, resolution=resolve(document))
+    return Imported(notes=notes, text=text, data=document.data, checked=check(document))
 
 
 def _launch(script: Script) -> Launch:
@@ -122,8 +127,8 @@ def _remarks(script: Script, notes: Sequence[Finding]) -> list[str]:
     return [f"Imported from {script.file}.", *(["Assumed, or left out:", *lines] if told else [])]
 
 
-def _check_options(resolution: Resolution) -> None:
-    wrong = {found.path: found for found in resolution.findings if found.id == "schema"}
+def _check_options(checked: Checked) -> None:
+    wrong = {found.path: found for found in checked.findings if found.id == "schema"}
     for path, option in OPTIONS.items():
         if path in wrong:
             raise UsageError(f"{option}: {wrong[path].message}", advice=f"Expected: {wrong[path].expected}")

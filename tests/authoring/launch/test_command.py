@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from glmdeploy.cli.import_ import import_
 from glmdeploy.errors import GlmdeployError, ProfileError, UsageError
+from glmdeploy.plan.make import made
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import resolve
+from glmdeploy.rules.check import check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def profile(*arguments: str, stdin: str = LAUNCH, code: int = 0) -> dict[str, An
 
 def test_the_profile_goes_to_standard_output_and_notes_to_standard_error() -> None:
     result = run()
-    assert resolve(read_text(result.stdout, "x")).plan is not None
+    assert made(check(read_text(result.stdout, "x"))) is not None
     assert result.stdout.startswith("# yaml-language-server: ")
     assert "<stdin>:1:1: warning import: the text does not say which SGLang it is for" in result.stderr
     assert "B200:8 was assumed" in result.stderr
@@ -109,7 +110,7 @@ def test_output(tmp_path: Path) -> None:
     result = run(str(file), "--output", str(target))
     assert result.stdout == ""
     assert f"wrote {target}" in result.stderr
-    assert resolve(load(str(target))).plan is not None
+    assert made(check(load(str(target)))) is not None
     with pytest.raises(GlmdeployError, match="cannot write"):
         run(str(file), "-o", str(tmp_path / "none" / "p.yaml"))
 

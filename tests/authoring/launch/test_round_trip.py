@@ -17,10 +17,11 @@ from glmdeploy.authoring.launch.launch import Word
 from glmdeploy.authoring.launch.options import split, value
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Severity
+from glmdeploy.plan.make import made, plan_of
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.redaction import find
-from glmdeploy.resolve import plan_of, resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.parser import build_parser
 
@@ -113,7 +114,7 @@ def test_round_trip(chosen: tuple[str, dict[str, Any]], public: bool, served_nam
     version, args = chosen
     assume(not find(served_name))
     data = profile(version, args, public=public, served_name=served_name, port=port)
-    before = resolve(read_text(profile_text(data, ()), "before"))
+    before = check(read_text(profile_text(data, ()), "before"))
     release = catalog.load(version)
     read, problems = command.read(args, release)
     assert problems == []
@@ -125,17 +126,18 @@ def test_round_trip(chosen: tuple[str, dict[str, Any]], public: bool, served_nam
     wanted = ImportOptions(app="a", name="n", gpu="H100:1", sglang_version=version, repo=MODEL, public=public)
     result = import_script(Script(file="launch", text=text), wanted)
     assert result.data is not None
-    assert result.resolution is not None
+    assert result.checked is not None
     again, problems = command.read(result.data["sglang"].get("args", {}), release)
     assert problems == []
     assert command.server_command(
         again, release, model_path="/models/here/Qwen3-8B", served_name=result.data["model"]["served_name"], port=port
     ) == (words)
     # A guard rule may object to a random set of options, to both alike.
-    assert (before.plan is None) == (result.resolution.plan is None)
-    if before.plan is not None and result.resolution.plan is not None:
-        assert result.resolution.plan.data() == before.plan.data()
-        assert result.resolution.plan.digest == before.plan.digest
+    first, second = made(before), made(result.checked)
+    assert (first is None) == (second is None)
+    if first is not None and second is not None:
+        assert second.data() == first.data()
+        assert second.digest == first.digest
 
 
 @pytest.mark.parametrize("file", sorted(profiles_dir().glob("*.yaml")), ids=lambda file: file.stem)
@@ -179,8 +181,8 @@ def test_any_text_ends_in_our_errors_only(text: str, prefix: str, name: str) -> 
         result = import_script(Script(file=name, text=prefix + text), ImportOptions(sglang_version="0.5.16"))
         if result.text is not None:
             assert read_text(result.text, "again").data == result.data
-            assert result.resolution is not None
-            assert not any(found.id in ("schema", "sglang") for found in result.resolution.findings)
+            assert result.checked is not None
+            assert not any(found.id in ("schema", "sglang") for found in result.checked.findings)
 
 
 WORDS = st.sampled_from(

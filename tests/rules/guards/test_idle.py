@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from judged import checked, facts_of, messages
 
 from glmdeploy import cron
+from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import plan_of
 from glmdeploy.rules.guards import idle
 from glmdeploy.sizing import cost
 

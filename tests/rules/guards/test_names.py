@@ -14,9 +14,9 @@ from modal._utils.name_utils import check_object_name, check_tag_dict
 from modal.exception import InvalidError
 
 from glmdeploy.app import build
+from glmdeploy.plan.make import plan_of
 from glmdeploy.plan.plan import app_tags
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import plan_of
 from glmdeploy.rules.guards import names
 from glmdeploy.runtime import hosting
 

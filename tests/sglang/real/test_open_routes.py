@@ -12,7 +12,7 @@ import pytest
 from sglang_record import digest
 
 from glmdeploy.profile.text.load import load
-from glmdeploy.resolve import resolve
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import version_key
 
@@ -88,7 +88,7 @@ def passes(module: Any, path: str) -> bool:
 def told(version: str, rule: str, *sets: str) -> str:
     base = "b200-eagle-bf16kv-0.5.23" if version_key(version) >= version_key("0.5.13.post1") else "b200-eagle-bf16kv"
     sets = (f"sglang.version={version}", f"sglang.image=lmsysorg/sglang:v{version}-cu130", *sets)
-    return " ".join(found.message for found in resolve(load(base, sets=sets)).findings if found.id == rule)
+    return " ".join(found.message for found in check(load(base, sets=sets)).findings if found.id == rule)
 
 
 def test_open_routes(sglang: tuple[str, dict[str, Any]]) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glmdeploy.authoring import upgrade
+from glmdeploy.plan.make import made
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import catalog, command
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def test_the_command_of_every_profile(oracle: Callable[[str], Answers], file: Pa
         refused = oracle(version).parse([["--model-path", "m", *words({key: own[key]})] for key in impossible])
         assert {answer.code for answer in refused} == {2}
         return
-    resolution = resolve(read_text(json.dumps(upgraded.data), "upgraded.json"))
-    subject, plan = resolution.subject, resolution.plan
+    checked = check(read_text(json.dumps(upgraded.data), "upgraded.json"))
+    subject, plan = checked.facts, made(checked)
     assert subject
     path, name, port = subject.model_path, subject.profile.model.served_name, subject.profile.server.port
     line = command.server_command(subject.settings, subject.catalog, model_path=path, served_name=name, port=port)

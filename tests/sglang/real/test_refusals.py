@@ -11,8 +11,8 @@ import pytest
 
 from glmdeploy import gpus
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.real.oracle import Question
@@ -20,7 +20,7 @@ from glmdeploy.sglang.real.oracle import Question
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from glmdeploy.resolve import Resolution
+    from glmdeploy.rules.check import Checked
     from glmdeploy.rules.facts import Facts
     from glmdeploy.rules.rule import Example
     from glmdeploy.sglang.real.oracle import Answers
@@ -92,8 +92,8 @@ SETS = 30
 MODELS = (("zai-org/GLM-5.1-FP8", "B200"), ("zai-org/GLM-4.5-Air", "H100"))
 
 
-def example_of(example: Example) -> Resolution:
-    return resolve(load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets))
+def example_of(example: Example) -> Checked:
+    return check(load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets))
 
 
 def answers(oracle: Callable[[str], Answers], subjects: Iterable[Facts]) -> Iterator[tuple[Facts, dict[str, Any]]]:
@@ -138,7 +138,7 @@ def test_examples_are_refused(
     subjects = []
     for rule in rules():
         for example in (*rule.fails, *rule.passes) if rule.id in REFUSALS else ():
-            subject = example_of(example).subject
+            subject = example_of(example).facts
             assert subject
             known = models.known(subject.profile.model.repo) and gpus.TYPES[subject.gpu.type].simulation
             if known and example.sets not in SEEN_LATER:
@@ -159,7 +159,7 @@ def test_examples_are_overruled(oracle: Callable[[str], Answers]) -> None:
     [overruled] = [rule for rule in rules() if rule.id == "GLM031"]
     subjects, expected = [], {}
     for example in overruled.fails:
-        subject = example_of(example).subject
+        subject = example_of(example).facts
         if subject and (known := OVERRULED.get(example.sets[-1])):
             subjects.append(subject)
             expected[id(subject)] = known
@@ -185,10 +185,10 @@ def test_generated_profiles(
     """The rules refuse what the real SGLang refuses, and nothing else, in any company of options."""
     subjects, objections = [], {}
     for args in generate(version, random.Random(f"{version} {repo}")):
-        resolution = resolve(read_text(json.dumps(profile(repo, gpu, version, args)), "generated.json"))
-        assert resolution.subject, resolution.findings
-        subjects.append(resolution.subject)
-        objections[id(resolution.subject)] = {found.id for found in resolution.findings} & REFUSALS
+        checked = check(read_text(json.dumps(profile(repo, gpu, version, args)), "generated.json"))
+        assert checked.facts, checked.findings
+        subjects.append(checked.facts)
+        objections[id(checked.facts)] = {found.id for found in checked.findings} & REFUSALS
     wrong, refused = [], 0
     for subject, real in answers(oracle, subjects):
         ours = objections[id(subject)]

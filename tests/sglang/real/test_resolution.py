@@ -1,4 +1,4 @@
-"""Our table of SGLang's decisions against its real resolution: every shipped profile, and options that meet in it."""
+"""Our table of SGLang's decisions against its real checked: every shipped profile, and options that meet in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from glmdeploy import cli
 from glmdeploy.profile.text.load import load, read_text
-from glmdeploy.resolve import resolve
 from glmdeploy.resources import profiles_dir
+from glmdeploy.rules.check import check
 from glmdeploy.sglang import explain, models
 from glmdeploy.sglang.catalog import version_key, versions
 from glmdeploy.sglang.real import environment
@@ -88,10 +88,10 @@ def subjects(version: str, gpu: str) -> Iterator[tuple[str, Facts]]:
 
 
 def subject(data: dict[str, Any]) -> Facts:
-    resolution = resolve(read_text(json.dumps(data), "translated.json"))
-    assert resolution.subject, resolution.findings
-    assert [finding for finding in resolution.findings if finding.id in ("schema", "sglang")] == []
-    return resolution.subject
+    checked = check(read_text(json.dumps(data), "translated.json"))
+    assert checked.facts, checked.findings
+    assert [finding for finding in checked.findings if finding.id in ("schema", "sglang")] == []
+    return checked.facts
 
 
 @pytest.mark.parametrize(("version", "gpu"), MACHINES)
