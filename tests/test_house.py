@@ -60,8 +60,8 @@ def test_no_import_needs_another_name(file: Path) -> None:
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py"], ids=str)
 def test_a_face_only_says_what_the_room_is(file: Path) -> None:
-    if file.parent in (PACKAGE, PACKAGE / "cli"):
-        return  # the public API, and the table of commands
+    if file.parent in (PACKAGE, PACKAGE / "cli", PACKAGE / "local" / "standin" / "path" / "sglang"):
+        return  # the version, the table of commands, and what takes the place of another's package
     body = ast.parse(file.read_text(encoding="utf-8")).body
     assert len(body) == 1
     assert isinstance(body[0], ast.Expr), "a docstring and nothing else"

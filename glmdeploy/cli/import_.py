@@ -13,7 +13,7 @@ from glmdeploy.cli import common
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
-    from glmdeploy.authoring.launch import Imported
+    from glmdeploy.authoring.launch.imported import Imported
 
 
 @click.command("import")
@@ -46,7 +46,8 @@ def import_(
     secret's value is copied. The profile goes to standard output, what could not be placed to standard error; the exit
     code is 1 if something essential is missing.
     """
-    from glmdeploy.authoring.launch import ImportOptions, decode, import_script
+    from glmdeploy.authoring.launch.imported import import_script
+    from glmdeploy.authoring.launch.script import ImportOptions, decode
 
     script = decode(_read(file), "<stdin>" if file == "-" else file)
     wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)

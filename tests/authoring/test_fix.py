@@ -48,7 +48,7 @@ def judged(*checks: Check) -> Callable[[Document], Checked]:
 
     def judge(document: Document) -> Checked:
         found = [check(document.data) for check in checks]
-        return Checked(findings=tuple(item for item in found if item), plan=None)
+        return Checked(findings=tuple(item for item in found if item))
 
     return judge
 

@@ -6,8 +6,3 @@ of SGLang's (:mod:`config`). One launch (:mod:`launch`) is placed in a profile's
 YAML and checked like any other profile (:mod:`imported`). What is refused there is told where it stands in the imported
 text. Values of secrets are dropped.
 """
-
-from glmdeploy.authoring.launch.imported import Imported, import_script
-from glmdeploy.authoring.launch.script import ImportOptions, Script, decode
-
-__all__ = ["ImportOptions", "Imported", "Script", "decode", "import_script"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from glmdeploy.errors import ProfileError, UsageError
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
-from glmdeploy.profile.text.scalars import plain
+from glmdeploy.profile.text.scalars import write
 from glmdeploy.rules.check import Checked, check
 
 if TYPE_CHECKING:
@@ -32,9 +31,6 @@ OPTIONS: dict[KeyPath, str] = {("model", "repo"): "--repo", ("app",): "--app", (
 
 SCHEMA_LINE = "# yaml-language-server: $schema=../schemas/profile.schema.json"
 
-_PLAIN = re.compile(r"[A-Za-z0-9_/](?:[A-Za-z0-9_./@+-]|:(?=[A-Za-z0-9_./@+-]))*")
-_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+){2,}(?:[.-]?[a-z][a-z0-9.-]*)?")
-_WORDS_OF_YAML_1_1 = frozenset({"y", "n", "yes", "no", "on", "off"})
 _FLOW = frozenset({("volumes",), ("secrets",)})
 """Sections whose entries are written on one line each."""
 _IDS_OF_SHAPE = frozenset({"yaml", "schema", "sglang"})
@@ -151,46 +147,10 @@ def profile_text(data: Mapping[str, Any], remarks: Sequence[str]) -> str:
 
 def _entry(path: tuple[str, ...], value: Any) -> Iterator[str]:
     indent = "  " * (len(path) - 1)
-    name = scalar(path[-1])
+    name = write(path[-1])
     if isinstance(value, dict) and value and path[:-1] not in _FLOW:
         yield f"{indent}{name}:"
         for key, item in value.items():
             yield from _entry((*path, key), item)
     else:
-        yield f"{indent}{name}: {_inline(value)}"
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{scalar(key)}: {_inline(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return scalar(value)
-
-
-def scalar(value: str | float | bool) -> str:
-    """A scalar as a reader of YAML 1.2 (and, for texts, 1.1) takes it for just this value."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML_1_1 and _is_text(value):
-        return value
-    if value.isprintable() and "'" not in value and ('"' in value or "\\" in value):
-        return f"'{value}'"
-    return '"' + "".join(map(_character, value)) + '"'
-
-
-def _is_text(text: str) -> bool:
-    """Whether an unquoted scalar is text. One that begins with a digit is only where it is a version."""
-    return _VERSION.fullmatch(text) is not None if text[0].isdigit() else plain(text) == text
-
-
-def _character(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    if character.isprintable():
-        return character
-    code = ord(character)
-    short = {"\n": "\\n", "\t": "\\t"}.get(character)
-    return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+        yield f"{indent}{name}: {write(value)}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from glmdeploy.authoring.launch import Imported, ImportOptions, Script, config, import_script
+from glmdeploy.authoring.launch import config
+from glmdeploy.authoring.launch.imported import Imported, import_script
+from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.sglang import catalog

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glmdeploy.authoring.launch import ImportOptions, Script, import_script
 from glmdeploy.authoring.launch.find import launches
+from glmdeploy.authoring.launch.imported import import_script
+from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glmdeploy.authoring.launch import ImportOptions, Script, import_script
 from glmdeploy.authoring.launch.find import launches
+from glmdeploy.authoring.launch.imported import import_script
+from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.parser import build_parser
 
 if TYPE_CHECKING:
-    from glmdeploy.authoring.launch import Imported
+    from glmdeploy.authoring.launch.imported import Imported
 
 HERE = Path(__file__).parent
 RECIPES = sorted((HERE / "recipes").glob("*.sh"))
@@ -53,8 +54,8 @@ def test_recipe(file: Path) -> None:
     result = imported(file)
     assert [note for note in result.notes if note.severity is Severity.ERROR] == []
     assert result.complete
-    assert result.resolution is not None
-    objections = {found.id for found in result.resolution.findings if found.severity is Severity.ERROR}
+    assert result.checked is not None
+    objections = {found.id for found in result.checked.findings if found.severity is Severity.ERROR}
     assert objections == set(header(file.read_text(), "rules")), "a recipe that works has no error but those it names"
 
 
@@ -139,7 +140,7 @@ def test_profile_text_is_like_the_shipped_ones() -> None:
     assert body == (
         "schema: 1\n"
         "name: glm-5.1-fp8-h200\n"
-        'description: "GLM-5.1-FP8 with SGLang 0.5.11"\n'
+        "description: GLM-5.1-FP8 with SGLang 0.5.11\n"
         "app: glm-5.1-fp8\n"
         "\n"
         "model:\n"

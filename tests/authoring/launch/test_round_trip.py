@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from glmdeploy.authoring.launch import ImportOptions, Script, import_script
-from glmdeploy.authoring.launch.imported import profile_text
+from glmdeploy.authoring.launch.imported import import_script, profile_text
 from glmdeploy.authoring.launch.launch import Word
 from glmdeploy.authoring.launch.options import split, value
+from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Severity
 from glmdeploy.plan.make import made, plan_of

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from glmdeploy.authoring.launch import ImportOptions, Script, import_script
+from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.masking import holds_secret
+from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.text import finding_text
@@ -24,7 +25,7 @@ def output(text: str, file: str = "run.sh") -> str:
         return str(error) + "".join(finding_text(found) + json.dumps(finding_data(found)) for found in error.findings)
     except GlmdeployError as error:
         return f"{error.message}{error.advice}"
-    findings = (*result.notes, *(result.resolution.findings if result.resolution else ()))
+    findings = (*result.notes, *(result.checked.findings if result.checked else ()))
     shown = "".join(finding_text(found) + json.dumps(finding_data(found)) for found in findings)
     return f"{result.text}{json.dumps(result.data)}{shown}"
 
