@@ -57,8 +57,9 @@ class Cron:
     def next(self, after: datetime) -> datetime:
         """The first whole minute later than ``after`` in which the schedule fires, in the time zone of ``after``.
 
-        Where the clock is put forward or back, as Debian's cron has it (``cronsim``). Raises OverflowError when the
-        schedule does not fire again.
+        Where the clock is put forward or back, as Debian's cron has it (``cronsim``).
+
+        :raises OverflowError: when the schedule does not fire again.
         """
         from cronsim import CronSim
 
@@ -71,8 +72,8 @@ class Cron:
 def parse(expression: str) -> Cron:
     """Read ``expression``.
 
-    Raises :class:`CronError` for one that crontab(5) does not allow, and for one that can never fire, such as
-    31 February: nobody writes that on purpose.
+    :raises CronError: for one that crontab(5) does not allow, and for one that can never fire, such as 31 February:
+    nobody writes that on purpose.
     """
     from cronsim import CronSim, CronSimError
 
@@ -94,7 +95,10 @@ def parse(expression: str) -> Cron:
 
 
 def _check(name: str, item: str, allowed: str) -> None:
-    """Raises CronError where ``cronsim`` refuses the item, or reads more into it than crontab(5) knows."""
+    """Look at one item of a field's list.
+
+    :raises CronError: where ``cronsim`` refuses it, or reads more into it than crontab(5) knows.
+    """
     from cronsim import CronSimError
     from cronsim.cronsim import Field
 

@@ -106,7 +106,10 @@ def echo_json(data: Any) -> None:
 
 
 def write(output: Path, text: str) -> None:
-    """Write a result to a file, and say so on standard error. Raises GlmdeployError."""
+    """Write a result to a file, and say so on standard error.
+
+    :raises GlmdeployError:
+    """
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -115,14 +118,20 @@ def write(output: Path, text: str) -> None:
 
 
 def document(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:
-    """Read a profile with its inheritance. Raises ProfileError."""
+    """Read a profile with its inheritance.
+
+    :raises ProfileError:
+    """
     from glmdeploy.profile.text.load import load
 
     return load(profile, overlays=overlays, sets=sets)
 
 
 def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan:
-    """The profile's plan; warnings and what is waived go to standard error, a line each. Raises ProfileError."""
+    """The profile's plan; warnings and what is waived go to standard error, a line each.
+
+    :raises ProfileError:
+    """
     from glmdeploy.findings import Severity
     from glmdeploy.plan.make import plan_of
     from glmdeploy.report.text import finding_line

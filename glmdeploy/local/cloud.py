@@ -52,7 +52,10 @@ def home() -> Path:
 
 
 def status() -> Cloud | None:
-    """The embedded cloud that runs, or None. Raises LocalCloudError where its files cannot be read."""
+    """The embedded cloud that runs, or None.
+
+    :raises LocalCloudError: where its files cannot be read.
+    """
     place = Home(root=home())
     if not _locked(place):
         return None
@@ -75,7 +78,9 @@ def status() -> Cloud | None:
 def start(*, port: int | None = None, timeout: float = 30.0) -> Cloud:
     """Start the embedded cloud unless it runs. ``port`` is the gateway's, ``timeout`` is in seconds.
 
-    Two calls at once end with one daemon. Raises LocalCloudError with the reason why it did not start.
+    Two calls at once end with one daemon.
+
+    :raises LocalCloudError: with the reason why it did not start.
     """
     running = status()
     if running is None:
@@ -92,7 +97,7 @@ def start(*, port: int | None = None, timeout: float = 30.0) -> Cloud:
 def stop(*, timeout: float = 30.0) -> bool:
     """Stop it and its containers, after ``timeout`` seconds by force. False where it did not run.
 
-    Raises LocalCloudError where the daemon cannot be ended.
+    :raises LocalCloudError: where the daemon cannot be ended.
     """
     place = Home(root=home())
     if not _locked(place):
@@ -112,7 +117,10 @@ def stop(*, timeout: float = 30.0) -> bool:
 
 
 def reset() -> None:
-    """Stop it and delete all that it has stored: apps, secrets, volumes, logs. Raises LocalCloudError."""
+    """Stop it and delete all that it has stored: apps, secrets, volumes, logs.
+
+    :raises LocalCloudError:
+    """
     stop()
     place = Home(root=home())
     try:
@@ -142,7 +150,10 @@ def environ(cloud: Cloud) -> dict[str, str]:
 
 
 def read_secret(name: str, key: str, *, environment: str = "main") -> str:
-    """A secret's value, straight from the store. Raises LocalCloudError where there is none."""
+    """A secret's value, straight from the store.
+
+    :raises LocalCloudError: where there is none.
+    """
     # Only here, to keep the import of this module cheap.
     import sqlite3
 

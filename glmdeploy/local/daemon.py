@@ -72,8 +72,10 @@ async def serve(
 ) -> AsyncIterator[Running]:
     """Run an embedded cloud with its home in ``root`` for as long as the block lasts.
 
-    ``observer`` sees every request that was let in: the RPC's name and the message. Raises LocalCloudError
-    where the state is of a newer version or ``gateway_port`` is taken, OSError where ``root`` is unusable.
+    ``observer`` sees every request that was let in: the RPC's name and the message.
+
+    :raises LocalCloudError: where the state is of a newer version or ``gateway_port`` is taken.
+    :raises OSError: where ``root`` is unusable.
     """
     home = Home(root=root)
     home.create()

@@ -117,7 +117,10 @@ class Home:
         return (self.files, self.blobs, self.volumes, self.containers, self.logs, self.hub, self.bin)
 
     def create(self) -> None:
-        """Make the directories. Raises OSError where that is not possible."""
+        """Make the directories.
+
+        :raises OSError: where that is not possible.
+        """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root.chmod(0o700)
         for directory in self.directories:
@@ -125,7 +128,10 @@ class Home:
 
 
 def inside(path: PurePosixPath) -> PurePosixPath:
-    """``path`` relative to the root it is meant for. Raises ValueError where it leads out of it."""
+    """``path`` relative to the root it is meant for.
+
+    :raises ValueError: where it leads out of it.
+    """
     if ".." in path.parts:
         raise ValueError(f"{path} leads out of its directory")
     return path.relative_to("/") if path.is_absolute() else path
@@ -134,7 +140,7 @@ def inside(path: PurePosixPath) -> PurePosixPath:
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write ``data`` so that ``path`` holds either all of it or what it held before, even after a crash.
 
-    Raises OSError; nothing is left behind then.
+    :raises OSError: where it cannot be written; nothing is left behind then.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -253,7 +259,11 @@ class Credentials:
 
 
 def load_credentials(path: Path) -> Credentials:
-    """The credentials in ``path``; made where there are none. Raises OSError or ValueError."""
+    """The credentials in ``path``; made where there are none.
+
+    :raises OSError:
+    :raises ValueError:
+    """
     try:
         data = json.loads(path.read_bytes())
         return Credentials(token_id=data["token_id"], token_secret=data["token_secret"])

@@ -306,7 +306,9 @@ def valid_name(name: str) -> bool:
 def load_repository(root: Path, organization: str, name: str) -> Repository:
     """The repository ``organization/name``, whose files lie under ``root``; they are written on first use.
 
-    Both names must be valid (:func:`valid_name`). Raises OSError.
+    Both names must be valid (:func:`valid_name`).
+
+    :raises OSError:
     """
     repo = f"{organization}/{name}"
     directory = root / organization / name

@@ -35,7 +35,11 @@ class Timetable:
 
     @classmethod
     def parse(cls, schedule: api_pb2.Schedule) -> Timetable:
-        """Raises CronError, or ValueError for an unknown time zone or a period that is not positive."""
+        """The timetable of Modal's schedule.
+
+        :raises CronError: for an expression that is none.
+        :raises ValueError: for an unknown time zone or a period that is not positive.
+        """
         if schedule.HasField("cron"):
             try:
                 zone = ZoneInfo(schedule.cron.timezone or "UTC")

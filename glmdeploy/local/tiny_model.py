@@ -153,8 +153,10 @@ def architecture(repo: str) -> str:
 def write(directory: Path, repo: str) -> None:
     """Write the model that stands for ``repo`` into ``directory``, which appears whole or not at all.
 
-    The files depend on ``repo`` alone. Does nothing where ``directory`` has files already; the parent
-    directory must exist. Raises OSError.
+    The files depend on ``repo`` alone. Does nothing where ``directory`` has files already; the parent directory must
+    exist.
+
+    :raises OSError:
     """
     draft = directory.with_name(f"{directory.name}.{uuid.uuid4().hex}.tmp")
     draft.mkdir()

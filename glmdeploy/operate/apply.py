@@ -182,7 +182,11 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
 
 
 def _run_stages(plan: Plan, target: Target, need: Needed) -> Iterator[Event]:
-    """Run the needed stages, their logs on standard error. Raises DeployError and KeyboardInterrupt."""
+    """Run the needed stages, their logs on standard error.
+
+    :raises DeployError:
+    :raises KeyboardInterrupt:
+    """
     if not (need.download or need.compile):
         return
     finished = False
@@ -212,16 +216,21 @@ def _run(name: str, stage: build.Stage) -> None:
 
 
 def _deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:
-    """Deploy the app. Raises DeployError."""
+    """Deploy the app.
+
+    :raises DeployError:
+    """
     with tempfile.TemporaryDirectory() as folder, modal_errors(target), _output():
         app = build.build(plan, Path(folder))
         app.deploy(environment_name=target.environment, strategy=strategy, tag=tag)
 
 
 def _wait_until_healthy(url: str, target: Target, seconds: float) -> float:
-    """Ask ``/health`` until it answers 200; returns the seconds that took. Raises DeployError when it does not.
+    """Ask ``/health`` until it answers 200; returns the seconds that took.
 
     The path is open even with an API key (facts of SGLang 0.5.10 to 0.5.23), so that no key is needed here.
+
+    :raises DeployError: when it does not.
     """
     started = time.monotonic()
     reason = "no answer"

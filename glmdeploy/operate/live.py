@@ -29,10 +29,12 @@ class Deployed:
 
 
 def current(plan: Plan, target: Target) -> Deployed | None:
-    """What is deployed under the plan's app name; None when nothing is. Raises DeployError.
+    """What is deployed under the plan's app name; None when nothing is.
 
-    The app's tags are asked first; only when they differ from the plan is ``describe`` called, which starts a
-    small CPU container. ``data`` is None for an app that glmdeploy did not deploy.
+    The app's tags are asked first; only when they differ from the plan is ``describe`` called, which starts a small CPU
+    container. ``data`` is None for an app that glmdeploy did not deploy.
+
+    :raises DeployError:
     """
     with modal_errors(target):
         try:
@@ -66,10 +68,12 @@ class Needed:
 
 
 def needed(plan: Plan, target: Target) -> Needed:
-    """Read the volumes' completion marks, without starting a container. Raises DeployError.
+    """Read the volumes' completion marks, without starting a container.
 
-    A branch or tag can move, so that only a commit hash makes a complete download final; the stage itself compares
-    with the hub and ends at once when nothing is new.
+    A branch or tag can move, so that only a commit hash makes a complete download final; the stage itself compares with
+    the hub and ends at once when nothing is new.
+
+    :raises DeployError:
     """
     with modal_errors(target):
         weights = _marker(plan.weights, f"weights-{Path(plan.model.path).name}.json", target)
@@ -91,7 +95,10 @@ def _marker(volume: Volume, name: str, target: Target) -> dict[str, Any]:
 
 
 def endpoint(plan: Plan, target: Target) -> str:
-    """URL of the deployed server, without a slash at its end. Raises DeployError."""
+    """URL of the deployed server, without a slash at its end.
+
+    :raises DeployError:
+    """
     with modal_errors(target):
         server = modal.Cls.from_name(plan.app, "Server", environment_name=target.environment)
         url: str = server().serve.get_web_url()

@@ -42,7 +42,9 @@ def connect(name: str, plan: Plan, environment: str | None) -> Target:
 
     Must come before the first import of ``modal``, which reads its configuration then. The Environment is
     ``environment``, else MODAL_ENVIRONMENT, else the profile's, else Modal's own default.
-    Raises DeployError without credentials for Modal, LocalCloudError when the embedded cloud does not start.
+
+    :raises DeployError: without credentials for Modal.
+    :raises LocalCloudError: when the embedded cloud does not start.
     """
     if name == LOCAL:
         started = cloud.start()
@@ -55,7 +57,10 @@ def connect(name: str, plan: Plan, environment: str | None) -> Target:
 
 
 def check_credentials(*, otherwise: str) -> None:
-    """Raises DeployError, which advises what can be done ``otherwise``, when there are no credentials for Modal."""
+    """Ask for credentials for Modal.
+
+    :raises DeployError: when there are none; it advises what can be done ``otherwise``.
+    """
     from modal.config import config
 
     if not (config.get("token_id") or config.get("oauth_refresh_token")):
@@ -67,7 +72,10 @@ def check_credentials(*, otherwise: str) -> None:
 
 
 def check_alive(target: Target) -> None:
-    """Raises DeployError when the target is the embedded cloud and that has ended meanwhile."""
+    """Look whether the embedded cloud still runs, where that is the target.
+
+    :raises DeployError: when it has ended meanwhile.
+    """
     if target.cloud and cloud.status() is None:
         raise DeployError(
             "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"

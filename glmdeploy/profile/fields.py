@@ -26,7 +26,10 @@ _TEXT = re.compile(r"([1-9][0-9]{0,17})([smh])")
 
 
 def parse(text: str) -> int:
-    """Seconds of a duration text. Raises ValueError when it is none."""
+    """Seconds of a duration text.
+
+    :raises ValueError: when it is none.
+    """
     match = _TEXT.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is no duration")

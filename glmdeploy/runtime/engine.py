@@ -32,7 +32,10 @@ class Engine:
         self._process = Process([*command, *key], env, [api_key or ""])
 
     def wait_until_healthy(self, seconds: float) -> None:
-        """Return when /health answers 200. Raises EngineError when SGLang ends first or ``seconds`` pass."""
+        """Return when /health answers 200.
+
+        :raises EngineError: when SGLang ends first or ``seconds`` pass.
+        """
         deadline = time.monotonic() + seconds
         while True:
             if (code := self._process.ended()) is not None:
@@ -47,7 +50,10 @@ class Engine:
             time.sleep(0.2)
 
     def warm_up(self, model: str, seconds: float) -> None:
-        """Answer one short chat completion, so that the first user does not wait for kernels. Raises EngineError."""
+        """Answer one short chat completion, so that the first user does not wait for kernels.
+
+        :raises EngineError:
+        """
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
         request = urllib.request.Request(
             f"{self._url}/v1/chat/completions",
@@ -91,7 +97,10 @@ def start_engine(
     served_name: str,
     seconds: float,
 ) -> Engine:
-    """Start SGLang; return when it has answered its first request, within ``seconds``. Raises EngineError."""
+    """Start SGLang; return when it has answered its first request, within ``seconds``.
+
+    :raises EngineError:
+    """
     deadline = time.monotonic() + seconds
     if not (model_path / "config.json").exists():
         raise EngineError(f"no model at {model_path}: the download stage has not run")

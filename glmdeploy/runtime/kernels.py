@@ -16,11 +16,13 @@ CHECK_SECONDS = 5
 def compile_kernels(command: list[str], env: dict[str, str], key: str, volume: Path, seconds: float) -> dict[str, Any]:
     """Run SGLang's ``compile_deep_gemm`` unless it already ran for ``key``; the kernels lie in ``volume``.
 
-    Returns the mark. Raises EngineError when the tool fails or takes more than ``seconds``.
+    Returns the mark.
 
     SGLang's tool needs watching (``sglang/compile_deep_gemm.py``, 0.5.11): it does not notice when the server that it
-    started dies, and polls on for an hour of rented GPUs; and after a failure it can wait for that server for ever.
-    It never gets the API key: it polls without one, so that with a key it waits for itself in vain.
+    started dies, and polls on for an hour of rented GPUs; and after a failure it can wait for that server for ever. It
+    never gets the API key: it polls without one, so that with a key it waits for itself in vain.
+
+    :raises EngineError: when the tool fails or takes more than ``seconds``.
     """
     name = f"kernels-{key}.json"
     if marker := read_marker(volume, name):

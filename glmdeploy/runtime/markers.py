@@ -21,7 +21,10 @@ def read_marker(volume: Path, name: str) -> dict[str, Any]:
 
 
 def write_marker(volume: Path, name: str, marker: dict[str, Any]) -> None:
-    """Write the mark in one step: a reader sees the old one or the new one. Raises OSError."""
+    """Write the mark in one step: a reader sees the old one or the new one.
+
+    :raises OSError:
+    """
     target = volume / FOLDER / name
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"{name}.new")

@@ -38,7 +38,10 @@ def define(port: int, **web_server: Any) -> type[Any]:
 
 
 def start(deployed: dict[str, Any]) -> Engine:
-    """Reload the volumes and start SGLang as the plan says. Raises EngineError."""
+    """Reload the volumes and start SGLang as the plan says.
+
+    :raises EngineError:
+    """
     started = time.monotonic()
     for role in ("weights", "kernels"):
         if role in deployed:

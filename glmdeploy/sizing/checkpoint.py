@@ -119,7 +119,10 @@ class Format:
 
 
 def read(fields: Fields) -> Format:
-    """The format of a checkpoint. Raises UnknownModel for one whose size is not known."""
+    """The format of a checkpoint.
+
+    :raises UnknownModel: for one whose size is not known.
+    """
     dtype = fields.text("dtype") or fields.text("torch_dtype") or "bfloat16"
     if dtype not in _PLAIN:
         raise UnknownModel(f"`dtype` {dtype[:40]} is none of {', '.join(_PLAIN)}")
@@ -269,7 +272,9 @@ def _size_on_hub(repo: str, revision: str, name: str) -> tuple[int | None, str |
     """The file's size in bytes, where the Hub tells it, and why the Hub could not be asked, else None.
 
     Asked for before a download, because that would try for half a minute to reach a Hub that cannot be reached.
-    Raises GlmdeployError where the Hub refuses, huggingface_hub's EntryNotFoundError where there is no such file.
+
+    :raises GlmdeployError: where the Hub refuses.
+    :raises EntryNotFoundError: huggingface_hub's, where there is no such file.
     """
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 

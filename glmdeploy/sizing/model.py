@@ -94,7 +94,10 @@ class Model:
 
 
 def from_config(config: Mapping[str, Any], *, weights: int | None = None) -> Model:
-    """The model of a ``config.json``; ``weights`` is the index's ``total_size`` in bytes. Raises UnknownModel."""
+    """The model of a ``config.json``; ``weights`` is the index's ``total_size`` in bytes.
+
+    :raises UnknownModel:
+    """
     fields = _language_model(Fields(data=config))
     _refuse_others(fields)
     groups = tensors.count(fields, form := checkpoint.read(fields))

@@ -78,7 +78,10 @@ class _Kind:
 
 
 def count(fields: Fields, form: Format) -> tuple[Tensors, ...]:
-    """All tensors of the model. Raises UnknownModel for dimensions that are missing or make no sense."""
+    """All tensors of the model.
+
+    :raises UnknownModel: for dimensions that are missing or make no sense.
+    """
     layers, drafts, hidden = layer_count(fields), draft_layers(fields), fields.count("hidden_size")
     sparse = _sparse_layers(fields, layers)
     every = [*_attention(fields, hidden), _Kind(name="layernorms", values=2 * hidden)]

@@ -72,7 +72,10 @@ class Launch:
         return self.root / "container-arguments"
 
     def prepare(self, files: FileStore) -> None:
-        """Build the root. Raises OSError."""
+        """Build the root.
+
+        :raises OSError:
+        """
         for directory in (self.root / "root", self.scratch):
             directory.mkdir(mode=0o700, parents=True)
         for placed in self.files:
@@ -211,7 +214,9 @@ def has_web_server(function: api_pb2.Function) -> bool:
 def variables(commands: Iterable[str]) -> dict[str, str]:
     """What the ENV instructions among ``commands`` set, in the form that Modal's SDK writes: ``ENV NAME='a value'``.
 
-    A ``$NAME`` in a value is not expanded. Raises ValueError for an instruction of another form.
+    A ``$NAME`` in a value is not expanded.
+
+    :raises ValueError: for an instruction of another form.
     """
     result: dict[str, str] = {}
     for command in commands:
@@ -228,8 +233,10 @@ def variables(commands: Iterable[str]) -> dict[str, str]:
 def copied_files(commands: Iterable[str], mount: list[api_pb2.MountFile]) -> Iterator[PlacedFile]:
     """What the COPY instructions among ``commands`` take from the layer's context mount.
 
-    Sources that the mount does not have are skipped: they are files of Modal's own image builder, for steps
-    that are not run here. Raises ValueError for an instruction that is malformed or leaves the context.
+    Sources that the mount does not have are skipped: they are files of Modal's own image builder, for steps that are
+    not run here.
+
+    :raises ValueError: for an instruction that is malformed or leaves the context.
     """
     for command in commands:
         instruction, _, rest = command.strip().partition(" ")

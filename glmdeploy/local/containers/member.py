@@ -107,7 +107,10 @@ class Member:
             self._poll.set_result(work)
 
     async def poll(self, seconds: float, changed: Callable[[], None]) -> Input | None:
-        """Wait for :meth:`take`; ``changed`` is called once it may come. Raises RetiredError."""
+        """Wait for :meth:`take`; ``changed`` is called once it may come.
+
+        :raises RetiredError:
+        """
         if self.stopping:
             raise RetiredError
         self._poll = asyncio.get_running_loop().create_future()

@@ -107,7 +107,10 @@ class Pool:
     # What containers say
 
     async def next_input(self, member: Member) -> Input | None:
-        """Wait for an input; None where none came for a while. Raises RetiredError where it must end."""
+        """Wait for an input; None where none came for a while.
+
+        :raises RetiredError: where it must end.
+        """
         member.became_ready()
         given = set(member.inputs)
         try:

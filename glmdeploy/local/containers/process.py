@@ -39,7 +39,10 @@ class ContainerProcess:
         self._doomed = False
 
     async def run(self) -> int:
-        """Start it and wait for its end; the exit code, negative for a signal. Raises OSError."""
+        """Start it and wait for its end; the exit code, negative for a signal.
+
+        :raises OSError:
+        """
         lifeline, held = os.pipe()
         printed, stdout = os.pipe()
         complained, stderr = os.pipe()

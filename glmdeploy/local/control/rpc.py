@@ -72,7 +72,7 @@ def assemble(
 ) -> ModalClientBase:
     """One service of all handlers. RPCs without a handler answer UNIMPLEMENTED with their name.
 
-    Raises TypeError for a handler's method that is not an RPC.
+    :raises TypeError: for a handler's method that is not an RPC.
     """
     rpcs = ModalClientBase.__abstractmethods__
     methods: dict[str, Callable[..., Any]] = {}

@@ -30,7 +30,10 @@ class Call:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """Raises :class:`RequestError` where ``content`` is not a JSON object."""
+    """The JSON object of a request's body.
+
+    :raises RequestError: where ``content`` is none.
+    """
     try:
         body = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -41,7 +44,10 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 def integer(body: Mapping[str, Any], *names: str) -> int | None:
-    """The first of ``names`` that is there and not null. Raises :class:`RequestError` for another type."""
+    """The first of ``names`` that is there and not null.
+
+    :raises RequestError: for another type.
+    """
     for name in names:
         value = body.get(name)
         if value is None:
@@ -53,7 +59,10 @@ def integer(body: Mapping[str, Any], *names: str) -> int | None:
 
 
 def mapping(body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The object ``name``, empty where it is absent or null. Raises :class:`RequestError` otherwise."""
+    """The object ``name``, empty where it is absent or null.
+
+    :raises RequestError: otherwise.
+    """
     value = body.get(name)
     if value is None:
         return {}
@@ -63,7 +72,10 @@ def mapping(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def objects(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The list of objects ``name``, empty where absent or null. Raises :class:`RequestError` otherwise."""
+    """The list of objects ``name``, empty where absent or null.
+
+    :raises RequestError: otherwise.
+    """
     value = body.get(name)
     if value is None:
         return []

@@ -110,7 +110,10 @@ class _Answer:
 
 
 def call(settings: Settings, request: Mapping[str, Any]) -> Call:
-    """What ``request`` is answered. Raises :class:`RequestError`."""
+    """What ``request`` is answered.
+
+    :raises RequestError:
+    """
     body.refuse(request, {"n": 1, "logprobs": False})
     messages = [_message(message) for message in body.objects(request, "messages")]
     if not messages:

@@ -27,7 +27,10 @@ _COMPLETION_TOKENS = 16
 
 
 def openai(settings: Settings, request: Mapping[str, Any]) -> Call:
-    """What ``POST /v1/completions`` is answered. Raises RequestError."""
+    """What ``POST /v1/completions`` is answered.
+
+    :raises RequestError:
+    """
     body.refuse(request, {"n": 1, "best_of": 1, "logprobs": None, "echo": False, "suffix": None})
     prompt_tokens, said = _prompt(request.get("prompt"), "prompt")
     wanted = body.integer(request, "max_tokens")
@@ -81,7 +84,10 @@ def openai(settings: Settings, request: Mapping[str, Any]) -> Call:
 
 
 def native(settings: Settings, request: Mapping[str, Any]) -> Call:
-    """What ``POST /generate`` is answered. Raises RequestError."""
+    """What ``POST /generate`` is answered.
+
+    :raises RequestError:
+    """
     body.refuse(request, {"return_logprob": False})
     sampling = body.mapping(request, "sampling_params")
     body.refuse(sampling, {"n": 1, "json_schema": None, "regex": None, "ebnf": None})

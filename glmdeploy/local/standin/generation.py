@@ -64,7 +64,7 @@ def tokens(text: str) -> list[str]:
 def room(settings: Settings, prompt: int, wanted: int | None) -> int:
     """How many tokens may follow a prompt of ``prompt`` tokens, at most ``wanted``.
 
-    Raises :class:`RequestError` where the model's context or the pool is too small, in SGLang's words
+    :raises RequestError: where the model's context or the pool is too small, in SGLang's words
     (``sglang/srt/managers/tokenizer_manager.py`` and ``managers/utils.py``).
     """
     context = settings.context_length

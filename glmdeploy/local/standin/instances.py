@@ -28,9 +28,10 @@ class TooComplexError(Exception):
 def instance(schema: Any) -> Any:
     """A JSON value that is valid for ``schema``, of required properties and items alone where possible.
 
-    Types, properties, items, bounds, lengths, common formats, const, enum, anyOf, oneOf, allOf and local
-    references are understood, and what comes out has been validated. Raises :class:`TooComplexError` for the
-    rest, and for what is no schema.
+    Types, properties, items, bounds, lengths, common formats, const, enum, anyOf, oneOf, allOf and local references are
+    understood, and what comes out has been validated.
+
+    :raises TooComplexError: for the rest, and for what is no schema.
     """
     kind = jsonschema.Draft202012Validator
     try:

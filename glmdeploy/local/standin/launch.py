@@ -159,8 +159,10 @@ class _AccessLogger(AbstractAccessLogger):
 def _write_kernels(settings: Settings, environment: Mapping[str, str]) -> None:
     """Write one kernel for each shape of matrix, to ``$SGLANG_DG_CACHE_DIR``, and print progress.
 
-    The files are laid out as DeepGEMM's cache and have no kernels in them.
-    The default directory is SGLang's up to 0.5.17, ``~/.cache/deep_gemm``. Raises OSError.
+    The files are laid out as DeepGEMM's cache and have no kernels in them. The default directory is SGLang's up to
+    0.5.17, ``~/.cache/deep_gemm``.
+
+    :raises OSError:
     """
     print(
         "Begin DeepGEMM Kernels compilation...\n(glmdeploy's stand-in engine: what it writes are not kernels)\n",

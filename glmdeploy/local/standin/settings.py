@@ -54,7 +54,10 @@ class Settings:
 def settings(
     arguments: argparse.Namespace, checkpoint: Checkpoint, version: str, environment: Mapping[str, str]
 ) -> Settings:
-    """Raises ValueError where :data:`START_VARIABLE` is not a number."""
+    """What the stand-in goes by.
+
+    :raises ValueError: where :data:`START_VARIABLE` is not a number.
+    """
     context = arguments.context_length or checkpoint.config.get("max_position_embeddings", 4096)
     crash_file = environment.get(CRASH_VARIABLE)
     return Settings(
@@ -98,7 +101,9 @@ class Checkpoint:
 def read_checkpoint(directory: Path) -> Checkpoint:
     """Read a model directory as an engine does at start: config.json, and shards that are whole with a valid header.
 
-    The shards are read whole: those of a tiny model are small. Raises :class:`CheckpointError`.
+    The shards are read whole: those of a tiny model are small.
+
+    :raises CheckpointError:
     """
     config_path = directory / "config.json"
     if not config_path.is_file():

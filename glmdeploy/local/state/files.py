@@ -45,7 +45,11 @@ class FileStore:
         return self.path(sha256_hex).is_file()
 
     def put(self, sha256_hex: str, data: bytes) -> None:
-        """Raises ValueError where ``data`` has another hash, OSError where it cannot be written."""
+        """Keep ``data`` under its hash.
+
+        :raises ValueError: where it has another hash.
+        :raises OSError: where it cannot be written.
+        """
         if hashlib.sha256(data).hexdigest() != sha256_hex:
             raise ValueError("the content does not have the hash that was announced")
         path = self.path(sha256_hex)
@@ -115,8 +119,10 @@ class VolumeFiles:
     """A volume's files on disk, as clients list, read, write, copy and remove them.
 
     A volume is a directory; a container may have put anything into it, symbolic links included. Clients name files by
-    paths within the volume, and nothing outside it can be reached that way. Raises ValueError for a path that leaves
-    the volume, and OSError as the file system does.
+    paths within the volume, and nothing outside it can be reached that way.
+
+    :raises ValueError: for a path that leaves the volume.
+    :raises OSError: as the file system does.
     """
 
     def __init__(self, root: Path) -> None:

@@ -237,7 +237,11 @@ class Store:
     """Every table. Outside :meth:`transaction` each call commits at once."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Raises LocalCloudError for state of a newer version, sqlite3.Error where the file is unusable."""
+        """Open the file, and make it where there is none.
+
+        :raises LocalCloudError: for state of a newer version.
+        :raises sqlite3.Error: where the file is unusable.
+        """
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA busy_timeout = 5000")

@@ -64,7 +64,7 @@ def shown(text: str, limit: int = 60) -> str:
 def decode(data: bytes, file: str) -> SourceText:
     """The text of a file's bytes: at most 1 MiB of UTF-8, with or without a byte order mark.
 
-    Raises :class:`ProfileError` with the place of the first byte or character that does not belong.
+    :raises ProfileError: with the place of the first byte or character that does not belong.
     """
     if len(data) > MAX_BYTES:
         raise ProfileError([_too_large(file)])
@@ -86,7 +86,10 @@ def decode(data: bytes, file: str) -> SourceText:
 
 
 def check(text: str, file: str) -> SourceText:
-    """The same checks for a text that is decoded already. Raises :class:`ProfileError`."""
+    """The same checks for a text that is decoded already.
+
+    :raises ProfileError:
+    """
     # UTF-8 takes 1 to 4 bytes a character, so most texts need not be encoded to be measured.
     if len(text) > MAX_BYTES or (len(text) > MAX_BYTES // 4 and len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES):
         raise ProfileError([_too_large(file)])

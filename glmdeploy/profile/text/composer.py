@@ -84,7 +84,10 @@ class Composer:
         self._documents = 0
 
     def take(self, event: events.Event) -> None:
-        """Raises :class:`FatalError` for a second document and for an exceeded bound."""
+        """Take the parser's next event.
+
+        :raises FatalError: for a second document and for an exceeded bound.
+        """
         if event.start_mark is None or event.end_mark is None:
             raise ValueError(f"{event!r} does not come from a parser")
         start, end = event.start_mark.index, event.end_mark.index

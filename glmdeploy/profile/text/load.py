@@ -42,10 +42,10 @@ class Place:
 def named(source: str) -> Place:
     """The file that a path or a bare profile name on the command line means.
 
-    A bare name has no slash and no ending: it is looked for in ``profiles`` of the current folder, among the
-    profiles that ship with the package, and last as a file of just that name.
+    A bare name has no slash and no ending: it is looked for in ``profiles`` of the current folder, among the profiles
+    that ship with the package, and last as a file of just that name.
 
-    Raises :class:`ProfileError` when there is none.
+    :raises ProfileError: when there is none.
     """
     if not source:
         raise ProfileError([fault("the name of the profile is empty", Location(file="", line=1, column=1))])
@@ -81,7 +81,7 @@ def standard_input() -> Place:
 def extended(value: str, by: Place, location: Location) -> Place:
     """The file that ``extends: value`` means in the file ``by``; a bare name is a profile that ships.
 
-    Raises :class:`ProfileError` at ``location`` when there is none, or when it leaves the repository.
+    :raises ProfileError: at ``location`` when there is none, or when it leaves the repository.
     """
     bare = _is_bare(value)
     shipped = profiles_dir().resolve()
@@ -108,7 +108,10 @@ def extended(value: str, by: Place, location: Location) -> Place:
 
 
 def read(place: Place) -> bytes:
-    """The bytes of a file, and at most one more than may be read. Raises :class:`ProfileError`."""
+    """The bytes of a file, and at most one more than may be read.
+
+    :raises ProfileError:
+    """
     try:
         with place.path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
@@ -188,11 +191,11 @@ def load(
 ) -> Document:
     """Reads a profile: ``source`` is a path, a bare profile name, or ``-`` for standard input.
 
-    What it extends lies below it, ``overlays`` lie above it in their order, and ``sets`` come last. Mappings
-    merge deeply, everything else is replaced, and a null removes its key. ``stdin`` stands in for the
-    process's own standard input, and ``own`` for what the profile's own file holds.
+    What it extends lies below it, ``overlays`` lie above it in their order, and ``sets`` come last. Mappings merge
+    deeply, everything else is replaced, and a null removes its key. ``stdin`` stands in for the process's own standard
+    input, and ``own`` for what the profile's own file holds.
 
-    Raises :class:`ProfileError` with every fault of every file and argument that could be read.
+    :raises ProfileError: with every fault of every file and argument that could be read.
     """
     findings: list[Finding] = []
     reader = _Reader(findings)
@@ -234,7 +237,7 @@ def _set(root: Node | None, arguments: Sequence[str], findings: list[Finding]) -
 def read_text(text: str, file: str) -> Document:
     """The document of one text alone, as it is written: nulls stay, and ``extends`` is a key like any other.
 
-    Raises :class:`ProfileError`.
+    :raises ProfileError:
     """
     return build(read_mapping(check(text, file)), files=(file,), keep_nulls=True)
 

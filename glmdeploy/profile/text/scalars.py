@@ -48,7 +48,10 @@ class ScalarError(Exception):
 
 
 def plain(text: str) -> Scalar:
-    """The value of an unquoted scalar. Raises :class:`ScalarError` for numbers that no setting can take."""
+    """The value of an unquoted scalar.
+
+    :raises ScalarError: for numbers that no setting can take.
+    """
     if text in _NULLS:
         return None
     if text in _BOOLS:
@@ -63,7 +66,7 @@ def plain(text: str) -> Scalar:
 def tagged(text: str, tag: str) -> Scalar:
     """The value of a scalar with one of the :data:`TAGS`.
 
-    Raises :class:`ScalarError` when the text is not of that type.
+    :raises ScalarError: when the text is not of that type.
     """
     name = tag.removeprefix(CORE)
     if name == "str":

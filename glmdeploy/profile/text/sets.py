@@ -42,7 +42,7 @@ class Setting:
 def parse(argument: str) -> Setting:
     """Reads ``key.key[0]."quoted.key"=VALUE``, where VALUE is a YAML 1.2 scalar, [list] or {mapping}.
 
-    Raises :class:`ProfileError` with the column of the fault in the argument.
+    :raises ProfileError: with the column of the fault in the argument.
     """
     source = check(argument, FILE)
     if len(source.lines) > 1:
@@ -109,7 +109,8 @@ def apply(root: Node, setting: Setting) -> Node:
     """The tree with the value set: a mapping is merged with what is there, anything else replaces it.
 
     Keys that lead to it are made where they lack. A null removes a key that must be there.
-    Raises :class:`ProfileError` where the way leads through something else than mappings and list items.
+
+    :raises ProfileError: where the way leads through something else than mappings and list items.
     """
     return _put(root, (), setting.steps, setting.value)
 

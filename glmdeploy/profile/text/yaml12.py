@@ -34,7 +34,10 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89abAB]")
 
 
 def read_mapping(source: SourceText, *, loader: Loader = FAST) -> Node:
-    """The one document of a profile, whose top level is a mapping. Raises :class:`ProfileError`."""
+    """The one document of a profile, whose top level is a mapping.
+
+    :raises ProfileError:
+    """
     part = compose(source, loader=loader)
     if part is None or (part.node.value is None and part.empty):
         raise ProfileError([fault("the profile is empty", source.place(0), expected="A mapping of settings.")])
@@ -54,8 +57,8 @@ def read_mapping(source: SourceText, *, loader: Loader = FAST) -> Node:
 def compose(source: SourceText, *, loader: Loader = FAST) -> Part | None:
     """The root of a text's one document, or None where it has none.
 
-    Raises :class:`ProfileError` with every duplicate key, bad key, bad scalar, foreign tag and bad alias,
-    and with the first syntax error or exceeded bound, where reading ends.
+    :raises ProfileError: with every duplicate key, bad key, bad scalar, foreign tag and bad alias, and with the first
+    syntax error or exceeded bound, where reading ends.
     """
     if _SURROGATE_ESCAPE.search(source.text):
         loader = PURE
