@@ -59,6 +59,14 @@ def _scaling(facts: Facts) -> Iterator[Violation]:
         )
 
 
+def _inputs(facts: Facts) -> Iterator[Violation]:
+    target, most = facts.profile.server.target_inputs, facts.profile.server.max_inputs
+    if target is not None and target > most:
+        yield Violation(
+            path=("server", "target_inputs"), message=f"`target_inputs` {target} is above `max_inputs` {most}"
+        )
+
+
 def _schedule(facts: Facts) -> Iterator[Violation]:
     try:
         cron.parse(facts.profile.keepalive.schedule)
@@ -193,6 +201,21 @@ SCALING = Rule(
     waivable=False,
 )
 
+INPUTS = Rule(
+    id="GLM125",
+    title="target_inputs above max_inputs",
+    severity=Severity.ERROR,
+    topic=Topic.CONSISTENCY,
+    why="Modal adds a container before the others have more requests than `target_inputs`, and gives none more than "
+    "`max_inputs`: its SDK refuses a target that is never reached.",
+    fix="lower `target_inputs`, or leave it out: then it is `max_inputs`",
+    sources=("modal/_partial_function.py, concurrent (modal 1.6.4)",),
+    check=_inputs,
+    fails=(example("server.target_inputs=21"),),
+    passes=(example("server.target_inputs=20"), example("server.target_inputs=30", "server.max_inputs=40")),
+    waivable=False,
+)
+
 SCHEDULE = Rule(
     id="GLM024",
     title="keep-alive schedule that is no cron expression",
@@ -253,6 +276,7 @@ RULES = (
     KERNELS_VOLUME,
     MOUNTS,
     SCALING,
+    INPUTS,
     SCHEDULE,
     OVERRULED,
 )
