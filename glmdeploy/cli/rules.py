@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,6 @@ from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from glmdeploy.rules.rule import Rule
 
@@ -34,19 +34,17 @@ _WAIVED_FOR = timedelta(days=90)
     type=click.Choice(["text", "json", "markdown"]),
     help="How to show them; docs/rules.md is the markdown.  [default: text]",
 )
-@click.option("--write", is_flag=True, help="Renew the files of a checkout that are made from the rules.")
+@click.option("--write", is_flag=True, help="Renew the files that are made from the rules, at the root of a checkout.")
 def rules(name: str | None, as_json: bool, form: str | None, write: bool) -> None:
     """List the guard rules, or show all of one: why, what to do, how to waive it, sources, examples."""
     from glmdeploy.report.rules import markdown
-    from glmdeploy.resources import profiles_dir
     from glmdeploy.rules import registry
 
     if write:
         if name or as_json or form:
             raise UsageError("--write shows nothing: leave out the rule's id and the format")
-        root = profiles_dir().parent
-        for file, text in made(root).items():
-            common.write(root / file, text)
+        for file, text in made(Path()).items():
+            common.write(Path(file), text)
         return
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:
@@ -106,12 +104,12 @@ def made(root: Path) -> dict[str, str]:
     from glmdeploy.rules import registry
     from glmdeploy.rules.check import tried
 
-    if not (root / "pyproject.toml").is_file():
-        raise GlmdeployError(
-            "an installed package has no docs and no tests to renew",
-            advice="run this in a checkout of glmdeploy's repository, installed with `pip install -e .`",
-        )
     released = "tests/rules/released.txt"
+    if not (root / released).is_file():
+        raise GlmdeployError(
+            f"there is no {released} here to renew",
+            advice="run this at the root of a checkout of glmdeploy's repository",
+        )
     ids = registry.reserved((root / released).read_text(encoding="utf-8").split())
     return {
         "docs/rules.md": markdown(registry.rules(), registry.RETIRED, _mended),

@@ -16,7 +16,6 @@ from reporting import call
 
 from glmdeploy.findings import CHECKS
 from glmdeploy.report.rules import command, markdown, markdown_text, table
-from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.registry import rules
 
 ROOT = Path(__file__).parent.parent.parent
@@ -141,13 +140,11 @@ def test_docs_are_fresh() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout whose files that are made from the rules are old."""
-    (tmp_path / "profiles").symlink_to(profiles_dir())
     (tmp_path / "docs").mkdir()
     (tmp_path / "tests" / "rules").mkdir(parents=True)
-    (tmp_path / "pyproject.toml").touch()
     (tmp_path / "docs" / "rules.md").write_text("old\n")
     (tmp_path / "tests" / "rules" / "released.txt").write_text("GLM001\nGLM002\n")
-    monkeypatch.setattr("glmdeploy.resources.profiles_dir", lambda: tmp_path / "profiles")
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -155,7 +152,7 @@ def test_write(checkout: Path) -> None:
     code, out, err = call("rules", "--write")
     assert (code, out) == (0, "")
     files = ("docs/rules.md", "tests/rules/released.txt", "tests/rules/places.txt")
-    assert err.splitlines() == [f"wrote {checkout / file}" for file in files]
+    assert err.splitlines() == [f"wrote {file}" for file in files]
     for file in files:
         assert (checkout / file).read_text() == (ROOT / file).read_text(), "run: glmdeploy rules --write"
 
@@ -170,7 +167,7 @@ def test_a_lost_id_writes_nothing(checkout: Path) -> None:
 
 
 def test_only_a_checkout_is_written(checkout: Path) -> None:
-    (checkout / "pyproject.toml").unlink()
+    (checkout / "tests" / "rules" / "released.txt").unlink()
     code, out, err = call("rules", "--write")
     assert (code, out) == (1, "")
     assert "checkout" in err
