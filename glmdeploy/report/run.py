@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy import redaction
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.findings import Finding, Severity
-from glmdeploy.plan.make import made
 from glmdeploy.report.view import clean, view
 
 if TYPE_CHECKING:
@@ -163,6 +162,8 @@ def _profile_data(judged: Judged) -> dict[str, Any]:
 
 def imported_data(imported: Imported) -> dict[str, Any]:
     """What an import gave, as JSON data; ``digest`` is that of the profile's plan, where it has one."""
+    from glmdeploy.plan.make import made
+
     plan = made(imported.checked) if imported.checked else None
     return {
         "complete": imported.complete,
