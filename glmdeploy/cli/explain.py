@@ -51,35 +51,35 @@ def explain(
 
     document = common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets)
     checked = check(document)
-    subject = checked.facts
+    facts = checked.facts
     faults = [finding for finding in checked.findings if finding.id in ("schema", "sglang")]
-    if subject is None or faults:
+    if facts is None or faults:
         raise ProfileError(faults or checked.findings)
-    rows = explain.rows(subject.effective, everything=everything)
+    rows = explain.rows(facts.effective, everything=everything)
     resolved = None
     if ask:
         from glmdeploy.sglang.real.oracle import Oracle
 
-        version = subject.profile.sglang.version
+        version = facts.profile.sglang.version
         with Oracle(version, where=explain.place_of(version, cache, build=build)) as real:
             resolved = explain.ask(
                 real,
-                subject.command,
-                repo=subject.profile.model.repo,
-                gpu=subject.gpu,
-                env=subject.env,
+                facts.command,
+                repo=facts.profile.model.repo,
+                gpu=facts.gpu,
+                env=facts.env,
                 config=_config(model_config),
             )
         if resolved.error or resolved.code:
             raise GlmdeployError(
-                f"SGLang {subject.profile.sglang.version} refuses the command: {resolved.error or 'wrong usage'}",
+                f"SGLang {facts.profile.sglang.version} refuses the command: {resolved.error or 'wrong usage'}",
                 advice=resolved.stderr.strip().splitlines()[-1],
             )
         rows = explain.compared(rows, resolved)
     if as_json:
-        common.echo_json(values.explain_data(subject, rows, resolved))
+        common.echo_json(values.explain_data(facts, rows, resolved))
     else:
-        common.echo(values.explain_text(subject, rows, common.width()))
+        common.echo(values.explain_text(facts, rows, common.width()))
     return int(any(row.agrees is False for row in rows))
 
 

@@ -88,14 +88,14 @@ def size(
     if price is not None and modal_prices:
         raise click.UsageError("--price and --modal-prices exclude each other")
     checked = check(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
-    subject = checked.facts
+    facts = checked.facts
     faults = [finding for finding in checked.findings if finding.id in FAULTS and not finding.waived]
-    if subject is None or faults:
+    if facts is None or faults:
         raise ProfileError(faults or checked.findings)
     found = size.size(
-        subject,
-        size.dimensions(subject, model_config),
-        prices=_prices(subject.gpu.type, price, ask_modal=modal_prices),
+        facts,
+        size.dimensions(facts, model_config),
+        prices=_prices(facts.gpu.type, price, ask_modal=modal_prices),
         traffic=None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts),
     )
     _warn(checked)

@@ -54,14 +54,14 @@ def diff_data(old: Plan, new: Plan, changes: Sequence[Change]) -> dict[str, Any]
     }
 
 
-def explain_text(subject: Facts, rows: Sequence[Row], width: int = UNLIMITED) -> str:
+def explain_text(facts: Facts, rows: Sequence[Row], width: int = UNLIMITED) -> str:
     """A table of what SGLang runs with; where the real SGLang was asked, with what it says otherwise."""
-    profile = subject.profile
+    profile = facts.profile
     unknown = Counter(row.effective.why for row in rows if not row.effective.known)
     # A reason that holds for the whole profile is told once, below.
     shared = [why for why, count in unknown.items() if why and count > 1]
     lines = [
-        f"{profile.name}: SGLang {profile.sglang.version} on {subject.gpu}, {subject.architecture or 'unknown model'}",
+        f"{profile.name}: SGLang {profile.sglang.version} on {facts.gpu}, {facts.architecture or 'unknown model'}",
         "",
         *columns([cells for row in rows for cells in _cells(row, shared)], width),
     ]
@@ -87,14 +87,14 @@ def _cells(row: Row, shared: Sequence[str]) -> Iterator[list[Cell]]:
         yield [Cell(text=""), Cell(text=""), Cell(text=""), Cell(text=said, style="red" if row.agrees is False else "")]
 
 
-def explain_data(subject: Facts, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:
+def explain_data(facts: Facts, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:
     """The same as JSON data; ``log`` is the real SGLang's, where it was asked."""
-    profile = subject.profile
+    profile = facts.profile
     data: dict[str, Any] = {
         "profile": profile.name,
         "sglang": profile.sglang.version,
-        "gpu": str(subject.gpu),
-        "architecture": subject.architecture,
+        "gpu": str(facts.gpu),
+        "architecture": facts.architecture,
         "values": [_row_data(row) for row in rows],
     }
     return data if resolved is None else data | {"log": list(resolved.log)}
