@@ -50,7 +50,7 @@ class Form:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Token:
+class Leak:
     """A secret in a text: ``text[start:end]``. Its first ``visible`` characters are the prefix, which is no secret."""
 
     kind: str
@@ -59,7 +59,7 @@ class Token:
     visible: int
 
 
-def _token(kind: str, *prefixes: str, body: str, least: int, source: str) -> Form:
+def _form(kind: str, *prefixes: str, body: str, least: int, source: str) -> Form:
     return Form(kind=kind, prefixes=prefixes, body=f"{body}{{{least},}}", cut=f"{body}{{4,}}", source=source)
 
 
@@ -69,87 +69,87 @@ _PRIVATE_KEY = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 
 # A repetition that can fail late is bounded, so that no text makes the search slow.
 FORMS = (
-    _token(
+    _form(
         "Hugging Face token",
         *("hf_", "api_org_"),
         body=_ALNUM,
         least=30,
         source="https://huggingface.co/docs/hub/security-tokens",
     ),
-    _token(
+    _form(
         "Modal token",
         *("ak-", "as-"),
         body=_ALNUM,
         least=20,
         source="modal/_workspace.py (modal 1.6.4)",
     ),
-    _token(
+    _form(
         "Modal proxy token",
         *("wk-", "ws-"),
         body=_ALNUM,
         least=20,
         source="https://modal.com/docs/guide/webhook-proxy-auth",
     ),
-    _token(
+    _form(
         "Anthropic API key",
         "sk-ant-",
         body=_URL64,
         least=20,
         source="https://docs.claude.com/en/api/overview",
     ),
-    _token("OpenAI API key", "sk-proj-", "sk-svcacct-", "sk-admin-", body=_URL64, least=20, source=_OPENAI),
+    _form("OpenAI API key", "sk-proj-", "sk-svcacct-", "sk-admin-", body=_URL64, least=20, source=_OPENAI),
     # Other services that speak OpenAI's protocol have keys of this form too.
-    _token("OpenAI API key", "sk-or-v1-", "sk-", body=_ALNUM, least=20, source=_OPENAI),
-    _token(
+    _form("OpenAI API key", "sk-or-v1-", "sk-", body=_ALNUM, least=20, source=_OPENAI),
+    _form(
         "GitHub token",
         *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
         body="[A-Za-z0-9_]",
         least=30,
         source="https://github.blog/changelog/2021-03-31-authentication-token-format-updates-are-generally-available/",
     ),
-    _token(
+    _form(
         "GitLab token",
         *("glpat-", "gloas-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-"),
         body="[A-Za-z0-9_.-]",
         least=20,
         source="https://docs.gitlab.com/security/tokens/#token-prefixes",
     ),
-    _token(
+    _form(
         "AWS access key",
         *("AKIA", "ASIA"),
         body="[A-Z0-9]",
         least=16,
         source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html",
     ),
-    _token(
+    _form(
         "Slack token",
         *("xoxb-", "xoxp-", "xoxa-", "xoxe-", "xoxr-", "xoxs-", "xoxe.xoxb-", "xoxe.xoxp-", "xapp-"),
         body="[A-Za-z0-9-]",
         least=10,
         source="https://api.slack.com/concepts/token-types",
     ),
-    _token(
+    _form(
         "NVIDIA API key",
         "nvapi-",
         body=_URL64,
         least=20,
         source="https://docs.nvidia.com/ngc/ngc-overview/index.html",
     ),
-    _token(
+    _form(
         "Google API key",
         "AIza",
         body=_URL64,
         least=35,
         source="https://cloud.google.com/docs/authentication/api-keys",
     ),
-    _token(
+    _form(
         "npm token",
         "npm_",
         body=_ALNUM,
         least=36,
         source="https://github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format/",
     ),
-    _token(
+    _form(
         "Docker Hub token",
         *("dckr_pat_", "dckr_oat_"),
         body=_URL64,
@@ -193,7 +193,7 @@ def is_secret_name(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
-def find(text: str) -> tuple[Token, ...]:
+def find(text: str) -> tuple[Leak, ...]:
     """The secrets in a text, in its order."""
     return _search(text, parts=False)
 
@@ -214,7 +214,7 @@ def mask_data(data: Any) -> Any:
 
 def masked(text: str, start: int, end: int) -> tuple[str, int, int]:
     """The masked text, and where ``text[start:end]`` is in it."""
-    hidden = [(token.start + token.visible, token.end) for token in _search(text, parts=True)]
+    hidden = [(leak.start + leak.visible, leak.end) for leak in _search(text, parts=True)]
     return replaced(text, hidden, start, end)
 
 
@@ -291,29 +291,29 @@ class Redactor:
 
 
 @lru_cache(1024)
-def _search(text: str, *, parts: bool) -> tuple[Token, ...]:
+def _search(text: str, *, parts: bool) -> tuple[Leak, ...]:
     # Cached, because reports repeat texts. Most hold no prefix; then no pattern is compiled: all of them take 50 ms.
     patterns = [_pattern(form, parts) for form in FORMS if any(prefix in text for prefix in form.prefixes)]
-    found = [token for form, pattern in patterns for token in _tokens(form.kind, pattern, text)]
+    found = [leak for form, pattern in patterns for leak in _leaks(form.kind, pattern, text)]
     if parts:
-        found += _tokens("private key", _key_lines(), text)
+        found += _leaks("private key", _key_lines(), text)
     return tuple(_outermost(found))
 
 
-def _tokens(kind: str, pattern: re.Pattern[str], text: str) -> Iterator[Token]:
+def _leaks(kind: str, pattern: re.Pattern[str], text: str) -> Iterator[Leak]:
     for match in pattern.finditer(text):
-        yield Token(kind=kind, start=match.start(), end=match.end(), visible=len(match["prefix"]))
+        yield Leak(kind=kind, start=match.start(), end=match.end(), visible=len(match["prefix"]))
 
 
-def _outermost(tokens: list[Token]) -> Iterator[Token]:
-    """The tokens without those inside others; of two that overlap, the second is what sticks out."""
+def _outermost(leaks: list[Leak]) -> Iterator[Leak]:
+    """The leaks without those inside others; of two that overlap, the second is what sticks out."""
     end = 0
-    for token in sorted(tokens, key=lambda token: (token.start, -token.end)):
-        if token.start >= end:
-            yield token
-        elif token.end > end:
-            yield Token(kind=token.kind, start=end, end=token.end, visible=0)
-        end = max(end, token.end)
+    for leak in sorted(leaks, key=lambda leak: (leak.start, -leak.end)):
+        if leak.start >= end:
+            yield leak
+        elif leak.end > end:
+            yield Leak(kind=leak.kind, start=end, end=leak.end, visible=0)
+        end = max(end, leak.end)
 
 
 @cache

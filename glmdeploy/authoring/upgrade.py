@@ -65,7 +65,7 @@ class Upgrade:
     data: dict[str, Any]
 
 
-def plan(document: Document, target: str, image: str | None = None) -> Upgrade:
+def upgraded(document: Document, target: str, image: str | None = None) -> Upgrade:
     """The upgrade of a profile to the release ``target``, with its ``image`` if that is known.
 
     :raises ProfileError: if the profile does not have the shape of one, or its own release has no catalog.

@@ -25,7 +25,7 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: 
     if write and profile == "-":
         raise UsageError("standard input cannot be edited: name a file")
     document = common.document(profile)
-    result = upgrade.plan(document, target, image)
+    result = upgrade.upgraded(document, target, image)
     impossible = bool(result.translation.impossible)
     written = write and not impossible
     if written:

@@ -39,7 +39,7 @@ def make(facts: Facts) -> plan.Plan:
         tags=dict(profile.tags),
         gpu=str(gpus.parse(profile.gpu)),
         sglang=facts.catalog.version,
-        model=plan.Model(
+        model=plan.ServedModel(
             repo=profile.model.repo,
             revision=profile.model.revision,
             served_name=profile.model.served_name,

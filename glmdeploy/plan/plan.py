@@ -37,7 +37,7 @@ SMALL_STARTUP_TIMEOUT = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class ServedModel:
     repo: str
     revision: str
     served_name: str
@@ -136,7 +136,7 @@ class Plan:
     gpu: str
     sglang: str
     """Version of SGLang that the command is written for."""
-    model: Model
+    model: ServedModel
     weights: Volume
     kernels: Volume | None
     huggingface: Secret | None

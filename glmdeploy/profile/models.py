@@ -22,7 +22,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Model(_Model):
+class ServedModel(_Model):
     """What is served."""
 
     repo: Annotated[
@@ -150,7 +150,7 @@ class Profile(_Model):
     tags: Annotated[dict[str, str], Mapping(TAG, TAG)] = Field(
         {}, description="Tags of the Modal app, beside those that glmdeploy sets."
     )
-    model: Model = Field(description="What is served.")
+    model: ServedModel = Field(description="What is served.")
     gpu: Annotated[str, Text(gpus.pattern(), f"a GPU in Modal's syntax such as B200:8, of {', '.join(gpus.TYPES)}")] = (
         Field(description="GPU type and count of one container.", examples=["B200:8"])
     )

@@ -30,7 +30,7 @@ COUNTED = "counted from the dimensions"
 """Where the size of a checkpoint's files is known from, when no file tells it."""
 
 
-class Deployment(Protocol):
+class Sizable(Protocol):
     """What is sized: a profile with everything worked out (``rules.facts.Facts``, which this room does not know)."""
 
     @property
@@ -52,7 +52,7 @@ class Deployment(Protocol):
     def number(self, dest: str, /) -> int | None:
         """The same where it is an integer."""
 
-    def recognised(self, architecture: str, quantization: str, /) -> Deployment:
+    def recognised(self, architecture: str, quantization: str, /) -> Sizable:
         """The same with what a checkpoint's ``config.json`` tells."""
 
 
@@ -67,7 +67,7 @@ class Dimensions:
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A deployment's size. Bytes and tokens are those of one GPU, of one replica where there are several."""
+    """The size of a deployment. Bytes and tokens are those of one GPU, of one replica where there are several."""
 
     profile: str
     repo: str
@@ -134,65 +134,65 @@ class Size:
         return sum(step.seconds for step in self.steps)
 
 
-def dimensions(deployment: Deployment, config: Path | None = None) -> Dimensions:
+def dimensions(sizable: Sizable, config: Path | None = None) -> Dimensions:
     """The model's dimensions: from ``config``, else from what ships with glmdeploy, else from the Hugging Face Hub.
 
     :raises GlmdeployError: if they cannot be had, or not be understood.
     """
-    wanted = deployment.profile.model
+    wanted = sizable.profile.model
     if config is not None:
         return _understood(checkpoint.from_folder(config), str(config))
-    if deployment.model is not None:
-        return Dimensions(model=deployment.model, told_by=SHIPPED, weights_told_by=COUNTED)
+    if sizable.model is not None:
+        return Dimensions(model=sizable.model, told_by=SHIPPED, weights_told_by=COUNTED)
     return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
 
 
 def size(
-    deployment: Deployment, facts: Dimensions, *, prices: Mapping[str, Price] = PRICES, traffic: Traffic | None = None
+    sizable: Sizable, facts: Dimensions, *, prices: Mapping[str, Price] = PRICES, traffic: Traffic | None = None
 ) -> Size:
     """The size of the profile with this model. ``prices`` are by Modal's GPU name.
 
     :raises GlmdeployError: if something that the size depends on is not known.
     """
-    model, profile = facts.model, deployment.profile
-    if deployment.architecture != model.architecture:
-        deployment = deployment.recognised(model.architecture, model.quantization)
-    held = _memory(deployment, model)
-    fraction = deployment.value("mem_fraction_static")
+    model, profile = facts.model, sizable.profile
+    if sizable.architecture != model.architecture:
+        sizable = sizable.recognised(model.architecture, model.quantization)
+    held = _memory(sizable, model)
+    fraction = sizable.value("mem_fraction_static")
     if held is None or not isinstance(fraction, int | float):
-        raise _unknown(deployment, model)
-    price = prices.get(deployment.gpu.type)
+        raise _unknown(sizable, model)
+    price = prices.get(sizable.gpu.type)
     if price is None:
         raise GlmdeployError(
-            f"the price of {deployment.gpu.type} is not known here",
+            f"the price of {sizable.gpu.type} is not known here",
             advice="give the dollars of a GPU and hour with --price",
         )
     steps = cost.cold_start(model, compiled=profile.compile is not None)
-    replicas = deployment.number("dp_size") or 1
-    running, server = deployment.number("max_running_requests"), profile.server
+    replicas = sizable.number("dp_size") or 1
+    running, server = sizable.number("max_running_requests"), profile.server
     return Size(
         profile=profile.name,
         repo=profile.model.repo,
         revision=profile.model.revision,
         sglang=profile.sglang.version,
-        gpu=deployment.gpu,
+        gpu=sizable.gpu,
         facts=facts,
         memory=held,
         fraction=fraction,
-        draft_bytes=_draft_bytes(deployment, model, held),
-        cap=deployment.number("max_total_tokens"),
-        context=deployment.number("context_length") or model.context,
+        draft_bytes=_draft_bytes(sizable, model, held),
+        cap=sizable.number("max_total_tokens"),
+        context=sizable.number("context_length") or model.context,
         max_inputs=server.max_inputs,
-        running=max(running // replicas, 1) if running and deployment.value("enable_dp_attention") else running,
+        running=max(running // replicas, 1) if running and sizable.value("enable_dp_attention") else running,
         replicas=replicas,
         spending=cost.spend(
             price,
-            gpus=deployment.gpu.count,
+            gpus=sizable.gpu.count,
             containers=(server.min_containers, server.max_containers),
             cold_start=sum(step.seconds for step in steps),
             scaledown_window=server.scaledown_window,
             traffic=traffic,
-            schedule=_schedule(deployment),
+            schedule=_schedule(sizable),
         ),
         steps=steps,
         startup_timeout=server.startup_timeout,
@@ -212,25 +212,25 @@ def _understood(stored: checkpoint.Checkpoint, told_by: str) -> Dimensions:
     return Dimensions(model=model, told_by=told_by, weights_told_by=stored.told_by or COUNTED)
 
 
-def _memory(deployment: Deployment, model: Model, **other: object) -> Memory | None:
+def _memory(sizable: Sizable, model: Model, **other: object) -> Memory | None:
     """The memory with ``other`` values of options than the effective ones."""
     return memory(
         model,
-        deployment.gpu,
-        lambda dest: other[dest] if dest in other else deployment.value(dest),
-        version=deployment.profile.sglang.version,
+        sizable.gpu,
+        lambda dest: other[dest] if dest in other else sizable.value(dest),
+        version=sizable.profile.sglang.version,
     )
 
 
-def _draft_bytes(deployment: Deployment, model: Model, memory: Memory) -> int:
+def _draft_bytes(sizable: Sizable, model: Model, memory: Memory) -> int:
     """What the pool takes more than one of as many tokens without speculation."""
-    alone = _memory(deployment, model, speculative_algorithm=None)
+    alone = _memory(sizable, model, speculative_algorithm=None)
     mine = memory.pool.bytes_per_token
     return memory.pool.bytes * (mine - alone.pool.bytes_per_token) // mine if alone else 0
 
 
-def _schedule(deployment: Deployment) -> cron.Cron | None:
-    keepalive = deployment.profile.keepalive
+def _schedule(sizable: Sizable) -> cron.Cron | None:
+    keepalive = sizable.profile.keepalive
     if not keepalive.enabled:
         return None
     try:
@@ -239,22 +239,22 @@ def _schedule(deployment: Deployment) -> cron.Cron | None:
         raise GlmdeployError(f"`keepalive.schedule`: {error}") from None
 
 
-def _unknown(deployment: Deployment, model: Model) -> GlmdeployError:
+def _unknown(sizable: Sizable, model: Model) -> GlmdeployError:
     """Why there is no memory to show: the GPU's is not known, or the effect of an option is not."""
-    if deployment.gpu.memory_mib is None:
+    if sizable.gpu.memory_mib is None:
         return GlmdeployError(
-            f"how much memory {deployment.gpu.type} leaves to SGLang is not known here",
+            f"how much memory {sizable.gpu.type} leaves to SGLang is not known here",
             advice="try another GPU with --gpu, such as H100:8, H200:8 or B200:8",
         )
     for dest, known in (("mem_fraction_static", 0.5), ("kv_cache_dtype", "bfloat16")):
-        if deployment.value(dest) is None and _memory(deployment, model, **{dest: known}):
-            option, why = dest.replace("_", "-"), deployment.effective[dest].why
+        if sizable.value(dest) is None and _memory(sizable, model, **{dest: known}):
+            option, why = dest.replace("_", "-"), sizable.effective[dest].why
             return GlmdeployError(
                 f"the value of `{option}` is not known: {why or 'nothing sets it'}",
                 advice=f"write it under `sglang.args`, or try one with --set sglang.args.{option}={known}",
             )
-    for dest, setting in deployment.settings.items():
-        if _memory(deployment, model, **{dest: None}):
+    for dest, setting in sizable.settings.items():
+        if _memory(sizable, model, **{dest: None}):
             return GlmdeployError(
                 f"what {model.architecture} takes with this `{setting.key}` is not known here",
                 advice=f"leave that option out of the calculation with --set sglang.args.{setting.key}=null",

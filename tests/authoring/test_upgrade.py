@@ -35,7 +35,7 @@ def small(path: Path, rest: str) -> Path:
 
 def test_what_the_profile_sets_is_no_changed_default(tmp_path: Path) -> None:
     path = small(tmp_path / "p.yaml", "  args: {tp: 8, hicache-ratio: 1.5}\n")
-    names = {item.name for item in upgrade.plan(load(str(path)), "0.5.23").defaults}
+    names = {item.name for item in upgrade.upgraded(load(str(path)), "0.5.23").defaults}
     assert "hicache-mem-layout" in names
     assert "hicache-ratio" not in names
 
@@ -43,16 +43,16 @@ def test_what_the_profile_sets_is_no_changed_default(tmp_path: Path) -> None:
 def test_decisions_of_sglang_that_change_are_shown(tmp_path: Path) -> None:
     """EAGLE runs without overlap in 0.5.10 unless a variable says otherwise, and with overlap from 0.5.11 on."""
     path = small(tmp_path / "p.yaml", "  args: {tp: 8, speculative-algorithm: EAGLE}\n")
-    down = upgrade.plan(load(str(path)), "0.5.10").effective
+    down = upgrade.upgraded(load(str(path)), "0.5.10").effective
     assert upgrade.Difference(name="disable-overlap-schedule", old=False, new=True) in down
-    same = upgrade.plan(load("b200-eagle-bf16kv"), "0.5.10.post1").effective
+    same = upgrade.upgraded(load("b200-eagle-bf16kv"), "0.5.10.post1").effective
     assert "disable-overlap-schedule" not in [item.name for item in same], "the profile sets the variable"
 
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     """0.5.9 cannot resolve this model from its own pins, so nothing is known of its decisions."""
     path = small(tmp_path / "p.yaml", "  args: {tp: 8}\n")
-    down = {item.name: item for item in upgrade.plan(load(str(path)), "0.5.9").effective}
+    down = {item.name: item for item in upgrade.upgraded(load(str(path)), "0.5.9").effective}
     assert (down["kv-cache-dtype"].old, down["kv-cache-dtype"].new) == ("fp8_e4m3", upgrade.UNKNOWN)
 
 

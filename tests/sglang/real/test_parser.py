@@ -34,7 +34,7 @@ STRANGE = ("", "x", "-1", "1.5", "64k", "128K", "true", "{", "[1]", "é", "a b",
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_command_of_every_profile(oracle: Callable[[str], Answers], file: Path, version: str) -> None:
     profile = load(str(file))
-    upgraded = upgrade.plan(profile, version)
+    upgraded = upgrade.upgraded(profile, version)
     if impossible := [one.key for one in upgraded.translation.impossible]:
         own = profile.data["sglang"]["args"]
         refused = oracle(version).parse([["--model-path", "m", *words({key: own[key]})] for key in impossible])
