@@ -83,9 +83,9 @@ def parse(expression: str) -> Cron:
             "a cron expression has five fields (minute, hour, day of month, month, day of week), "
             f"{expression!r} has {len(fields)}"
         )
-    for (name, allowed), text in zip(_FIELDS, fields, strict=True):
+    for index, text in enumerate(fields):
         for item in text.split(","):
-            _check(name, item, allowed)
+            _check(index, item)
     try:
         read = CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError:
@@ -94,15 +94,12 @@ def parse(expression: str) -> Cron:
     return _cron(" ".join(expression.split()), read)
 
 
-def _check(name: str, item: str, allowed: str) -> None:
-    """Look at one item of a field's list.
+def _check(index: int, item: str) -> None:
+    """Look at one item of the list in the field ``index``.
 
     :raises CronError: where ``cronsim`` refuses it, or reads more into it than crontab(5) knows.
     """
-    from cronsim import CronSimError
-    from cronsim.cronsim import Field
-
-    field = Field([key for key, _ in _FIELDS].index(name) + 1)
+    name, allowed = _FIELDS[index]
     match = _ITEM.fullmatch(item)
     if match is None:
         raise CronError(f"{name}: {item[:40]!r} is not {allowed}, *, a range of such, or either with a step")
@@ -111,16 +108,25 @@ def _check(name: str, item: str, allowed: str) -> None:
         raise CronError(f"{name}: a step needs * or a range before it; write {match['first']}-{high}{match['step']}")
     if match["step"] and int(match["step"][1:]) == 0:
         raise CronError(f"{name}: {item!r} steps by 0; a step is a whole number from 1")
-    try:
-        for end in filter(None, (match["first"], (match["last"] or "").removeprefix("-"))):
-            field.int(end.upper())
-    except CronSimError:
-        raise CronError(f"{name}: {item!r} is not {allowed}") from None
-    try:
-        field.parse(match["span"].upper())
-    except CronSimError:
+    for end in filter(None, (match["first"], (match["last"] or "").removeprefix("-"))):
+        if not _taken(index, end):
+            raise CronError(f"{name}: {item!r} is not {allowed}")
+    if not _taken(index, match["span"]):
         hint = " (Sunday ends a range as 7)" if name == "day of week" else ""
-        raise CronError(f"{name}: the range {match['span']} runs backwards{hint}") from None
+        raise CronError(f"{name}: the range {match['span']} runs backwards{hint}")
+
+
+def _taken(index: int, text: str) -> bool:
+    """Whether ``cronsim`` takes the text in the field ``index``."""
+    from cronsim import CronSim, CronSimError
+
+    fields = ["*"] * len(_FIELDS)
+    fields[index] = text
+    try:
+        CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        return False
+    return True
 
 
 def _cron(expression: str, read: CronSim) -> Cron:
