@@ -183,8 +183,9 @@ FORMS = (
     ),
 )
 
-# Escapes are how JSON and messages show what stands before a word.
-_WORD = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4}))"
+_COLORS = "|".join(rf"(?<=\x1b\[[0-9;]{{{length}}}m)" for length in range(1, 17))
+# Escapes are how JSON and messages show what stands before a word, and how a terminal is told its color.
+_WORD = rf"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\x[0-9a-f]{{2}})|(?<=\\u[0-9a-f]{{4}})|{_COLORS})"
 _MIXED = rf"(?={_BASE64}{{0,100}}[0-9])(?={_BASE64}{{0,100}}[A-Z])(?={_BASE64}{{0,100}}[a-z])"
 
 
@@ -320,7 +321,8 @@ def _outermost(leaks: list[Leak]) -> Iterator[Leak]:
 def _pattern(form: Form, parts: bool) -> tuple[Form, re.Pattern[str]]:
     prefix = "|".join(map(re.escape, form.prefixes))
     body = rf"(?:{form.body}|{form.cut}(?=\.\.\.))" if parts and form.cut else form.body
-    return form, re.compile(f"{_WORD if form.word else ''}(?P<prefix>{prefix}){body}")
+    # The prefix is looked for first: what stands before it takes longer to tell.
+    return form, re.compile(f"(?={prefix}){_WORD if form.word else ''}(?P<prefix>{prefix}){body}")
 
 
 @cache

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,15 @@ def test_form(form: Form, data: st.DataObject) -> None:
     assert prefix + body not in mask(text)
     assert mask(text).startswith("before ")
     assert mask(text).endswith(" after")
+
+
+@pytest.mark.parametrize(
+    "style", [{"bold": True}, {"fg": "red"}, {"fg": "bright_red", "bold": True}, {"fg": (200, 100, 255), "bg": 123}]
+)
+def test_what_stands_behind_a_color_is_masked(style: dict[str, Any]) -> None:
+    token = "ghp_" + "aB3dE6gH9j" * 4
+    assert token[4:] not in mask(click.style(token, **style))
+    assert token[4:] not in mask(f"x{click.style(token, reset=False, **style)}")
 
 
 @given(st.one_of(*map(secrets, FORMS)), st.text(), st.text())

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glmdeploy.errors import ProfileError
-from glmdeploy.profile.text.characters import check
+from glmdeploy.profile.text.characters import MAX_BYTES, check
 from glmdeploy.profile.text.composer import MAX_DEPTH
 from glmdeploy.profile.text.yaml12 import FAST, PURE, compose
 
@@ -70,7 +70,7 @@ nested = st.builds(
     st.sampled_from([1, 8, 20]),
     layers("[", "{", "[k:"),
     st.sampled_from([1, 8, 20, 1000]),
-)
+).filter(lambda nest: len(nest[0]) <= MAX_BYTES)
 
 
 def refusal(text: str, loader: type) -> Finding:
