@@ -112,6 +112,8 @@ def write(value: Any, *, quote: bool = False) -> str:
         return "{" + ", ".join(entries) + "}"
     if isinstance(value, list):
         return f"[{', '.join(write(item, quote=quote) for item in value)}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # No profile has such a number; as text it is what SGLang's own parser reads.
     if not isinstance(value, str):
         return json.dumps(value)
     if not quote and _stands_alone(value):

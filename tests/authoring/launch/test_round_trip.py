@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from glmdeploy.authoring.launch.imported import import_script, profile_text
@@ -110,6 +110,7 @@ def profile(version: str, args: dict[str, Any], *, public: bool, served_name: st
     served_name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=12),
     port=st.integers(1, 65_535),
 )
+@example(chosen=("0.5.10", {"bucket-time-to-first-token": [float("inf")]}), public=False, served_name="0", port=1)
 def test_round_trip(chosen: tuple[str, dict[str, Any]], public: bool, served_name: str, port: int) -> None:
     version, args = chosen
     assume(not find(served_name))
