@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import re
+import sys
 from pathlib import Path
 
 import grimp
@@ -62,17 +63,79 @@ def test_no_import_needs_another_name(file: Path) -> None:
 def test_a_face_only_says_what_the_room_is(file: Path) -> None:
     if file.parent in (PACKAGE, PACKAGE / "cli", PACKAGE / "local" / "standin" / "path" / "sglang"):
         return  # the version, the table of commands, and what takes the place of another's package
-    body = ast.parse(file.read_text(encoding="utf-8")).body
-    assert len(body) == 1
-    assert isinstance(body[0], ast.Expr), "a docstring and nothing else"
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert len(tree.body) == 1
+    assert ast.get_docstring(tree), "a docstring and nothing else"
 
 
 def test_no_private_name_is_taken_from_another_module() -> None:
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("glmdeploy"):
-                private = [alias.name for alias in node.names if re.match(r"_[^_]", alias.name)]
-                assert not private, f"{file}: {private}"
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        own = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and is_own(node)]
+        modules = {alias.name for node in own for alias in node.names}
+        private = [alias.name for node in own for alias in node.names if re.match(r"_[^_]", alias.name)]
+        private += [
+            f"{node.value.id}.{node.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
+            if re.match(r"_[^_]", node.attr)
+        ]
+        assert not private, f"{file}: {private}"
+
+
+def is_own(node: ast.ImportFrom) -> bool:
+    assert not node.level, "names are absolute"
+    return (node.module or "").startswith("glmdeploy")
+
+
+STANDARD = {*sys.stdlib_module_names, "glmdeploy"}
+
+KNOWS = {
+    "modal": ("app", "operate", "local", "runtime"),
+    "modal_proto": ("local",),
+    "grpclib": ("local",),
+    "yaml": ("profile/text",),
+    "huggingface_hub": ("sizing/checkpoint.py", "runtime/download.py"),
+    "rich": ("report/grid.py",),
+    "click": ("cli", "report"),
+    "tree_sitter": ("authoring/launch/grammar.py",),
+    "tree_sitter_bash": ("authoring/launch/grammar.py",),
+    "cronsim": ("cron.py",),
+    "jinja2": ("app/script.py",),
+    "safetensors": ("local/standin/checkpoint.py", "local/standin/settings.py"),
+}
+"""Where a library is known, lazily or not."""
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(("file", "name"), [*zip(FILES, IDS, strict=True)], ids=IDS)
+def test_a_library_is_known_in_its_place(file: Path, name: str) -> None:
+    for library in imported(file) & KNOWS.keys():
+        assert name.startswith(KNOWS[library]), f"{library} belongs to {KNOWS[library]}"
+    if name.startswith("runtime/"):
+        assert imported(file) <= STANDARD | {"modal", "huggingface_hub"}
+
+
+@pytest.mark.parametrize(("file", "name"), [*zip(FILES, IDS, strict=True)], ids=IDS)
+def test_only_the_command_line_prints(file: Path, name: str) -> None:
+    """The containers, the processes that stand for SGLang and the builder of catalogs write logs of their own."""
+    if name.startswith(("cli/", "runtime/", "local/", "sglang/real/", "sglang/catalog_build.py")):
+        return
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING), ast.unparse(node)
+
+
+PRINTING = {"print", "click.echo", "click.secho", "echo", "sys.stdout.write", "sys.stderr.write"}
 
 
 def test_no_scrap_of_a_module() -> None:

@@ -13,7 +13,7 @@ import os
 import sys
 from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -47,6 +47,11 @@ COMMANDS = {
 
 class Commands(click.Group):
     """The commands of the table."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # For click's own suggestions, which look at the names alone.
+        self.commands = dict.fromkeys(COMMANDS, click.Command(None))
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COMMANDS = (("server", "command"), ("compile", "command"))
 """Paths of the values that are command lines."""
 
-OMITTED = (("compile", "key"),)
+OMITTED = (("compile", "key"), ("compile", "gives_up_after"), ("server", "gives_up_after"))
 """Derived values whose change only repeats another one."""
 
 

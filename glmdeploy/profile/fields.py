@@ -103,10 +103,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Whole:
-    """An integer from ``low`` to ``high``, both included."""
+    """An integer from ``low`` to ``high``, both included, of a ``unit`` if it has one."""
 
     low: int
     high: int
+    unit: str = ""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
@@ -116,6 +117,7 @@ class Whole:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         expected = str(self.low) if self.low == self.high else f"an integer from {self.low} to {self.high}"
+        expected += f", in {self.unit}" if self.unit else ""
         return {"type": "integer", "minimum": self.low, "maximum": self.high, "errorMessage": expected}
 
 
@@ -272,6 +274,6 @@ Env = Annotated[
 ]
 Line = Annotated[str, Text(LINE + "+", "a text on one line")]
 Cpu = Annotated[float, Number(128)]
-Memory = Annotated[int, Whole(128, 4_194_304)]
+Memory = Annotated[int, Whole(128, 4_194_304, "MiB")]
 Timeout = Annotated[int, Seconds(1, MAX_TIMEOUT)]
 Dollars = Annotated[float, Number(1_000_000)]

@@ -181,7 +181,7 @@ def _advice(value: object, schema: dict[str, Any]) -> str | None:
         return f"write {'true' if value in ('yes', 'on') else 'false'}: YAML 1.2 reads `{value}` as a string"
     if kind == "string" and isinstance(value, bool | int | float):
         return f'quote it: "{json.dumps(value)}"'
-    if kind in ("integer", "number") and isinstance(value, str):
+    if kind in ("integer", "number") and isinstance(value, str) and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", value):
         return "write the number without quotes"
     return None
 

@@ -71,7 +71,7 @@ def options(section: type) -> Mapping[str, Mapping[Decorator, Keyword]]:
 Count = Annotated[int, Whole(0, 10_000)]
 """Of containers."""
 Inputs = Annotated[int, Whole(1, 1000)]
-Disk = Annotated[int, Whole(1, 3_145_728)]
+Disk = Annotated[int, Whole(1, 3_145_728, "MiB")]
 """In MiB."""
 Region = Annotated[str | tuple[str, ...], OneOrMore(Text("[a-z0-9-]{1,63}", "a region such as us-east"))]
 Cloud = Annotated[str, Text("aws|gcp|oci|auto", "one of: aws, gcp, oci, auto")]

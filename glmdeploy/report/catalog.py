@@ -63,7 +63,7 @@ def variable_data(name: str, variable: EnvVar) -> dict[str, Any]:
 def entry_text(data: Mapping[str, Any]) -> str:
     """What is known of an option or a variable, a line each; what a variable is not is left out."""
     nothing = (None, False) if "name" in data else (None,)
-    return "\n".join(f"{key}: {shown(value)}" for key, value in data.items() if value not in nothing)
+    return "\n".join(f"{key}: {_shown(value)}" for key, value in data.items() if value not in nothing)
 
 
 def differences_text(differences: Sequence[Difference]) -> str:
@@ -93,5 +93,10 @@ def _difference_line(item: Difference) -> str:
     if item.field == "choices" and isinstance(item.old, tuple) and isinstance(item.new, tuple):
         change = " ".join([*(f"-{choice}" for choice in item.old), *(f"+{choice}" for choice in item.new)])
     else:
-        change = f"{shown(item.old)} -> {shown(item.new)}"
+        change = f"{_shown(item.old)} -> {_shown(item.new)}"
     return f"{click.style('~', fg='yellow')} {item.name} {item.field}: {change}"
+
+
+def _shown(value: Any) -> str:
+    """A value of a catalog; a tuple holds the choices of an option."""
+    return (" ".join(map(str, value)) or "none") if isinstance(value, tuple) else shown(value)

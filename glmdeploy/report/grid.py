@@ -41,6 +41,8 @@ def columns(rows: Sequence[Sequence[Cell]], width: int) -> list[str]:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in max(rows, key=len, default=()):
+        table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*(Text.assemble((cell.text, cell.style)) for cell in row))
     return _lines(table, width)
@@ -79,6 +81,7 @@ def _lines(table: Table, width: int) -> list[str]:
     console = Console(
         file=io.StringIO(),
         width=width,
+        height=25,  # of no use, but without it rich gives a dumb terminal 80 columns
         force_terminal=True,
         color_system="standard",
         no_color=False,

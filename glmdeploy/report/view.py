@@ -103,10 +103,5 @@ def clean(text: str | None) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """A value of a plan, of SGLang or of a catalog as people read it: text as it is, all else as JSON.
-
-    A tuple stands for the choices of an option.
-    """
-    if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "none"
+    """A value of a plan, of SGLang or of a catalog as people read it: text as it is, all else as JSON."""
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

@@ -78,7 +78,7 @@ class Mark:
         """The marks inside this one."""
         if self.node is None:
             return iter(())
-        return _marks(self.node.children, text, self.start - self.node.start_byte)
+        return _marks(self.node.children, text, self.end - self.node.end_byte)
 
     @property
     def opens(self) -> str:
@@ -119,6 +119,8 @@ def _marks(nodes: Sequence[Node], text: str, shift: int) -> Iterator[Mark]:
             yield node
             continue
         start, end, kind, children = node.start_byte + shift, node.end_byte + shift, node.type, node.children
+        if kind in PIECES and children:  # the blank between two expansions in quotes belongs to the grammar's second
+            start += len(text[start:end]) - len(text[start:end].lstrip(" \t\n"))
         if kind == "comment":  # to be recognized where a word begins, which the grammar takes for other places too
             continue
         if _is_whole(node, text[start:end]):

@@ -32,7 +32,7 @@ def holds_secret(name: str, value: str | None) -> bool:
 def masked(text: str, spans: Iterable[Span] = ()) -> str:
     """The text with asterisks over the spans and what looks like a secret; lines and columns stay."""
     found = [match.span("value") for pattern in _ASSIGNED for match in pattern.finditer(text)]
-    found += [(token.start, token.end) for token in find(text)]
+    found += [(leak.start + leak.visible, leak.end) for leak in find(text)]
     characters = list(text)
     for start, end in (*found, *spans):
         # A variable in place of a value is no secret, and says what to look for.

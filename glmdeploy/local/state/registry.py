@@ -163,16 +163,15 @@ class Registry:
         self._store.autoscalers.put(Autoscaler(function_id=function_id, settings=settings.SerializeToString()))
 
     def web_url(self, app: App, tag: str, method: str, webhook: api_pb2.WebhookConfig) -> str:
-        """The address of a web function; it stays the same for an app's name, function and method."""
+        """The address of a web function: the same for one app's name, function, method and label."""
         if webhook.type == api_pb2.WEBHOOK_TYPE_UNSPECIFIED:
             return ""
         ephemeral = app.state in EPHEMERAL_STATES
-        owner = json.dumps([app.environment, app.id if ephemeral else app.name, tag, method])
+        asked = [webhook.requested_suffix] if webhook.requested_suffix else []
+        owner = json.dumps([app.environment, app.id if ephemeral else app.name, tag, method, *asked])
         known = self._store.labels.get(owner=owner)
         if known is None:
-            words = [app.name, tag.removesuffix(".*"), method]
-            if webhook.requested_suffix:
-                words = [webhook.requested_suffix]
+            words = asked or [app.name, tag.removesuffix(".*"), method]
             label = re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, words)).lower()).strip("-")
             label = label or "web"
             if app.environment != "main":

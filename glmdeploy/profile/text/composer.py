@@ -315,5 +315,5 @@ class Composer:
         return fault(
             f"the profile is nested deeper than {MAX_DEPTH} levels",
             self.source.place(self._skip_properties(start)),
-            fix="Nest less, and see that every bracket that opens is meant.",
+            fix="nest less, and see that every bracket that opens is meant",
         )

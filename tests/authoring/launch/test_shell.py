@@ -140,6 +140,23 @@ def test_here_documents() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'cd "$A $(dirname "$0")"',
+        'a "${A} ${B:-"x"}" b',
+        'a "$(date) $(basename "$0") x"',
+        'a "$1 ${A/\\//_}"',
+        'a "$A\t$(b "c")\n$(d "e f")"',
+    ],
+)
+def test_expansions_with_blanks_between_them(text: str) -> None:
+    """The grammar counts a blank between two expansions in quotes to the second one."""
+    [command, last] = [each for each in commands(f"{text}\nz") if isinstance(each, Command)]
+    assert len(command.words) in (2, 3)
+    assert len(last.words) == 1
+
+
+@pytest.mark.parametrize(
     ("text", "at", "message"),
     [
         ("a 'b\nc", 2, "the single quote that opens here is never closed"),
