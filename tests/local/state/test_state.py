@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from modal_proto import api_pb2
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local.state.files import FileStore
 from glmdeploy.local.state.logbook import LogBook
+from glmdeploy.local.state.registry import Registry
 from glmdeploy.local.state.store import SCHEMA_VERSION, App, Secret, Store, new_id
 from glmdeploy.redaction import Redactor
 
@@ -97,3 +99,13 @@ class TestFiles:
         assert (tmp_path / "out" / "file").stat().st_mode & 0o777 == 0o750
         with pytest.raises(ValueError, match="not a SHA-256"):
             store.exists("../../etc/passwd")
+
+
+def test_a_label_asked_for_later_gives_another_address(tmp_path: Path) -> None:
+    registry = Registry(Store(tmp_path / "s.sqlite3"))
+    app = App(id="ap-1", name="glm", environment="main", state=api_pb2.APP_STATE_DEPLOYED, created_at=0.0)
+    plain = api_pb2.WebhookConfig(type=api_pb2.WEBHOOK_TYPE_WEB_SERVER)
+    labelled = api_pb2.WebhookConfig(type=api_pb2.WEBHOOK_TYPE_WEB_SERVER, requested_suffix="mine")
+    first = registry.web_url(app, "Server.*", "serve", plain)
+    assert registry.web_url(app, "Server.*", "serve", labelled) == "/mine"
+    assert registry.web_url(app, "Server.*", "serve", plain) == first == "/glm-server-serve"
