@@ -20,6 +20,21 @@ TODAY = date(2026, 11, 23)
 
 few = settings(max_examples=60, deadline=None)
 
+MINIMAL = """\
+# pinned
+schema: 1
+name: small
+app: small
+gpu: B200:8
+model: {repo: zai-org/GLM-5.1-FP8, served_name: glm}
+volumes: {weights: {name: w, mount: /w}}
+server: {public: true}
+sglang:
+  version: "0.5.11"   # quoted
+  image: "lmsysorg/sglang:v0.5.11-cu130"
+"""
+"""A profile with nothing that is not needed."""
+
 
 def checked(*sets: str, profile: str = "b200-eagle-bf16kv") -> Checked:
     return check(load(profile, sets=sets), today=TODAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from judged import MINIMAL
 
 from glmdeploy.authoring import upgrade
 from glmdeploy.authoring.upgrade import suggested_image
@@ -12,20 +13,6 @@ from glmdeploy.profile.text.load import load
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-MINIMAL = """\
-# pinned
-schema: 1
-name: small
-app: small
-gpu: B200:8
-model: {repo: zai-org/GLM-5.1-FP8, served_name: glm}
-volumes: {weights: {name: w, mount: /w}}
-server: {public: true}
-sglang:
-  version: "0.5.11"   # quoted
-  image: "lmsysorg/sglang:v0.5.11-cu130"
-"""
 
 
 def small(path: Path, rest: str) -> Path:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from judged import MINIMAL
 from reporting import call
 
 from glmdeploy.findings import Severity
@@ -22,19 +23,6 @@ if TYPE_CHECKING:
     from snapshots import Shows
 
 B200 = (profiles_dir() / "b200-eagle-bf16kv.yaml").read_bytes()
-MINIMAL = """\
-# pinned
-schema: 1
-name: small
-app: small
-gpu: B200:8
-model: {repo: zai-org/GLM-5.1-FP8, served_name: glm}
-volumes: {weights: {name: w, mount: /w}}
-server: {public: true}
-sglang:
-  version: "0.5.11"   # quoted
-  image: "lmsysorg/sglang:v0.5.11-cu130"
-"""
 
 
 @pytest.fixture
