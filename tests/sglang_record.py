@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,10 +199,18 @@ class RecordedOracle(Answers):
 
 
 def essence(answer: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of an answer, as JSON has it."""
-    kept = answer | ({"stderr": "".join(answer["stderr"].strip().splitlines()[-1:])} if "stderr" in answer else {})
+    """What is kept of an answer, as JSON has it. Some choices of SGLang's are a set, whose order is never the same."""
+    said = {"stderr": in_order("".join(answer["stderr"].strip().splitlines()[-1:]))} if "stderr" in answer else {}
+    kept = answer | said
     found: dict[str, Any] = json.loads(json.dumps(kept))
     return {name: value for name, value in found.items() if name not in EMPTY or value != EMPTY[name]}
+
+
+def in_order(message: str) -> str:
+    """What argparse says, its choices in the order of the alphabet."""
+    return re.sub(
+        r"(?<=\(choose from )[^()]*(?=\))", lambda choices: ", ".join(sorted(choices[0].split(", "))), message
+    )
 
 
 def usual(tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
