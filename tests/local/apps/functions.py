@@ -86,6 +86,12 @@ def orphan(path: str) -> int:
     return child.pid
 
 
+def begin_and_sleep(file: str, seconds: float) -> None:
+    """Sleep, once the file says that it does: a container that has an input may not have begun with it."""
+    Path(file).touch()
+    time.sleep(seconds)
+
+
 def act(what: str, *arguments: Any) -> Any:
     """Several of the above in one container."""
     return globals()[what](*arguments)

@@ -79,11 +79,11 @@ def wait_for_running_input(function: modal.Function[..., Any, Any]) -> None:
     wait_until(lambda: function.get_current_stats().num_running_inputs > 0)
 
 
-def test_a_running_call_can_be_cancelled(function: Lookup) -> None:
-    act = function("act")
+def test_a_running_call_can_be_cancelled(function: Lookup, tmp_path: Path) -> None:
+    act, began = function("act"), tmp_path / "began"
     container = act.remote("surroundings")["environ"]["MODAL_TASK_ID"]
-    call = act.spawn("sleep", 60)
-    wait_for_running_input(act)
+    call = act.spawn("begin_and_sleep", str(began), PATIENCE)
+    wait_until(began.exists)
     call.cancel()
     with pytest.raises(modal.exception.RemoteError):
         call.get(timeout=PATIENCE)
