@@ -41,7 +41,7 @@ DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], KeyPath]]]
     ),
 }
 """Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, and how
-the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
+the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`)."""
 
 OPERANDS: Mapping[str, type | tuple[type, ...]] = {
     "not": (str, int, float, bool, list),

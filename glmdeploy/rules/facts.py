@@ -61,7 +61,7 @@ class Facts:
     gpu: Gpu
     architecture: str | None
     quantization: str | None
-    """How the checkpoint stores its weights (:func:`glmdeploy.families.quantization`)."""
+    """How the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`)."""
     settings: Mapping[str, Setting]
     """The options that the profile sets, by SGLang's destination name (``tp_size``)."""
     problems: tuple[Problem, ...]

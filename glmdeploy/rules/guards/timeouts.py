@@ -1,6 +1,6 @@
 """Rules about the chain of time limits: download, compilation, cold start, and SGLang's watchdog.
 
-Estimates are :mod:`glmdeploy.sizing.timeline`'s, for models whose size ships with glmdeploy. An error says that a limit
+Estimates are :mod:`glmdeploy.sizing.cost`'s, for models whose size ships with glmdeploy. An error says that a limit
 is below what was ever measured or reported, a warning that it is below what is likely.
 """
 
