@@ -138,6 +138,7 @@ class ServerFields:
     timeout: Annotated[
         Timeout, modal("cls"), About("Longest life of a container, in seconds or as a duration.", ("24h",))
     ] = MAX_TIMEOUT
+    # Of the class too: left out there, Modal would take `timeout`, a day, as the limit of a start.
     startup_timeout: Annotated[
         int,
         Seconds(60, MAX_TIMEOUT),
