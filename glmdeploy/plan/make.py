@@ -6,7 +6,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from glmdeploy import gpus
 from glmdeploy.errors import ProfileError
 from glmdeploy.plan import plan
 from glmdeploy.profile import stages
@@ -37,7 +36,7 @@ def make(facts: Facts) -> plan.Plan:
         app=profile.app,
         environment=profile.environment,
         tags=dict(profile.tags),
-        gpu=str(gpus.parse(profile.gpu)),
+        gpu=str(facts.gpu),
         sglang=facts.catalog.version,
         model=plan.ServedModel(
             repo=profile.model.repo,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from glmdeploy.sglang.decisions.situation import BLACKWELL, HOPPER, MODEL, OVERRIDES, Decision
+from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.sglang.decisions.situation import MODEL, OVERRIDES, Decision
 
 ROWS = (
     Decision(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from glmdeploy.sglang.decisions.situation import BLACKWELL, OVERRIDES, UNKNOWN, Decision, Situation
+from glmdeploy.gpus import BLACKWELL
+from glmdeploy.sglang.decisions.situation import OVERRIDES, UNKNOWN, Decision, Situation
 
 _TRTLLM = ("flashinfer_trtllm", "flashinfer_trtllm_routed")
 

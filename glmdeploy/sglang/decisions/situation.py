@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 FIRST, LAST = "0.5.10", "0.5.23"
 """The releases that decisions were read from, and all catalogued ones between."""
 
-HOPPER, BLACKWELL = 9, 10
-
 UNKNOWN: Final = object()
 """Stands for a value that SGLang decides and this package does not know."""
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.gpus import BLACKWELL, HOPPER
 from glmdeploy.sglang.decisions import attention, experts, memory, speculation
-from glmdeploy.sglang.decisions.situation import BLACKWELL, FIRST, HOPPER, LAST, Decision, Situation
+from glmdeploy.sglang.decisions.situation import FIRST, LAST, Decision, Situation
 from glmdeploy.sglang.models import GLM_DSA
 
 if TYPE_CHECKING:
