@@ -7,7 +7,7 @@ that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``mo
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ def stages(plan: Plan, folder: Path) -> Stages:
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
     download = app.function(
         image=_image(plan.download.image, files),
-        volumes=_mounts(plan.weights),
+        volumes=_mounts(replace(plan.weights, sub_path=None)),
         secrets=_secrets(plan.huggingface),
         max_containers=1,
         **plan.download.keywords("function"),
@@ -125,7 +125,11 @@ def _image(image: Image, files: Path) -> modal.Image:
 
 
 def _mounts(*volumes: Volume | None) -> Mounts:
-    return {volume.mount: modal.Volume.from_name(volume.name, create_if_missing=True) for volume in volumes if volume}
+    found: Mounts = {}
+    for volume in filter(None, volumes):
+        handle = modal.Volume.from_name(volume.name, create_if_missing=True)
+        found[volume.mount] = handle.with_mount_options(sub_path=volume.sub_path) if volume.sub_path else handle
+    return found
 
 
 def _secrets(secret: Secret | None) -> list[modal.Secret]:

@@ -47,6 +47,7 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     from glmdeploy.operate import target
     from glmdeploy.operate.apply import exclusive, preview
     from glmdeploy.operate.live import endpoint
+    from glmdeploy.operate.revision import resolved
     from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
 
     # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
@@ -54,6 +55,7 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     as_json, dry_run = options["as_json"], options["dry_run"]
     plan = common.plan(profile, overlays, sets)
     destination = target.connect(where, plan, options["environment"])
+    plan = resolved(plan, destination)
     with exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = preview(plan, destination, force=options["force"])
         result = preview_data(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import modal
@@ -13,6 +12,7 @@ from glmdeploy.operate.target import modal_errors
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.resources import DIGEST_TAG, VERSION_TAG
 from glmdeploy.runtime import markers
+from glmdeploy.runtime.weights import MARK
 
 if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
@@ -70,24 +70,22 @@ class Needed:
 def needed(plan: Plan, target: Target) -> Needed:
     """Read the volumes' completion marks, without starting a container.
 
-    A branch or tag can move, so that only a commit hash makes a complete download final; the stage itself compares with
-    the hub and ends at once when nothing is new.
+    The mark lies in the folder of the plan's commit, and is written last.
 
     :raises DeployError:
     """
     with modal_errors(target):
-        weights = _marker(plan.weights, f"weights-{Path(plan.model.path).name}.json", target)
-        done = weights.get("repo") == plan.model.repo and weights.get("commit") == plan.model.revision
-        compiled = bool(
-            plan.compile and plan.kernels and _marker(plan.kernels, f"kernels-{plan.compile.key}.json", target)
-        )
+        weights = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{MARK}", target)
+        done = plan.model.commit is not None and weights.get("commit") == plan.model.commit
+        key = plan.compile.key if plan.compile else ""
+        compiled = bool(plan.kernels and _marker(plan.kernels, f"{markers.FOLDER}/kernels-{key}.json", target))
     return Needed(download=not done, compile=plan.compile is not None and not compiled)
 
 
-def _marker(volume: Volume, name: str, target: Target) -> dict[str, Any]:
+def _marker(volume: Volume, path: str, target: Target) -> dict[str, Any]:
     handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
     try:
-        content = b"".join(handle.read_file(f"{markers.FOLDER}/{name}"))
+        content = b"".join(handle.read_file(path))
         marker = json.loads(content)
     except (modal.exception.NotFoundError, FileNotFoundError, ValueError):
         return {}

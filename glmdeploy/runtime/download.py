@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.markers import read_marker, write_marker
+from glmdeploy.runtime.weights import MARK
 
 PROGRESS_SECONDS = 15
 
@@ -21,7 +22,7 @@ def download_weights(repo: str, revision: str, path: Path, volume: Path, token: 
     """
     from huggingface_hub import HfApi, snapshot_download
 
-    name = f"weights-{path.name}.json"
+    name = MARK
     marker = read_marker(volume, name)
     pinned = re.fullmatch(r"[0-9a-f]{40}", revision) is not None
     if pinned and _is_complete(marker, repo, revision, path):

@@ -49,7 +49,7 @@ def start(deployed: dict[str, Any]) -> Engine:
     secret, server = deployed.get("api_key"), deployed["server"]
     return start_engine(
         local_command(server["command"], mounts()),
-        env=engine_env(),
+        env=engine_env("server"),
         port=local_port(server["port"]),
         api_key=os.environ[secret["keys"][0]] if secret else None,
         model_path=local_folder(deployed["model"]["path"]),

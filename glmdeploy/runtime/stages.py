@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import modal
@@ -25,10 +26,11 @@ def mounts() -> list[str]:
     return [plan()[role]["mount"] for role in ("weights", "kernels") if role in plan()]
 
 
-def engine_env() -> dict[str, str]:
-    """Environment of SGLang's processes, beside the container's own."""
+def engine_env(stage: str) -> dict[str, str]:
+    """Environment of SGLang's processes in a stage, ``server`` or ``compile``, beside the container's own."""
     server = plan()["server"]
-    return local_env({**server["image"]["env"], **server["env"]}, mounts(), plan()["sglang"])
+    env = {**server["image"]["env"], **plan()[stage]["defaults"], **server["env"]}
+    return local_env(env, mounts(), plan()["sglang"])
 
 
 def download_model() -> dict[str, Any]:
@@ -36,8 +38,11 @@ def download_model() -> dict[str, Any]:
     model, weights, secret = plan()["model"], plan()["weights"], plan().get("huggingface")
     token = os.environ.get(secret["keys"][0]) if secret else None
     volume = local_folder(weights["mount"])
+    folder = volume / weights["sub_path"]
     with only_one(volume):
-        marker = download_weights(model["repo"], model["revision"], local_folder(model["path"]), volume, token)
+        marker = download_weights(
+            model["repo"], model.get("commit") or model["revision"], folder / Path(model["path"]).name, folder, token
+        )
     modal.Volume.from_name(weights["name"]).commit()
     return marker
 
@@ -49,7 +54,7 @@ def compile_deepgemm() -> dict[str, Any]:
     with only_one(folder):
         marker = compile_kernels(
             local_command(stage["command"], mounts()),
-            engine_env(),
+            engine_env("compile"),
             stage["key"],
             folder,
             stage["gives_up_after"],
