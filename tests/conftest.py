@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytest_plugins = ["snapshots"]
+pytest_plugins = ["snapshots", "fault_rows"]
 
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
     group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
+    parser.getgroup("faults").addoption("--kills", type=int, default=40, help="how many kills tests/faults makes")
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
 
 
