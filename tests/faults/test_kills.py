@@ -16,12 +16,12 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from support import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
     from fault_rows import Fault
     from support import Shell
 
