@@ -125,6 +125,7 @@ class Pool:
         """A member has answered; a failure is tried again where the function's retry policy says so."""
         if member.inputs.pop(work.id, None) is not None:
             work.stop_clock()
+            member.answered(output.result)
             member.idle_since = time.monotonic()
             self._failures = 0
             self._settle(work, output)
