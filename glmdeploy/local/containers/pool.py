@@ -35,6 +35,8 @@ _RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 DEFAULT_MAX_CONTAINERS = max(2, os.cpu_count() or 2)
 """Where the function sets no limit. Modal would start hundreds; here each is a process of this machine."""
+MOST_CONTAINERS = 100
+"""That a function may keep waiting for work."""
 DEFAULT_SCALEDOWN_WINDOW = 60
 """Seconds an idle container is kept (Modal's own default)."""
 DEFAULT_TIMEOUT = 300
