@@ -12,7 +12,7 @@ from glmdeploy.operate.target import modal_errors
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.resources import DIGEST_TAG, VERSION_TAG
 from glmdeploy.runtime import markers
-from glmdeploy.runtime.weights import MARK
+from glmdeploy.runtime.weights import WEIGHTS_MARK
 
 if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
@@ -75,7 +75,7 @@ def needed(plan: Plan, target: Target) -> Needed:
     :raises DeployError:
     """
     with modal_errors(target):
-        weights = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{MARK}", target)
+        weights = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{WEIGHTS_MARK}", target)
         done = plan.model.commit is not None and weights.get("commit") == plan.model.commit
         key = plan.compile.key if plan.compile else ""
         compiled = bool(plan.kernels and _marker(plan.kernels, f"{markers.FOLDER}/kernels-{key}.json", target))
