@@ -11,6 +11,7 @@ import modal
 from glmdeploy.runtime.download import download_weights
 from glmdeploy.runtime.hosting import local_command, local_env, local_folder, only_one
 from glmdeploy.runtime.kernels import compile_kernels
+from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
 
 
@@ -25,10 +26,16 @@ def mounts() -> list[str]:
     return [plan()[role]["mount"] for role in ("weights", "kernels") if role in plan()]
 
 
+def secret_names() -> list[str]:
+    """The variables that hold the plan's secrets in the containers that get them."""
+    return [name for role in ("api_key", "huggingface") for name in plan().get(role, {}).get("keys", ())]
+
+
 def engine_env() -> dict[str, str]:
-    """Environment of SGLang's processes, beside the container's own."""
+    """The whole environment of SGLang's processes: the container's own without the secrets, and what the plan sets."""
     server = plan()["server"]
-    return local_env({**server["image"]["env"], **server["env"]}, mounts(), plan()["sglang"])
+    own = local_env({**server["image"]["env"], **server["env"]}, mounts(), plan()["sglang"])
+    return without_secrets({**os.environ, **own}, secret_names())
 
 
 def download_model() -> dict[str, Any]:
