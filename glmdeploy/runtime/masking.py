@@ -97,7 +97,8 @@ def _spelled(text: str) -> set[str]:
     }
     for safe in ("", "/", "/:", "!*'()~"):  # as quote and quote_plus of Python, as encodeURIComponent
         quoted = urllib.parse.quote(data, safe=safe)
-        found |= {quoted, quoted.replace("%20", "+"), re.sub(r"%..", _lower, quoted)}
+        both = {quoted, quoted.replace("%20", "+")}
+        found |= both | {re.sub(r"%..", _lower, form) for form in both}
     marked = html.escape(text)
     found |= {html.escape(text, quote=False), marked, marked.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")}
     return found
