@@ -262,6 +262,7 @@ def test_without_proc_the_group_ends(tmp_path: Path) -> None:
     with container(tmp_path, code) as one:
         one.said("ended")
         assert "begun" in one.output()
+        assert list(one.members()) == [one.process.pid]
 
 
 def test_a_signal_reaches_a_container_that_stops_its_child(tmp_path: Path) -> None:
