@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.runtime.masking import Mask
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -27,9 +29,6 @@ NAMES = "token|key|apikey|secret|password|passwd|passphrase|credentials?|auth"
 _NAME = re.compile(
     rf"(?i:(?:^|[_.-])(?:{NAMES})$)|[a-z0-9](?:{'|'.join(word.capitalize() for word in NAMES.split('|'))})$"
 )
-
-_SHORTEST = 6
-"""Characters from which on a known value is replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,17 +277,13 @@ def _without(place: Location, secrets: Iterable[tuple[int, int]]) -> Location:
 
 
 class Redactor:
-    """Replaces known secret values, except those so short that they would match ordinary text."""
+    """Replaces known secret values, in whatever spelling, except those so short that they would match ordinary text."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        lines = {line.strip() for value in values for line in value.splitlines()}
-        # The longest first, so that a value that contains another is replaced as a whole.
-        self._values = sorted((line for line in lines if len(line) >= _SHORTEST), key=len, reverse=True)
+        self._mask = Mask(values)
 
     def __call__(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, MASK)
-        return text
+        return self._mask(text)
 
 
 @lru_cache(1024)

@@ -1,115 +1,224 @@
-"""Runs SGLang: starts it, waits for health, warms it up, watches it, stops it. Its output never shows a secret."""
+"""Runs SGLang: starts it, waits for health, sees that its key is asked for, warms it up, watches it, ends it."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
+import secrets
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from glmdeploy.runtime.processes import Process
+from glmdeploy.runtime.launcher import launch
+from glmdeploy.runtime.masking import Mask
+from glmdeploy.runtime.output import say
+from glmdeploy.runtime.watch import Watch
 
 STOP_SECONDS = 20
 """Grace for running requests: SGLang 0.5.23 takes 7 to 9 s after SIGTERM, and Modal kills a container after 30 s."""
 
+HEALTH_SECONDS = 65
+"""Patience with one answer of /health: SGLang itself answers 503 after ``SGLANG_HEALTH_CHECK_TIMEOUT`` seconds."""
+
+ASK_SECONDS = 60
+"""Patience with an answer for which no kernel is needed."""
+
+LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine itself, whatever ``http_proxy`` says."""
+
 
 class EngineError(RuntimeError):
-    """SGLang, or one of its tools, did not do what it should; the message ends with its last lines."""
+    """SGLang, or one of its tools, did not do what it should; the message ends with its last lines.
+
+    Modal reports a failed start by the ``repr`` of its exception (1.6.4, ``task_lifecycle_manager.py``), which is the
+    message, in lines.
+    """
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Engine:
     """One SGLang server on this machine, at ``http://127.0.0.1:<port>``."""
 
-    def __init__(self, command: list[str], env: dict[str, str], port: int, api_key: str | None) -> None:
-        """Start it. The key goes to SGLang as ``--api-key``: no release reads it from the environment."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        port: int,
+        api_key: str | None,
+        mask: Mask,
+        health: Mapping[str, Any],
+        caches: Sequence[Path],
+    ) -> None:
+        """Start it, with ``environment`` and no other variable.
+
+        ``health`` and ``caches`` are what ``watch.Watch`` takes as ``settings`` and ``caches``; without ``health``
+        hangs are not watched for.
+
+        :raises EngineError: when it cannot be started.
+        """
         self._url = f"http://127.0.0.1:{port}"
         self._api_key = api_key
-        self._stopping = False
-        key = ["--api-key", api_key] if api_key else []
-        self._process = Process([*command, *key], env, [api_key or ""])
+        self._mask = mask
+        self._stopping = threading.Event()
+        self._end = threading.Lock()  # held by whoever ends the engine
+        self._watch = Watch(url=self._url, api_key=api_key, settings=health, caches=tuple(caches)) if health else None
+        try:
+            see = self._watch.see if self._watch else None
+            self._process = launch(command, environment, api_key, mask, see)
+        except (OSError, ValueError) as error:
+            raise EngineError(mask(f"SGLang could not be started: {error}")) from None
 
-    def wait_until_healthy(self, seconds: float) -> None:
+    def wait_until_healthy(self, deadline: float) -> None:
         """Return when /health answers 200.
 
-        :raises EngineError: when SGLang ends first or ``seconds`` pass.
+        :raises EngineError: when SGLang ends first or ``time.monotonic()`` reaches ``deadline``.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         while True:
-            if (code := self._process.ended()) is not None:
-                raise EngineError(f"SGLang ended with exit code {code} while starting\n{self._process.tail()}")
-            try:
-                with urllib.request.urlopen(f"{self._url}/health", timeout=10):
+            if self._process.ended() is not None:
+                raise self._error("SGLang ended while starting")
+            patience = min(HEALTH_SECONDS, max(deadline - time.monotonic(), 1))
+            with contextlib.suppress(EngineError):
+                if self._ask("/health", seconds=patience)[0] == 200:
                     return
-            except OSError:
-                pass
             if time.monotonic() > deadline:
-                raise EngineError(f"SGLang was not healthy after {seconds:.0f} s\n{self._process.tail()}")
+                raise self._error(f"SGLang was not healthy after {time.monotonic() - began:.0f} s")
             time.sleep(0.2)
 
-    def warm_up(self, model: str, seconds: float) -> None:
+    def require_key(self, deadline: float) -> None:
+        """See that a request without the key, and one with another, is refused; without a key there is nothing to see.
+
+        :raises EngineError: when SGLang answers anything but 401.
+        """
+        if self._api_key is None:
+            return
+        for said, key in (("without the API key", None), ("with a wrong API key", f"wrong-{secrets.token_hex(8)}")):
+            patience = min(ASK_SECONDS, max(deadline - time.monotonic(), 1))
+            code, _ = self._ask("/v1/models", key=key, seconds=patience)
+            if code != 401:
+                raise self._error(f"SGLang fails open: it answers {code} to GET /v1/models {said}, not 401")
+
+    def warm_up(self, model: str, deadline: float) -> None:
         """Answer one short chat completion, so that the first user does not wait for kernels.
 
         :raises EngineError:
         """
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
-        request = urllib.request.Request(
-            f"{self._url}/v1/chat/completions",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        if self._api_key:
-            request.add_header("Authorization", f"Bearer {self._api_key}")
-        try:
-            with urllib.request.urlopen(request, timeout=max(seconds, 1)) as answer:
-                answer.read()
-        except urllib.error.HTTPError as error:
-            reason = error.read(500).decode(errors="replace")
-            raise EngineError(f"the warm-up request was answered {error.code}: {reason}") from None
-        except OSError as error:
-            raise EngineError(f"the warm-up request failed: {error}\n{self._process.tail()}") from None
+        patience = max(deadline - time.monotonic(), 1)
+        code, text = self._ask("/v1/chat/completions", body, key=self._api_key, seconds=patience)
+        if code != 200:
+            raise self._error(f"the warm-up request was answered {code}: {text[:500]}")
 
-    def end_container_on_crash(self) -> None:
-        """Watch SGLang from a thread; when it ends by itself, end this process: Modal starts a new container."""
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        code = self._process.wait()
-        if not self._stopping:
-            print(f"SGLang ended with exit code {code}; ending the container", flush=True)
-            os._exit(1)
+    def end_container_on_failure(self) -> None:
+        """From now on end this process when SGLang ends by itself or hangs: Modal starts a new container."""
+        threading.Thread(target=self._end_on_crash, name="end on crash", daemon=True).start()
+        if self._watch:
+            threading.Thread(target=self._end_on_hang, args=(self._watch,), name="end on hang", daemon=True).start()
 
     def stop(self) -> None:
-        """Let running requests finish, then end it."""
-        self._stopping = True
-        self._process.stop(STOP_SECONDS)
+        """Let running requests finish, then end it and all that it started."""
+        self._stopping.set()
+        with self._end:
+            self._process.stop(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End it and all that it started, at once."""
+        self._stopping.set()
+        with self._end:
+            self._process.kill()
+
+    def _end_on_crash(self) -> None:
+        self._process.wait()
+        with self._end:
+            if not self._stopping.is_set():
+                self._end_container("SGLang ended")
+
+    def _end_on_hang(self, watch: Watch) -> None:
+        verdict = watch.run(self._process.pid, self._stopping)
+        if verdict is None:
+            return
+        with self._end:
+            if not self._stopping.is_set():
+                self._end_container(verdict, hung=True)
+
+    def _end_container(self, reason: str, *, hung: bool = False) -> None:
+        """End everything, print the last lines and the reason, end this process. Does not return."""
+        try:
+            self._process.kill()
+            told = reason if hung else f"{reason} with {self._process.explained()}"
+        except Exception as error:  # whatever it is, the container ends
+            told = f"{reason}; ending it failed: {error!r}"
+        try:
+            say(self._mask(f"{told}\nending the container" if hung else f"{told}; ending the container"))
+        finally:
+            os._exit(1)
+
+    def _ask(
+        self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, seconds: float
+    ) -> tuple[int, str]:
+        """Status and text of an answer.
+
+        :raises EngineError: when there is none within ``seconds``, or nothing for so long in the middle of it.
+        """
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers)
+            with LOOPBACK.open(request, timeout=seconds) as answer:
+                return int(answer.status), answer.read(1_000_000).decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            with error, contextlib.suppress(OSError, http.client.HTTPException):
+                return error.code, error.read(1000).decode(errors="replace")
+            return error.code, ""
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # ValueError: a header that http.client refuses, which then stands in the message
+            told = str(error) or type(error).__name__
+            raise self._error(f"SGLang did not answer {path}: {told}") from None
+
+    def _error(self, reason: str) -> EngineError:
+        """What went wrong, with how SGLang ended where it did, and its last lines."""
+        if self._process.ended() is not None:
+            self._process.kill()  # what it left behind; and its last lines are there then
+            reason = f"{reason}: {self._process.explained()}"
+        return EngineError(self._mask(f"{reason}\n{self._process.tail()}".rstrip()))
 
 
 def start_engine(
-    command: list[str],
+    command: Sequence[str],
+    environment: Mapping[str, str],
     *,
-    env: dict[str, str],
     port: int,
     api_key: str | None,
-    model_path: Path,
+    mask: Mask,
+    health: Mapping[str, Any],
+    caches: Sequence[Path],
     served_name: str,
     seconds: float,
 ) -> Engine:
-    """Start SGLang; return when it has answered its first request, within ``seconds``.
+    """Start SGLang; return when it is closed to those without the key and has answered its first request.
+
+    The arguments are those of :class:`Engine`. All of it may take ``seconds``. Where it fails nothing is left running.
 
     :raises EngineError:
     """
     deadline = time.monotonic() + seconds
-    if not (model_path / "config.json").exists():
-        raise EngineError(f"no model at {model_path}: the download stage has not run")
-    engine = Engine(command, env, port, api_key)
+    engine = Engine(command, environment, port=port, api_key=api_key, mask=mask, health=health, caches=caches)
     try:
-        engine.wait_until_healthy(deadline - time.monotonic())
-        engine.warm_up(served_name, deadline - time.monotonic())
-    except EngineError:
-        engine.stop()
+        engine.wait_until_healthy(deadline)
+        engine.require_key(deadline)
+        engine.warm_up(served_name, deadline)
+    except BaseException:
+        # Nobody's request is lost, and Modal ends a container that is late within seconds.
+        engine.kill()
         raise
-    engine.end_container_on_crash()
+    engine.end_container_on_failure()
     return engine

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.engine import EngineError
 from glmdeploy.runtime.markers import read_marker, write_marker
+from glmdeploy.runtime.masking import Mask
+from glmdeploy.runtime.output import say
 from glmdeploy.runtime.processes import Process
 
 CHECK_SECONDS = 5
 
+LATE = "did not finish"
 
-def compile_kernels(command: list[str], env: dict[str, str], key: str, volume: Path, seconds: float) -> dict[str, Any]:
+
+def compile_kernels(
+    command: list[str], environment: Mapping[str, str], key: str, volume: Path, seconds: float
+) -> dict[str, Any]:
     """Run SGLang's ``compile_deep_gemm`` unless it already ran for ``key``; the kernels lie in ``volume``.
 
-    Returns the mark.
+    Returns the mark. The tool gets ``environment`` and no other variable; however it ends, nothing of it is left.
 
     SGLang's tool needs watching (``sglang/compile_deep_gemm.py``, 0.5.11): it does not notice when the server that it
     started dies, and polls on for an hour of rented GPUs; and after a failure it can wait for that server for ever. It
@@ -26,22 +33,36 @@ def compile_kernels(command: list[str], env: dict[str, str], key: str, volume: P
     """
     name = f"kernels-{key}.json"
     if marker := read_marker(volume, name):
-        print(f"kernels for {key} are compiled, nothing to do", flush=True)
+        say(f"kernels for {key} are compiled, nothing to do")
         return marker
-    process = Process(command, env, [])
-    deadline = time.monotonic() + seconds
-    had_server = False
-    while (code := process.wait(CHECK_SECONDS)) is None:
-        has_server = bool(process.workers())
-        late = time.monotonic() > deadline
-        if late or (had_server and not has_server and process.wait(CHECK_SECONDS) is None):
-            process.kill()
-            reason = f"did not finish in {seconds:.0f} s" if late else "lost the server that it had started"
-            raise EngineError(f"compile_deep_gemm {reason}\n{process.tail()}")
-        had_server = has_server
-    if code:
-        raise EngineError(f"compile_deep_gemm ended with exit code {code}\n{process.tail()}")
+    try:
+        process = Process(command, environment, Mask(()))
+    except OSError as error:
+        raise EngineError(f"compile_deep_gemm could not be started: {error}") from None
+    try:
+        reason = _compiler_fault(process, time.monotonic() + seconds)
+    finally:
+        process.kill()
+    if reason == LATE:
+        reason = f"{LATE} in {seconds:.0f} s"
+    elif reason is None and process.ended():
+        reason = f"ended with {process.explained()}"
+    if reason is not None:
+        raise EngineError(f"compile_deep_gemm {reason}\n{process.tail()}".rstrip())
     marker = {"key": key, "command": command}
     write_marker(volume, name, marker)
-    print(f"kernels for {key} are compiled", flush=True)
+    say(f"kernels for {key} are compiled")
     return marker
+
+
+def _compiler_fault(process: Process, deadline: float) -> str | None:
+    """Why the tool must be ended; None when it has ended by itself."""
+    had_server = False
+    while process.wait(CHECK_SECONDS) is None:
+        has_server = bool(process.workers())
+        if time.monotonic() > deadline:
+            return LATE
+        if had_server and not has_server and process.wait(CHECK_SECONDS) is None:
+            return "lost the server that it had started"
+        had_server = has_server
+    return None

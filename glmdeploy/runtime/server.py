@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import modal
 
-from glmdeploy.runtime.engine import Engine, start_engine
+from glmdeploy.runtime.engine import Engine, EngineError, start_engine
+from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
+from glmdeploy.runtime.keys import unusable
+from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
-from glmdeploy.runtime.stages import engine_env, mounts, plan
+from glmdeploy.runtime.stages import engine_env, mounts, plan, secret_names
+from glmdeploy.runtime.weights import missing, weights_mark
+
+RELOAD_SECONDS = 120
+"""Patience with a volume that is to show its newest files."""
+
+CACHE_VARIABLES = (
+    *("SGLANG_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "SGLANG_DG_CACHE_DIR", "TRITON_CACHE_DIR"),
+    *("TORCHINDUCTOR_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE", "TVM_FFI_CACHE_DIR", "CUDA_CACHE_PATH"),
+)
+"""Where SGLang's compilers keep kernels, if the variable is set (0.5.10 to 0.5.23)."""
+
+CACHE_FOLDERS = (
+    *(".cache/sglang", ".cache/deep_gemm", ".cache/flashinfer", ".cache/tvm-ffi"),
+    *(".triton/cache", ".nv/ComputeCache"),
+)
+"""Where they keep them otherwise, below the home folder."""
 
 
 def define(port: int, **web_server: Any) -> type[Any]:
@@ -21,6 +42,8 @@ def define(port: int, **web_server: Any) -> type[Any]:
     """
 
     class Server:
+        engine: Engine | None = None
+
         @modal.enter()
         def start(self) -> None:
             self.engine = start(plan())
@@ -31,31 +54,90 @@ def define(port: int, **web_server: Any) -> type[Any]:
 
         @modal.exit()
         def stop(self) -> None:
-            self.engine.stop()
+            if self.engine is not None:
+                self.engine.stop()
 
     Server.__qualname__ = "Server"  # Modal imports it by this name from this module
     return Server
 
 
 def start(deployed: dict[str, Any]) -> Engine:
-    """Reload the volumes and start SGLang as the plan says.
+    """Start SGLang as the plan says; return when it serves, and nobody without the key.
+
+    What costs nothing to find out is found out before SGLang starts, and is not counted as a failed start.
 
     :raises EngineError:
     """
     started = time.monotonic()
+    api_key = key_of(deployed, os.environ)
     for role in ("weights", "kernels"):
         if role in deployed:
-            modal.Volume.from_name(deployed[role]["name"]).reload()
-    secret, server = deployed.get("api_key"), deployed["server"]
-    return start_engine(
-        local_command(server["command"], mounts()),
-        env=engine_env("server"),
-        port=local_port(server["port"]),
-        api_key=os.environ[secret["keys"][0]] if secret else None,
-        model_path=local_folder(deployed["model"]["path"]),
-        served_name=deployed["model"]["served_name"],
-        seconds=server["gives_up_after"] - (time.monotonic() - started),
-    )
+            _reload(deployed[role]["name"])
+    if lacking := missing_weights(deployed):
+        raise EngineError(f"the weights are not complete, the download stage must run: {', '.join(lacking[:5])}")
+    volume, digest = modal.Volume.from_name(deployed["weights"]["name"]), digest_of(deployed)
+    if refusal := too_many(volume, digest):
+        raise EngineError(refusal)
+    server, environment = deployed["server"], engine_env("server")
+    others = [os.environ.get(name, "") for name in secret_names()]
+    try:
+        engine = start_engine(
+            local_command(server["command"], mounts()),
+            environment,
+            port=local_port(server["port"]),
+            api_key=api_key,
+            mask=Mask(others, keys=[api_key] if api_key else []),
+            health=server["health"],
+            caches=kernel_caches(environment, mounts()[1:]),
+            served_name=deployed["model"]["served_name"],
+            seconds=server["gives_up_after"] - (time.monotonic() - started),
+        )
+    except EngineError as error:
+        remember(volume, digest, str(error))
+        raise
+    forget_later(volume, digest)
+    return engine
+
+
+def key_of(deployed: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:
+    """The API key; None where the plan wants a server that is open to all.
+
+    :raises EngineError: when there must be one and is none that can be used. Does not show the value.
+    """
+    secret = deployed.get("api_key")
+    if secret is None:
+        if deployed["server"].get("public") is True:
+            return None
+        raise EngineError("the server is not started: it has no API key, and the profile does not say `server.public`")
+    key = environment.get(secret["keys"][0])
+    if reason := unusable(key):
+        raise EngineError(
+            f"the server is not started: {secret['keys'][0]} of the secret {secret['name']} {reason}. "
+            "A key is printable ASCII without blanks at its ends, and does not begin with `-`"
+        )
+    return key
+
+
+def missing_weights(deployed: Mapping[str, Any]) -> list[str]:
+    """What is not there of the model, or not of the right size."""
+    mark = weights_mark(local_folder(deployed["weights"]["mount"]))
+    return missing(mark, local_folder(deployed["model"]["path"])) if mark else ["there is no mark of their completion"]
+
+
+def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Path]:
+    """The folders in which a file appears while SGLang compiles kernels."""
+    named = [environment[name] for name in CACHE_VARIABLES if environment.get(name)]
+    home = Path(environment.get("HOME", "/root"))
+    folders = [*map(local_folder, volumes), *map(Path, named), *(home / folder for folder in CACHE_FOLDERS)]
+    return list(dict.fromkeys(folders))
+
+
+def _reload(name: str) -> None:
+    """Have a mounted volume show its newest files. :raises EngineError:"""
+    try:
+        within(RELOAD_SECONDS, modal.Volume.from_name(name).reload)
+    except Exception as error:
+        raise EngineError(f"the volume {name} could not be reloaded: {str(error) or type(error).__name__}") from None
 
 
 if PLAN is not None:  # in a container, which needs no more of the decorator than this; the script has its own line

@@ -13,6 +13,7 @@ import modal
 from glmdeploy.runtime.download import download_weights
 from glmdeploy.runtime.hosting import local_command, local_env, local_folder, local_root, only_one
 from glmdeploy.runtime.kernels import compile_kernels
+from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
 
 
@@ -27,11 +28,19 @@ def mounts() -> list[str]:
     return [plan()[role]["mount"] for role in ("weights", "kernels") if role in plan()]
 
 
+def secret_names() -> list[str]:
+    """The variables that hold the plan's secrets in the containers that get them."""
+    return [name for role in ("api_key", "huggingface") for name in plan().get(role, {}).get("keys", ())]
+
+
 def engine_env(stage: str) -> dict[str, str]:
-    """Environment of SGLang's processes in a stage, ``server`` or ``compile``, beside the container's own."""
+    """The whole environment of SGLang's processes in a stage, ``server`` or ``compile``.
+
+    It is the container's own without the secrets, and what the plan sets.
+    """
     server = plan()["server"]
-    env = {**server["image"]["env"], **plan()[stage]["defaults"], **server["env"]}
-    return local_env(env, mounts(), plan()["sglang"])
+    planned = {**server["image"]["env"], **plan()[stage]["defaults"], **server["env"]}
+    return without_secrets({**os.environ, **local_env(planned, mounts(), plan()["sglang"])}, secret_names())
 
 
 def download_model(verify: bool = False) -> dict[str, Any]:

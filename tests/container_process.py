@@ -1,0 +1,82 @@
+"""A container's first process, for tests: runs a piece of Python with the runtime at hand, in a session of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support import PATIENCE, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Container:
+    """Output is in ``log``; ``folder`` is its own, and in its environment as ``HERE``."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    log: Path
+
+    def wait(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def output(self) -> str:
+        return self.log.read_bytes().decode(errors="replace")
+
+    def said(self, text: str) -> None:
+        """Wait until the output has the text."""
+        wait_until(lambda: text in self.output() or self.process.poll() is not None)
+        assert text in self.output(), self.output()[-3000:]
+
+    def members(self) -> dict[int, str]:
+        """The live processes of its session and of every session below, by their commands."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+                mine = f"HERE={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0")
+                if mine and state not in "ZX":
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return found
+
+
+@contextmanager
+def container(folder: Path, code: str, **variables: str) -> Iterator[Container]:
+    """Runs ``code`` during the block; what is left of it afterwards is ended."""
+    log = folder / "log"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("GLMDEPLOY_", "MODAL_"))}
+    environment = {**clean, "PYTHONPATH": str(ROOT), "HERE": str(folder), **variables}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    started = Container(process, folder, log)
+    try:
+        yield started
+    finally:
+        process.kill()
+        process.wait()
+        for pid in started.members():
+            os.kill(pid, signal.SIGKILL)
+        while started.members():
+            time.sleep(0.02)
