@@ -61,7 +61,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(folder / "template.lock"):
         if not home.exists():
             with own_cloud(folder / "template-draft") as shell:
-                shell.run("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
+                shell.run("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
             shell.home.rename(home)
     return home
 
