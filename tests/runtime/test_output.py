@@ -150,7 +150,8 @@ def test_200_megabytes_without_a_line_break_in_little_memory(tmp_path: Path) -> 
 @pytest.mark.parametrize("buffering", [{"PYTHONUNBUFFERED": "1"}, {}])
 def test_any_byte_under_any_locale(tmp_path: Path, locale: dict[str, str], buffering: dict[str, str]) -> None:
     code = f"""{START}
-    child = start("import sys; sys.stdout.buffer.write(bytes(range(256)) + 'gr\\\\xfcn \\\\U0001f511'.encode()); print()")
+    text = "'gr\\\\xfcn \\\\U0001f511'"
+    child = start(f"import sys; sys.stdout.buffer.write(bytes(range(256)) + {{text}}.encode()); print()")
     child.wait()
     child.kill()
     say("f\\xfcr immer \\udcff")
