@@ -31,6 +31,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
     group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
+    group.addoption("--engine", action="store_true", help="run the tests that need the real SGLang engine, on the CPU")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engine: needs the real SGLang engine, on the CPU; run with --engine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--engine"):
+        for item in items:
+            if item.get_closest_marker("engine"):
+                item.add_marker(pytest.mark.skip(reason="needs --engine"))
 
 
 @pytest.fixture(scope="module")

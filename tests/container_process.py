@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,3 +81,40 @@ def container(folder: Path, code: str, **variables: str) -> Iterator[Container]:
             os.kill(pid, signal.SIGKILL)
         while started.members():
             time.sleep(0.02)
+
+
+class Looker:
+    """Looks at every process of a container but its first, as often as it can, during its block."""
+
+    def __init__(self, one: Container) -> None:
+        self.arguments: set[str] = set()
+        self.environments: set[str] = set()
+        self.looks = 0
+        self._one = one
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Looker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        first = Path("/proc") / str(self._one.process.pid)
+        own = (first / "cmdline").read_bytes()
+        while not self._done.is_set():
+            self.looks += 1
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    arguments = (folder / "cmdline").read_bytes()
+                    # A child that has not become its program yet still is a picture of the first process.
+                    if arguments != own and f"HERE={self._one.folder}".encode() in (
+                        environment := (folder / "environ").read_bytes()
+                    ):
+                        self.arguments.add(arguments.decode("latin-1"))
+                        self.environments.add(environment.decode("latin-1"))
+                except OSError:
+                    continue

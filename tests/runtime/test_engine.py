@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from container_process import container
+from container_process import Looker, container
 from support import wait_until
 
 if TYPE_CHECKING:
@@ -154,45 +153,14 @@ def without_key(one: Container) -> bool:
     return not any(part in one.output() for part in ("ecret", "0123456789"))
 
 
-class Looker:
-    """Looks at every process of a container, but its first, as often as it can."""
-
-    def __init__(self, one: Container) -> None:
-        self.seen: set[str] = set()
-        self.looks = 0
-        self._one = one
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> Looker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        own = str(self._one.process.pid)
-        while not self._done.is_set():
-            for folder in Path("/proc").glob("[0-9]*"):
-                try:
-                    environment = (folder / "environ").read_bytes()
-                    if folder.name != own and f"HERE={self._one.folder}".encode() in environment:
-                        self.looks += 1
-                        self.seen |= {(folder / "cmdline").read_text(errors="replace"), environment.decode("latin-1")}
-                except OSError:
-                    continue
-
-
 def test_a_key_reaches_the_engine_and_nobody_who_looks(tmp_path: Path, engine_path: str) -> None:
     more = {"COPY": KEY, "HEADER": f"Bearer {KEY}"}
     with running(tmp_path, SERVE, "well", **more) as one, Looker(one) as looker:
         one.said("ready")
         wait_until(lambda: looker.looks > 20)
         assert len(one.members()) == 4
-    assert not [text for text in looker.seen if "ecret" in text]
-    assert [text for text in looker.seen if "sglang.launch_server" in text]
+    assert not [text for text in looker.arguments | looker.environments if "ecret" in text]
+    assert [text for text in looker.arguments if "sglang.launch_server" in text]
     # Its program prints its arguments, as SGLang does; `--port 8000` is as the plan has it.
     assert "'--model-path', 'a model'" in one.output()
     assert "--api-key=***" in one.output()
@@ -320,7 +288,9 @@ def test_a_hung_engine_is_ended_with_its_container(tmp_path: Path, engine_path: 
     code = SERVE.replace("    health = {}\n", watch)
     with running(tmp_path, code, "well") as one:
         one.said("ready")
-        [engine] = [pid for pid, words in one.members().items() if "sglang.launch_server" in words]
+        [engine] = [
+            pid for pid, words in one.members().items() if "sglang.launch_server" in words and pid != one.process.pid
+        ]
         if not moved:
             os.kill(engine, signal.SIGSTOP)
         (tmp_path / "hang").touch()
