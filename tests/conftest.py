@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytest_plugins = ["snapshots"]
+pytest_plugins = ["snapshots", "fault_rows"]
 
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,19 +30,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
     group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
+    parser.getgroup("faults").addoption("--kills", type=int, default=40, help="how many kills tests/faults makes")
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
-    group.addoption("--engine", action="store_true", help="run the tests that need the real SGLang engine, on the CPU")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "engine: needs the real SGLang engine, on the CPU; run with --engine")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--engine"):
-        for item in items:
-            if item.get_closest_marker("engine"):
-                item.add_marker(pytest.mark.skip(reason="needs --engine"))
+    group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
+    group.addoption("--hang-limit", type=int, default=60, help="the watch's limit in tests with --engine, in seconds")
+    group.addoption("--quick-hangs", action="store_true", help="of the table of hangs, only what every run tries")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +61,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(folder / "template.lock"):
         if not home.exists():
             with own_cloud(folder / "template-draft") as shell:
-                shell.run("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
+                shell.run("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
             shell.home.rename(home)
     return home
 

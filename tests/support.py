@@ -137,6 +137,12 @@ def copied_cloud(template: Path, folder: Path) -> Iterator[Shell]:
         yield shell
 
 
+def alive(pid: int) -> bool:
+    """One that has ended but was not waited for yet does not count."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():

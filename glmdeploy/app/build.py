@@ -7,7 +7,7 @@ that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``mo
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from glmdeploy.plan.plan import (
     app_tags,
 )
 from glmdeploy.runtime.mounted import PLAN_FILE
+from glmdeploy.runtime.preflight import preflight
 from glmdeploy.runtime.server import define
 from glmdeploy.runtime.stages import compile_deepgemm, describe, download_model, keep_warm
 
@@ -35,25 +36,28 @@ if TYPE_CHECKING:
     Mounts = dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount]
 
 PACKAGE = Path(__file__).parents[1]
+PREFLIGHT_TIMEOUT = 120
+"""Seconds: the preflight asks the hub one question at most."""
 REMOTE = "/root/glmdeploy"
 """Where the container finds this package: Modal puts /root on the path of imports."""
 
 
-Stage = modal.Function[[], dict[str, Any], dict[str, Any]]
+Stage = modal.Function[..., dict[str, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stages:
-    """An app with the preparing stages alone: what runs before anything is deployed."""
+    """An app with the preparing stages alone: what runs before anything is deployed. None: not wanted."""
 
     app: modal.App
-    download: Stage
-    compile: Stage | None
+    preflight: Stage | None = None
+    download: Stage | None = None
+    compile: Stage | None = None
 
 
 def build(plan: Plan, folder: Path) -> modal.App:
     """The whole app. ``folder``, empty at first, receives its files and must exist until the app is deployed."""
-    app = stages(plan, folder).app
+    app = stages(plan, folder, download=True, compiler=True).app
     files = _stage_files(plan, folder)
     slim = _image(plan.download.image, files)
     app.function(image=slim, timeout=DESCRIBE_TIMEOUT, startup_timeout=SMALL_STARTUP_TIMEOUT)(describe)
@@ -77,20 +81,28 @@ def build(plan: Plan, folder: Path) -> modal.App:
     return app
 
 
-def stages(plan: Plan, folder: Path) -> Stages:
-    """The preparing stages; ``folder`` as for :func:`build`."""
+def stages(plan: Plan, folder: Path, *, checks: bool = False, download: bool = False, compiler: bool = False) -> Stages:
+    """The stages that are wanted; ``folder`` as for :func:`build`. ``checks`` is for the preflight alone."""
     files = _stage_files(plan, folder)
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
-    download = app.function(
-        image=_image(plan.download.image, files),
-        volumes=_mounts(plan.weights),
-        secrets=_secrets(plan.huggingface),
-        max_containers=1,
-        **plan.download.keywords("function"),
-    )(download_model)
-    compiler = None
-    if plan.compile:
-        compiler = app.function(
+    checker = downloader = compiling = None
+    if checks:
+        checker = app.function(
+            image=_image(plan.download.image, files),
+            secrets=[*_secrets(plan.api_key), *_secrets(plan.huggingface)],
+            timeout=PREFLIGHT_TIMEOUT,
+            startup_timeout=SMALL_STARTUP_TIMEOUT,
+        )(preflight)
+    if download:
+        downloader = app.function(
+            image=_image(plan.download.image, files),
+            volumes=_mounts(replace(plan.weights, sub_path=None)),
+            secrets=_secrets(plan.huggingface),
+            max_containers=1,
+            **plan.download.keywords("function"),
+        )(download_model)
+    if compiler and plan.compile:
+        compiling = app.function(
             image=_image(plan.server.image, files),
             gpu=plan.gpu,
             volumes=_mounts(plan.weights, plan.kernels),
@@ -98,7 +110,7 @@ def stages(plan: Plan, folder: Path) -> Stages:
             scaledown_window=COMPILE_SCALEDOWN,
             **plan.compile.keywords("function"),
         )(compile_deepgemm)
-    return Stages(app=app, download=download, compile=compiler)
+    return Stages(app=app, preflight=checker, download=downloader, compile=compiling)
 
 
 def _stage_files(plan: Plan, folder: Path) -> Path:
@@ -125,7 +137,11 @@ def _image(image: Image, files: Path) -> modal.Image:
 
 
 def _mounts(*volumes: Volume | None) -> Mounts:
-    return {volume.mount: modal.Volume.from_name(volume.name, create_if_missing=True) for volume in volumes if volume}
+    found: Mounts = {}
+    for volume in filter(None, volumes):
+        handle = modal.Volume.from_name(volume.name, create_if_missing=True)
+        found[volume.mount] = handle.with_mount_options(sub_path=volume.sub_path) if volume.sub_path else handle
+    return found
 
 
 def _secrets(secret: Secret | None) -> list[modal.Secret]:

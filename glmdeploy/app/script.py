@@ -26,8 +26,8 @@ RUNTIME = Path(__file__).parents[1] / "runtime"
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "deploy.py.jinja"
 
-SEAM = "mounted"
-"""The one module of ``glmdeploy.runtime`` that the script does not carry: it has the plan as a constant instead."""
+LEFT_OUT = {"mounted", "preflight"}
+"""Modules of ``glmdeploy.runtime`` that the script does not carry: it has the plan as a constant; ``apply`` checks."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _in_order() -> dict[str, str]:
         & sources.keys()
         for name, source in sources.items()
     }
-    return {name: sources[name] for name in TopologicalSorter(needs).static_order() if name != SEAM}
+    return {name: sources[name] for name in TopologicalSorter(needs).static_order() if name not in LEFT_OUT}
 
 
 def _is_own(node: ast.ImportFrom) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import common
-from glmdeploy.errors import GlmdeployError
+from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.operate.apply import Preview
@@ -39,33 +39,53 @@ if TYPE_CHECKING:
     show_default=True,
     help="rolling: old containers finish their requests; recreate: they are stopped at once.",
 )
+@click.option(
+    "--make-secrets", is_flag=True, help="Make missing secrets up, with random values; for the embedded cloud alone."
+)
+@click.option(
+    "--verify-weights",
+    is_flag=True,
+    help="Read all weights in the volume, compare them with the hub's hashes, and fetch anew what differs.",
+)
 @click.option("--tag", default="", metavar="TEXT", help="A name for this deployment in Modal's history.")
 @common.json_option
 def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
     """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and wait for an answer."""
+    # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.local.cloud import home
     from glmdeploy.operate import target
-    from glmdeploy.operate.apply import exclusive, preview
-    from glmdeploy.operate.live import endpoint
-    from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
 
+    as_json, dry_run = options["as_json"], options["dry_run"]
+    make_secrets, verify = options["make_secrets"], options["verify_weights"]
+    if make_secrets and where != target.LOCAL:
+        raise UsageError(
+            "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
+            advice="create them with `modal secret create`, or add `--target local`",
+        )
     # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    as_json, dry_run = options["as_json"], options["dry_run"]
     plan = common.plan(profile, overlays, sets)
     destination = target.connect(where, plan, options["environment"])
+
+    from glmdeploy.operate.apply import exclusive, preview
+    from glmdeploy.operate.live import endpoint
+    from glmdeploy.operate.revision import resolved
+    from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
+
+    plan = resolved(plan, destination, tell=_progress)
     with exclusive(home() / "locks", f"{plan.app} on {where}"):
-        found = preview(plan, destination, force=options["force"])
+        found = preview(plan, destination, force=options["force"], make_secrets=make_secrets, verify_weights=verify)
         result = preview_data(found)
-        if found.changed and not dry_run:
+        acts = (found.changed or verify) and not dry_run
+        if acts:
             found.check_secrets()
         for line in preview_text(found):
             click.echo(line, err=as_json)
-        if not found.changed:
-            result["url"] = endpoint(plan, destination)
-        elif not dry_run:
+        if acts:
             _confirm(yes=options["yes"], as_json=as_json)
             result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
+        if not found.changed:
+            result["url"] = endpoint(plan, destination)
         if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
@@ -89,7 +109,7 @@ def _progress(text: str) -> None:
 
 
 def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[str, Any]:
-    from glmdeploy.operate.apply import Healthy, Located, Published, carry_out
+    from glmdeploy.operate.apply import Healthy, KeyRequired, Located, Published, WeightsVerified, carry_out
     from glmdeploy.report.plan import event_text
 
     result: dict[str, Any] = {}
@@ -105,8 +125,14 @@ def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[s
                     result["url"] = url
                 case Healthy(seconds=seconds):
                     result["healthy_after"] = round(seconds, 1)
+                case KeyRequired(required=required):
+                    result["key_required"] = required
+                case WeightsVerified(files=files, mended=mended):
+                    result["weights"] = {"verified": files, "mended": mended}
     except (GlmdeployError, KeyboardInterrupt):
-        if "url" in result:
+        if "healthy_after" in result:
+            _progress(f"The app is deployed ({result['url']}) and answers.")
+        elif "url" in result:
             _progress(f"The app is deployed ({result['url']}), but has not answered yet.")
         elif not published:
             _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")

@@ -113,7 +113,7 @@ def _prices(gpu: str, price: float | None, *, ask_modal: bool) -> Mapping[str, P
         today = datetime.now(UTC).date().isoformat()
         return {gpu: gpus.Price(dollars=price, date=today, source="--price")}
     if ask_modal:
-        from glmdeploy.operate.target import workspace_prices
+        from glmdeploy.operate.prices import workspace_prices
 
         return workspace_prices()
     return gpus.PRICES

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from glmdeploy.local.control.rpc import Fault
+
 
 log = logging.getLogger("glmdeploy.local.daemon")
 
@@ -68,11 +70,16 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def serve(
-    root: Path, *, gateway_port: int | None = None, observer: Callable[[str, Message], None] | None = None
+    root: Path,
+    *,
+    gateway_port: int | None = None,
+    observer: Callable[[str, Message], None] | None = None,
+    fault: Fault | None = None,
 ) -> AsyncIterator[Running]:
     """Run an embedded cloud with its home in ``root`` for as long as the block lasts.
 
-    ``observer`` sees every request that was let in: the RPC's name and the message.
+    ``observer`` sees every request that was let in: the RPC's name and the message. ``fault`` is awaited with the two
+    before the answer: it may wait, for ever too, or raise a GRPCError in its place.
 
     :raises LocalCloudError: where the state is of a newer version or ``gateway_port`` is taken.
     :raises OSError: where ``root`` is unusable.
@@ -92,7 +99,7 @@ async def serve(
         stack.callback(store.close)
         backend = _backend(home, store, scratch, url(gateway), url(control), url(hub_listener))
 
-        server = grpclib.server.Server([control_plane(backend, credentials, observer)])
+        server = grpclib.server.Server([control_plane(backend, credentials, observer=observer, fault=fault)])
         await server.start(sock=control)
         stack.push_async_callback(_close_server, server)
         await _serve_http(stack, hub.application(home.hub), hub_listener)
@@ -119,7 +126,9 @@ async def serve(
 
 
 @contextlib.contextmanager
-def in_thread(root: Path, *, observer: Callable[[str, Message], None] | None = None) -> Iterator[Running]:
+def in_thread(
+    root: Path, *, observer: Callable[[str, Message], None] | None = None, fault: Fault | None = None
+) -> Iterator[Running]:
     """:func:`serve` in a thread of its own, for tests. What it raises at start is raised here."""
     started: list[Running | BaseException] = []
     ready, finish = threading.Event(), asyncio.Event()
@@ -127,12 +136,12 @@ def in_thread(root: Path, *, observer: Callable[[str, Message], None] | None = N
 
     async def run() -> None:
         try:
-            async with serve(root, observer=observer) as running:
+            async with serve(root, observer=observer, fault=fault) as running:
                 started.append(running)
                 ready.set()
                 await finish.wait()
-        except BaseException as fault:
-            started.append(fault)
+        except BaseException as error:
+            started.append(error)
             raise
         finally:
             ready.set()

@@ -4,7 +4,11 @@ Checked against huggingface_hub 1.0 and 2.4 (``HF_ENDPOINT`` points them here). 
 holds the tiny model of the architecture that its name suggests, except that
 
 - in the organization ``nonexistent`` there is none: 404, RepoNotFound;
-- the files of the organization ``gated`` want a token, any token: 403, GatedRepo.
+- nobody was let in to the files of the organization ``gated``: GatedRepo, 401 without a token and 403 with one;
+- the organization ``private`` is hidden from who has no token: 401, RepoNotFound;
+- the organizations in ``hub_faults`` fail in other ways.
+
+A token is any printable text that does not begin with ``hf_invalid``.
 
 Files are sent over plain HTTP: no header names Xet storage, so clients do not ask for it.
 """
@@ -12,36 +16,40 @@ Files are sent over plain HTTP: no header names Xet storage, so clients do not a
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
 
-from glmdeploy.local import tiny_model
+from glmdeploy.local import repository
+from glmdeploy.local.hub_faults import Faults, HubError
+from glmdeploy.local.loopback import only_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from glmdeploy.local.repository import File, Repository
 
 
 SERVER = "glmdeploy-embedded-hub"
+_MODIFIED = repository.MODIFIED.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 _WHOLE = slice(None, None, 1)
 """What aiohttp makes of a request without a Range header."""
 
-# One part of `org/name`, as huggingface_hub's validate_repo_id has it.
-_NAME = re.compile(r"(?!.*(--|\.\.))\w([\w.-]{0,94}\w)?", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_USABLE = re.compile(r"(?!hf_invalid)[!-~]+")
 
 
 def application(root: Path) -> web.Application:
-    """The hub, which keeps its repositories under the directory ``root``."""
+    """The hub. Nothing is written: under ``root`` it looks for what the user has put there.
+
+    ``<organization>/<name>.main`` moves the branch main to the commit in it; a folder ``<organization>/<name>`` is
+    served as it is in place of a tiny model.
+    """
     hub = _Hub(root)
-    app = web.Application(middlewares=[_error_answers])
+    app = web.Application(middlewares=[only_loopback, _error_answers])
     app.on_response_prepare.append(_sign)
     model = "/api/models/{organization}/{name}"
     app.add_routes(
@@ -58,36 +66,24 @@ def application(root: Path) -> web.Application:
     return app
 
 
-class _HubError(Exception):
-    """An error answer; ``code`` goes into X-Error-Code, by which clients choose their exception."""
-
-    def __init__(self, status: int, code: str | None, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.headers = headers or {}
-
-
 class _Hub:
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._repositories: dict[tuple[str, str], Repository] = {}
+        self._faults = Faults()
 
     async def info(self, request: web.Request) -> web.Response:
-        repository, commit = await self._commit(request)
+        found = await self._repository(request)
         organization = request.match_info["organization"]
-        modified = _timestamp(repository)
         blobs = request.query.get("blobs") == "true"
         return web.json_response(
             {
-                "id": repository.id,
-                "modelId": repository.id,
+                "id": found.id,
+                "modelId": found.id,
                 "author": organization,
-                "sha": commit,
-                "createdAt": modified,
-                "lastModified": modified,
-                "private": False,
+                "sha": found.commit,
+                "createdAt": _MODIFIED,
+                "lastModified": _MODIFIED,
+                "private": organization == "private",
                 "gated": "manual" if organization == "gated" else False,
                 "disabled": False,
                 "downloads": 0,
@@ -95,65 +91,58 @@ class _Hub:
                 "tags": ["transformers", "safetensors", "text-generation"],
                 "pipeline_tag": "text-generation",
                 "library_name": "transformers",
-                "config": json.loads(repository.files["config.json"].location.read_bytes()),
-                "siblings": [_sibling(file, blobs=blobs) for file in repository.files.values()],
-                "usedStorage": sum(file.size for file in repository.files.values()),
+                "config": _config(found),
+                "siblings": [_sibling(file, blobs=blobs) for file in found.files.values()],
+                "usedStorage": sum(file.size for file in found.files.values()),
             }
         )
 
     async def tree(self, request: web.Request) -> web.Response:
-        repository, commit = await self._commit(request)
+        found = await self._repository(request)
         if path := request.match_info.get("path", "").strip("/"):
             # No repository here has folders.
             raise _no_entry(path)
         expand = request.query.get("expand") == "true"
-        return web.json_response(
-            [_entry(repository, file, commit, expand=expand) for file in repository.files.values()]
-        )
+        return web.json_response([_entry(file, found.commit, expand=expand) for file in found.files.values()])
 
     async def paths_info(self, request: web.Request) -> web.Response:
-        repository, commit = await self._commit(request)
+        found = await self._repository(request)
         form = await request.post()
         expand = form.get("expand") == "true"
-        files = (repository.files.get(str(path)) for path in form.getall("paths", []))
-        return web.json_response(
-            [_entry(repository, file, commit, expand=expand) for file in files if file is not None]
-        )
+        files = (found.files.get(str(path)) for path in form.getall("paths", []))
+        return web.json_response([_entry(file, found.commit, expand=expand) for file in files if file is not None])
 
-    async def resolve(self, request: web.Request) -> web.Response:
-        repository, commit = await self._commit(request)
-        if request.match_info["organization"] == "gated" and not _token(request):
-            raise _HubError(
-                403,
-                "GatedRepo",
-                f"Access to model {repository.id} is restricted. You must have access to it and be "
-                "authenticated to access it. Please log in.",
-            )
+    async def resolve(self, request: web.Request) -> web.StreamResponse:
+        found = await self._repository(request)
+        if request.match_info["organization"] == "gated":
+            raise _gated(found.id, known=bool(_token(request)))
         path = request.match_info["path"]
-        if path not in repository.files:
+        if path not in found.files:
             raise _no_entry(path)
-        return await _content(request, repository.files[path], commit)
+        return await self._faults.send(request, _content(request, found.files[path], found.commit))
 
-    async def _commit(self, request: web.Request) -> tuple[Repository, str]:
-        """The repository and the commit that the request's path names."""
-        organization, name = key = request.match_info["organization"], request.match_info["name"]
-        valid = valid_name(organization) and valid_name(name)
+    async def _repository(self, request: web.Request) -> Repository:
+        """What the request's path names, at the commit that it names."""
+        await self._faults.before(request)
+        organization, name = request.match_info["organization"], request.match_info["name"]
+        valid = repository.valid_name(organization) and repository.valid_name(name)
         if organization == "nonexistent" or not valid:
-            raise _HubError(404, "RepoNotFound", "Repository not found")
-        if key not in self._repositories:
-            loaded = await asyncio.to_thread(load_repository, self._root, organization, name)
-            self._repositories[key] = loaded
-        repository = self._repositories[key]
-        revision = request.match_info.get("revision", "main")
-        commit = repository.commit(revision)
+            raise HubError(404, "RepoNotFound", "Repository not found")
+        if organization == "private" and not _token(request):
+            raise HubError(401, "RepoNotFound", "Repository not found")
+        repo, revision = f"{organization}/{name}", request.match_info.get("revision", "main")
+        try:
+            commit = await asyncio.to_thread(repository.resolve, self._root, repo, revision)
+        except repository.HeadError as fault:
+            raise HubError(500, None, str(fault)) from fault
         if commit is None:
-            raise _HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        return repository, commit
+            raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        return await asyncio.to_thread(repository.load, self._root, repo, commit)
 
 
 async def _whoami(request: web.Request) -> web.Response:
     if not _token(request):
-        raise _HubError(401, None, "Invalid username or password.")
+        raise HubError(401, None, "Invalid username or password.")
     return web.json_response(
         {
             "type": "user",
@@ -166,7 +155,7 @@ async def _whoami(request: web.Request) -> web.Response:
     )
 
 
-async def _content(request: web.Request, file: File, commit: str) -> web.Response:
+def _content(request: web.Request, file: File, commit: str) -> web.Response:
     """The file, or the one range of it that the request asks for, as a download that resumes does."""
     headers = {
         "X-Repo-Commit": commit,
@@ -186,23 +175,23 @@ async def _content(request: web.Request, file: File, commit: str) -> web.Respons
     if wanted != _WHOLE:
         if not part:
             headers[hdrs.CONTENT_RANGE] = f"bytes */{file.size}"
-            raise _HubError(416, None, "Requested range not satisfiable", headers)
+            raise HubError(416, None, "Requested range not satisfiable", headers)
         headers[hdrs.CONTENT_RANGE] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
         status = 206
     return web.Response(
         status=status,
-        body=await asyncio.to_thread(file.read, part),
+        body=file.content[part.start : part.stop],
         headers=headers,
         content_type="text/plain" if file.sha256 is None else "application/octet-stream",
     )
 
 
-def _entry(repository: Repository, file: File, commit: str, *, expand: bool) -> dict[str, Any]:
+def _entry(file: File, commit: str, *, expand: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {"type": "file", "oid": file.blob_id, "size": file.size, "path": file.path}
     if file.sha256 is not None:
         entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": file.pointer_size}
     if expand:
-        entry["lastCommit"] = {"id": commit, "title": "Tiny model", "date": _timestamp(repository)}
+        entry["lastCommit"] = {"id": commit, "title": "Tiny model", "date": _MODIFIED}
     return entry
 
 
@@ -215,17 +204,39 @@ def _sibling(file: File, *, blobs: bool) -> dict[str, Any]:
     return sibling
 
 
-def _timestamp(repository: Repository) -> str:
-    return repository.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+def _config(found: Repository) -> object:
+    """As the Hub shows it; of a repository without one, or with one that cannot be read, nothing."""
+    try:
+        return json.loads(found.files["config.json"].content)
+    except (KeyError, ValueError, RecursionError):
+        return None
+
+
+def _gated(repo: str, *, known: bool) -> HubError:
+    """The Hub's own words, which huggingface_hub prints."""
+    if not known:
+        message = "You must have access to it and be authenticated to access it. Please log in."
+        return HubError(401, "GatedRepo", f"Access to model {repo} is restricted. {message}")
+    message = f"Visit https://huggingface.co/{repo} to ask for access."
+    return HubError(
+        403, "GatedRepo", f"Access to model {repo} is restricted and you are not in the authorized list. {message}"
+    )
 
 
 def _token(request: web.Request) -> str:
+    """The token of a request; empty where there is none.
+
+    :raises HubError: for one that is none.
+    """
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    token = token.strip() if scheme.lower() == "bearer" else ""
+    if token and not _USABLE.fullmatch(token):
+        raise HubError(401, None, "Invalid credentials in Authorization header")
+    return token
 
 
-def _no_entry(path: str) -> _HubError:
-    return _HubError(404, "EntryNotFound", f"{path} does not exist on this revision")
+def _no_entry(path: str) -> HubError:
+    return HubError(404, "EntryNotFound", f"{path} does not exist on this revision")
 
 
 @web.middleware
@@ -233,15 +244,16 @@ async def _error_answers(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
+        _token(request)
         return await handler(request)
-    except _HubError as error:
+    except HubError as error:
         return _error(error)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         unsupported = f"glmdeploy's embedded hub does not support {request.method} {request.path}"
-        return _error(_HubError(404, None, unsupported))
+        return _error(HubError(404, None, unsupported))
 
 
-def _error(error: _HubError) -> web.Response:
+def _error(error: HubError) -> web.Response:
     headers = {**error.headers, "X-Error-Message": error.message.encode("unicode_escape").decode()}
     if error.code is not None:
         headers["X-Error-Code"] = error.code
@@ -250,96 +262,3 @@ def _error(error: _HubError) -> web.Response:
 
 async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = SERVER
-
-
-@dataclass(frozen=True, kw_only=True)
-class File:
-    """A file of a repository.
-
-    ``blob_id`` is what Git calls the file: the SHA-1 of its content, or of its pointer where Git LFS stores
-    the content, which is then known by ``sha256``. ``pointer_size`` is that pointer's size in bytes.
-    """
-
-    path: str
-    location: Path
-    size: int
-    blob_id: str
-    sha256: str | None = None
-    pointer_size: int | None = None
-
-    @property
-    def etag(self) -> str:
-        return self.sha256 or self.blob_id
-
-    def read(self, part: range) -> bytes:
-        """The bytes of the file whose offsets are in ``part``, a range without steps."""
-        with self.location.open("rb") as file:
-            file.seek(part.start)
-            return file.read(len(part))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repository:
-    """The files of a tiny model, with their hashes as Git has them; ``head`` is the commit of the branch main."""
-
-    id: str
-    head: str
-    files: dict[str, File]
-    modified: datetime
-
-    def commit(self, revision: str) -> str | None:
-        """The commit that ``revision`` names, None if there is no such revision.
-
-        Any commit hash is a commit of this repository, and all have the same content: the embedded hub cannot
-        know the real ones, and a profile that pins one must work with it.
-        """
-        if revision == "main":
-            return self.head
-        return revision if _COMMIT.fullmatch(revision) else None
-
-
-def valid_name(name: str) -> bool:
-    """Whether ``name`` may be the organization or the name in a repository's id."""
-    return _NAME.fullmatch(name) is not None
-
-
-def load_repository(root: Path, organization: str, name: str) -> Repository:
-    """The repository ``organization/name``, whose files lie under ``root``; they are written on first use.
-
-    Both names must be valid (:func:`valid_name`).
-
-    :raises OSError:
-    """
-    repo = f"{organization}/{name}"
-    directory = root / organization / name
-    if not directory.is_dir():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        tiny_model.write(directory, repo)
-    files = {path.name: _file(path) for path in sorted(directory.iterdir())}
-    listing = "".join(f"{file.blob_id} {file.path}\n" for file in files.values())
-    return Repository(
-        id=repo,
-        head=hashlib.sha1(f"{repo}\n{listing}".encode(), usedforsecurity=False).hexdigest(),
-        files=files,
-        modified=datetime.fromtimestamp(directory.stat().st_mtime, UTC),
-    )
-
-
-def _file(path: Path) -> File:
-    content = path.read_bytes()
-    if path.suffix != ".safetensors":
-        return File(path=path.name, location=path, size=len(content), blob_id=_blob_id(content))
-    digest = hashlib.sha256(content).hexdigest()
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n".encode()
-    return File(
-        path=path.name,
-        location=path,
-        size=len(content),
-        blob_id=_blob_id(pointer),
-        sha256=digest,
-        pointer_size=len(pointer),
-    )
-
-
-def _blob_id(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest()

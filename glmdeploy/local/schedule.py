@@ -43,13 +43,17 @@ class Timetable:
         if schedule.HasField("cron"):
             try:
                 zone = ZoneInfo(schedule.cron.timezone or "UTC")
-            except (ZoneInfoNotFoundError, ValueError) as fault:
-                raise ValueError(f"unknown time zone {schedule.cron.timezone!r}") from fault
+            except (ZoneInfoNotFoundError, ValueError, OSError) as fault:
+                # An OSError for the name of a folder of zones, such as America.
+                raise ValueError(f"unknown time zone {schedule.cron.timezone[:80]!r}") from fault
             return cls(cron=cron.parse(schedule.cron.cron_string), zone=zone)
         if schedule.HasField("period"):
             given = schedule.period
             days = sum(getattr(given, unit) * length for unit, length in _DAYS.items())
-            period = timedelta(days=days, hours=given.hours, minutes=given.minutes, seconds=given.seconds)
+            try:
+                period = timedelta(days=days, hours=given.hours, minutes=given.minutes, seconds=given.seconds)
+            except OverflowError as fault:
+                raise ValueError("a schedule's period must be less than a million years") from fault
             if period <= timedelta(0):
                 raise ValueError("a schedule's period must be positive")
             return cls(period=period.total_seconds())

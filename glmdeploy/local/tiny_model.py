@@ -6,11 +6,13 @@ a CPU serves the two GLM-4 architectures. What such a model generates is noise.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
 import shutil
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.local import tiny_weights
@@ -150,18 +152,52 @@ def architecture(repo: str) -> str:
     return "Glm4ForCausalLM"
 
 
-def write(directory: Path, repo: str) -> None:
-    """Write the model that stands for ``repo`` into ``directory``, which appears whole or not at all.
+def head(repo: str) -> str:
+    """The commit that the branch main of ``repo`` names, unless it was moved."""
+    return hashlib.sha1(f"{repo} main".encode(), usedforsecurity=False).hexdigest()
 
-    The files depend on ``repo`` alone. Does nothing where ``directory`` has files already; the parent directory must
-    exist.
+
+def files(repo: str, commit: str) -> dict[str, bytes]:
+    """The files of the model that stands for ``repo`` at ``commit``, by name. They depend on the two alone.
+
+    Commits differ in README.md and in one weight, in the last shard.
+    """
+    config = _config(repo)
+    source = random.Random(f"{repo} {config['architectures']}")
+    tensors = [_stamped(tensor, commit) for tensor in tiny_weights.tensors(config, source)]
+    written: dict[str, bytes] = {
+        "README.md": f"# {repo}\n\nglmdeploy's tiny model in its place, at commit {commit}.\n".encode(),
+        "config.json": _json(config),
+        "generation_config.json": _json({key: config[key] for key in ("eos_token_id", "pad_token_id")}),
+        "tokenizer.json": _json(_tokenizer()),
+        "tokenizer_config.json": _json(
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "clean_up_tokenization_spaces": False,
+                "eos_token": "<|endoftext|>",
+                "pad_token": "<|endoftext|>",
+                "model_max_length": config["max_position_embeddings"],
+                "additional_special_tokens": _SPECIAL,
+            },
+        ),
+        "chat_template.jinja": _CHAT_TEMPLATE.encode(),
+        **_weights(tensors),
+    }
+    return dict(sorted(written.items()))
+
+
+def write(directory: Path, repo: str, commit: str | None = None) -> None:
+    """Write :func:`files` (of main, unless told) into ``directory``, which appears whole or not at all.
+
+    Does nothing where ``directory`` has files already; the parent directory must exist.
 
     :raises OSError:
     """
     draft = directory.with_name(f"{directory.name}.{uuid.uuid4().hex}.tmp")
     draft.mkdir()
     try:
-        _write(draft, repo)
+        for name, content in files(repo, commit or head(repo)).items():
+            (draft / name).write_bytes(content)
         draft.rename(directory)
     except OSError:
         # Whoever was first has written the same files.
@@ -169,26 +205,6 @@ def write(directory: Path, repo: str) -> None:
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _write(directory: Path, repo: str) -> None:
-    config = _config(repo)
-    _write_json(directory / "config.json", config)
-    _write_json(directory / "generation_config.json", {key: config[key] for key in ("eos_token_id", "pad_token_id")})
-    _write_json(directory / "tokenizer.json", _tokenizer())
-    _write_json(
-        directory / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "clean_up_tokenization_spaces": False,
-            "eos_token": "<|endoftext|>",
-            "pad_token": "<|endoftext|>",
-            "model_max_length": config["max_position_embeddings"],
-            "additional_special_tokens": _SPECIAL,
-        },
-    )
-    (directory / "chat_template.jinja").write_text(_CHAT_TEMPLATE, encoding="utf-8")
-    _write_weights(directory, list(tiny_weights.tensors(config, random.Random(f"{repo} {config['architectures']}"))))
 
 
 def _config(repo: str) -> dict[str, Any]:
@@ -200,19 +216,27 @@ def _config(repo: str) -> dict[str, Any]:
     return config
 
 
-def _write_weights(directory: Path, tensors: list[tiny_weights.Tensor]) -> None:
+def _stamped(tensor: tiny_weights.Tensor, commit: str) -> tiny_weights.Tensor:
+    """The last norm with a weight between 1 and 1.05 in each place, chosen by the commit; others as they are."""
+    if tensor.name != "model.norm.weight":
+        return tensor
+    # BF16, little-endian: 0x3F80 is 1, and its last three bits are 1/128 to 4/128.
+    chosen = random.Random(commit).randbytes(len(tensor.data) // 2)
+    return replace(tensor, data=b"".join(bytes([0x80 | byte & 7, 0x3F]) for byte in chosen))
+
+
+def _weights(tensors: list[tiny_weights.Tensor]) -> dict[str, bytes]:
     half = len(tensors) // 2
     shards = (tensors[:half], tensors[half:])
-    names = {}
+    names: dict[str, str] = {}
+    written: dict[str, bytes] = {}
     for number, shard in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        tiny_weights.write(directory / file, shard)
+        written[file] = tiny_weights.safetensors(shard)
         names.update({tensor.name: file for tensor in shard})
     size = sum(len(tensor.data) for tensor in tensors)
-    _write_json(
-        directory / "model.safetensors.index.json",
-        {"metadata": {"total_size": size}, "weight_map": dict(sorted(names.items()))},
-    )
+    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(names.items()))}
+    return {**written, "model.safetensors.index.json": _json(index)}
 
 
 def _tokenizer() -> dict[str, Any]:
@@ -261,5 +285,5 @@ def _byte_characters() -> list[str]:
     return [chr(byte if byte in printable else next(unused)) for byte in range(256)]
 
 
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

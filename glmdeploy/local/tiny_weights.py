@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 Config = dict[str, Any]
 """A model's config.json."""
@@ -55,8 +54,8 @@ def tensors(config: Config, source: random.Random) -> Iterator[Tensor]:
         yield Tensor(name=weight.name, dtype=weight.dtype, shape=weight.shape, data=_values(weight, source))
 
 
-def write(path: Path, weights: Iterable[Tensor]) -> None:
-    """Write a file in the safetensors format: a length in 8 bytes, a JSON header of that length, the raw data.
+def safetensors(weights: Iterable[Tensor]) -> bytes:
+    """A file in the safetensors format: a length in 8 bytes, a JSON header of that length, the raw data.
 
     Not with the library of that name: without numpy it takes raw memory addresses, and until 0.8 took something else.
     """
@@ -70,9 +69,7 @@ def write(path: Path, weights: Iterable[Tensor]) -> None:
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        file.writelines(tensor.data for tensor in ordered)
+    return b"".join([struct.pack("<Q", len(text)), text, *(tensor.data for tensor in ordered)])
 
 
 def _weights(config: Config) -> Iterator[_Weight]:

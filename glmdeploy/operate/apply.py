@@ -8,15 +8,11 @@ the running deployment as it was; the new one becomes live with one request to M
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import modal
 from filelock import FileLock, Timeout
@@ -24,22 +20,30 @@ from filelock import FileLock, Timeout
 from glmdeploy import __version__
 from glmdeploy.app import build
 from glmdeploy.errors import DeployError
+from glmdeploy.operate.asking import attended, plainly, within
+from glmdeploy.operate.endpoint import check_key, wait_until_healthy
 from glmdeploy.operate.live import Needed, current, endpoint, needed
-from glmdeploy.operate.target import check_alive, creatable, create_secret, missing_secrets, modal_errors
+from glmdeploy.operate.secrets import creatable, create_secret, missing_secrets
+from glmdeploy.operate.stages import output, running
 from glmdeploy.plan.diff import Change, diff
 from glmdeploy.plan.plan import short_digest
+from glmdeploy.runtime.failures import forget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
     from glmdeploy.operate.live import Deployed
-    from glmdeploy.operate.target import MissingSecret, Target
+    from glmdeploy.operate.secrets import MissingSecret
+    from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
 
-POLL_SECONDS = 0.5
+T = TypeVar("T")
+
 WAIT_MARGIN = 120
 """Seconds beyond the start-up limit until a missing answer counts as a failure: scheduling, image, network."""
+KEY_SECONDS = 120
+"""What a healthy endpoint gets to refuse a request without a key: its container may just be replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +58,14 @@ class Preview:
     """Whether there is something to do: another plan runs, or one that another glmdeploy deployed, or it is forced."""
     need: Needed
     missing: tuple[MissingSecret, ...]
+    make_secrets: bool = False
+    """Whether secrets that the embedded cloud lacks get random values."""
+    verify_weights: bool = False
+    """Whether the weights in the volume are read and compared, also where they are marked as complete."""
 
     def check_secrets(self) -> None:
         """:raises DeployError: with the commands that create them, for secrets that :func:`carry_out` cannot create."""
-        creatable(self.missing, self.target)
+        creatable(self.missing, self.target, make=self.make_secrets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +77,17 @@ class SecretCreated:
 
 @dataclass(frozen=True, kw_only=True)
 class StageStarted:
-    """``download`` or ``compile``."""
+    """``preflight``, ``download`` or ``compile``."""
 
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsVerified:
+    """``files`` were read and compared with their hashes; ``mended`` of them were fetched anew. None: not told."""
+
+    files: int | None
+    mended: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +119,16 @@ class Healthy:
     seconds: float
 
 
-Event: TypeAlias = "SecretCreated | StageStarted | Deploying | Published | Located | Waiting | Healthy"
+@dataclass(frozen=True, kw_only=True)
+class KeyRequired:
+    """Who has no key got 401; False where the plan has none and everyone may use the endpoint."""
+
+    required: bool
+
+
+Event: TypeAlias = (
+    "SecretCreated | StageStarted | WeightsVerified | Deploying | Published | Located | Waiting | Healthy | KeyRequired"
+)
 
 
 @contextlib.contextmanager
@@ -137,7 +162,9 @@ def exclusive(folder: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def preview(plan: Plan, target: Target, *, force: bool = False) -> Preview:
+def preview(
+    plan: Plan, target: Target, *, force: bool = False, make_secrets: bool = False, verify_weights: bool = False
+) -> Preview:
     """What is to be done so that the plan runs; with ``force``, even where it runs already. Changes nothing.
 
     :raises DeployError: if the target cannot be asked.
@@ -147,14 +174,17 @@ def preview(plan: Plan, target: Target, *, force: bool = False) -> Preview:
     if now is not None and now.version != __version__:
         changes = (Change(section="glmdeploy", name="version", old=now.version, new=__version__), *changes)
     changed = force or now is None or now.digest != short_digest(plan) or now.version != __version__
+    need = needed(plan, target) if changed else Needed(download=False, compile=False)
     return Preview(
         plan=plan,
         target=target,
         now=now,
         changes=changes,
         changed=changed,
-        need=needed(plan, target) if changed else Needed(download=False, compile=False),
-        missing=missing_secrets(plan, target) if changed else (),
+        need=need,
+        missing=missing_secrets(plan, target) if changed or verify_weights else (),
+        make_secrets=make_secrets,
+        verify_weights=verify_weights,
     )
 
 
@@ -166,53 +196,60 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     :raises DeployError: when a step fails; finished stages are kept.
     """
     plan, target = what.plan, what.target
-    for secret in creatable(what.missing, target):
-        create_secret(secret)
+    for secret in creatable(what.missing, target, make=what.make_secrets):
+        create_secret(secret, target)
         yield SecretCreated(name=secret.name)
-    yield from _run_stages(plan, target, what.need)
+    yield from _run_stages(what)
+    if not what.changed:
+        return
     yield Deploying()
+    _forget_failures(plan, target)
     _deploy(plan, target, strategy=strategy, tag=tag)
     yield Published()
     url = endpoint(plan, target)
     yield Located(url=url)
     if wait:
         yield Waiting()
-        seconds = _wait_until_healthy(url, target, plan.server.seconds("startup_timeout") + WAIT_MARGIN)
+        limit = plan.server.seconds("startup_timeout") + WAIT_MARGIN
+        seconds = attended(
+            target, f"see {plan.app} answer", lambda: plainly(lambda: wait_until_healthy(url, target, limit))
+        )
         yield Healthy(seconds=seconds)
+        if plan.api_key:
+            stop = target.command(f"app stop {plan.app}")
+            attended(
+                target, f"ask {plan.app} without a key", lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS))
+            )
+        yield KeyRequired(required=plan.api_key is not None)
 
 
-def _run_stages(plan: Plan, target: Target, need: Needed) -> Iterator[Event]:
-    """Run the needed stages, their logs on standard error.
+def _run_stages(what: Preview) -> Iterator[Event]:
+    """Check the secrets in a container, then run the needed stages, their logs on standard error.
 
     :raises DeployError:
-    :raises KeyboardInterrupt:
     """
-    if not (need.download or need.compile):
-        return
-    finished = False
-    with tempfile.TemporaryDirectory() as folder, modal_errors(target):
-        stages = build.stages(plan, Path(folder))
-        with _output(), stages.app.run(environment_name=target.environment):
-            if need.download:
+    plan, need = what.plan, what.need
+    checks = plan.api_key is not None or plan.huggingface is not None
+    download, compiler = need.download or what.verify_weights, need.compile
+    if checks and compiler:
+        # In an app of its own: it need not wait until the image of the server is built.
+        with running(plan, what.target, checks=True) as app:
+            yield StageStarted(name="preflight")
+            app.preflight()
+        checks = False
+    if checks or download or compiler:
+        with running(plan, what.target, checks=checks, download=download, compiler=compiler) as app:
+            if checks:
+                yield StageStarted(name="preflight")
+                app.preflight()
+            if download:
                 yield StageStarted(name="download")
-                _run("download", stages.download)
-            if need.compile and stages.compile:
+                mark = app.download(verify=what.verify_weights)
+                if what.verify_weights:
+                    yield WeightsVerified(files=_count(mark.get("files")), mended=_count(mark.get("mended")))
+            if compiler:
                 yield StageStarted(name="compile")
-                _run("compile", stages.compile)
-            finished = True
-    if not finished:
-        # App.run ends its app on Ctrl-C and then goes on as if nothing had happened (modal 1.6.4, runner.py).
-        raise KeyboardInterrupt
-
-
-def _run(name: str, stage: build.Stage) -> None:
-    try:
-        stage.remote()
-    except modal.exception.Error:
-        raise
-    except Exception as error:  # whatever the stage raised in its container comes back as it was
-        reason = str(error).strip() or type(error).__name__
-        raise DeployError(f"the stage {name} failed: {reason}", advice="its log is above") from None
+                app.compile()
 
 
 def _deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:
@@ -220,45 +257,34 @@ def _deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:
 
     :raises DeployError:
     """
-    with tempfile.TemporaryDirectory() as folder, modal_errors(target), _output():
+    with tempfile.TemporaryDirectory() as folder, output():
         app = build.build(plan, Path(folder))
-        app.deploy(environment_name=target.environment, strategy=strategy, tag=tag)
+
+        async def deploy() -> None:
+            await app.deploy.aio(environment_name=target.environment, strategy=strategy, tag=tag)
+
+        attended(target, f"deploy {plan.app}", deploy)
 
 
-def _wait_until_healthy(url: str, target: Target, seconds: float) -> float:
-    """Ask ``/health`` until it answers 200; returns the seconds that took.
+def _forget_failures(plan: Plan, target: Target) -> None:
+    """Let the plan start again, however often it has failed: somebody has looked at it.
 
-    The path is open even with an API key (facts of SGLang 0.5.10 to 0.5.23), so that no key is needed here.
-
-    :raises DeployError: when it does not.
+    :raises DeployError:
     """
-    started = time.monotonic()
-    reason = "no answer"
-    while (waited := time.monotonic() - started) < seconds:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=seconds - waited + 1):
-                return time.monotonic() - started
-        except urllib.error.HTTPError as error:
-            reason = f"HTTP status {error.code}"
-            if message := _error_message(error.read(100_000)):
-                raise DeployError(f"the endpoint did not start: {message}") from None
-        except OSError as error:
-            reason = str(error)
-            check_alive(target)
-        time.sleep(POLL_SECONDS)
-    raise DeployError(f"the endpoint {url} was not healthy after {seconds:.0f} s ({reason})")
+
+    def forget_them() -> None:
+        forget(modal.Volume.from_name(plan.weights.name, environment_name=target.environment), plan.digest)
+
+    within(target, f"forget the failed starts of {plan.app}", lambda: plainly(forget_them))
 
 
-def _error_message(body: bytes) -> str | None:
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(body)["error"]["message"])
-    return None
+def _count(found: Any) -> int | None:
+    return len(found) if isinstance(found, dict | list) else found if isinstance(found, int) else None
 
 
-@contextlib.contextmanager
-def _output() -> Iterator[None]:
-    """Modal's progress and the containers' logs on standard error: standard output is for results."""
-    import sys
+def _beside(target: Target, ask: Callable[[], T]) -> T:
+    """What comes of asking the endpoint, as long as the target lives.
 
-    with contextlib.redirect_stdout(sys.stderr), modal.enable_output():
-        yield
+    :raises DeployError:
+    """
+    return attended(target, "wait for the endpoint", lambda: plainly(ask))

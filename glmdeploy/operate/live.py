@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import modal
 
-from glmdeploy.operate.target import modal_errors
+from glmdeploy.operate.asking import within
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.resources import DIGEST_TAG, VERSION_TAG
 from glmdeploy.runtime import markers
+from glmdeploy.runtime.weights import WEIGHTS_MARK
 
 if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
@@ -28,6 +28,10 @@ class Deployed:
     data: dict[str, Any] | None
 
 
+DESCRIBE_SECONDS = 180.0
+"""What ``describe`` gets for its answer, with the start of a small container."""
+
+
 def current(plan: Plan, target: Target) -> Deployed | None:
     """What is deployed under the plan's app name; None when nothing is.
 
@@ -36,26 +40,34 @@ def current(plan: Plan, target: Target) -> Deployed | None:
 
     :raises DeployError:
     """
-    with modal_errors(target):
+
+    async def tags_of_app() -> dict[str, str] | None:
         try:
-            app = modal.App.lookup(plan.app, environment_name=target.environment)
+            app = await modal.App.lookup.aio(plan.app, environment_name=target.environment)
         except modal.exception.NotFoundError:
             return None
-        tags = app.get_tags()
-        digest = tags.get(DIGEST_TAG)
-        if digest == short_digest(plan):
-            data: dict[str, Any] | None = plan.data()
-        else:
-            data = _describe(plan, target) if digest else None
+        return await app.get_tags.aio()
+
+    tags = within(target, f"look up the app {plan.app}", tags_of_app)
+    if tags is None:
+        return None
+    digest = tags.get(DIGEST_TAG)
+    if digest == short_digest(plan):
+        data: dict[str, Any] | None = plan.data()
+    else:
+        data = _describe(plan, target) if digest else None
     return Deployed(digest=digest, version=tags.get(VERSION_TAG), data=data)
 
 
 def _describe(plan: Plan, target: Target) -> dict[str, Any] | None:
-    function = modal.Function.from_name(plan.app, "describe", environment_name=target.environment)
-    try:
-        data = function.remote()
-    except modal.exception.NotFoundError:
-        return None
+    async def call() -> Any:
+        function = modal.Function.from_name(plan.app, "describe", environment_name=target.environment)
+        try:
+            return await function.remote.aio()
+        except modal.exception.NotFoundError:
+            return None
+
+    data = within(target, f"read what runs as {plan.app} (its function `describe`)", call, seconds=DESCRIBE_SECONDS)
     return data if isinstance(data, dict) else None
 
 
@@ -70,26 +82,29 @@ class Needed:
 def needed(plan: Plan, target: Target) -> Needed:
     """Read the volumes' completion marks, without starting a container.
 
-    A branch or tag can move, so that only a commit hash makes a complete download final; the stage itself compares with
-    the hub and ends at once when nothing is new.
+    The mark lies in the folder of the plan's commit, and is written last.
 
     :raises DeployError:
     """
-    with modal_errors(target):
-        weights = _marker(plan.weights, f"weights-{Path(plan.model.path).name}.json", target)
-        done = weights.get("repo") == plan.model.repo and weights.get("commit") == plan.model.revision
-        compiled = bool(
-            plan.compile and plan.kernels and _marker(plan.kernels, f"kernels-{plan.compile.key}.json", target)
-        )
+    weights = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{WEIGHTS_MARK}", target)
+    done = plan.model.commit is not None and weights.get("commit") == plan.model.commit
+    key = plan.compile.key if plan.compile else ""
+    compiled = bool(plan.kernels and _marker(plan.kernels, f"{markers.FOLDER}/kernels-{key}.json", target))
     return Needed(download=not done, compile=plan.compile is not None and not compiled)
 
 
-def _marker(volume: Volume, name: str, target: Target) -> dict[str, Any]:
-    handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
+def _marker(volume: Volume, path: str, target: Target) -> dict[str, Any]:
+    async def read() -> bytes:
+        handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
+        try:
+            return b"".join([part async for part in handle.read_file.aio(path)])
+        except (modal.exception.NotFoundError, FileNotFoundError):
+            return b""
+
+    content = within(target, f"read {path} in the volume {volume.name}", read)
     try:
-        content = b"".join(handle.read_file(f"{markers.FOLDER}/{name}"))
         marker = json.loads(content)
-    except (modal.exception.NotFoundError, FileNotFoundError, ValueError):
+    except ValueError:
         return {}
     return marker if isinstance(marker, dict) else {}
 
@@ -99,7 +114,10 @@ def endpoint(plan: Plan, target: Target) -> str:
 
     :raises DeployError:
     """
-    with modal_errors(target):
+
+    async def look() -> str:
         server = modal.Cls.from_name(plan.app, "Server", environment_name=target.environment)
-        url: str = server().serve.get_web_url()
-    return url.rstrip("/")
+        url: str = await server().serve.get_web_url.aio()
+        return url
+
+    return within(target, f"look up the address of {plan.app}", look).rstrip("/")

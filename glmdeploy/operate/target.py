@@ -1,24 +1,17 @@
-"""Where a deployment goes: Modal, or the embedded cloud. Connects, and looks after credentials and secrets."""
+"""Where a deployment goes: Modal, or the embedded cloud. Connects, and looks after credentials."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from glmdeploy import gpus
 from glmdeploy.errors import DeployError
 from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from glmdeploy.gpus import Price
     from glmdeploy.local.cloud import Cloud
-    from glmdeploy.plan.plan import Plan, Secret
+    from glmdeploy.plan.plan import Plan
 
 MODAL, LOCAL = "modal", "local"
 
@@ -36,6 +29,22 @@ class Target:
             return "the embedded cloud"
         return f"Modal, environment {self.environment}" if self.environment else "Modal"
 
+    def command(self, arguments: str) -> str:
+        """How a user types ``modal`` with ``arguments`` for this target, which has its Environment at the end."""
+        if self.cloud:
+            return f'eval "$(glmdeploy local env)"; modal {arguments}'
+        return f"modal {arguments}{f' --env {self.environment}' if self.environment else ''}"
+
+    def check_alive(self) -> None:
+        """Look whether the embedded cloud still runs, where that is the target.
+
+        :raises DeployError: when it has ended meanwhile.
+        """
+        if self.cloud and cloud.status() is None:
+            raise DeployError(
+                "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"
+            )
+
 
 def connect(name: str, plan: Plan, environment: str | None) -> Target:
     """Make the Modal SDK of this process talk to the target; starts the embedded cloud when it does not run.
@@ -47,6 +56,7 @@ def connect(name: str, plan: Plan, environment: str | None) -> Target:
     :raises LocalCloudError: when the embedded cloud does not start.
     """
     if name == LOCAL:
+        _stay_on_this_machine()
         started = cloud.start()
         os.environ.update(cloud.environ(started))
         return Target(name=name, environment=None, cloud=started)
@@ -71,109 +81,12 @@ def check_credentials(*, otherwise: str) -> None:
         )
 
 
-def check_alive(target: Target) -> None:
-    """Look whether the embedded cloud still runs, where that is the target.
-
-    :raises DeployError: when it has ended meanwhile.
-    """
-    if target.cloud and cloud.status() is None:
-        raise DeployError(
-            "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"
-        )
-
-
-@contextlib.contextmanager
-def modal_errors(target: Target) -> Iterator[None]:
-    """Turn what the SDK raises into a DeployError."""
-    import modal
-
-    try:
-        yield
-    except modal.exception.AuthError as error:
-        raise DeployError(
-            f"{target} refused the credentials: {error}", advice="sign in again with `modal setup`"
-        ) from None
-    except (modal.exception.ConnectionError, OSError) as error:
-        check_alive(target)
-        raise DeployError(f"the connection to {target} failed: {error}") from None
-    except modal.exception.Error as error:
-        check_alive(target)
-        raise DeployError(f"{target} answered: {error}") from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MissingSecret:
-    """A secret of a plan that the target lacks; ``absent`` is False where it is there, without one of its keys."""
-
-    secret: Secret
-    absent: bool
-
-
-def missing_secrets(plan: Plan, target: Target) -> tuple[MissingSecret, ...]:
-    """The plan's secrets that the target lacks, or that lack one of their keys. Changes nothing."""
-    import modal
-
-    missing = []
-    for secret in filter(None, (plan.huggingface, plan.api_key)):
-        try:
-            modal.Secret.from_name(
-                secret.name, environment_name=target.environment, required_keys=list(secret.keys)
-            ).hydrate()
-        except modal.exception.InvalidError:
-            missing.append(MissingSecret(secret=secret, absent=False))
-        except modal.exception.NotFoundError:
-            missing.append(MissingSecret(secret=secret, absent=True))
-    return tuple(missing)
-
-
-def creatable(missing: Sequence[MissingSecret], target: Target) -> list[Secret]:
-    """Those that may get a random value, which is for rehearsals alone: absent from the embedded cloud.
-
-    :raises DeployError: where there are others, with the commands that create them.
-    """
-    others = [item.secret for item in missing if not (target.cloud and item.absent)]
-    if others:
-        named = ", ".join(f"{secret.name} with {' and '.join(secret.keys)}" for secret in others)
-        commands = "\n".join(_create_command(secret, target) for secret in others)
-        raise DeployError(f"missing in {target}: the secret {named}", advice=f"create with:\n{commands}")
-    return [item.secret for item in missing]
-
-
-def create_secret(secret: Secret) -> None:
-    """Create it in the embedded cloud, with a random value for each key."""
-    import modal
-
-    values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
-    modal.Secret.objects.create(secret.name, values, allow_existing=True)
-
-
-def _create_command(secret: Secret, target: Target) -> str:
-    environment = f" --env {target.environment}" if target.environment else ""
-    local = 'eval "$(glmdeploy local env)"; ' if target.cloud else ""
-    values = " ".join(f"{key}=..." for key in secret.keys)
-    return f"  {local}modal secret create{environment} {secret.name} {values}"
-
-
-def workspace_prices() -> dict[str, Price]:
-    """Today's prices of the workspace that the credentials belong to, by Modal's GPU name.
-
-    Where the SDK talks to the embedded cloud, their source says so: its rates are made up.
-
-    :raises DeployError: without credentials, when Modal cannot be asked, or when it lists no price of a GPU.
-    """
-    check_credentials(otherwise="leave out --modal-prices")
-    import modal
-    from modal.config import config
-
-    with modal_errors(Target(name=MODAL, environment=None)):
-        workspace = modal.Workspace.from_context()
-        answer = workspace.billing.rates()
-    running = cloud.status()
-    rehearsal = running is not None and running.server_url == config.get("server_url")
-    source = "the embedded cloud's rates for rehearsals" if rehearsal else f"the rates of workspace {workspace.name}"
-    prices = gpus.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())
-    if not prices:
-        raise DeployError(
-            "Modal's rates name no GPU that glmdeploy knows", advice="see `modal billing rates`, and use --price"
-        )
-    return prices
+def _stay_on_this_machine() -> None:
+    """The embedded cloud and its hub are asked directly, whatever proxies the environment names, and never skipped."""
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+        if hosts != "*":
+            known = [host.strip() for host in hosts.split(",") if host.strip()]
+            os.environ[name] = ",".join(dict.fromkeys((*known, "127.0.0.1", "localhost")))
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        os.environ.pop(name, None)

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 COMMANDS = (("server", "command"), ("compile", "command"))
 """Paths of the values that are command lines."""
 
-OMITTED = (("compile", "key"), ("compile", "gives_up_after"), ("server", "gives_up_after"))
+OMITTED = (
+    *(("compile", "key"), ("compile", "gives_up_after"), ("compile", "defaults")),
+    *(("server", "gives_up_after"), ("server", "defaults"), ("weights", "sub_path")),
+    *(("server", "health", "compiling"), ("server", "health", "decoding"), ("server", "health", "ranks")),
+)
 """Derived values whose change only repeats another one."""
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.errors import ProfileError
-from glmdeploy.plan import plan
+from glmdeploy.plan import plan, supervision
 from glmdeploy.profile import stages
 from glmdeploy.rules.check import check
+from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang.command import compile_command
 
 if TYPE_CHECKING:
@@ -26,11 +29,14 @@ DOWNLOAD_PYTHON = "3.12"
 DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
 """The download image: pinned, so that the same plan always builds the same image."""
 
+_COMMIT = re.compile("[0-9a-f]{40}")
+
 
 def make(facts: Facts) -> plan.Plan:
     """The plan of a profile that was checked: one with errors has none."""
     profile = facts.profile
     kernels = profile.volumes.kernels
+    revision = profile.model.revision
     return plan.Plan(
         profile=profile.name,
         app=profile.app,
@@ -40,11 +46,12 @@ def make(facts: Facts) -> plan.Plan:
         sglang=facts.catalog.version,
         model=plan.ServedModel(
             repo=profile.model.repo,
-            revision=profile.model.revision,
+            revision=revision,
+            commit=revision if _COMMIT.fullmatch(revision) else None,
             served_name=profile.model.served_name,
             path=facts.model_path,
         ),
-        weights=_volume(profile.volumes.weights),
+        weights=replace(_volume(profile.volumes.weights), sub_path=sub_path(profile.model.repo, revision)),
         kernels=_volume(kernels) if kernels else None,
         huggingface=_secret(profile.secrets.huggingface),
         api_key=_secret(profile.secrets.api_key),
@@ -55,8 +62,11 @@ def make(facts: Facts) -> plan.Plan:
         compile=_compile(facts),
         server=plan.Server(
             image=plan.Image(registry=profile.sglang.image, env=dict(profile.sglang.env)),
+            public=profile.server.public,
             command=facts.command,
             env=dict(profile.server.env),
+            defaults=supervision.defaults(facts, facts.ready_within),
+            health=supervision.health(facts),
             gives_up_after=facts.ready_within,
             options=_options(profile.server, stages.ServerFields),
         ),
@@ -127,5 +137,6 @@ def _compile(facts: Facts) -> plan.Compile | None:
         options=_options(profile.compile, stages.CompileFields),
         command=words,
         gives_up_after=limit,
+        defaults=supervision.defaults(facts, limit),
         key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16],
     )

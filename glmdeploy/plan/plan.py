@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__
 from glmdeploy.resources import DIGEST_TAG, PROFILE_TAG, VERSION_TAG
+from glmdeploy.runtime.weights import sub_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,9 @@ SMALL_STARTUP_TIMEOUT = 300
 class ServedModel:
     repo: str
     revision: str
+    """As the profile writes it: a commit, a tag or a branch."""
+    commit: str | None = None
+    """What the revision meant on the hub when the plan was made, None where it was not asked."""
     served_name: str
     path: str
     """Folder of the model's files in the containers."""
@@ -59,6 +63,8 @@ class Image:
 class Volume:
     name: str
     mount: str
+    sub_path: str | None = None
+    """The folder in it that the containers see at the mount, None for all of it; a stage that fills it sees all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,17 +111,39 @@ class Compile(Stage):
     command: tuple[str, ...]
     gives_up_after: int
     """Seconds after which the container ends SGLang's tool and says why, before Modal ends the container."""
+    defaults: dict[str, str]
+    """Variables of the tool's process that glmdeploy sets, where the profile does not."""
     key: str
     """Digest of all that decides the kernels; the stage is skipped when it already ran for this key."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Health:
+    """How a container watches its engine once that is ready (:mod:`glmdeploy.runtime.watch`). Seconds."""
+
+    interval: int
+    timeout: int
+    limit: int
+    compiling: int
+    """For how long at most a compiler at work excuses silence: SGLang's own ``watchdog-timeout``."""
+    decoding: str
+    """What tells that tokens are generated: ``lines`` of the log, ``loads`` (/v1/loads), or nothing: ``off``."""
+    ranks: int
+    """Data-parallel ranks that must each show life in /v1/loads; 0 where one sign of life speaks for all."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Server(Stage):
     image: Image
+    public: bool
+    """Whether everyone may use the endpoint; without it a container serves nothing that no key protects."""
     command: tuple[str, ...]
     """The SGLang command without the API key, which the container adds from its secret."""
     env: dict[str, str]
     """Of the SGLang process alone."""
+    defaults: dict[str, str]
+    """Variables of that process that glmdeploy sets, where the profile does not."""
+    health: Health
     gives_up_after: int
     """Seconds from a container's start after which it gives up on SGLang and says why, before Modal ends it."""
 
@@ -146,6 +174,14 @@ class Plan:
     server: Server
     keepalive: Keepalive | None
     format: int = FORMAT
+
+    def at(self, commit: str) -> Plan:
+        """The plan with the commit that its revision means: its containers see the folder of that commit alone."""
+        return dataclasses.replace(
+            self,
+            model=dataclasses.replace(self.model, commit=commit),
+            weights=dataclasses.replace(self.weights, sub_path=sub_path(self.model.repo, commit)),
+        )
 
     def data(self) -> dict[str, Any]:
         """The plan as JSON data; keys whose value is None are left out."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from glmdeploy import gpus
 from glmdeploy.profile.fields import LINE, TAG, ArgValue, Env, EnvName, Line, Mapping, Name, Text, Whole
-from glmdeploy.profile.stages import CompileFields, DownloadFields, ServerFields
+from glmdeploy.profile.stages import CompileFields, DownloadFields, HealthFields, ServerFields
 
 
 class _Model(BaseModel):
@@ -87,8 +87,14 @@ class Compile(CompileFields, _Model):
     """Stage 2, on the serving GPU: DeepGEMM kernels into the kernels volume."""
 
 
+class Health(HealthFields, _Model):
+    """How a container watches its engine once that is ready."""
+
+
 class Server(ServerFields, _Model):
     """Stage 3: the containers that serve."""
+
+    health: Health = Field(Health(), description="How a container watches its engine once that is ready.")
 
 
 class Sglang(_Model):

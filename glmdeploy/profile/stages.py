@@ -102,6 +102,30 @@ class CompileFields:
     timeout: Annotated[Timeout, modal("function"), About("Longest run, in seconds or as a duration.", ("1h",))] = 3600
 
 
+class HealthFields:
+    """How a container watches its engine once that is ready; one that hangs is ended, and its container with it.
+
+    The limits were tried on the real engine. SGLang's own watchdog sees neither a stopped process nor a hang while
+    idle.
+    """
+
+    interval: Annotated[
+        int, Seconds(1, 3600), About("Pause between an answer of SGLang's `/health` and the next question, in seconds.")
+    ] = 5
+    timeout: Annotated[
+        int, Seconds(2, 3600), About("Longest wait for one answer of `/health`, in seconds; above `limit`.")
+    ] = 65
+    limit: Annotated[
+        int,
+        Seconds(1, 3600),
+        About(
+            "Seconds without a sign of life after which the engine counts as hung and its container ends. SGLang gets "
+            "it as `SGLANG_HEALTH_CHECK_TIMEOUT`. It must outlast the longest single pass.",
+            (60,),
+        ),
+    ] = 60
+
+
 class ServerFields:
     """Stage 3: the containers that serve."""
 
@@ -136,7 +160,7 @@ class ServerFields:
         About("How long an idle container is kept, in seconds or as a duration.", ("15m",)),
     ] = 900
     timeout: Annotated[
-        Timeout, modal("cls"), About("Longest life of a container, in seconds or as a duration.", ("24h",))
+        Timeout, modal("cls"), About("Longest time that Modal gives one input, in seconds or as a duration.", ("24h",))
     ] = MAX_TIMEOUT
     # Of the class too: left out there, Modal would take `timeout`, a day, as the limit of a start.
     startup_timeout: Annotated[

@@ -25,12 +25,15 @@ def preview_text(preview: Preview) -> Iterator[str]:
     plan, now, need = preview.plan, preview.now, preview.need
     if not preview.changed:
         yield f"No changes: {plan.app} runs this plan ({short_digest(plan)[:12]})."
+        if preview.verify_weights:
+            yield "The weights in the volume are verified."
         return
     if now and now.data is None:
         yield f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced."
     yield changes_text(preview.changes) if preview.changes else "The same plan is deployed again."
     yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {plan.gpu}."
-    stages = [name for name, run in (("download", need.download), ("compile", need.compile)) if run]
+    download = need.download or preview.verify_weights
+    stages = [name for name, run in (("download", download), ("compile", need.compile)) if run]
     yield f"Stages to run first: {', '.join(stages) or 'none, weights and kernels are there'}."
 
 
@@ -61,6 +64,12 @@ def event_text(event: Event) -> str | None:
             return "Waiting for the endpoint's first answer ..."
         case apply.Healthy(seconds=seconds):
             return f"Healthy after {seconds:.1f} s."
+        case apply.KeyRequired(required=required):
+            return "Key required: 401 without it." if required else "Public: everyone may use it, no key is required."
+        case apply.WeightsVerified(files=files, mended=mended):
+            read = f"{files} files" if files is not None else "all files"
+            anew = f"{mended} fetched anew" if mended is not None else "its log says what was fetched anew"
+            return f"Weights verified: {read} read and compared, {anew}."
         case apply.Published() | apply.Located():
             return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.effective import RAW, effective
 from glmdeploy.sglang.models import GLM_DSA
@@ -286,6 +287,19 @@ class Facts:
     def in_volume(self, path: str) -> bool:
         """Whether the path lies in a volume of the container."""
         volumes = self.profile.volumes
-        whole = posixpath.normpath(path)
-        mounts = [volume.mount for volume in (volumes.weights, volumes.kernels) if volume]
-        return any(whole == mount or whole.startswith(f"{mount}/") for mount in mounts)
+        return any(_under(path, volume.mount) for volume in (volumes.weights, volumes.kernels) if volume)
+
+    @property
+    def weights_folder(self) -> str:
+        """The folder of the weights volume that the containers see, as far as the profile tells its commit."""
+        return sub_path(self.profile.model.repo, self.profile.model.revision)
+
+    def beside_the_model(self, path: str) -> bool:
+        """Whether the path lies at the weights' mount, and not in the model's own folder there."""
+        volumes = self.profile.volumes
+        inner = volumes.kernels is not None and _under(path, volumes.kernels.mount)
+        return _under(path, volumes.weights.mount) and not _under(path, self.model_path) and not inner
+
+
+def _under(path: str, folder: str) -> bool:
+    return posixpath.normpath(path) == folder or posixpath.normpath(path).startswith(f"{folder}/")

@@ -1,77 +1,340 @@
-"""Stage 1: the model's files into the weights volume, exactly the pinned revision, with a mark at the end."""
+"""Stage 1: the model's files into the weights volume, exactly the pinned commit, with a mark at the end.
+
+Each commit has a folder of its own, which is complete before it has its name: the files of a live deployment are never
+touched. Xet is asked first, because it is fast; where it fails, plain HTTP. Both are watched from here
+(:mod:`glmdeploy.runtime.transfer` says why). What the volume already has is copied, not fetched.
+"""
 
 from __future__ import annotations
 
+import os
+import queue
 import re
+import shutil
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from glmdeploy.runtime.markers import read_marker, write_marker
+from glmdeploy.runtime.hub import Hub, Listing
+from glmdeploy.runtime.markers import sync_folder, write_marker
+from glmdeploy.runtime.transfer import (
+    KEPT,
+    NO_ROOM,
+    Broken,
+    DownloadFailed,
+    Part,
+    Patience,
+    StoppedTransfer,
+    copy_into,
+    fetch_file,
+    patience_of,
+)
+from glmdeploy.runtime.weights import READERS, WEIGHTS_MARK, is_right, missing, sub_path, verify, weights_mark
+from glmdeploy.runtime.work import Work, begin_work, clean_leftovers, copies_of, install_version, other_works, take_up
+from glmdeploy.runtime.xet import xet_bytes, xet_session
 
-PROGRESS_SECONDS = 15
+PROGRESS_SECONDS = 15.0
+"""Seconds between two lines about the progress, and between two signs of life."""
+
+COMMIT_SECONDS = 180.0
+"""Seconds between two commits of the volume: what is lost at most when the container is killed."""
+
+XET_FAILURES = 3
+"""Files that Xet failed to send after which it is not asked any more."""
+
+LAST_WORDS_SECONDS = 5.0
+"""Seconds that threads have to end after a failure. One that waits for the network is left behind."""
 
 
-def download_weights(repo: str, revision: str, path: Path, volume: Path, token: str | None) -> dict[str, Any]:
-    """Bring ``repo`` at ``revision`` into the folder ``path`` of the volume at ``volume``; skip when it is complete.
+def free_bytes(volume: Path) -> int | None:
+    """Bytes that the volume has room for; None where its file system does not know."""
+    usage = shutil.disk_usage(volume)
+    return usage.free if usage.total else None
 
-    Returns the mark: ``repo``, ``revision``, ``commit`` and the size in bytes of every file. Raises what
-    ``huggingface_hub`` raises, and RuntimeError when a file has not the size that the hub names.
+
+def download_weights(
+    repo: str,
+    revision: str,
+    commit: str | None,
+    name: str,
+    volume: Path,
+    token: str | None,
+    *,
+    token_place: str | None = None,
+    verify: bool = False,
+    commit_volume: Callable[[], object],
+    free: Callable[[Path], int | None] = free_bytes,
+    commit_seconds: float = COMMIT_SECONDS,
+) -> dict[str, Any]:
+    """Bring ``repo`` at ``commit`` into its folder of the volume whose root is ``volume``; skip when it is complete.
+
+    ``commit`` is None where nobody asked the hub yet what ``revision`` is. ``name`` is the model's folder in its
+    version's. ``token_place`` says where the token comes from, None where no secret is named. With ``verify`` every
+    byte of a complete version is read and compared; what is wrong is fetched anew. ``commit_volume`` makes durable what
+    was written; it is called now and then, from one thread at a time.
+
+    Returns the manifest (:mod:`glmdeploy.runtime.weights`).
+
+    :raises DownloadFailed: said in the log before.
     """
-    from huggingface_hub import HfApi, snapshot_download
-
-    name = f"weights-{path.name}.json"
-    marker = read_marker(volume, name)
-    pinned = re.fullmatch(r"[0-9a-f]{40}", revision) is not None
-    if pinned and _is_complete(marker, repo, revision, path):
-        print(f"{repo} at {revision} is complete, nothing to download", flush=True)
-        return marker
-
-    info = HfApi(token=token).model_info(repo, revision=revision, files_metadata=True)
-    files = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
-    commit = info.sha or revision
-    if _is_complete(marker, repo, commit, path):
-        print(f"{repo} at {revision} ({commit}) is complete, nothing to download", flush=True)
-        return marker
-
-    total = sum(files.values())
-    print(f"downloading {repo} at {commit}: {len(files)} files, {total / 2**30:.1f} GiB", flush=True)
-    done = threading.Event()
-    threading.Thread(target=_report, args=(path, total, done), daemon=True).start()
+    stopping = threading.Event()
     try:
-        snapshot_download(repo, revision=commit, local_dir=path, token=token)
+        limits = patience_of(os.environ)
+        version = volume / sub_path(repo, commit or revision)
+        mark = weights_mark(version)
+        known = commit or (revision if re.fullmatch(r"[0-9a-f]{40}", revision) else None)
+        hub = None
+        if not known:
+            hub = Hub(repo, token, token_place, limits, stopping)
+            known = hub.commit(revision)
+        there = (mark.get("repo"), mark.get("commit")) == (repo, known)
+        wrong = _wrong(mark, version / name, every_byte=verify) if there else []
+        if there and not wrong:
+            clean_leftovers(volume, name, None)
+            print(f"{repo} at {revision} ({known}) is complete, nothing to download", flush=True)
+            return mark
+
+        hub = hub or Hub(repo, token, token_place, limits, stopping)
+        listing = hub.listing(known)
+        manifest = {"repo": repo, "revision": revision, "commit": known, "files": listing.files}
+        if not mark and (version / name).is_dir():  # a folder whose mark was lost, or cannot be read
+            there, wrong = True, _wrong(manifest, version / name, every_byte=True)
+        wanted = {path: listing.files[path] for path in wrong} if there else listing.files
+        work = begin_work(volume, {**manifest, "files": wanted}, name)
+        try:
+            download = _Download(hub, listing, work, volume, limits, stopping)
+            with _commits(commit_volume, commit_seconds):
+                download.run(free)
+            if there:
+                _repair(work, version, manifest)
+            elif not install_version(work, version):
+                print("another machine has completed it meanwhile", flush=True)
+            shutil.rmtree(work.root, ignore_errors=True)
+        finally:
+            stopping.set()
+            with suppress(OSError):
+                if work.root.exists():
+                    work.beat(ended=True)
+        clean_leftovers(volume, name, None)
+        commit_volume()
+    except OSError as fault:
+        failure = _unwritable("the volume", fault)
+        print(f"the download failed: {failure}", flush=True)
+        raise failure from None
+    except DownloadFailed as failure:
+        print(f"the download failed: {failure}", flush=True)
+        raise
+    print(f"{repo} at {known} is complete", flush=True)
+    return manifest
+
+
+def _repair(work: Work, version: Path, manifest: dict[str, Any]) -> None:
+    """Put right files into the place of missing and wrong ones, each in one step."""
+    folder = version / work.name
+    for path in work.manifest["files"]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (work.model / path).replace(folder / path)
+        sync_folder((folder / path).parent)
+    write_marker(version, WEIGHTS_MARK, manifest)
+
+
+def _wrong(manifest: dict[str, Any], folder: Path, *, every_byte: bool) -> list[str]:
+    """The files of a version that are missing or wrong, which are said. Content is read with ``every_byte`` alone."""
+    wrong = missing(manifest, folder)
+    if every_byte:
+        at: dict[str, int] = {}
+        total = sum(entry["size"] for entry in manifest["files"].values())
+        print(f"reading {total / 2**30:.1f} GiB of {manifest['repo']} to compare them with their hashes", flush=True)
+        with _repeatedly(PROGRESS_SECONDS, _DownloadReport(at, total).say):
+            wrong = verify(manifest, folder, at.__setitem__)
+    for path in wrong:
+        print(f"{path}: is missing or not as the hub has it; fetching it anew", flush=True)
+    return wrong
+
+
+def _unwritable(what: str, fault: OSError) -> DownloadFailed:
+    if fault.errno in NO_ROOM:
+        return DownloadFailed(f"{what} cannot be written: there is no room left ({fault.strerror}).\n{KEPT}")
+    return DownloadFailed(f"{what} cannot be written or read: {fault.strerror or type(fault).__name__}.\n{KEPT}")
+
+
+class _Download:
+    """Completes the files of ``work``, many at a time."""
+
+    def __init__(
+        self, hub: Hub, listing: Listing, work: Work, volume: Path, limits: Patience, stopping: threading.Event
+    ) -> None:
+        self._hub = hub
+        self._xet = listing.xet
+        self._work = work
+        self._volume = volume
+        self._limits = limits
+        self._stopping = stopping
+        self._files: dict[str, dict[str, Any]] = work.manifest["files"]
+        self._at: dict[str, int] = {}
+        self._session: Any = None
+        self._xet_failures = 0
+        self._copies: dict[str, list[Path]] = {}
+        self._left: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._failures: list[BaseException] = []
+
+    def run(self, free: Callable[[Path], int | None]) -> None:
+        """:raises DownloadFailed: where one file cannot be had, or there is no room for all."""
+        for dead in other_works(self._volume, self._work.root):
+            if dead.is_dead():
+                take_up(self._work, dead)
+        self._copies = copies_of(self._volume, self._work)
+        self._check_room(free)
+        if any(path in self._xet for path in self._files):
+            self._session = xet_session()
+        total = sum(entry["size"] for entry in self._files.values())
+        print(
+            f"downloading {self._hub.repo} at {self._work.manifest['commit']}: {len(self._files)} files, "
+            f"{total / 2**30:.1f} GiB",
+            flush=True,
+        )
+        for path in sorted(self._files, key=lambda path: -self._files[path]["size"]):
+            self._left.put(path)
+        threads = [threading.Thread(target=self._take, daemon=True) for _ in range(min(READERS, len(self._files)))]
+        with _repeatedly(PROGRESS_SECONDS, _DownloadReport(self._at, total).say, self._work.beat):
+            for thread in threads:
+                thread.start()
+            try:
+                while not self._failures and any(thread.is_alive() for thread in threads):
+                    self._stopping.wait(0.1)
+            finally:
+                self._stopping.set()
+                limit = time.monotonic() + LAST_WORDS_SECONDS
+                for thread in threads:
+                    thread.join(max(0, limit - time.monotonic()))
+        for failure in self._failures:
+            raise failure
+
+    def _check_room(self, free: Callable[[Path], int | None]) -> None:
+        coming = 0
+        for path, entry in self._files.items():
+            if not (self._work.model / path).exists():
+                part = self._work.part(path)
+                coming += entry["size"] - (part.stat().st_size if part.exists() else 0)
+        room = free(self._volume)
+        if room is None or room >= coming or os.environ.get("GLMDEPLOY_FREE_SPACE") == "unchecked":
+            return
+        raise DownloadFailed(
+            f"there is no room: {coming / 2**30:.2f} GiB of {self._hub.repo} are to come, and the volume has "
+            f"{room / 2**30:.2f} GiB.\nRemove what no deployment needs (`modal volume rm`), or name another "
+            "volume; where the volume's figure is wrong, set `download.env.GLMDEPLOY_FREE_SPACE: unchecked`."
+        )
+
+    def _take(self) -> None:
+        """Complete one file after another."""
+        while not self._stopping.is_set():
+            try:
+                path = self._left.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._complete(path)
+            except StoppedTransfer:
+                return
+            except OSError as fault:
+                self._failures.append(_unwritable(path, fault))
+                return
+            except BaseException as failure:
+                self._failures.append(failure)
+                return
+
+    def _complete(self, path: str) -> None:
+        entry, target = self._files[path], self._work.model / path
+
+        def seen(at: int) -> None:
+            self._at[path] = at
+
+        if target.exists():  # taken up from a dead process, whose machine may have lost what it wrote last
+            if is_right(target, entry, seen):
+                return
+            target.unlink()
+        part = Part(self._work.part(path), entry, seen)
+        try:
+            for file in self._copies.get(path, ()) if not part.is_right() else ():
+                if copy_into(file, part, self._stopping):
+                    print(f"{path}: copied in the volume", flush=True)
+                    break
+            if not part.is_right():
+                fetch_file(path, part, self._sources(path, entry["size"]), self._limits, self._stopping)
+            part.finish(target)
+        finally:
+            part.close()
+
+    def _sources(self, path: str, size: int) -> list[Callable[[int], Iterator[bytes]]]:
+        commit = self._work.manifest["commit"]
+        plain = self._hub.http_bytes(commit, path, size)
+        if path not in self._xet or not self._session or self._xet_failures >= XET_FAILURES:
+            return [plain]
+        url = self._hub.xet_token_url(commit)
+        fast = xet_bytes(self._session, url, self._hub.headers, self._xet[path], size, self._limits.stall)
+
+        def counted(begin: int) -> Iterator[bytes]:
+            try:
+                yield from fast(begin)
+            except Broken:
+                self._xet_failures += 1
+                raise
+
+        return [counted, plain]
+
+
+class _DownloadReport:
+    """Says how far it is. ``at``: bytes of each file that are there."""
+
+    def __init__(self, at: dict[str, int], total: int) -> None:
+        self._at = at
+        self._total = total
+        self._started = time.monotonic()
+
+    def say(self) -> None:
+        have = sum(self._at.copy().values())
+        rate = have / (time.monotonic() - self._started) / 2**20
+        print(f"{have / 2**30:.1f} of {self._total / 2**30:.1f} GiB, {rate:.0f} MiB/s on average", flush=True)
+
+
+@contextmanager
+def _repeatedly(seconds: float, *actions: Callable[[], object]) -> Iterator[None]:
+    """Do something again and again during the block. What fails is said once and does not end it."""
+    done = threading.Event()
+
+    def run() -> None:
+        said: set[str] = set()
+        while not done.wait(seconds):
+            for action in actions:
+                try:
+                    action()
+                except Exception as fault:
+                    if (text := f"{type(fault).__name__}: {fault}") not in said:
+                        said.add(text)
+                        print(f"meanwhile: {text}", flush=True)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
         done.set()
-    for stale in marker.get("files", {}).keys() - files.keys():
-        (path / stale).unlink(missing_ok=True)
-    wrong = [file for file, size in files.items() if _size(path / file) != size]
-    if wrong:
-        raise RuntimeError(f"incomplete after the download: {', '.join(wrong[:5])} ({len(wrong)} files)")
-    marker = {"repo": repo, "revision": revision, "commit": commit, "files": files}
-    write_marker(volume, name, marker)
-    print(f"{repo} at {commit} is complete", flush=True)
-    return marker
+        thread.join()
 
 
-def _is_complete(marker: dict[str, Any], repo: str, commit: str, path: Path) -> bool:
-    return (
-        marker.get("repo") == repo
-        and marker.get("commit") == commit
-        and all(_size(path / file) == size for file, size in marker["files"].items())
-    )
+@contextmanager
+def _commits(commit_volume: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Commit the volume now and then during the block, and at its end where it fails: hours of work are to survive.
 
-
-def _size(path: Path) -> int:
+    A commit in between may fail, as Modal's does where it looks for news while files are open.
+    """
     try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _report(path: Path, total: int, done: threading.Event) -> None:
-    started = time.monotonic()
-    while not done.wait(PROGRESS_SECONDS):
-        have = sum(max(_size(file), 0) for file in path.rglob("*") if file.is_file())
-        rate = have / (time.monotonic() - started) / 2**20
-        print(f"{have / 2**30:.1f} of {total / 2**30:.1f} GiB, {rate:.0f} MiB/s on average", flush=True)
+        with _repeatedly(seconds, commit_volume):
+            yield
+    except BaseException:
+        with suppress(Exception):
+            commit_volume()
+        raise

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 FOLDER = ".glmdeploy"
-"""Folder in a volume's root that belongs to glmdeploy."""
+"""Folder that belongs to glmdeploy, in a volume's root and in the folder of each version of a model."""
 
 
 def read_marker(volume: Path, name: str) -> dict[str, Any]:
     """The mark ``name`` of the volume that lies at ``volume``; empty when there is none or it cannot be read."""
-    try:
-        marker = json.loads((volume / FOLDER / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return marker if isinstance(marker, dict) else {}
+    return read_json(volume / FOLDER / name)
 
 
 def write_marker(volume: Path, name: str, marker: dict[str, Any]) -> None:
@@ -25,11 +22,43 @@ def write_marker(volume: Path, name: str, marker: dict[str, Any]) -> None:
 
     :raises OSError:
     """
-    target = volume / FOLDER / name
+    write_json(volume / FOLDER / name, marker)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in the file; empty when there is none or it cannot be read."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def write_json(target: Path, data: dict[str, Any]) -> None:
+    """Write the JSON object into the file in one step, so that it survives the machine. Makes its folder.
+
+    :raises OSError:
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f"{name}.new")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(marker, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(target)
+    # A name of its own: two machines may write the same mark.
+    draft = target.with_name(f"{target.name}.{secrets.token_hex(4)}.new")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in the folder survive the machine, where its file system can do that."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # some file systems know no such thing: network ones and those of user space
+    finally:
+        os.close(handle)

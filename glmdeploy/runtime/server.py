@@ -17,6 +17,7 @@ from glmdeploy.runtime.keys import unusable
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.stages import engine_env, mounts, plan, secret_names
+from glmdeploy.runtime.weights import missing, weights_mark
 
 RELOAD_SECONDS = 120
 """Patience with a volume that is to show its newest files."""
@@ -77,7 +78,7 @@ def start(deployed: dict[str, Any]) -> Engine:
     volume, digest = modal.Volume.from_name(deployed["weights"]["name"]), digest_of(deployed)
     if refusal := too_many(volume, digest):
         raise EngineError(refusal)
-    server, environment = deployed["server"], engine_env()
+    server, environment = deployed["server"], engine_env("server")
     others = [os.environ.get(name, "") for name in secret_names()]
     try:
         engine = start_engine(
@@ -86,7 +87,7 @@ def start(deployed: dict[str, Any]) -> Engine:
             port=local_port(server["port"]),
             api_key=api_key,
             mask=Mask(others, keys=[api_key] if api_key else []),
-            health=server.get("health", {}),
+            health=server["health"],
             caches=kernel_caches(environment, mounts()[1:]),
             served_name=deployed["model"]["served_name"],
             seconds=server["gives_up_after"] - (time.monotonic() - started),
@@ -119,8 +120,8 @@ def key_of(deployed: Mapping[str, Any], environment: Mapping[str, str]) -> str |
 
 def missing_weights(deployed: Mapping[str, Any]) -> list[str]:
     """What is not there of the model, or not of the right size."""
-    model = local_folder(deployed["model"]["path"])
-    return [] if (model / "config.json").exists() else [f"{model}/config.json"]
+    mark = weights_mark(local_folder(deployed["weights"]["mount"]))
+    return missing(mark, local_folder(deployed["model"]["path"])) if mark else ["there is no mark of their completion"]
 
 
 def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Path]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import urllib.request
+from pathlib import PurePosixPath
 from typing import Any
 
 import modal
 
 from glmdeploy.runtime.download import download_weights
-from glmdeploy.runtime.hosting import local_command, local_env, local_folder, only_one
+from glmdeploy.runtime.hosting import local_command, local_env, local_folder, local_root, only_one
 from glmdeploy.runtime.kernels import compile_kernels
 from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
@@ -31,22 +33,43 @@ def secret_names() -> list[str]:
     return [name for role in ("api_key", "huggingface") for name in plan().get(role, {}).get("keys", ())]
 
 
-def engine_env() -> dict[str, str]:
-    """The whole environment of SGLang's processes: the container's own without the secrets, and what the plan sets."""
+def engine_env(stage: str) -> dict[str, str]:
+    """The whole environment of SGLang's processes in a stage, ``server`` or ``compile``.
+
+    It is the container's own without the secrets, and what the plan sets.
+    """
     server = plan()["server"]
-    own = local_env({**server["image"]["env"], **server["env"]}, mounts(), plan()["sglang"])
-    return without_secrets({**os.environ, **own}, secret_names())
+    planned = {**server["image"]["env"], **plan()[stage]["defaults"], **server["env"]}
+    return without_secrets({**os.environ, **local_env(planned, mounts(), plan()["sglang"])}, secret_names())
 
 
-def download_model() -> dict[str, Any]:
-    """Stage 1. Returns the completion mark of the weights."""
+def download_model(verify: bool = False) -> dict[str, Any]:
+    """Stage 1; with ``verify`` what is complete is read and compared with its hashes too.
+
+    Returns what is in the volume now: ``repo``, ``revision``, ``commit``, the number of ``files`` and their ``bytes``.
+    """
     model, weights, secret = plan()["model"], plan()["weights"], plan().get("huggingface")
-    token = os.environ.get(secret["keys"][0]) if secret else None
-    volume = local_folder(weights["mount"])
-    with only_one(volume):
-        marker = download_weights(model["repo"], model["revision"], local_folder(model["path"]), volume, token)
-    modal.Volume.from_name(weights["name"]).commit()
-    return marker
+    volume = modal.Volume.from_name(weights["name"])
+    try:
+        volume.reload()
+    except Exception as fault:  # a call before may have left a file open; then what is there is older, never wrong
+        print(f"the volume cannot be looked at anew: {type(fault).__name__}: {fault}", flush=True)
+    folder = local_folder(weights["mount"])
+    # An open file in a volume would keep Modal from looking for news in it, and no lock reaches across its containers.
+    with only_one(folder) if local_root() else contextlib.nullcontext():
+        manifest = download_weights(
+            model["repo"],
+            model["revision"],
+            model.get("commit"),
+            PurePosixPath(model["path"]).name,
+            folder,
+            os.environ.get(secret["keys"][0]) if secret else None,
+            token_place=f"key `{secret['keys'][0]}` of the Modal secret `{secret['name']}`" if secret else None,
+            verify=verify,
+            commit_volume=volume.commit,
+        )
+    sizes = [entry["size"] for entry in manifest["files"].values()]
+    return {**manifest, "files": len(sizes), "bytes": sum(sizes)}
 
 
 def compile_deepgemm() -> dict[str, Any]:
@@ -56,7 +79,7 @@ def compile_deepgemm() -> dict[str, Any]:
     with only_one(folder):
         marker = compile_kernels(
             local_command(stage["command"], mounts()),
-            engine_env(),
+            engine_env("compile"),
             stage["key"],
             folder,
             stage["gives_up_after"],

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
-from support import PATIENCE, connect, wait_until
+from support import PATIENCE, alive, connect, wait_until
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local import cloud
@@ -39,12 +39,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path / "home"
     with contextlib.suppress(LocalCloudError):
         cloud.stop()
-
-
-def alive(pid: int) -> bool:
-    """One that has ended but was not waited for yet does not count."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
 class TestHome:
@@ -145,10 +139,12 @@ class TestState:
         load_app("functions").register(app, volume)
         app.deploy(client=client)
         call = modal.Function.from_name("survivor", "orphan", client=client).spawn("/data/pids")
+        modal.Function.from_name("survivor", "apart", client=client).spawn("/data/apart")
         volume.hydrate()
         written = home / "volumes" / volume.object_id / "pids"
-        wait_until(lambda: written.exists() and written.stat().st_size > 0)
-        pids = pickle.loads(written.read_bytes())
+        apart = home / "volumes" / volume.object_id / "apart"
+        wait_until(lambda: apart.exists() and written.exists() and written.stat().st_size > 0)
+        pids = [*pickle.loads(written.read_bytes()), *map(int, apart.read_text().split())]
         assert all(alive(pid) for pid in pids)
 
         os.kill(first.pid, signal.SIGKILL)

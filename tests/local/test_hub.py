@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 REPO = "zai-org/GLM-5.1-FP8"
 SHARD = "model-00001-of-00002.safetensors"
+LAST_SHARD = "model-00002-of-00002.safetensors"
+PRIVATE = "private/GLM-4.6"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -88,21 +90,20 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
 
 
-def expected(tmp_path: Path, repo: str) -> dict[str, bytes]:
-    tiny_model.write(tmp_path / "expected", repo)
-    return contents(tmp_path / "expected")
+def expected(repo: str, commit: str | None = None) -> dict[str, bytes]:
+    return tiny_model.files(repo, commit or tiny_model.head(repo))
 
 
 @pytest.mark.parametrize("repo", [REPO, "zai-org/GLM-4.6", "org/anything"])
 def test_snapshot(served: Served, tmp_path: Path, repo: str) -> None:
     target = download(served, tmp_path / "model", repo=repo)
-    assert contents(target) == expected(tmp_path, repo)
+    assert contents(target) == expected(repo)
 
 
 def test_snapshot_of_a_commit_through_the_cache(served: Served, tmp_path: Path) -> None:
     found = snapshot_download(REPO, revision=COMMIT, endpoint=served.url, cache_dir=tmp_path / "cache", token=False)
     assert Path(found).name == COMMIT
-    assert contents(Path(found)) == expected(tmp_path, REPO)
+    assert contents(Path(found)) == expected(REPO, COMMIT)
 
 
 def test_a_second_snapshot_downloads_nothing(served: Served, tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_an_interrupted_download_resumes_where_it_stopped(
     except Exception:
         # huggingface_hub 1.0 gives up here and resumes when it is asked again; 2.4 resumes at once.
         download(served, target, allow_patterns=[SHARD])
-    whole = expected(tmp_path, REPO)[SHARD]
+    whole = expected(REPO)[SHARD]
     assert (target / SHARD).read_bytes() == whole
     ranges = [wanted for method, path, wanted in served.requests if method == "GET" and path.endswith(SHARD)]
     assert ranges == [None, f"bytes={len(whole) // 2 // 1024 * 1024}-"]
@@ -162,7 +163,7 @@ def test_the_environment_variable_alone_points_a_client_here(served: Served, tmp
 
 def test_model_info(api: HfApi, tmp_path: Path) -> None:
     info = api.model_info(REPO, files_metadata=True)
-    files = expected(tmp_path, REPO)
+    files = expected(REPO)
     assert (info.id, info.author, info.private, info.gated) == (REPO, "zai-org", False, False)
     assert info.config is not None
     assert info.config["architectures"] == ["GlmMoeDsaForCausalLM"]
@@ -175,17 +176,32 @@ def test_model_info(api: HfApi, tmp_path: Path) -> None:
     assert shard.lfs.sha256 == hashlib.sha256(files[SHARD]).hexdigest()
 
 
-def test_main_is_one_commit_for_ever_and_another_for_another_repository(api: HfApi, tmp_path: Path) -> None:
+def test_main_is_one_commit_and_another_for_another_repository(api: HfApi) -> None:
     first = api.model_info(REPO).sha
-    assert first == api.model_info(REPO, revision="main").sha
+    assert first == api.model_info(REPO, revision="main").sha == tiny_model.head(REPO)
     assert first != api.model_info("someone-else/GLM-5.1-FP8").sha
-    another_hub = hub.load_repository(tmp_path / "other-root", *REPO.split("/"))
-    assert another_hub.head == first
 
 
-def test_any_commit_is_a_commit(api: HfApi) -> None:
+def test_main_can_be_moved(api: HfApi, served: Served, tmp_path: Path) -> None:
+    pinned = api.model_info(REPO).sha
+    assert pinned is not None
+    moved = tmp_path / "hub" / f"{REPO}.main"
+    moved.parent.mkdir(parents=True)
+    moved.write_text(f"{COMMIT}\n")
+    assert api.model_info(REPO).sha == COMMIT
+    assert contents(download(served, tmp_path / "new")) == expected(REPO, COMMIT)
+    assert contents(download(served, tmp_path / "old", revision=pinned)) == expected(REPO, pinned)
+    moved.write_text("v2")
+    with pytest.raises(errors.HfHubHTTPError, match=r"GLM-5\.1-FP8\.main holds no commit"):
+        api.model_info(REPO)
+
+
+def test_any_commit_is_a_commit_with_files_of_its_own(api: HfApi) -> None:
     assert api.repo_info(REPO, revision=COMMIT).sha == COMMIT
     assert api.list_repo_files(REPO, revision=COMMIT) == api.list_repo_files(REPO)
+    one, other = expected(REPO), expected(REPO, COMMIT)
+    assert {name for name in one if one[name] != other[name]} == {"README.md", LAST_SHARD}
+    assert [len(one[LAST_SHARD])] == [len(other[LAST_SHARD])]
 
 
 @pytest.mark.parametrize("revision", ["v1", "refs/pr/1", COMMIT[:39], COMMIT.upper(), "main "])
@@ -203,7 +219,7 @@ def git_hash(content: bytes) -> str:
 
 
 def test_tree_and_paths(api: HfApi, tmp_path: Path) -> None:
-    files = expected(tmp_path, REPO)
+    files = expected(REPO)
     tree = {entry.path: entry for entry in api.list_repo_tree(REPO, recursive=True, expand=True)}
     assert set(tree) == set(files) == set(api.list_repo_files(REPO))
     assert all(entry.last_commit is not None for entry in tree.values())
@@ -220,7 +236,7 @@ def test_tree_and_paths(api: HfApi, tmp_path: Path) -> None:
 
 
 def test_single_files(api: HfApi, served: Served, tmp_path: Path) -> None:
-    files = expected(tmp_path, REPO)
+    files = expected(REPO)
     path = hf_hub_download(REPO, SHARD, endpoint=served.url, cache_dir=tmp_path / "cache", token=False)
     assert Path(path).read_bytes() == files[SHARD]
     # The cache names a blob by its ETag.
@@ -233,7 +249,7 @@ def test_single_files(api: HfApi, served: Served, tmp_path: Path) -> None:
 
 def test_safetensors_metadata(api: HfApi, tmp_path: Path) -> None:
     metadata = api.get_safetensors_metadata(REPO)
-    index = json.loads(expected(tmp_path, REPO)["model.safetensors.index.json"])
+    index = json.loads(expected(REPO)["model.safetensors.index.json"])
     assert metadata.sharded
     assert metadata.weight_map == index["weight_map"]
     assert set(metadata.parameter_count) == {"BF16", "F32", "F8_E4M3"}
@@ -247,12 +263,40 @@ def test_a_missing_repository(api: HfApi, served: Served, tmp_path: Path) -> Non
     assert not (tmp_path / "hub").exists()
 
 
-def test_a_gated_repository_wants_a_token(api: HfApi, served: Served, tmp_path: Path) -> None:
-    assert api.model_info("gated/GLM-5.1").gated == "manual"
+@pytest.mark.parametrize(("token", "status"), [(False, 401), ("hf_anything", 403)])
+def test_a_gated_repository_lets_nobody_in(
+    api: HfApi, served: Served, tmp_path: Path, token: str | bool, status: int
+) -> None:
+    assert api.model_info("gated/GLM-5.1", token=token).gated == "manual"
+    with pytest.raises(errors.GatedRepoError, match=r"Access to model gated/GLM-5\.1 is restricted") as refusal:
+        hf_hub_download("gated/GLM-5.1", "config.json", endpoint=served.url, cache_dir=tmp_path / "cache", token=token)
+    assert refusal.value.response.status_code == status
     with pytest.raises(errors.GatedRepoError):
-        download(served, tmp_path / "model", repo="gated/GLM-5.1")
-    target = download(served, tmp_path / "model", repo="gated/GLM-5.1", token="hf_anything")
-    assert contents(target) == expected(tmp_path, "gated/GLM-5.1")
+        download(served, tmp_path / "model", repo="gated/GLM-5.1", token=token)
+
+
+def test_a_private_repository_wants_a_token(api: HfApi, served: Served, tmp_path: Path) -> None:
+    for attempt in (lambda: api.model_info(PRIVATE), lambda: download(served, tmp_path / "model", repo=PRIVATE)):
+        with pytest.raises(errors.RepositoryNotFoundError) as refusal:
+            attempt()
+        assert refusal.value.response.status_code == 401
+    assert api.model_info(PRIVATE, token="hf_anything").private
+    target = download(served, tmp_path / "model", repo=PRIVATE, token="hf_anything")
+    assert contents(target) == expected(PRIVATE)
+
+
+@pytest.mark.parametrize("token", ["hf_invalid", "hf_invalid_0123", "two words"])
+def test_a_bad_token_is_refused_everywhere(api: HfApi, served: Served, tmp_path: Path, token: str) -> None:
+    for attempt in (
+        lambda: api.model_info(REPO, token=token),
+        lambda: api.whoami(token=token),
+        lambda: hf_hub_download(REPO, "config.json", endpoint=served.url, cache_dir=tmp_path / "cache", token=token),
+    ):
+        with pytest.raises(errors.HfHubHTTPError) as refusal:
+            attempt()
+        assert refusal.value.response.status_code == 401
+        assert not isinstance(refusal.value, errors.RepositoryNotFoundError)
+        assert refusal.value.response.headers["X-Error-Message"] == "Invalid credentials in Authorization header"
 
 
 def test_whoami(api: HfApi) -> None:
@@ -284,7 +328,7 @@ def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     ],
 )
 def test_ranges(served: Served, tmp_path: Path, wanted: str, status: int, part: slice) -> None:
-    whole = expected(tmp_path, REPO)["config.json"]
+    whole = expected(REPO)["config.json"]
     got, headers, body = get(f"{served.url}/{REPO}/resolve/main/config.json", Range=wanted)
     assert (got, body) == (status, whole[part])
     assert headers["Accept-Ranges"] == "bytes"
@@ -294,7 +338,7 @@ def test_ranges(served: Served, tmp_path: Path, wanted: str, status: int, part: 
 
 
 def test_a_range_beyond_the_end(served: Served, tmp_path: Path) -> None:
-    size = len(expected(tmp_path, REPO)["config.json"])
+    size = len(expected(REPO)["config.json"])
     status, headers, _ = get(f"{served.url}/{REPO}/resolve/main/config.json", Range=f"bytes={size}-")
     assert (status, headers["Content-Range"]) == (416, f"bytes */{size}")
 

@@ -83,6 +83,7 @@ def test_architecture_of_other_names(repo: str, expected: str) -> None:
 
 def test_files(model: Path) -> None:
     assert sorted(path.name for path in model.iterdir()) == [
+        "README.md",
         "chat_template.jinja",
         "config.json",
         "generation_config.json",

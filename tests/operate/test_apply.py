@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from support import Shell
 
 PROFILE = "b200-eagle-bf16kv"
-APPLY = ("apply", PROFILE, "--target", "local", "--yes")
+APPLY = ("apply", PROFILE, "--target", "local", "--yes", "--make-secrets")
 
 
 @pytest.fixture(scope="module")

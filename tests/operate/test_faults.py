@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support import Shell
 
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
 SLOW = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS=600")
 """The stand-in engine takes longer to start than any test."""
 

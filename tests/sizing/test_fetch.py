@@ -128,8 +128,8 @@ def test_refusals(url: str, tmp_path: Path) -> None:
     assert name.startswith("the Hub allows no name such as acme/a--b |")
 
 
-def test_a_token_opens_what_is_gated(url: str, tmp_path: Path) -> None:
-    [answer] = ask(tmp_path, url, "gated/GLM-4.5", HF_TOKEN="hf_anything")
+def test_a_token_opens_what_is_private(url: str, tmp_path: Path) -> None:
+    [answer] = ask(tmp_path, url, "private/GLM-4.5", HF_TOKEN="hf_anything")
     assert answer[0] == 3
 
 

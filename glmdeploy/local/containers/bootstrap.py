@@ -7,11 +7,13 @@ What of Modal's SDK is used here and in ``launch`` without being public stands h
 when a release of the SDK changes it.
 """
 
+import contextlib
 import os
 import runpy
 import signal
 import sys
 import time
+from pathlib import Path
 
 ENTRYPOINT = "modal._container_entrypoint"
 """The module that is a container's program."""
@@ -24,25 +26,67 @@ _GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL, once the daemon is gone."""
 
 
-def watch_lifeline(descriptor: int) -> None:
-    """Leave a process behind that ends this process group when the daemon closes its end of the pipe.
+_WATCH = "watch-lifeline"
+"""The argument that makes this program the watcher."""
 
-    A process and not a thread, because user code may hold the interpreter's lock for as long as it likes.
+
+def start_watcher(descriptor: int) -> None:
+    """Start the process that ends this session when the daemon closes its end of the pipe.
+
+    A process and not a thread, because user code may hold the interpreter's lock for as long as it likes. A program of
+    its own and not a fork, which would keep the container's secrets in its environment. It is in the session, but not
+    in a group that anybody signals.
     """
-    if os.fork() != 0:
-        os.close(descriptor)
-        return
-    # The container's output ends when its own processes end, not when this one does.
-    quiet = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(quiet, standard)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    quiet = [(os.POSIX_SPAWN_OPEN, standard, os.devnull, os.O_RDWR, 0) for standard in (0, 1, 2)]
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", __file__, _WATCH, str(descriptor)],
+        {},
+        # The container's output ends when its own processes end, not when this one does.
+        file_actions=quiet,
+        setpgroup=0,
+        setsigmask=[signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1],
+    )
+    os.close(descriptor)
+
+
+def watch_lifeline(descriptor: int) -> None:
+    """Wait for the end of the daemon, then end the session: its first process first, in the orderly way."""
     while os.read(descriptor, 1):
         pass
-    os.killpg(0, signal.SIGTERM)
+    leader = os.getsid(0)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(leader, signal.SIGTERM)
     time.sleep(_GRACE)
-    os.killpg(0, signal.SIGKILL)
+    kill_session(leader, sparing=os.getpid())
+
+
+def members(session: int) -> list[int]:
+    """The live processes of a session, from /proc; empty where there is none (macOS)."""
+    found: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, _, own = (folder / "stat").read_bytes().rpartition(b")")[2].split()[:4]
+            if int(own) == session and state not in {b"Z", b"X"}:
+                found.append(int(folder.name))
+    return found
+
+
+def kill_session(session: int, *, sparing: int = 0) -> None:
+    """Send SIGKILL to every process of a session but ``sparing``, those too that are started meanwhile.
+
+    By session and not by group: an engine has a group of its own, so that it can be signalled apart from the container.
+    """
+    if not Path("/proc/self/stat").exists():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(session, signal.SIGKILL)
+        return
+    killed: set[int] = {sparing}
+    while fresh := set(members(session)) - killed:
+        for pid in fresh:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= fresh
 
 
 def loopback(ifname: bytes) -> str:
@@ -60,7 +104,10 @@ def listen_on_loopback() -> None:
 
 
 def main() -> None:
-    watch_lifeline(int(os.environ.pop("GLMDEPLOY_LOCAL_LIFELINE")))
+    if sys.argv[1:2] == [_WATCH]:
+        watch_lifeline(int(sys.argv[2]))
+        return
+    start_watcher(int(os.environ.pop("GLMDEPLOY_LOCAL_LIFELINE")))
     if "GLMDEPLOY_LOCAL_PORT" in os.environ:
         listen_on_loopback()
     sys.argv = [ENTRYPOINT]

@@ -54,7 +54,10 @@ class PlacedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """``links`` are volumes: a path in the root, and the directory behind it. ``port`` may be 0: none."""
+    """``links`` are volumes: a path in the root, and the directory behind it. ``port`` may be 0: none.
+
+    ``replaced`` are the variables of the image or its secrets that have a value of the embedded cloud's own.
+    """
 
     task_id: str
     task_secret: str
@@ -66,6 +69,7 @@ class Launch:
     arguments: bytes
     redact: Redactor
     port: int
+    replaced: tuple[str, ...]
 
     @property
     def arguments_path(self) -> Path:
@@ -104,8 +108,9 @@ class Planner:
         images = list(self._image_chain(live.proto.image_id))
         contents = self._secrets(live.proto)
         port = _free_port() if has_web_server(live.proto) else 0
-        environment = self._environment(images, contents, root, task_id)
-        environment |= {
+        given = _given(images, contents)
+        own = {
+            **self._surroundings(root, task_id),
             "MODAL_IS_REMOTE": "1",
             "MODAL_TASK_ID": task_id,
             "MODAL_IMAGE_ID": live.proto.image_id,
@@ -114,7 +119,8 @@ class Planner:
             HEADERS_VARIABLE: f"x-glmdeploy-task:{task_id},x-glmdeploy-task-secret:{task_secret}",
         }
         if port:
-            environment["GLMDEPLOY_LOCAL_PORT"] = str(port)
+            own["GLMDEPLOY_LOCAL_PORT"] = str(port)
+        environment = {**given, **self._paths(given, root), **own}
         self._add_dependencies(layout, live.proto)
         arguments = api_pb2.ContainerArguments(
             task_id=task_id,
@@ -135,6 +141,7 @@ class Planner:
             arguments=arguments.SerializeToString(),
             redact=Redactor([*contents.values(), task_secret]),
             port=port,
+            replaced=tuple(sorted(name for name, value in own.items() if given.get(name, value) != value)),
         )
 
     def _add_dependencies(self, layout: api_pb2.AppLayout, function: api_pb2.Function) -> None:
@@ -147,21 +154,17 @@ class Planner:
                     api_pb2.VolumeMetadata(name=volume.name, version=volume.version)  # type: ignore[arg-type]
                 )
 
-    def _environment(
-        self, images: list[api_pb2.Image], contents: Mapping[str, str], root: Path, task_id: str
-    ) -> dict[str, str]:
-        """Of the user's own environment nothing gets in."""
-        path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
-        environment = {"PATH": path, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-        for image in images:
-            environment |= variables(image.dockerfile_commands)
-        environment |= contents
-        python_path = [str(root / "root"), str(_STANDIN), environment.get("PYTHONPATH", "")]
-        return environment | {
-            "PATH": ":".join(dict.fromkeys([str(self._home.bin), *f"{environment['PATH']}:{path}".split(":")])),
+    def _paths(self, given: Mapping[str, str], root: Path) -> dict[str, str]:
+        """What the image's own search paths become: they are searched as well."""
+        own = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
+        words = [str(self._home.bin), *given.get("PATH", "").split(":"), *own.split(":")]
+        python_path = [str(root / "root"), str(_STANDIN), given.get("PYTHONPATH", "")]
+        return {"PATH": ":".join(dict.fromkeys(filter(None, words))), "PYTHONPATH": ":".join(filter(None, python_path))}
+
+    def _surroundings(self, root: Path, task_id: str) -> dict[str, str]:
+        return {
             "HOME": str(root / "root"),
             "TMPDIR": str(self._scratch / task_id[-8:]),
-            "PYTHONPATH": ":".join(filter(None, python_path)),
             "HF_ENDPOINT": self._endpoints.hub_url,
             "GLMDEPLOY_LOCAL_ROOT": str(root),
             "MODAL_SERVER_URL": self._endpoints.server_url,
@@ -200,6 +203,14 @@ class Planner:
         for mount in function.volume_mounts:
             target = self._home.volumes / mount.volume_id
             yield inside(PurePosixPath(mount.mount_path)), target / inside(PurePosixPath(mount.sub_path))
+
+
+def _given(images: Iterable[api_pb2.Image], contents: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a container as it is defined. Of the user's own environment nothing gets in."""
+    environment = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    for image in images:
+        environment |= variables(image.dockerfile_commands)
+    return environment | dict(contents)
 
 
 def has_web_server(function: api_pb2.Function) -> bool:

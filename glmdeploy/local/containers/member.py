@@ -7,6 +7,8 @@ import hmac
 import time
 from typing import TYPE_CHECKING
 
+from modal_proto import api_pb2
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 GRACE = 30.0
 """Seconds that exit hooks may take (Modal's documented limit) before the container is terminated."""
+
+
+_LONGEST_FAILURE = 500
+"""Characters of a failure that are repeated when the container ends."""
 
 
 class RetiredError(Exception):
@@ -39,7 +45,10 @@ class Lease:
 
 
 class Member:
-    """``rescheduling`` says what becomes of its inputs if it ends: given to another, or failed."""
+    """``rescheduling`` says what becomes of its inputs if it ends: given to another, or failed.
+
+    ``failure`` is what its last call failed with, in one line; empty where that went well.
+    """
 
     def __init__(
         self,
@@ -61,6 +70,7 @@ class Member:
         self.draining = False
         self.stopping = False
         self.rescheduling = False
+        self.failure = ""
         self.idle_since = time.monotonic()
         self.inputs: dict[str, Input] = {}
         self.leases: set[Lease] = set()
@@ -139,6 +149,15 @@ class Member:
             elif not self.ready:
                 self._process.end(after=0)
             self._process.end(after=GRACE)
+
+    def answered(self, result: api_pb2.GenericResult) -> None:
+        """Its last call has ended with ``result``."""
+        kind = api_pb2.GenericResult
+        if result.status in {kind.GENERIC_STATUS_SUCCESS, kind.GENERIC_STATUS_TERMINATED}:
+            self.failure = ""
+            return
+        told = result.exception or kind.GenericStatus.Name(result.status)
+        self.failure = self.launch.redact(told).partition("\n")[0][:_LONGEST_FAILURE]
 
     def cancel(self, input_id: str) -> None:
         """Tell the container, with its next heartbeat, to give an input up."""

@@ -35,6 +35,8 @@ _RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 DEFAULT_MAX_CONTAINERS = max(2, os.cpu_count() or 2)
 """Where the function sets no limit. Modal would start hundreds; here each is a process of this machine."""
+MOST_CONTAINERS = 100
+"""That a function may keep waiting for work."""
 DEFAULT_SCALEDOWN_WINDOW = 60
 """Seconds an idle container is kept (Modal's own default)."""
 DEFAULT_TIMEOUT = 300
@@ -125,6 +127,7 @@ class Pool:
         """A member has answered; a failure is tried again where the function's retry policy says so."""
         if member.inputs.pop(work.id, None) is not None:
             work.stop_clock()
+            member.answered(output.result)
             member.idle_since = time.monotonic()
             self._failures = 0
             self._settle(work, output)

@@ -1,4 +1,4 @@
-"""One container's process: started in a group of its own, its output kept, ended orderly or by force."""
+"""One container's process: started in a session of its own, its output kept, ended orderly or by force."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from glmdeploy.local.containers.bootstrap import kill_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,13 +68,13 @@ class ContainerProcess:
                 for descriptor in (lifeline, stdout, stderr):
                     os.close(descriptor)
             if self._doomed:
-                self._signal(signal.SIGTERM)
+                self._terminate()
             try:
                 return await self._process.wait()
             finally:
-                # Whatever it has left running ends with it. The group still exists: the watcher of the
+                # Whatever it has left running ends with it. The session still exists: the watcher of the
                 # lifeline is in it, so that its number cannot have been given to another one yet.
-                self._signal(signal.SIGKILL)
+                self._kill()
                 self._process = None
         finally:
             os.close(held)
@@ -90,7 +92,11 @@ class ContainerProcess:
             self._process.send_signal(signal.SIGINT)
 
     def end(self, *, after: float) -> None:
-        """Terminate the group ``after`` so many seconds, unless it has ended by itself, then kill it."""
+        """Terminate its first process ``after`` so many seconds, unless it has ended by itself, then kill them all.
+
+        SIGTERM is for the first process alone: an engine is ended by the container's exit hooks, and its schedulers
+        would drop the requests that it still finishes.
+        """
         if self._ending is None or after == 0:
             if self._ending is not None:
                 self._ending.cancel()
@@ -100,14 +106,17 @@ class ContainerProcess:
         await asyncio.sleep(after)
         # It may not have been started yet.
         self._doomed = True
-        self._signal(signal.SIGTERM)
+        self._terminate()
         await asyncio.sleep(KILL_AFTER)
-        self._signal(signal.SIGKILL)
+        self._kill()
 
-    def _signal(self, number: int) -> None:
+    def _terminate(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def _kill(self) -> None:
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, number)
+            kill_session(self._process.pid)
 
     async def _pump(self, descriptor: int, *, error: bool) -> None:
         stream = asyncio.StreamReader()

@@ -123,7 +123,7 @@ class Worker:
 
     async def _run(self, member: Member, process: ContainerProcess, pool: Pool) -> None:
         member.say(f"container {member.task_id} starts")
-        for remark in _remarks(pool):
+        for remark in [*_remarks(pool), *_replaced(member)]:
             member.say(remark)
         limit = pool.limits.startup_timeout
         late: list[str] = []
@@ -144,6 +144,8 @@ class Worker:
             code, ending = 1, f"could not be started: {fault}"
         finally:
             clock.cancel()
+        if member.failure and not late:
+            ending += f", after a failed call: {member.failure}"
         ending = "; ".join([ending, *late])
         member.say(f"container {member.task_id} {ending}")
         del self.members[member.task_id], self._member_pools[member.task_id]
@@ -172,6 +174,11 @@ def _remarks(pool: Pool) -> list[str]:
     remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
     read_only = [mount.mount_path for mount in pool.live.proto.volume_mounts if mount.read_only]
     return remarks + [f"the volume at {path} is read-only on Modal: that is not enforced here" for path in read_only]
+
+
+def _replaced(member: Member) -> list[str]:
+    names = ", ".join(member.launch.replaced)
+    return [f"the embedded cloud's own values replace those of the image or its secrets: {names}"] if names else []
 
 
 def _describe(code: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from modal_proto import api_pb2
 
-from glmdeploy.local.control.rpc import invalid, not_found
+from glmdeploy.local.control.rpc import invalid, nanoseconds, not_found, patience, position
 from glmdeploy.local.state.registry import LIVE_STATES
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ class AppLogs:
         """What is still in memory, then what comes, for ``timeout`` seconds or until the app is over."""
         app_id = request.app_id or self._app_of_task(request.task_id)
         self._check(app_id)
-        after = int(request.last_entry_id or self._logs.recent(app_id, _RECENT))
-        deadline = time.monotonic() + request.timeout
+        after = position(request.last_entry_id) or self._logs.recent(app_id, _RECENT)
+        deadline = time.monotonic() + patience(request.timeout)
         entries = self._logs.follow(app_id, after=after)
         pending: asyncio.Task[Entry] | None = None
         try:
             while True:
                 pending = pending or asyncio.ensure_future(anext(entries))
                 over = self._over(app_id)
-                patience = 0.0 if over else min(deadline - time.monotonic(), 0.2)
-                done, _ = await asyncio.wait({pending}, timeout=max(patience, 0.0))
+                pause = 0.0 if over else min(deadline - time.monotonic(), 0.2)
+                done, _ = await asyncio.wait({pending}, timeout=max(pause, 0.0))
                 if done:
                     entry, pending = pending.result(), None
                     if _matches(entry, request, request.file_descriptor):
@@ -68,7 +68,9 @@ class AppLogs:
                     return
         finally:
             if pending is not None:
+                # A generator that is still running cannot be closed.
                 pending.cancel()
+                await asyncio.wait({pending})
             await entries.aclose()
 
     async def app_fetch_logs(
@@ -106,7 +108,7 @@ class AppLogs:
         return response
 
     async def _between(self, app_id: str, since: Timestamp, until: Timestamp) -> list[Entry]:
-        low, high = since.ToNanoseconds(), until.ToNanoseconds()
+        low, high = nanoseconds(since), nanoseconds(until)
         entries = await asyncio.to_thread(self._logs.read, app_id)
         return [entry for entry in entries if low <= entry.id < high]
 
@@ -151,4 +153,4 @@ def _batch(entry: Entry) -> api_pb2.TaskLogsBatch:
 
 
 def _seconds(timestamp: Timestamp) -> float:
-    return timestamp.ToNanoseconds() / _NANOSECONDS
+    return nanoseconds(timestamp) / _NANOSECONDS

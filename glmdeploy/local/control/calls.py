@@ -11,7 +11,7 @@ from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 
 from glmdeploy.local.containers.member import RetiredError
-from glmdeploy.local.control.rpc import invalid, not_found, unsupported
+from glmdeploy.local.control.rpc import invalid, not_found, patience, position, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,8 +64,8 @@ class FunctionCalls:
     ) -> api_pb2.FunctionGetOutputsResponse:
         """``last_entry_id`` counts the results that the client has seen already."""
         call = self._call(request.function_call_id)
-        deadline = time.monotonic() + request.timeout
-        seen = int(request.last_entry_id.partition("-")[0] or 0)
+        deadline = time.monotonic() + patience(request.timeout)
+        seen = position(request.last_entry_id)
         while True:
             finished = call.finished[seen:]
             if request.HasField("start_idx"):

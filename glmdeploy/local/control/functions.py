@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.cron import CronError
-from glmdeploy.local.containers.pool import limits
+from glmdeploy.local.containers.pool import MOST_CONTAINERS, limits
 from glmdeploy.local.control.apps import environment_name
 from glmdeploy.local.control.rpc import invalid, not_found, unsupported
 from glmdeploy.local.home import inside
@@ -105,6 +105,7 @@ class Functions:
         live = self._live(request.function_id)
         settings = self._registry.autoscaler(live.id)
         settings.MergeFrom(request.settings)
+        _check_size(settings.min_containers, settings.buffer_containers)
         if settings.max_containers and settings.min_containers > settings.max_containers:
             raise invalid("min_containers is larger than max_containers")
         self._registry.set_autoscaler(live.id, settings)
@@ -165,6 +166,8 @@ class Functions:
             "proxies are": bool(function.proxy_id),
             "interactive functions are": function.pty_info.pty_type != api_pb2.PTYInfo.PTY_TYPE_UNSPECIFIED,
         }
+        scaling = function.autoscaler_settings
+        _check_size(function.warm_pool_size, scaling.min_containers, scaling.buffer_containers)
         for what, asked in refused.items():
             if asked:
                 raise unsupported(what)
@@ -193,6 +196,12 @@ class Functions:
         if live is None:
             raise not_found(f"Function {function_id} is not part of a running app")
         return live
+
+
+def _check_size(*containers: int) -> None:
+    """Refuse what would start more processes than a machine can have."""
+    if max(containers) > MOST_CONTAINERS:
+        raise unsupported(f"keeping more than {MOST_CONTAINERS} containers of a function is")
 
 
 def function_data(function: api_pb2.Function) -> api_pb2.FunctionData:

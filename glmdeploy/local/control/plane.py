@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from modal_proto.api_grpc import ModalClientBase
 
     from glmdeploy.local.backend import Backend
+    from glmdeploy.local.control.rpc import Fault
     from glmdeploy.local.home import Credentials
 
 HANDLERS = (Apps, AppLogs, FunctionCalls, Functions, Images, Mounts, Secrets, Tasks, Volumes, Workspace)
 
 
 def control_plane(
-    backend: Backend, credentials: Credentials, observer: Callable[[str, Message], None] | None
+    backend: Backend,
+    credentials: Credentials,
+    *,
+    observer: Callable[[str, Message], None] | None,
+    fault: Fault | None,
 ) -> ModalClientBase:
-    """The service. ``observer`` sees every request that was let in, before it is answered."""
+    """The service. ``observer`` sees every request that was let in; ``fault`` may hinder its answer."""
 
     def authenticate(headers: Mapping[str, str]) -> Caller:
         version = headers.get("x-modal-client-version", "")
@@ -51,4 +56,5 @@ def control_plane(
         authenticate=authenticate,
         home=backend.home.root,
         observer=observer,
+        fault=fault,
     )

@@ -6,6 +6,7 @@ answers AppCreate. A coroutine answers once; an async generator answers with a s
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import inspect
 import logging
@@ -13,6 +14,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
 from grpclib import GRPCError, Status
 from modal_proto.api_grpc import ModalClientBase
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
     from grpclib.server import Stream
+
+    Fault = Callable[[str, Message], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +60,35 @@ def unsupported(what: str) -> GRPCError:
     return GRPCError(Status.UNIMPLEMENTED, f"{what} not supported by the embedded cloud")
 
 
+def position(entry_id: str) -> int:
+    """The number of the last entry that a client has seen, as it was told to it: ``12`` or ``12-0``; 0 for none.
+
+    :raises GRPCError: for what is neither.
+    """
+    number = entry_id.partition("-")[0]
+    if not (number or entry_id):
+        return 0
+    if not (number.isascii() and number.isdecimal() and len(number) < 20):
+        raise invalid(f"{entry_id[:40]!r} is not the id of an entry")
+    return int(number)
+
+
+def nanoseconds(moment: Timestamp) -> int:
+    """Since the epoch.
+
+    :raises GRPCError: for what is no time.
+    """
+    try:
+        return moment.ToNanoseconds()
+    except ValueError as fault:
+        raise invalid(str(fault)) from fault
+
+
+def patience(seconds: float) -> float:
+    """How long a client wants to wait: a day at most, not at all for what is no time."""
+    return min(seconds, 86_400.0) if seconds > 0 else 0.0
+
+
 def disk_full(fault: BaseException, home: Path) -> GRPCError | None:
     """The refusal to send where ``fault`` means that ``home`` has no space left."""
     full = isinstance(fault, OSError) and fault.errno in {errno.ENOSPC, errno.EDQUOT}
@@ -69,8 +103,12 @@ def assemble(
     authenticate: Callable[[Mapping[str, str]], Caller],
     home: Path,
     observer: Callable[[str, Message], None] | None,
+    fault: Fault | None = None,
 ) -> ModalClientBase:
     """One service of all handlers. RPCs without a handler answer UNIMPLEMENTED with their name.
+
+    ``fault`` is awaited before each request that was let in is answered, with the RPC's name and the message: it may
+    take its time, or raise a GRPCError in place of the answer.
 
     :raises TypeError: for a handler's method that is not an RPC.
     """
@@ -85,33 +123,40 @@ def assemble(
 
     def endpoint(rpc: str) -> Callable[..., Awaitable[None]]:
         async def serve(self: ModalClientBase, stream: Stream[Any, Any]) -> None:
-            request = await stream.recv_message()
+            try:
+                request = await stream.recv_message()
+            except DecodeError as error:
+                raise invalid(f"what came is no request of {rpc}") from error
             caller = authenticate(stream.metadata or {})  # type: ignore[arg-type]
-            if observer is not None and request is not None:
+            if request is None:
+                raise invalid(f"{rpc} without a request")
+            if observer is not None:
                 observer(rpc, request)
+            if fault is not None:
+                await fault(rpc, request)
             if rpc not in methods:
                 raise unsupported(f"{rpc} is")
             try:
                 await _answer(methods[rpc], request, caller, stream)
             except GRPCError:
                 raise
-            except Exception as fault:
-                refusal = disk_full(fault, home)
+            except Exception as error:
+                refusal = disk_full(error, home)
                 if refusal is None:
                     log.exception("%s failed", rpc)
-                    refusal = GRPCError(Status.INTERNAL, f"{rpc} failed in the embedded cloud: {fault!r}")
-                raise refusal from fault
+                    refusal = GRPCError(Status.INTERNAL, f"{rpc} failed in the embedded cloud: {error!r}")
+                raise refusal from error
 
         return serve
 
     return type("ControlPlane", (ModalClientBase,), {rpc: endpoint(rpc) for rpc in rpcs})()  # type: ignore[no-any-return]
 
 
-async def _answer(
-    method: Callable[..., Any], request: Message | None, caller: Caller, stream: Stream[Any, Any]
-) -> None:
+async def _answer(method: Callable[..., Any], request: Message, caller: Caller, stream: Stream[Any, Any]) -> None:
     if inspect.isasyncgenfunction(method):
-        async for message in method(request, caller):
-            await stream.send_message(message)
+        # Closed here and now where the client hangs up, not whenever the garbage collector finds it.
+        async with contextlib.aclosing(method(request, caller)) as messages:
+            async for message in messages:
+                await stream.send_message(message)
     else:
         await stream.send_message(await method(request, caller))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import shutil
 import stat
@@ -35,6 +36,10 @@ _TYPES = {
     stat.S_IFIFO: api_pb2.FileEntry.FIFO,
     stat.S_IFSOCK: api_pb2.FileEntry.SOCKET,
 }
+
+
+_THE_MACHINES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
+"""Failures of the file system that no other request would have avoided."""
 
 
 class Volumes:
@@ -186,6 +191,9 @@ class Volumes:
         files = self._files(request.volume_id)
 
         def put() -> list[tuple[int, int, Path]]:
+            for file in request.files:
+                if len(file.blocks) != -(-file.size // BLOCK):
+                    raise ValueError(f"{file.path}: {len(file.blocks)} blocks are not those of {file.size} bytes")
             if request.disallow_overwrite_existing_files:
                 _refuse_existing(files, [file.path for file in request.files])
             missing = self._missing_blocks(request)
@@ -249,6 +257,8 @@ class Volumes:
         return Empty()
 
     def _block(self, sha256: bytes) -> Path:
+        if len(sha256) != hashlib.sha256().digest_size:
+            raise ValueError(f"{sha256.hex()[:80]!r} is not a SHA-256")
         return self._backend.home.blobs / f"block-{sha256.hex()}"
 
     def _files(self, volume_id: str) -> VolumeFiles:
@@ -270,7 +280,11 @@ def _refusals() -> Iterator[None]:
         raise not_found(f"No such file or directory: {fault.filename}") from fault
     except FileExistsError as fault:
         raise already_exists(str(fault)) from fault
-    except (ValueError, IsADirectoryError, NotADirectoryError) as fault:
+    except OSError as fault:
+        if fault.errno in _THE_MACHINES:
+            raise
+        raise invalid(str(fault)) from fault
+    except (ValueError, OverflowError) as fault:
         raise invalid(str(fault)) from fault
 
 

@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from glmdeploy.local.standin.server import Server
 from glmdeploy.local.standin.settings import (
+    FAIL_VARIABLE,
     NAME,
     VERSION_VARIABLE,
     CheckpointError,
@@ -49,7 +50,10 @@ def launch_server(argv: Sequence[str]) -> int:
     version = _announce()
     try:
         arguments = _parser(version, "launch_server.py").parse_args(argv)
-        asyncio.run(_serve(_load(arguments, version)))
+        loaded = _load(arguments, version)
+        if loaded.fails:
+            raise StartError(_FAILURE)
+        asyncio.run(_serve(loaded))
     except _START_ERRORS as error:
         _LOG.error("%s", error)
         return 1
@@ -74,6 +78,12 @@ def compile_deep_gemm(argv: Sequence[str]) -> int:
         _LOG.error("%s", error)
         return 1
     return 0
+
+
+_FAILURE = (
+    f"Scheduler hit an exception: {FAIL_VARIABLE} is set, so the stand-in fails its start\n"
+    "Received sigquit from a child process. It usually means the child failed."
+)
 
 
 class StartError(Exception):
@@ -101,7 +111,9 @@ def _load(arguments: argparse.Namespace, version: str) -> Settings:
     model = read_checkpoint(Path(arguments.model_path))
     loaded = settings(arguments, model, version, os.environ)
     defaults = vars(_parser(version, "").parse_args(["--model-path", ""]))
-    given = ", ".join(f"{key}={value!r}" for key, value in loaded.shown.items() if value != defaults.get(key))
+    _LOG.setLevel(getattr(logging, str(arguments.log_level).upper(), logging.INFO))
+    given = ", ".join(f"{key}={value!r}" for key, value in loaded.arguments.items() if value != defaults.get(key))
+    # With the keys, as SGLang prints it (srt/entrypoints/engine.py, 0.5.23): whoever passes this on must mask them.
     _LOG.info("server_args=ServerArgs(%s) and defaults", given)
     architectures = ", ".join(model.config.get("architectures") or ["unknown"])
     _LOG.info("Load weight end. type=%s, %d tensors checked", architectures, model.tensors)

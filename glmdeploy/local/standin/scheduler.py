@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from glmdeploy.local.standin.settings import Settings
 
 
+_LOG = logging.getLogger("sglang")
+
 _TOKEN_SECONDS = 0.001
+_LINE_SECONDS = 1.0
+"""Between two lines of the log, at least: a real engine does not generate as fast."""
+_HANG_CHECK_SECONDS = 0.1
 
 _BUCKETS = (
     0.1,
@@ -48,7 +54,42 @@ class Scheduler:
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
+        self._settings = settings
         self._slots = asyncio.Semaphore(settings.max_running)
+        self._since_line = 0
+        self._last_line = time.monotonic()
+
+    async def stuck(self, seconds: float | None) -> bool:
+        """Wait while the engine hangs, for ``seconds`` at most; whether it still does."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while self._settings.hangs:
+            if deadline is not None and time.monotonic() >= deadline:
+                return True
+            await asyncio.sleep(_HANG_CHECK_SECONDS)
+        return False
+
+    async def _step(self) -> None:
+        """The time that a token takes, and a line in the log as SGLang writes it, every so many tokens.
+
+        The line is that of ``srt/managers/scheduler_components/metrics_reporter.py``, 0.5.23.
+        """
+        await asyncio.sleep(_TOKEN_SECONDS)
+        await self.stuck(None)
+        self._since_line += 1
+        elapsed = time.monotonic() - self._last_line
+        if self._since_line < self._settings.log_interval or elapsed < _LINE_SECONDS:
+            return
+        metrics = self.metrics
+        _LOG.info(
+            "Decode batch, #running-req: %d, #token: %d, token usage: %.2f, cuda graph: False, "
+            "gen throughput (token/s): %.2f, #queue-req: %d",
+            metrics.running,
+            metrics.tokens,
+            metrics.tokens / self._settings.pool,
+            self._since_line / elapsed,
+            metrics.queued,
+        )
+        self._since_line, self._last_line = 0, time.monotonic()
 
     async def answer(self, request: web.Request, call: Call) -> web.StreamResponse:
         """The answer, after the time that generating it takes; a client that leaves ends its request."""
@@ -56,7 +97,8 @@ class Scheduler:
             if call.stream:
                 return await self._stream(request, call, started)
             self.metrics.first_token.observe(time.monotonic() - started)
-            await asyncio.sleep(call.completion_tokens * _TOKEN_SECONDS)
+            for _ in range(call.completion_tokens):
+                await self._step()
             self.metrics.generation_tokens += call.completion_tokens
             return web.json_response(call.whole)
 
@@ -67,7 +109,7 @@ class Scheduler:
         try:
             for event in call.events:
                 await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
-                await asyncio.sleep(_TOKEN_SECONDS)
+                await self._step()
             await response.write(b"data: [DONE]\n\n")
         except ConnectionError:
             self.metrics.aborted += 1

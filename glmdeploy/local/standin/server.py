@@ -76,6 +76,9 @@ class Server:
         return handle
 
     async def _health(self, _request: web.Request) -> web.Response:
+        """While the engine hangs, 503 after a while: SGLang's HTTP process still lives when its scheduler does not."""
+        if await self._scheduler.stuck(self._settings.health_timeout):
+            return web.Response(status=503)
         return web.Response(status=200 if self.status == "up" else 503)
 
     async def _models(self, _request: web.Request) -> web.Response:
@@ -123,7 +126,11 @@ class Server:
         )
 
     async def _server_info(self, _request: web.Request) -> web.Response:
-        """The arguments; unlike SGLang's, without the keys."""
+        """The arguments, without the keys.
+
+        SGLang's own has the API key three times, for whoever has that key: ``api_key``, ``internal_states[].api_key``
+        and, from 0.5.20, in ``launch_command``.
+        """
         running = self._scheduler.metrics.running
         return web.json_response(
             {
@@ -151,6 +158,8 @@ class Server:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         authorization = request.headers.get(hdrs.AUTHORIZATION)
         if allowed(self._settings, request.method, request.path, authorization):
+            if not request.path.startswith("/health"):
+                await self._scheduler.stuck(None)
             return await handler(request)
         return web.json_response({"error": "Unauthorized"}, status=401)
 

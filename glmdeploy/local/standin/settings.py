@@ -23,6 +23,13 @@ START_VARIABLE = "GLMDEPLOY_STANDIN_START_SECONDS"
 CRASH_VARIABLE = "GLMDEPLOY_STANDIN_CRASH_FILE"
 """A path: when a file appears there, the engine kills itself, to rehearse a crash."""
 
+HANG_VARIABLE = "GLMDEPLOY_STANDIN_HANG_FILE"
+"""A path: as long as a file is there nothing is answered, to rehearse a hang."""
+FAIL_VARIABLE = "GLMDEPLOY_STANDIN_FAIL_START"
+"""Set to 1, a start fails, with exit code 1 and some lines in the log."""
+HEALTH_VARIABLE = "SGLANG_HEALTH_CHECK_TIMEOUT"
+"""SGLang's own: whole seconds after which /health gives up and answers 503 (``srt/entrypoints/http_server.py``)."""
+
 _MAX_RUNNING = 48
 """Without --max-running-requests: what SGLang settles on with speculative decoding."""
 
@@ -31,7 +38,10 @@ _INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """``pool`` is the number of tokens that all requests share; ``shown`` all arguments, without secrets."""
+    """``pool`` is the number of tokens that all requests share; ``arguments`` are all of SGLang's, with the keys.
+
+    ``log_interval`` is the number of generated tokens between two lines in the log; ``health_timeout`` is in seconds.
+    """
 
     version: str
     host: str
@@ -48,7 +58,20 @@ class Settings:
     reasons: bool
     start_seconds: float
     crash_file: Path | None
-    shown: Mapping[str, Any]
+    hang_file: Path | None
+    fails: bool
+    health_timeout: int
+    log_interval: int
+    arguments: Mapping[str, Any]
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The arguments without the keys."""
+        return {name: _shown(name, value) for name, value in self.arguments.items()}
+
+    @property
+    def hangs(self) -> bool:
+        return self.hang_file is not None and self.hang_file.exists()
 
 
 def settings(
@@ -56,10 +79,10 @@ def settings(
 ) -> Settings:
     """What the stand-in goes by.
 
-    :raises ValueError: where :data:`START_VARIABLE` is not a number.
+    :raises ValueError: where :data:`START_VARIABLE` or :data:`HEALTH_VARIABLE` is not a number.
     """
     context = arguments.context_length or checkpoint.config.get("max_position_embeddings", 4096)
-    crash_file = environment.get(CRASH_VARIABLE)
+    crash_file, hang_file = environment.get(CRASH_VARIABLE), environment.get(HANG_VARIABLE)
     return Settings(
         version=version,
         host=arguments.host,
@@ -77,7 +100,11 @@ def settings(
         reasons=arguments.reasoning_parser is not None,
         start_seconds=float(environment.get(START_VARIABLE, "0.5")),
         crash_file=Path(crash_file) if crash_file else None,
-        shown={name: _shown(name, value) for name, value in sorted(vars(arguments).items())},
+        hang_file=Path(hang_file) if hang_file else None,
+        fails=environment.get(FAIL_VARIABLE) == "1",
+        health_timeout=int(environment.get(HEALTH_VARIABLE, "20")),
+        log_interval=arguments.decode_log_interval,
+        arguments=dict(sorted(vars(arguments).items())),
     )
 
 

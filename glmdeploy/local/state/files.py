@@ -194,6 +194,8 @@ class VolumeFiles:
         for source in sources:
             path = self.path(source)
             final = destination / path.name if destination.is_dir() else destination
+            if final.resolve().is_relative_to(path.resolve()):
+                raise ValueError(f"{source} cannot be copied into itself")
             if not path.is_dir():
                 shutil.copy2(path, final)
             elif recursive:

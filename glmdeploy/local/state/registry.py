@@ -202,7 +202,7 @@ class Registry:
         record = self._store.labels.get(label=label)
         if record is None:
             return None
-        environment, name, tag, method = json.loads(record.owner)
+        environment, name, tag, method, *_ = json.loads(record.owner)
         app = self.app(name) if name.startswith("ap-") else None
         app = app or self.deployed(name, environment)
         live = self.function_by_tag(app, tag) if app else None

@@ -112,7 +112,8 @@ ADMIN_KEY = Rule(
     topic=Topic.SECURITY,
     why="An admin key alone leaves SGLang's normal routes open, chat completions and /server_info among them, which "
     "shows the admin key to everyone (50 of 85 routes in 0.5.10 and 51 of 93 in 0.5.23, tried on the real "
-    "middleware). And a profile is no place for a secret: it is shown, compared and committed.",
+    "middleware). Beside an API key /server_info hands the admin key to every client that has the API key. And a "
+    "profile is no place for a secret: it is shown, compared and committed.",
     fix="remove it; `secrets.api_key` protects all routes but /health and /metrics",
     sources=("sglang/srt/utils/auth.py (0.5.23)",),
     check=_admin_key,

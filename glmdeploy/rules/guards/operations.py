@@ -97,6 +97,17 @@ def _paths(facts: Facts) -> Iterator[Violation]:
             yield Violation(path=facts.path(dest), message=f"`{setting.key}` {what}")
 
 
+def _beside_the_model(facts: Facts) -> Iterator[Violation]:
+    for dest in READ:
+        for path in facts.named_paths(dest):
+            if facts.beside_the_model(path):
+                yield Violation(
+                    path=facts.path(dest),
+                    message=f"`{facts.settings[dest].key}` reads {path}: of the weights volume a deployment sees the "
+                    f"folder {facts.weights_folder} alone, which the download fills with the model",
+                )
+
+
 def _is_written(path: str) -> bool:
     """Whether it is a path, where `log-requests-target` also takes the container's output."""
     return path.lower() != "stdout"
@@ -211,4 +222,30 @@ OUTSIDE_VOLUMES = Rule(
     ),
 )
 
-RULES = (NOT_SERVING, CONTENTS, OUTSIDE_VOLUMES)
+BESIDE_THE_MODEL = Rule(
+    id="GLM130",
+    title="file of the weights volume that a deployment does not see",
+    severity=Severity.WARNING,
+    topic=Topic.SECURITY,
+    why="Each commit of a model has a folder of its own in the weights volume, and the containers that serve mount "
+    "that folder alone: a download of another commit cannot touch the files that a live deployment needs for its next "
+    "cold start. What lies elsewhere in the volume (adapters, a draft model, a chat template that was put there by "
+    "hand) is not at its path any more, and the start fails where SGLang looks for it. The download brings nothing "
+    "but the model.",
+    fix="put the file into that folder of the volume (`modal volume put NAME FILE FOLDER/...`), for each commit that "
+    "is deployed, or into the kernels volume",
+    sources=("https://modal.com/docs/guide/volumes", "modal/volume.py, Volume.with_mount_options (1.6.4)"),
+    check=_beside_the_model,
+    fails=(
+        example("sglang.args.chat-template=/model-cache/glm.jinja"),
+        example("sglang.args.lora-paths=[style=/model-cache/adapters/style]", profile="b200-nospec-bf16kv"),
+    ),
+    passes=(
+        example(),
+        example("sglang.args.chat-template=/model-cache/GLM-5.1-FP8/chat_template.jinja"),
+        example("sglang.args.chat-template=/dg-cache/glm.jinja"),
+        example("sglang.args.crash-dump-folder=/model-cache/dumps"),
+    ),
+)
+
+RULES = (NOT_SERVING, CONTENTS, OUTSIDE_VOLUMES, BESIDE_THE_MODEL)

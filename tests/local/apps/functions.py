@@ -86,6 +86,31 @@ def orphan(path: str) -> int:
     return child.pid
 
 
+def apart(path: str) -> None:
+    """Leaves a child behind in a process group of its own, as an engine is, and a grandchild; never returns."""
+    script = (
+        "import os, signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.setpgid(0, 0); "
+        "child = subprocess.Popen(['sleep', '600']); "
+        "file = open(sys.argv[1] + '.new', 'w'); file.write(f'{os.getppid()} {os.getpid()} {child.pid}'); "
+        "file.close(); "
+        "os.rename(sys.argv[1] + '.new', sys.argv[1]); signal.pause()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(inside(path))], check=False)
+
+
+def processes() -> dict[int, dict[str, str]]:
+    """The arguments and the environment of each process of this container's session."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        try:
+            if os.getsid(pid) == os.getsid(0):
+                found[pid] = {name: (folder / name).read_text(errors="replace") for name in ("cmdline", "environ")}
+        except OSError:
+            continue
+    return found
+
+
 def begin_and_sleep(file: str, seconds: float) -> None:
     """Sleep, once the file says that it does: a container that has an input may not have begun with it."""
     Path(file).touch()
@@ -105,7 +130,7 @@ def register(app: modal.App, volume: modal.Volume) -> None:
     image = image.add_local_dir(Path(__file__).parent, "/root/apps", ignore=["*.pyc"])
     common: dict[str, Any] = {"image": image, "secrets": [secret], "volumes": {"/data": volume}}
     app.function(**common, max_containers=1)(act)
-    for function in (crash, orphan):
+    for function in (crash, orphan, apart):
         app.function(**common)(function)
     app.function(**common, timeout=3, startup_timeout=600)(sleep)
     app.function(**common)(count)

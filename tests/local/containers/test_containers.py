@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
-from support import PATIENCE, wait_until
+from support import PATIENCE, alive, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,47 @@ def test_a_crash_fails_the_call_and_says_why(function: Lookup) -> None:
     assert "last words, with ***" in str(failure.value)
 
 
+def lines(client: modal.Client) -> list[str]:
+    return [entry.message for entry in modal.App.lookup(APP, client=client).logs.tail(500)]
+
+
+def test_the_end_after_a_failed_call_says_what_failed(
+    client: modal.Client, load_app: Callable[[str], ModuleType]
+) -> None:
+    app = modal.App("failing")
+    app.function(scaledown_window=2)(load_app("functions").refuse)
+    app.deploy(client=client)
+    with pytest.raises(ValueError, match="no thank you"):
+        modal.Function.from_name("failing", "refuse", client=client).remote("no thank you")
+
+    def endings() -> list[str]:
+        messages = [entry.message for entry in modal.App.lookup("failing", client=client).logs.tail(100)]
+        return [message.strip() for message in messages if "ended with exit code" in message]
+
+    wait_until(lambda: bool(endings()))
+    assert endings()[0].endswith("ended with exit code 0, after a failed call: ValueError('no thank you')")
+    modal.App.lookup("failing", client=client).stop()
+
+
+def test_what_the_embedded_cloud_replaces_is_said_once_a_container(function: Lookup, client: modal.Client) -> None:
+    container = function("act").remote("surroundings")["environ"]["MODAL_TASK_ID"]
+    said = [line for line in lines(client) if "replace those of the image or its secrets" in line]
+    started = [line for line in lines(client) if line.endswith(" starts\n")]
+    assert any(container in line for line in started)
+    assert len(said) == len(started)
+    assert {line.rpartition(": ")[2].strip() for line in said} == {"HF_ENDPOINT"}
+
+
+def test_secrets_are_in_the_environment_of_the_first_process_alone(function: Lookup) -> None:
+    found = function("act").remote("processes")
+    holders = [pid for pid, seen in found.items() if "sk-very-secret-0123" in seen["environ"] + seen["cmdline"]]
+    first = min(found)
+    assert holders == [first]
+    watchers = [pid for pid, seen in found.items() if "watch-lifeline" in seen["cmdline"]]
+    assert len(watchers) == 1
+    assert found[watchers[0]]["environ"] == ""
+
+
 def test_the_time_limit_ends_an_input(function: Lookup) -> None:
     sleep = function("sleep")
     with pytest.raises(modal.exception.FunctionTimeoutError, match="hit its timeout of 3s"):
@@ -97,6 +138,20 @@ def test_a_call_can_be_cancelled_with_its_container(function: Lookup) -> None:
     call.cancel(terminate_containers=True)
     with pytest.raises(modal.exception.RemoteError, match="was cancelled"):
         call.get(timeout=PATIENCE)
+
+
+def test_an_engine_in_a_group_of_its_own_ends_with_its_container(
+    function: Lookup, volume: modal.Volume, daemon: Cloud
+) -> None:
+    apart = function("apart")
+    call = apart.spawn("/data/apart")
+    volume.hydrate()
+    written = daemon.home / "volumes" / volume.object_id / "apart"
+    wait_until(written.exists)
+    pids = [int(word) for word in written.read_text().split()]
+    assert all(alive(pid) for pid in pids)
+    call.cancel(terminate_containers=True)
+    wait_until(lambda: not any(alive(pid) for pid in pids))
 
 
 def test_surroundings(function: Lookup, daemon: Cloud) -> None:

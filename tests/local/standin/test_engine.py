@@ -31,6 +31,7 @@ def configured(**arguments: object) -> Settings:
         "context_length": None,
         "max_total_tokens": None,
         "max_running_requests": None,
+        "decode_log_interval": 40,
         "reasoning_parser": None,
     }
     checkpoint = Checkpoint(config={"max_position_embeddings": 1000}, tensors=1)

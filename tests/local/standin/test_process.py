@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from standin_process import KEY, command, run, start
+from standin_process import ARGUMENTS, KEY, Engine, command, environment, free_port, run, start
 from support import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from standin_process import Engine
 
 
 def test_sigterm_finishes_running_requests(model: Path, container: Path, tmp_path: Path) -> None:
@@ -45,6 +47,104 @@ def test_a_crash_file_kills_it_even_while_it_starts(model: Path, container: Path
     assert engine.ask("/health")[0] == 503
     crash.touch()
     assert engine.process.wait(timeout=PATIENCE) == -signal.SIGKILL
+
+
+def test_a_hang_file_stops_every_answer_until_it_is_gone(model: Path, container: Path, tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    variables = {"GLMDEPLOY_STANDIN_HANG_FILE": str(hang), "SGLANG_HEALTH_CHECK_TIMEOUT": "1"}
+    engine = start(model, container, tmp_path / "log", *ARGUMENTS, **variables)
+    try:
+        engine.statuses_until_healthy()
+        hang.touch()
+        # As SGLang with a scheduler that does not answer: its own limit, then 503.
+        began = time.monotonic()
+        assert engine.ask("/health", key=None)[0] == 503
+        assert time.monotonic() - began >= 1
+        with ThreadPoolExecutor() as threads:
+            asked = [threads.submit(engine.ask, "/v1/models"), threads.submit(engine.chat, "Hi")]
+            assert not wait(asked, timeout=1).done
+            hang.unlink()
+            assert [each.result()[0] for each in asked] == [200, 200]
+        assert engine.ask("/health", key=None)[0] == 200
+    finally:
+        engine.process.kill()
+        engine.process.wait()
+
+
+def test_a_hang_stops_streams(model: Path, container: Path, tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    engine = start(model, container, tmp_path / "log", *ARGUMENTS, GLMDEPLOY_STANDIN_HANG_FILE=str(hang))
+    try:
+        engine.statuses_until_healthy()
+        body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 900, "ignore_eos": True}
+        with ThreadPoolExecutor() as threads:
+            stream = threads.submit(engine.events, "/v1/chat/completions", body)
+            while not engine.ask("/server_info")[1]["internal_states"][0]["num_running_reqs"]:
+                pass
+            hang.touch()
+            assert not wait([stream], timeout=2).done
+            hang.unlink()
+            assert stream.result()[-1]["choices"][0]["finish_reason"] == "length"
+    finally:
+        engine.process.kill()
+        engine.process.wait()
+
+
+def test_it_logs_what_it_decodes_unless_told_not_to(model: Path, container: Path, tmp_path: Path) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2000, "ignore_eos": True}
+    seen = {}
+    for level in ("info", "warning"):
+        engine = start(model, container, tmp_path / level, "--log-level", level, "--api-key", KEY)
+        try:
+            engine.statuses_until_healthy()
+            engine.chat("Hi", **{name: value for name, value in body.items() if name != "messages"})
+        finally:
+            engine.process.kill()
+            engine.process.wait()
+        seen[level] = engine.log.read_text()
+    pattern = r"\] Decode batch, #running-req: 1, #token: \d+, token usage: 0\.\d\d, .*: [\d.]+, #queue-req: 0\n"
+    assert re.search(pattern, seen["info"])
+    assert "Decode batch" not in seen["warning"]
+    assert KEY not in seen["warning"]
+    assert "no model runs here" in seen["warning"]
+
+
+def test_a_start_that_fails(model: Path, container: Path) -> None:
+    done = run(container, *command("launch_server", model), GLMDEPLOY_STANDIN_FAIL_START="1")
+    assert done.returncode == 1
+    assert "GLMDEPLOY_STANDIN_FAIL_START is set, so the stand-in fails its start" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_launcher_may_start_it_with_a_key_that_no_argument_shows(
+    model: Path, container: Path, tmp_path: Path
+) -> None:
+    launcher = (
+        "import runpy, sys; sys.argv += ['--api-key', sys.stdin.readline().strip()]; "
+        "runpy.run_module('sglang.launch_server', run_name='__main__', alter_sys=True)"
+    )
+    port = free_port()
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", launcher, "--model-path", str(model), "--port", str(port)],
+            cwd=container,
+            env=environment(container),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+        )
+    engine = Engine(process=process, port=port, log=log)
+    try:
+        assert process.stdin is not None
+        process.stdin.write(f"{KEY}\n".encode())
+        process.stdin.close()
+        engine.statuses_until_healthy()
+        assert engine.ask("/v1/models", key=None)[0] == 401
+        assert engine.ask("/v1/models")[0] == 200
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_port_in_use(engine: Engine, model: Path, container: Path) -> None:

@@ -1,0 +1,109 @@
+"""What a plan's revision means today: the commit, asked of the hub before anything is planned.
+
+The hub is asked from here. Where it cannot be reached, or hides the repository, a container of the target is asked,
+which has the target's network and the plan's token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glmdeploy.errors import DeployError
+from glmdeploy.operate.asking import Question, plainly
+from glmdeploy.operate.secrets import missing_secrets
+from glmdeploy.operate.stages import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.operate.target import Target
+    from glmdeploy.plan.plan import Plan
+
+REQUEST_SECONDS = 15
+"""The longest wait for a byte of the hub's answer."""
+SECONDS = 60
+"""The longest wait for all of it."""
+
+
+class _UnseenError(Exception):
+    """The hub did not tell from here; ``error`` is what the user hears if nobody else can ask it."""
+
+    def __init__(self, error: DeployError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def resolved(plan: Plan, target: Target, *, tell: Callable[[str], None]) -> Plan:
+    """The plan with its commit: the weights of a deployment never change under it, whatever a branch comes to mean.
+
+    ``tell`` hears when a container is asked, which takes longer.
+
+    :raises DeployError: when the hub does not tell.
+    """
+    if plan.model.commit:
+        return plan
+    try:
+        return plan.at(_commit(plan, target))
+    except _UnseenError as unseen:
+        error = unseen.error
+    secret = plan.huggingface
+    if secret is None:
+        raise error
+    if missing := [item for item in missing_secrets(plan, target) if item.secret == secret]:
+        how = "has no such secret" if missing[0].absent else f"has it without {secret.keys[0]}"
+        raise DeployError(
+            error.message,
+            advice=f"{error.advice};\na container would ask with the secret {secret.name}: {target} {how}",
+        )
+    tell(f"{error.message}: a container asks, with the secret {secret.name} ...")
+    return plan.at(_commit_by_container(plan, target, error))
+
+
+def _commit(plan: Plan, target: Target) -> str:
+    from huggingface_hub import HfApi, errors
+
+    repo, revision = plan.model.repo, plan.model.revision
+    pin = "or write the commit's hash as `model.revision`, for which nobody is asked"
+
+    def ask() -> str | None:
+        # The user's own token is for the user's own hub.
+        api = HfApi(endpoint=target.cloud.hub_url, token=False) if target.cloud else HfApi()
+        return api.model_info(repo, revision=revision, timeout=REQUEST_SECONDS).sha
+
+    try:
+        question = Question(lambda: plainly(ask))
+        if not question.answered(SECONDS):
+            raise TimeoutError
+        commit = question.answer()
+    except errors.RevisionNotFoundError:
+        raise DeployError(
+            f"{repo} has no revision {revision}", advice="check `model.revision`: a commit hash, a tag or a branch"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise _UnseenError(
+            DeployError(
+                f"the Hugging Face Hub knows no repository {repo}, or hides it from you",
+                advice=f"check `model.repo`; if it is private, set HF_TOKEN here to a token that may read it, {pin}",
+            )
+        ) from None
+    except Exception as error:
+        # The HTTP library's own, whose text may hold the token.
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        why = f"it answered with status {status}" if status else type(error).__name__
+        raise _UnseenError(
+            DeployError(
+                f"the Hugging Face Hub did not say which commit {revision} of {repo} is: {why}",
+                advice=f"try again, {pin}",
+            )
+        ) from None
+    if not commit:
+        raise DeployError(f"the Hugging Face Hub named no commit for {revision} of {repo}", advice=f"try again, {pin}")
+    return commit
+
+
+def _commit_by_container(plan: Plan, target: Target, error: DeployError) -> str:
+    with running(plan, target, checks=True) as app:
+        found = app.preflight(resolve=True)
+    if "commit" not in found:
+        raise DeployError(error.message, advice=f"{error.advice}\na container asked in vain: {found.get('fault')}")
+    return str(found["commit"])

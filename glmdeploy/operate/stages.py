@@ -1,0 +1,134 @@
+"""Runs what comes before a deployment, in an app of its own that ends with it: preflight, download, compilation."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import modal
+
+from glmdeploy.app import build
+from glmdeploy.errors import DeployError
+from glmdeploy.operate.asking import attended, within
+from glmdeploy.operate.secrets import create_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    from glmdeploy.operate.target import Target
+    from glmdeploy.plan.plan import Plan, Secret
+
+END_SECONDS = 30.0
+"""What the end of the app gets: the SDK waits for the last lines of the logs, 10 s by default (``logs_timeout``)."""
+GONE_SECONDS = 15.0
+"""The same after a failure, when the target may be what has failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """The app of the stages while it runs."""
+
+    plan: Plan
+    target: Target
+    stages: build.Stages
+
+    def preflight(self, *, resolve: bool = False) -> dict[str, Any]:
+        """What a container says of the plan's secrets and, with ``resolve``, of its revision.
+
+        :raises DeployError: also for a secret that cannot be used.
+        """
+        assert self.stages.preflight is not None
+        found = self._run("preflight", self.stages.preflight, **({"resolve": True} if resolve else {}))
+        if faults := found["unusable"]:
+            secrets = {secret.name: secret for secret in (self.plan.api_key, self.plan.huggingface) if secret}
+            raise _unusable(faults, secrets, self.target)
+        return found
+
+    def download(self, *, verify: bool) -> dict[str, Any]:
+        """The mark of the weights. ``verify`` has every file read and compared, also where the mark is complete.
+
+        :raises DeployError:
+        """
+        assert self.stages.download is not None
+        return self._run("download", self.stages.download, **({"verify": True} if verify else {}))
+
+    def compile(self) -> dict[str, Any]:
+        """The mark of the kernels.
+
+        :raises DeployError:
+        """
+        assert self.stages.compile is not None
+        return self._run("compile", self.stages.compile)
+
+    def _run(self, name: str, stage: build.Stage, **arguments: Any) -> dict[str, Any]:
+        async def call() -> dict[str, Any]:
+            try:
+                return await stage.remote.aio(**arguments)
+            except _OF_THE_STAGE as error:
+                raise _failed(name, error) from None
+            except modal.exception.Error:
+                raise
+            except Exception as error:  # whatever it raised in its container comes back as it was
+                self.target.check_alive()
+                raise _failed(name, error) from None
+
+        return attended(self.target, f"finish the stage {name}", call)
+
+
+_OF_THE_STAGE = (
+    modal.exception.ExecutionError,
+    modal.exception.FunctionTimeoutError,
+    modal.exception.InternalFailure,
+    modal.exception.RemoteError,
+)
+"""What the SDK raises for a container that ended, or took too long, instead of what it raised itself."""
+
+
+def _failed(name: str, error: Exception) -> DeployError:
+    """Its first line: the rest stands in the log, where it came from."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return DeployError(f"the stage {name} failed: {lines[0].strip()}", advice="its log is above")
+
+
+def _unusable(faults: list[dict[str, str]], secrets: dict[str, Secret], target: Target) -> DeployError:
+    first, *more = (f"{fault['key']} of the secret {fault['secret']} {fault['why']}" for fault in faults)
+    names = dict.fromkeys(fault["secret"] for fault in faults)
+    commands = [f"  {create_command(secrets[name], target, new=False)}" for name in names]
+    return DeployError(
+        f"{first}: it can be no key or token",
+        advice="\n".join([*(f"and {line}" for line in more), "replace the secret, with all of its keys:", *commands]),
+    )
+
+
+@contextlib.contextmanager
+def running(
+    plan: Plan, target: Target, *, checks: bool = False, download: bool = False, compiler: bool = False
+) -> Iterator[Running]:
+    """The app with the stages that are wanted, for as long as the block lasts. Its logs go to standard error.
+
+    :raises DeployError:
+    """
+    with tempfile.TemporaryDirectory() as folder, output():
+        stages = build.stages(plan, Path(folder), checks=checks, download=download, compiler=compiler)
+        manager: AbstractAsyncContextManager[modal.App] = stages.app.run(environment_name=target.environment)
+        attended(target, "start the app of the stages", manager.__aenter__)
+        try:
+            yield Running(plan=plan, target=target, stages=stages)
+        except BaseException as error:
+            ending = (type(error), error, error.__traceback__)
+            with contextlib.suppress(DeployError):  # what has failed is told, and not that it failed again
+                within(target, "end the app of the stages", lambda: manager.__aexit__(*ending), seconds=GONE_SECONDS)
+            raise
+        within(target, "end the app of the stages", lambda: manager.__aexit__(None, None, None), seconds=END_SECONDS)
+
+
+@contextlib.contextmanager
+def output() -> Iterator[None]:
+    """Modal's progress and the containers' logs on standard error: standard output is for results."""
+    with contextlib.redirect_stdout(sys.stderr), modal.enable_output():
+        yield

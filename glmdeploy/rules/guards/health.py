@@ -1,0 +1,128 @@
+"""Rules about the watch of a container over its engine: what blinds it, and what it would take for a hang."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glmdeploy.findings import Remove, SetValue, Severity
+from glmdeploy.rules.rule import ISSUES, Rule, Topic, Violation, example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.findings import KeyPath
+    from glmdeploy.rules.facts import Facts
+
+_CHUNK = "chunked_prefill_size"
+_LONGEST_CHUNK = 65_536
+"""Tokens of one pass up to which passes were seen to end in seconds; longer ones were not measured."""
+
+_CHECK_TIMEOUT = "SGLANG_HEALTH_CHECK_TIMEOUT"
+_GENERATION = "SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION"
+
+
+def _limits(facts: Facts) -> Iterator[Violation]:
+    health = facts.profile.server.health
+    if health.timeout <= health.limit:
+        path: KeyPath = ("server", "health", "timeout")
+        yield Violation(
+            path=path,
+            message=f"`timeout` {health.timeout} s is not above `limit` {health.limit} s: the container gives each "
+            "question up before SGLang answers it",
+            edits=(SetValue(path=path, value=health.limit + 5),),
+        )
+    given = facts.env.get(_CHECK_TIMEOUT)
+    if given is not None and given.strip() != str(health.limit):
+        path = facts.env_path(_CHECK_TIMEOUT)
+        yield Violation(
+            path=path,
+            message=f"`{_CHECK_TIMEOUT}` is {given!r}, and `server.health.limit` is {health.limit}",
+            edits=(Remove(path=path),),
+        )
+
+
+def _long_pass(facts: Facts) -> Iterator[Violation]:
+    size, limit = facts.number(_CHUNK), facts.profile.server.health.limit
+    if size is not None and (size <= 0 or size > _LONGEST_CHUNK):
+        what = "is off, so that one pass takes a whole prompt" if size <= 0 else f"is {size:,} tokens a pass"
+        yield Violation(
+            path=facts.path(_CHUNK),
+            message=f"`chunked-prefill-size` {what}: where a pass takes more than `server.health.limit`, {limit} s, "
+            "the container takes a working engine for a hung one and ends it",
+        )
+
+
+def _constant(facts: Facts) -> Iterator[Violation]:
+    if not facts.env_flag(_GENERATION, default=True):
+        path = facts.env_path(_GENERATION)
+        yield Violation(
+            path=path,
+            message=f"`{_GENERATION}` is off: /health answers 200 whatever the engine does, and only a stopped or dead "
+            "process is noticed",
+            edits=(Remove(path=path),),
+        )
+
+
+LIMITS = Rule(
+    id="GLM126",
+    title="limits of the health watch that contradict each other",
+    severity=Severity.WARNING,
+    topic=Topic.TIME,
+    why="A container asks /health all the time. SGLang answers 503 after `SGLANG_HEALTH_CHECK_TIMEOUT` seconds "
+    "without a token, which glmdeploy sets to `server.health.limit`; the question itself may take "
+    "`server.health.timeout`. Where the question ends first, no answer is ever heard while a long pass runs, and "
+    "where SGLang has a limit of its own, a verdict comes earlier or later than the profile says.",
+    fix="leave the variable to glmdeploy, and make `server.health.timeout` a few seconds more than the limit",
+    sources=(
+        "sglang/srt/entrypoints/http_server.py (0.5.10 to 0.5.23)",
+        "glmdeploy/runtime/watch.py",
+    ),
+    check=_limits,
+    fails=(
+        example("server.health.timeout=60"),
+        example("server.health.limit=2m"),
+        example('sglang.env.SGLANG_HEALTH_CHECK_TIMEOUT="20"'),
+    ),
+    passes=(
+        example(),
+        example("server.health.limit=2m", "server.health.timeout=130"),
+        example('sglang.env.SGLANG_HEALTH_CHECK_TIMEOUT="60"'),
+    ),
+)
+
+LONG_PASS = Rule(
+    id="GLM127",
+    title="one pass may outlast the health limit",
+    severity=Severity.WARNING,
+    topic=Topic.TIME,
+    why="While a pass runs SGLang answers no health check, and a container whose engine shows no sign of life for "
+    "`server.health.limit` seconds ends. In chunks a long prompt shows life at every chunk: 31,000 tokens never took "
+    "more than 3.8 s between two signs (0.5.11, two H200). Without chunks, or with very long ones, a pass takes as "
+    "long as its tokens do, which was not measured. False 503 of long prompts were reported upstream (#22511).",
+    fix="keep `chunked-prefill-size` at 65536 or less, or raise `server.health.limit` (and `timeout`) above the "
+    "longest pass that you measured",
+    sources=(f"{ISSUES}22511", "sglang/srt/managers/scheduler.py (0.5.10, 0.5.23)"),
+    check=_long_pass,
+    fails=(
+        example("sglang.args.chunked-prefill-size=-1"),
+        example("sglang.args.chunked-prefill-size=131072"),
+    ),
+    passes=(example(), example("sglang.args.chunked-prefill-size=65536")),
+)
+
+CONSTANT = Rule(
+    id="GLM128",
+    title="health check that says nothing",
+    severity=Severity.WARNING,
+    topic=Topic.TIME,
+    why="By default /health sends one token through scheduler and detokenizer. With "
+    "`SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION` off it is a constant 200 of the HTTP process: a hung scheduler or GPU "
+    "goes unnoticed, and requests wait for ever.",
+    fix="remove the variable",
+    sources=("sglang/srt/entrypoints/http_server.py (0.5.10 to 0.5.23)",),
+    check=_constant,
+    fails=(example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="0"'),),
+    passes=(example(), example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="1"')),
+)
+
+RULES = (LIMITS, LONG_PASS, CONSTANT)

@@ -1,0 +1,270 @@
+"""Whatever is sent to whichever RPC is answered or refused with a sentence, and writes nothing outside the home."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from grpclib import GRPCError, Status
+from grpclib.client import Channel
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from modal_proto import api_pb2
+from modal_proto.api_grpc import ModalClientStub
+from support import call
+
+from glmdeploy.local.containers import worker
+from glmdeploy.local.control.plane import HANDLERS
+from glmdeploy.local.daemon import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from google.protobuf.descriptor import Descriptor
+    from google.protobuf.message import Message
+
+    from glmdeploy.local.daemon import Running
+
+REFUSALS = {
+    Status.INVALID_ARGUMENT,
+    Status.NOT_FOUND,
+    Status.FAILED_PRECONDITION,
+    Status.UNIMPLEMENTED,
+    Status.ALREADY_EXISTS,
+    Status.PERMISSION_DENIED,
+    Status.RESOURCE_EXHAUSTED,
+}
+WAITING = {"AppGetLogs", "FunctionGetOutputs", "FunctionCallGetDataOut", "FunctionGetInputs", "ContainerHeartbeat"}
+"""Those that a client may wait for, for as long as it likes."""
+PATIENCE = 1.0
+"""Seconds after which an answer of these is not waited for any more."""
+
+RPCS = sorted(
+    "".join(part.capitalize() for part in name.split("_"))
+    for handler in HANDLERS
+    for name in vars(handler)
+    if not name.startswith("_")
+)
+
+
+class Idle:
+    """In the place of a container's process: it does nothing until it is ended."""
+
+    def __init__(self, *_: object) -> None:
+        self._end = asyncio.Event()
+
+    async def run(self) -> int:
+        await self._end.wait()
+        return 0
+
+    def interrupt(self) -> None:
+        self._end.set()
+
+    def end(self, *, after: float) -> None:
+        self._end.set()
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has the home deep in it, and shall have nothing else."""
+    return tmp_path_factory.mktemp("outside")
+
+
+@pytest.fixture(scope="module")
+def running(outside: Path) -> Iterator[Running]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "ContainerProcess", Idle)
+        with in_thread(outside / "a" / "b" / "home") as running:
+            yield running
+
+
+@pytest.fixture
+def known(running: Running) -> list[str]:
+    """Ids and names of things that exist."""
+    cloud = running.cloud
+    app = call(cloud, "AppCreate", api_pb2.AppCreateRequest(description="victim")).app_id
+    function = api_pb2.Function(function_name="f", module_name="m")
+    created = call(cloud, "FunctionCreate", api_pb2.FunctionCreateRequest(app_id=app, function=function))
+    cls = call(cloud, "ClassCreate", api_pb2.ClassCreateRequest(app_id=app)).class_id
+    publication = api_pb2.AppPublishRequest(
+        app_id=app,
+        name="victim",
+        app_state=api_pb2.APP_STATE_DEPLOYED,
+        function_ids={"f": created.function_id},
+        definition_ids={created.function_id: created.handle_metadata.definition_id},
+    )
+    call(cloud, "AppPublish", publication)
+    started = call(cloud, "FunctionMap", api_pb2.FunctionMapRequest(function_id=created.function_id))
+    image = call(cloud, "ImageGetOrCreate", api_pb2.ImageGetOrCreateRequest()).image_id
+    create = api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING
+    volumes = [
+        call(
+            cloud,
+            "VolumeGetOrCreate",
+            api_pb2.VolumeGetOrCreateRequest(
+                deployment_name=f"v{version}", object_creation_type=create, version=version
+            ),
+        ).volume_id
+        for version in (api_pb2.VOLUME_FS_VERSION_V1, api_pb2.VOLUME_FS_VERSION_V2)
+    ]
+    request = api_pb2.SecretGetOrCreateRequest(deployment_name="s", object_creation_type=create, env_dict={"A": "1"})
+    secret = call(cloud, "SecretGetOrCreate", request).secret_id
+    ids = [app, created.function_id, created.handle_metadata.definition_id, cls, image, secret]
+    return [*ids, *volumes, started.function_call_id, "victim", "f", "v1", "s", *running.backend.worker.members]
+
+
+PREFIXES = {"app_id": "ap-", "function_id": "fu-", "call_id": "fc-", "volume_id": "vo-", "image_id": "im-"}
+PREFIXES |= {"secret_id": "st-", "class_id": "cs-", "task_id": "ta-", "definition_id": "de-", "input_id": "in-"}
+
+
+class Words:
+    """Strings for fields: what a field asks for most of the time, else anything."""
+
+    def __init__(self, known: list[str], outside: Path) -> None:
+        hostile = ["", "/", ".", "..", "../../escaped", str(outside / "absolute"), "a\0b", "ö", "-1", "1-x", "x" * 300]
+        hostile += ["0" * 64, "A" * 64, "g" * 64, "* * * * *", "Mars/Olympus", "a" * 5000, "/".join("d" * 200)]
+        self._known = known
+        self._any = st.sampled_from([*known, *hostile]) | st.text(max_size=8)
+
+    def draw(self, draw: st.DrawFn, name: str) -> str:
+        prefix = next((prefix for ending, prefix in PREFIXES.items() if name.endswith(ending)), None)
+        fitting = [word for word in self._known if prefix and word.startswith(prefix)]
+        if fitting and draw(st.integers(0, 9)) < 8:
+            return draw(st.sampled_from(fitting))
+        return draw(self._any)
+
+
+NUMBERS = [0, 1, -1, 2, 7, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63), 2**32 - 1, 2**64 - 1]
+FLOATS = [0.0, 1.0, -1.0, 1e300, math.inf, -math.inf, math.nan]
+
+
+def value(draw: st.DrawFn, field: FieldDescriptor, words: Words, depth: int) -> Any:
+    kind = field.cpp_type
+    if kind == FieldDescriptor.CPPTYPE_MESSAGE:
+        assert field.message_type is not None
+        return message(draw, field.message_type, words, depth - 1)
+    if kind == FieldDescriptor.CPPTYPE_ENUM:
+        assert field.enum_type is not None
+        return draw(st.sampled_from([*[each.number for each in field.enum_type.values], 999]))
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        return draw(st.booleans())
+    if kind in {FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE}:
+        return draw(st.sampled_from(FLOATS))
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return draw(st.binary(max_size=40))
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return words.draw(draw, field.name)
+    low, high = {
+        FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+        FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+        FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+        FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+    }[kind]
+    return draw(st.sampled_from([number for number in NUMBERS if low <= number <= high]))
+
+
+def message(draw: st.DrawFn, descriptor: Descriptor, words: Words, depth: int) -> Message:
+    built: Message = descriptor._concrete_class()
+    # Ids decide how far a request gets: they are nearly always there.
+    fields = [
+        field
+        for field in descriptor.fields
+        if draw(st.integers(0, 9)) < (9 if field.name.endswith(("_id", "_name", "path", "name")) else 4)
+        and (depth or field.message_type is None)
+    ]
+    for field in fields:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            key, item = field.message_type.fields
+            container = getattr(built, field.name)
+            name = value(draw, key, words, depth)
+            if item.message_type is not None:
+                container[name].CopyFrom(value(draw, item, words, depth))
+            else:
+                container[name] = value(draw, item, words, depth)
+        elif field.is_repeated:
+            getattr(built, field.name).extend(value(draw, field, words, depth) for _ in range(draw(st.integers(0, 2))))
+        elif field.message_type is not None:
+            getattr(built, field.name).CopyFrom(value(draw, field, words, depth))
+        else:
+            setattr(built, field.name, value(draw, field, words, depth))
+    return built
+
+
+async def ask(channel: Channel, rpc: str, request: Message, metadata: dict[str, str]) -> str:
+    """How it was refused; empty for an answer."""
+    method = getattr(ModalClientStub(channel), rpc)
+    try:
+        async with asyncio.timeout(PATIENCE if rpc in WAITING else 60.0):
+            if hasattr(method, "reply_type") and "UnaryStream" in type(method).__name__:
+                async with method.open(metadata=metadata) as stream:
+                    await stream.send_message(request, end=True)
+                    async for _ in stream:
+                        pass
+            else:
+                await method(request, metadata=metadata)
+    except TimeoutError:
+        assert rpc in WAITING
+        return ""
+    except GRPCError as refusal:
+        assert refusal.status in REFUSALS, f"{rpc}: {refusal.status.name} {refusal.message}\n{request}"
+        assert refusal.message
+        return str(refusal.message)
+    return ""
+
+
+@pytest.mark.parametrize("rpc", RPCS)
+def test_anything_is_answered_or_refused(
+    running: Running, known: list[str], outside: Path, rpc: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = Words(known, outside)
+    loop = asyncio.new_event_loop()
+    address = urlsplit(running.cloud.server_url)
+
+    async def connect() -> Channel:
+        return Channel(address.hostname, address.port)
+
+    channel = loop.run_until_complete(connect())
+    service = ModalClientStub(channel)
+    kind = getattr(service, rpc).request_type.DESCRIPTOR
+    client = {
+        "x-modal-token-id": running.cloud.token_id,
+        "x-modal-token-secret": running.cloud.token_secret,
+    }
+
+    def identity() -> dict[str, str]:
+        """A container's, where the RPC is for containers and there is one."""
+        for member in list(running.backend.worker.members.values()):
+            if rpc in {"ContainerHello", "ContainerHeartbeat", "FunctionGetInputs", "FunctionPutOutputs", "TaskResult"}:
+                return {
+                    "x-glmdeploy-task": member.task_id,
+                    "x-glmdeploy-task-secret": member.launch.task_secret,
+                }
+        return client
+
+    @settings(
+        max_examples=10 if rpc in WAITING else 1000,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+    )
+    @given(st.composite(lambda draw: message(draw, kind, words, 3))())
+    def hostile(request: Message) -> None:
+        loop.run_until_complete(ask(channel, rpc, request, identity()))
+
+    try:
+        with caplog.at_level(logging.WARNING):
+            loop.run_until_complete(ask(channel, rpc, kind._concrete_class(), client))
+            hostile()
+    finally:
+        channel.close()
+        loop.close()
+    assert not [record for record in caplog.records if record.exc_info]
+    assert [path.name for path in outside.iterdir()] == ["a"]
+    assert [path.name for path in (outside / "a").iterdir()] == ["b"]
+    assert [path.name for path in (outside / "a" / "b").iterdir()] == ["home"]
