@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,6 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,20 +42,24 @@ class Container:
         assert text in self.output(), self.output()[-3000:]
 
     def members(self) -> dict[int, str]:
-        """The live processes of its session and of every session below, by their commands."""
+        """The live processes of its session, and those with its variable, by their commands."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-                mine = f"HERE={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0")
-                if mine and state not in "ZX":
+            with contextlib.suppress(OSError):
+                if self.is_member(folder):
                     found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
         return found
 
+    def is_member(self, folder: Path) -> bool:
+        """Of a folder of /proc. A process that gives itself a title may lose its variables by that."""
+        state, _, _, session = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:4]
+        if state in "ZX":
+            return False
+        mine = f"HERE={self.folder}".encode()
+        return int(session) == self.process.pid or mine in (folder / "environ").read_bytes().split(b"\0")
 
-@contextmanager
+
+@contextlib.contextmanager
 def container(folder: Path, code: str, **variables: str) -> Iterator[Container]:
     """Runs ``code`` during the block; what is left of it afterwards is ended."""
     log = folder / "log"
@@ -108,13 +112,9 @@ class Looker:
         while not self._done.is_set():
             self.looks += 1
             for folder in Path("/proc").glob("[0-9]*"):
-                try:
+                with contextlib.suppress(OSError):
                     arguments = (folder / "cmdline").read_bytes()
                     # A child that has not become its program yet still is a picture of the first process.
-                    if arguments != own and f"HERE={self._one.folder}".encode() in (
-                        environment := (folder / "environ").read_bytes()
-                    ):
+                    if arguments != own and self._one.is_member(folder):
                         self.arguments.add(arguments.decode("latin-1"))
-                        self.environments.add(environment.decode("latin-1"))
-                except OSError:
-                    continue
+                        self.environments.add((folder / "environ").read_text("latin-1"))
