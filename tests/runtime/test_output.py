@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from glmdeploy.runtime import output
 from glmdeploy.runtime.masking import Mask
-from glmdeploy.runtime.output import PIECE_BYTES, SEEN_BYTES, TAIL_LINE_BYTES, TAIL_LINES, Pump
+from glmdeploy.runtime.output import PIPE_BYTES, SEEN_BYTES, TAIL_LINE_BYTES, TAIL_LINES, Pump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def test_a_key_is_hidden_wherever_the_writer_pauses(sizes: list[int]) -> None:
     assert written.endswith(b", again ***\n")
 
 
-@pytest.mark.parametrize("before", [0, 1, PIECE_BYTES - 40, PIECE_BYTES - 5, PIECE_BYTES, 2 * PIECE_BYTES - 10])
+@pytest.mark.parametrize("before", [0, 1, PIPE_BYTES - 40, PIPE_BYTES - 5, PIPE_BYTES, 2 * PIPE_BYTES - 10])
 def test_a_key_is_hidden_across_the_pieces_of_a_long_line(tmp_path: Path, before: int) -> None:
     code = f"""{START}
     child = start('''if 1:
