@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,20 +42,24 @@ class Container:
         assert text in self.output(), self.output()[-3000:]
 
     def members(self) -> dict[int, str]:
-        """The live processes of its session and of every session below, by their commands."""
+        """The live processes of its session, and those with its variable, by their commands."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-                mine = f"HERE={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0")
-                if mine and state not in "ZX":
+            with contextlib.suppress(OSError):
+                if self.is_member(folder):
                     found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
         return found
 
+    def is_member(self, folder: Path) -> bool:
+        """Of a folder of /proc. A process that gives itself a title may lose its variables by that."""
+        state, _, _, session = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:4]
+        if state in "ZX":
+            return False
+        mine = f"HERE={self.folder}".encode()
+        return int(session) == self.process.pid or mine in (folder / "environ").read_bytes().split(b"\0")
 
-@contextmanager
+
+@contextlib.contextmanager
 def container(folder: Path, code: str, **variables: str) -> Iterator[Container]:
     """Runs ``code`` during the block; what is left of it afterwards is ended."""
     log = folder / "log"
@@ -80,3 +85,36 @@ def container(folder: Path, code: str, **variables: str) -> Iterator[Container]:
             os.kill(pid, signal.SIGKILL)
         while started.members():
             time.sleep(0.02)
+
+
+class Looker:
+    """Looks at every process of a container but its first, as often as it can, during its block."""
+
+    def __init__(self, one: Container) -> None:
+        self.arguments: set[str] = set()
+        self.environments: set[str] = set()
+        self.looks = 0
+        self._one = one
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Looker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        first = Path("/proc") / str(self._one.process.pid)
+        own = (first / "cmdline").read_bytes()
+        while not self._done.is_set():
+            self.looks += 1
+            for folder in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):
+                    arguments = (folder / "cmdline").read_bytes()
+                    # A child that has not become its program yet still is a picture of the first process.
+                    if arguments != own and self._one.is_member(folder):
+                        self.arguments.add(arguments.decode("latin-1"))
+                        self.environments.add((folder / "environ").read_text("latin-1"))

@@ -29,8 +29,15 @@ HEALTH_SECONDS = 65
 ASK_SECONDS = 60
 """Patience with an answer for which no kernel is needed."""
 
+ENDING_SECONDS = 8
+"""How long an engine may take to end after it failed: 5.5 s when its scheduler was killed (0.5.23, measured)."""
+
 LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks this machine itself, whatever ``http_proxy`` says."""
+
+
+class NoAnswer(Exception):
+    """A request had no whole answer; the message may hold the key, where that is why."""
 
 
 class EngineError(RuntimeError):
@@ -87,7 +94,7 @@ class Engine:
             if self._process.ended() is not None:
                 raise self._error("SGLang ended while starting")
             patience = min(HEALTH_SECONDS, max(deadline - time.monotonic(), 1))
-            with contextlib.suppress(EngineError):
+            with contextlib.suppress(NoAnswer):
                 if self._ask("/health", seconds=patience)[0] == 200:
                     return
             if time.monotonic() > deadline:
@@ -103,7 +110,7 @@ class Engine:
             return
         for said, key in (("without the API key", None), ("with a wrong API key", f"wrong-{secrets.token_hex(8)}")):
             patience = min(ASK_SECONDS, max(deadline - time.monotonic(), 1))
-            code, _ = self._ask("/v1/models", key=key, seconds=patience)
+            code, _ = self._answer("/v1/models", key=key, seconds=patience)
             if code != 401:
                 raise self._error(f"SGLang fails open: it answers {code} to GET /v1/models {said}, not 401")
 
@@ -114,7 +121,9 @@ class Engine:
         """
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
         patience = max(deadline - time.monotonic(), 1)
-        code, text = self._ask("/v1/chat/completions", body, key=self._api_key, seconds=patience)
+        code, text = self._answer("/v1/chat/completions", body, key=self._api_key, seconds=patience)
+        if code >= 500:
+            self._process.wait(ENDING_SECONDS)
         if code != 200:
             raise self._error(f"the warm-up request was answered {code}: {text[:500]}")
 
@@ -162,27 +171,38 @@ class Engine:
         finally:
             os._exit(1)
 
+    def _answer(
+        self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None, seconds: float
+    ) -> tuple[int, str]:
+        """As :meth:`_ask`, of an engine that must answer. :raises EngineError:"""
+        try:
+            return self._ask(path, body, key=key, seconds=seconds)
+        except NoAnswer as error:
+            if not isinstance(error.__cause__, TimeoutError):
+                self._process.wait(ENDING_SECONDS)
+            raise self._error(f"SGLang did not answer {path}: {error}") from None
+
     def _ask(
         self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, seconds: float
     ) -> tuple[int, str]:
         """Status and text of an answer.
 
-        :raises EngineError: when there is none within ``seconds``, or nothing for so long in the middle of it.
+        :raises NoAnswer: when there is none within ``seconds``, or nothing for so long in the middle of it.
         """
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         data = None if body is None else json.dumps(body).encode()
         try:
             request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers)
             with LOOPBACK.open(request, timeout=seconds) as answer:
-                return int(answer.status), answer.read(1_000_000).decode(errors="replace")
+                # All of it: a read of so many bytes takes an answer that was cut short for a whole one.
+                return int(answer.status), answer.read().decode(errors="replace")
         except urllib.error.HTTPError as error:
             with error, contextlib.suppress(OSError, http.client.HTTPException):
                 return error.code, error.read(1000).decode(errors="replace")
             return error.code, ""
         except (OSError, http.client.HTTPException, ValueError) as error:
             # ValueError: a header that http.client refuses, which then stands in the message
-            told = str(error) or type(error).__name__
-            raise self._error(f"SGLang did not answer {path}: {told}") from None
+            raise NoAnswer(str(error) or type(error).__name__) from error
 
     def _error(self, reason: str) -> EngineError:
         """What went wrong, with how SGLang ended where it did, and its last lines."""

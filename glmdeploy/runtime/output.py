@@ -17,7 +17,7 @@ TAIL_LINES = 30
 TAIL_LINE_BYTES = 2000
 """Of a longer line its end is kept."""
 
-PIECE_BYTES = 64 * 1024
+PIPE_BYTES = 64 * 1024
 """What is read at a time, and how much of a line without an end is waited for before it is passed on in pieces."""
 
 SEEN_BYTES = 4096
@@ -59,7 +59,7 @@ class Pump:
     """Passes on what comes from the reading end ``source`` of a pipe, line by line, in a thread of its own.
 
     Secrets are hidden by ``mask``. ``see`` gets each line as it came, without its end and cut to :data:`SEEN_BYTES`:
-    it must not show it. A line that is longer than :data:`PIECE_BYTES` is passed on in pieces; a carriage return ends a
+    it must not show it. A line that is longer than :data:`PIPE_BYTES` is passed on in pieces; a carriage return ends a
     line as well, as progress bars use it. No more than a few pieces are ever held.
     """
 
@@ -95,7 +95,7 @@ class Pump:
                     if self._ended.is_set():
                         break
                     continue
-                data = os.read(self._source, PIECE_BYTES)
+                data = os.read(self._source, PIPE_BYTES)
                 if not data:
                     break
                 held = self._pass_on(held + self._with_line_feeds(data))
@@ -118,7 +118,7 @@ class Pump:
             shown += self._end_line(line)
         if shown:
             write_out(bytes(shown))
-        return self._show_piece(rest) if len(rest) >= PIECE_BYTES else rest
+        return self._show_piece(rest) if len(rest) >= PIPE_BYTES else rest
 
     def _show_piece(self, data: bytes) -> bytes:
         """Show a piece of a line that has not ended; what must wait for the next one is returned."""

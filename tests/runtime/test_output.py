@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from glmdeploy.runtime import output
 from glmdeploy.runtime.masking import Mask
-from glmdeploy.runtime.output import PIECE_BYTES, SEEN_BYTES, TAIL_LINE_BYTES, TAIL_LINES, Pump
+from glmdeploy.runtime.output import PIPE_BYTES, SEEN_BYTES, TAIL_LINE_BYTES, TAIL_LINES, Pump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def test_a_key_is_hidden_wherever_the_writer_pauses(sizes: list[int]) -> None:
     assert written.endswith(b", again ***\n")
 
 
-@pytest.mark.parametrize("before", [0, 1, PIECE_BYTES - 40, PIECE_BYTES - 5, PIECE_BYTES, 2 * PIECE_BYTES - 10])
+@pytest.mark.parametrize("before", [0, 1, PIPE_BYTES - 40, PIPE_BYTES - 5, PIPE_BYTES, 2 * PIPE_BYTES - 10])
 def test_a_key_is_hidden_across_the_pieces_of_a_long_line(tmp_path: Path, before: int) -> None:
     code = f"""{START}
     child = start('''if 1:
@@ -150,7 +150,8 @@ def test_200_megabytes_without_a_line_break_in_little_memory(tmp_path: Path) -> 
 @pytest.mark.parametrize("buffering", [{"PYTHONUNBUFFERED": "1"}, {}])
 def test_any_byte_under_any_locale(tmp_path: Path, locale: dict[str, str], buffering: dict[str, str]) -> None:
     code = f"""{START}
-    child = start("import sys; sys.stdout.buffer.write(bytes(range(256)) + 'gr\\\\xfcn \\\\U0001f511'.encode()); print()")
+    text = "'gr\\\\xfcn \\\\U0001f511'"
+    child = start(f"import sys; sys.stdout.buffer.write(bytes(range(256)) + {{text}}.encode()); print()")
     child.wait()
     child.kill()
     say("f\\xfcr immer \\udcff")

@@ -1,0 +1,181 @@
+"""The real SGLang on a CPU: nobody sees its key, streams end in order, and nothing is left of an engine that dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from container_process import ROOT, Looker, container
+from support import PATIENCE, wait_until
+
+from glmdeploy.local import tiny_model
+from glmdeploy.profile.text.load import load
+from glmdeploy.sglang import catalog, command
+from glmdeploy.sglang.real import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from container_process import Container
+
+KEY = 'sk-it\'s a "very" $ecret \\ key/+%&<>=0123456789'
+
+PROGRAM = """
+    import json, os, time
+    from pathlib import Path
+    from glmdeploy.runtime.engine import start_engine
+    from glmdeploy.runtime.keys import without_secrets
+    from glmdeploy.runtime.masking import Mask
+    from glmdeploy.runtime.output import say
+    given = json.loads(Path("given.json").read_text())
+    engine = start_engine(
+        given["command"], without_secrets({**given["environment"], "API_KEY": os.environ["API_KEY"]}, ["API_KEY"]),
+        port=given["port"], api_key=os.environ["API_KEY"], mask=Mask([], keys=[os.environ["API_KEY"]]),
+        health={}, caches=[], served_name="tiny", seconds=600,
+    )
+    say("it is ready")
+    while not os.path.exists("stop"):
+        time.sleep(0.02)
+    engine.stop()
+    say("stopped")
+    while True: time.sleep(1)
+"""
+
+# The shims fork where SGLang spawns, for speed.
+SPAWNING = f"""
+import multiprocessing, runpy
+real = multiprocessing.set_start_method
+runpy.run_path({str(environment.ENGINE_SHIMS / "sitecustomize.py")!r}, run_name="sitecustomize")
+multiprocessing.set_start_method = real
+"""
+
+
+@pytest.fixture(scope="module")
+def interpreter(pytestconfig: pytest.Config) -> Path:
+    if not pytestconfig.getoption("--engine"):
+        pytest.skip("needs --engine")
+    cache = os.environ.get("GLMDEPLOY_ENGINE")
+    return environment.build_engine(Path(cache) if cache else environment.default_cache().with_name("sglang-cpu"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model.write(folder, "zai-org/GLM-4.5-Air")
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(folder: Path, interpreter: Path, model: Path, *, spawn: bool = False) -> Iterator[tuple[Container, str]]:
+    """A container that starts the engine as the profile ``local-cpu`` says, and its URL."""
+    sglang: Any = load("local-cpu").data["sglang"]
+    release = catalog.load(environment.ENGINE_VERSION)
+    settings, problems = command.read(sglang["args"], release)
+    assert not problems
+    port = free_port()
+    words = command.server_command(settings, release, model_path=str(model), served_name="tiny", port=port)
+    variables = {
+        **environment.engine_variables(interpreter, folder),
+        **sglang["env"],
+        "SGLANG_CUDA_COREDUMP_BEFORE_CRASH": "0",
+        "HERE": str(folder),
+    }
+    if spawn:
+        (folder / "spawning").mkdir()
+        (folder / "spawning" / "sitecustomize.py").write_text(SPAWNING)
+        variables["PYTHONPATH"] = str(folder / "spawning")
+    given = {"command": [str(interpreter), *words[1:], "--host", "127.0.0.1"], "environment": variables, "port": port}
+    (folder / "given.json").write_text(json.dumps(given))
+    with container(folder, PROGRAM, API_KEY=KEY, PYTHONPATH=str(ROOT)) as one:
+        yield one, f"http://127.0.0.1:{port}"
+
+
+def status(url: str, key: str | None) -> int:
+    request = urllib.request.Request(f"{url}/v1/models", headers={"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def stream(url: str, tokens: int) -> Any:
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "Go on."}], "max_tokens": tokens, "stream": True}
+    request = urllib.request.Request(
+        f"{url}/v1/chat/completions",
+        data=json.dumps({**body, "ignore_eos": True}).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"},
+    )
+    return urllib.request.urlopen(request, timeout=PATIENCE)
+
+
+def part(one: Container, title: str) -> int:
+    """The id of the engine's process with this title."""
+    [pid] = [pid for pid, words in one.members().items() if words.startswith(title)]
+    return pid
+
+
+@pytest.mark.parametrize("spawn", [True, False], ids=["spawned", "forked"])
+def test_nobody_sees_the_key(tmp_path: Path, interpreter: Path, model: Path, spawn: bool) -> None:
+    with running(tmp_path, interpreter, model, spawn=spawn) as (one, url):
+        with Looker(one) as looker:
+            one.said("it is ready")
+        assert [status(url, key) for key in (None, "wrong", KEY)] == [401, 401, 200]
+        assert not [text for text in looker.arguments | looker.environments if "ecret" in text]
+        assert looker.looks > 50
+        assert [words for words in looker.arguments if words.startswith("sglang::scheduler")]
+        assert bool([words for words in looker.arguments if "multiprocessing.spawn" in words]) is spawn
+        # It prints its arguments; and nothing of the key is anywhere in the output.
+        assert "api_key='***'" in one.output()
+        assert not any(piece in one.output() for piece in ("ecret", "0123456789"))
+        (tmp_path / "stop").touch()
+        one.said("stopped")
+        assert list(one.members()) == [one.process.pid]
+        assert "ecret" not in one.output()
+
+
+def test_a_stop_lets_a_stream_end(tmp_path: Path, interpreter: Path, model: Path) -> None:
+    with running(tmp_path, interpreter, model) as (one, url):
+        one.said("it is ready")
+        with stream(url, 1500) as answer:
+            lines = [answer.readline() for _ in range(10)]
+            (tmp_path / "stop").touch()
+            lines += answer.readlines()
+        assert lines[-2] == b"data: [DONE]\n"
+        assert b'"finish_reason":"length"' in lines[-4].replace(b" ", b"")
+        one.said("stopped")
+        assert list(one.members()) == [one.process.pid]
+
+
+@pytest.mark.parametrize("title", ["sglang::scheduler", "sglang::detokenizer", "engine"])
+def test_a_killed_process_ends_the_container_and_leaves_nothing(
+    tmp_path: Path, interpreter: Path, model: Path, title: str
+) -> None:
+    with running(tmp_path, interpreter, model) as (one, _):
+        one.said("it is ready")
+        os.kill(part(one, str(interpreter) if title == "engine" else title), signal.SIGKILL)
+        assert one.wait() == 1
+        assert not one.members()
+        assert "SGLang ended with exit code -9 (SIGKILL): " in one.output().splitlines()[-1]
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, interpreter: Path) -> None:
+    with running(tmp_path, interpreter, tmp_path / "no-model") as (one, _):
+        assert one.wait() == 1
+        wait_until(lambda: not one.members())
+        assert "SGLang ended while starting: exit code" in one.output()
