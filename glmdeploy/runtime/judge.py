@@ -31,13 +31,10 @@ from glmdeploy.runtime.vitals import Vital
 POLL_SECONDS = 1.0
 """``/health`` looks once a second whether it can answer 200 (``health_generate``, SGLang 0.5.10 to 0.5.23)."""
 
-LINE_PASSES = 40
-"""Passes for each "Decode batch" line: SGLang's default ``--decode-log-interval``."""
-
 UNSENT_PASSES = 50
 """After so many passes a scheduler has sent something to the detokenizer, even of requests that are not streamed.
 
-``DEFAULT_FORCE_STREAM_INTERVAL``, SGLang 0.5.10 to 0.5.23.
+``DEFAULT_FORCE_STREAM_INTERVAL``, SGLang 0.5.10 to 0.5.23; streamed ones take ``--stream-interval``, by default 1.
 """
 
 WINDOWS = 3
@@ -45,15 +42,19 @@ WINDOWS = 3
 
 @dataclass(frozen=True)
 class HangLimits:
-    """Seconds: of silence (``limit``), and of compiling that excuse it. ``ranks``: data parallel ranks to look after.
+    """Seconds: of silence (``limit``), of compiling that excuse it, and between two counts of what was decoded.
 
-    The other times follow from ``limit``, so that a test with a small one tests the same rules.
+    ``counted`` is for counts that do not come with every reading. ``unsent``: passes of decoding after which the
+    detokenizer must have got something. ``ranks``: data parallel ranks to look after. The other times follow from
+    ``limit``, so that a test with a small one tests the same rules.
     """
 
     limit: float
     compiling: float
     decoding: bool = True
     ranks: int = 0
+    counted: float = 0.0
+    unsent: float = UNSENT_PASSES
 
     @property
     def between(self) -> float:
@@ -68,7 +69,7 @@ class HangLimits:
     @property
     def window(self) -> float:
         """Seconds of one of the three windows of D: ten by default."""
-        return min(10.0, self.limit / 6)
+        return max(min(10.0, self.limit / 6), self.counted)
 
     @property
     def stopped(self) -> float:
@@ -145,8 +146,8 @@ class Judge:
 
     @property
     def quiet(self) -> float:
-        """Seconds since the last sign of life."""
-        return self._health.quiet
+        """Seconds since the last sign of life, of the rank that has been silent for longest if there are several."""
+        return max([self._health.quiet, *(silence.quiet for silence in self._ranks.values())])
 
     def judge(self, reading: Reading) -> Hang | None:
         """What a reading, with those before it, proves; None while nothing is proven."""
@@ -214,7 +215,7 @@ class Judge:
             return None
         first = state.first if state.windows else reading.decoded
         self._decoding = Decoding(self._now, reading.decoded, state.windows + 1, first)
-        if self._decoding.windows < WINDOWS or reading.decoded - first <= UNSENT_PASSES:
+        if self._decoding.windows < WINDOWS or reading.decoded - first <= self.limits.unsent:
             return None
         seconds = self._decoding.windows * self.limits.window
         return Hang("D", f"hung (D): the scheduler decodes, and no detokenizer has woken for {seconds:.0f} s")
@@ -236,6 +237,7 @@ def blind_rules(reading: Reading, limits: HangLimits, loads: int | None) -> dict
         found["H"] = "/health cannot be asked from here"
     if reading.processes is None:
         found["S"] = "processes cannot be seen"
+        found["C"] = "processes cannot be seen, only files in the kernel caches"
     if limits.ranks and loads == 0:
         found["R"] = "/v1/loads does not answer"
     if limits.decoding:

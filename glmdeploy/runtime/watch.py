@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glmdeploy.runtime.judge import LINE_PASSES, Hang, HangLimits, Judge, Reading, blind_rules
+from glmdeploy.runtime.judge import POLL_SECONDS, UNSENT_PASSES, Hang, HangLimits, Judge, Reading, blind_rules
 from glmdeploy.runtime.prober import Prober
 from glmdeploy.runtime.vitals import ProcessTable, Vital, described, newest_file
 
@@ -22,6 +22,9 @@ DECODE_LINE = b"Decode batch"
 
 DECODE_LINE_WITHIN = 120
 """Bytes of a line in which that must come: what a request says, where requests are logged, comes later."""
+
+LINE_PASSES = 40
+"""Passes for each of those: SGLang's default ``--decode-log-interval``."""
 
 CACHES_SECONDS = 5
 """Seconds between two looks into the kernel caches."""
@@ -42,21 +45,26 @@ class Watch:
         """``settings`` is the plan's ``server.health``; ``caches`` are the folders that kernels are compiled into.
 
         Between two probes lies a twelfth of the limit at most, or a small limit could not be kept by any engine.
-        ``processes`` reads the engine's processes; by default from /proc.
+        ``decode_log_interval`` and ``stream_interval`` are SGLang's options, with its defaults where they are left
+        out. ``processes`` reads the engine's processes; by default from /proc.
         """
         limit = float(settings["limit"])
+        interval = min(float(settings["interval"]), limit / 12)
         self._limits = HangLimits(
             limit=limit,
             compiling=float(settings["compiling"]),
             decoding=settings["decoding"] != "off",
             ranks=int(settings["ranks"]),
+            counted=interval + 2 * POLL_SECONDS if settings["decoding"] == "loads" else 0.0,
+            unsent=max(UNSENT_PASSES, int(settings.get("stream_interval", 1))),
         )
+        self._line_passes = float(settings.get("decode_log_interval", LINE_PASSES))
         self._lines: int | None = 0 if settings["decoding"] == "lines" else None
         self._loads = settings["decoding"] == "loads" or self._limits.ranks > 0
         self._prober = Prober(
             url,
             api_key,
-            interval=min(float(settings["interval"]), limit / 12),
+            interval=interval,
             timeout=float(settings["timeout"]),
             loads=self._loads,
         )
@@ -71,7 +79,7 @@ class Watch:
         self._past: collections.deque[tuple[float, tuple[Vital, ...]]] = collections.deque()
         self._said: set[str] = set()
         self.longest = 0.0
-        """Seconds of the longest silence of ``/health`` so far."""
+        """Seconds of the longest silence so far."""
 
     def see(self, line: bytes) -> None:
         """Take notice of a line of the engine's output. One thread calls this for all lines."""
@@ -87,6 +95,9 @@ class Watch:
         prober = threading.Thread(target=self._prober.run, args=(ended,), name="prober", daemon=True)
         try:
             prober.start()
+        except RuntimeError as error:  # no thread can be started
+            self._say("prober", f"/health cannot be asked: {error}")
+        try:
             while not stopping.wait(self._limits.between):
                 try:
                     told = self._look(pid, time.monotonic(), probing=prober.is_alive())
@@ -95,9 +106,6 @@ class Watch:
                     continue
                 if told and not stopping.is_set():
                     return told
-        except RuntimeError as error:  # no thread can be started
-            self._say("prober", f"hangs are not watched for: {error}")
-            stopping.wait()
         finally:
             ended.set()
         return None
@@ -118,7 +126,7 @@ class Watch:
         return self._told(hang, now, processes) if hang else None
 
     def _reading(self, pid: int, now: float, *, probing: bool) -> Reading:
-        """Processes before lines: a line that is counted was printed before the detokenizer could wake for it."""
+        """Processes before lines: the waking that follows a line shows in this reading or, which is as good, the next."""
         processes = self._read_processes(pid)
         signs = self._prober.signs
         fresh = signs.loads != self._loads_read
@@ -128,7 +136,7 @@ class Watch:
             answered=signs.answered,
             asked=signs.asked and probing,
             compiling=any(one.compiles for one in processes or ()) or self._cached(now),
-            decoded=signs.decoded if self._lines is None else float(self._lines * LINE_PASSES),
+            decoded=signs.decoded if self._lines is None else self._lines * self._line_passes,
             processes=processes,
             ranks=signs.ranks if fresh else None,
         )
@@ -141,7 +149,10 @@ class Watch:
         if not busy and now - self._looked >= CACHES_SECONDS * self._limits.between:
             self._looked = now
             self._looking = threading.Thread(target=self._look_into_caches, name="caches", daemon=True)
-            self._looking.start()
+            try:
+                self._looking.start()
+            except RuntimeError as error:  # no thread can be started
+                self._say("caches", f"the kernel caches are not looked into: {error}")
         return self._changed is not None and time.time() - self._changed < self._limits.stopped
 
     def _look_into_caches(self) -> None:
