@@ -10,6 +10,8 @@ import asyncio
 import hashlib
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -96,6 +98,7 @@ class FaultyHub:
     tokens: list[str] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
     stalled: threading.Event = field(default_factory=threading.Event)
+    dead: threading.Event = field(default_factory=threading.Event)
     url: str = ""
     root: Path = Path()
 
@@ -130,8 +133,7 @@ class FaultyHub:
             return web.Response(body=(self.root / info["organization"] / info["name"] / name).read_bytes())
         answer = await handler(request)
         assert isinstance(answer, web.Response)
-        if name == "api" or not isinstance(answer.body, bytes):
-            return answer
+        assert isinstance(answer.body, bytes)
         body = answer.body
         if isinstance(fault, Wrong):
             answer.body = bytes(byte ^ 1 for byte in body)
@@ -152,12 +154,20 @@ class FaultyHub:
         if isinstance(fault, Stall):
             self.stalled.set()
             return await self._wait(request)
-        assert request.transport is not None
-        request.transport.abort() if fault.reset else request.transport.close()
+        self._close(request, reset=fault.reset)
         return answer
+
+    def _close(self, request: web.Request, *, reset: bool) -> None:
+        assert request.transport is not None
+        if reset:  # a socket that lingers for no time is closed by RST (socket(7))
+            connection = request.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
 
     async def _wait(self, request: web.Request) -> web.StreamResponse:
         while request.transport is not None and not request.transport.is_closing():
+            if self.dead.is_set():
+                self._close(request, reset=True)
             await asyncio.sleep(0.02)
         return web.Response()
 
@@ -168,7 +178,10 @@ def faulty(root: Path, **settings: Any) -> Iterator[FaultyHub]:
     one = FaultyHub(**settings)
     with serving(one.application(root)) as url:
         one.url = url
-        yield one
+        try:
+            yield one
+        finally:
+            one.dead.set()
 
 
 def repository(root: Path, repo: str = REPO, *, seed: str = "", readme: str = "A model.", size: int = SIZE) -> Path:
