@@ -1,6 +1,7 @@
 """The embedded hub with faults: what a test lists for a file is done once each, then the hub answers as ever.
 
-``served`` counts the bytes of each file that were sent. A file is named as in its repository; ``api`` are the questions
+``served`` counts the bytes of each file that were sent, ``stalls`` the requests that were left without an end: until
+``released`` is set, when they are reset. A file is named as in its repository; ``api`` are the questions
 about the repository, ``xet`` the tokens for its storage.
 """
 
@@ -97,8 +98,8 @@ class FaultyHub:
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
-    stalled: threading.Event = field(default_factory=threading.Event)
-    dead: threading.Event = field(default_factory=threading.Event)
+    stalls: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
     url: str = ""
     root: Path = Path()
 
@@ -123,7 +124,7 @@ class FaultyHub:
         if isinstance(fault, Redirect):
             raise web.HTTPFound(fault.url + request.path_qs)
         if fault == Stall():
-            self.stalled.set()
+            self.stalls += 1
             return await self._wait(request)
         if name in self.answers:
             headers, data = self.answers[name]
@@ -144,7 +145,9 @@ class FaultyHub:
         self.served[name] += len(answer.body)
         return answer
 
-    async def _part(self, request: web.Request, whole: web.Response, fault: Cut | Stall, name: str) -> web.StreamResponse:
+    async def _part(
+        self, request: web.Request, whole: web.Response, fault: Cut | Stall, name: str
+    ) -> web.StreamResponse:
         assert isinstance(whole.body, bytes)
         headers = {key: value for key, value in whole.headers.items() if key != "Content-Type"}
         answer = web.StreamResponse(status=whole.status, headers={**headers, "Content-Length": str(len(whole.body))})
@@ -152,7 +155,7 @@ class FaultyHub:
         await answer.write(whole.body[: fault.after])
         self.served[name] += fault.after or 0
         if isinstance(fault, Stall):
-            self.stalled.set()
+            self.stalls += 1
             return await self._wait(request)
         self._close(request, reset=fault.reset)
         return answer
@@ -166,7 +169,7 @@ class FaultyHub:
 
     async def _wait(self, request: web.Request) -> web.StreamResponse:
         while request.transport is not None and not request.transport.is_closing():
-            if self.dead.is_set():
+            if self.released.is_set():
                 self._close(request, reset=True)
             await asyncio.sleep(0.02)
         return web.Response()
@@ -181,7 +184,7 @@ def faulty(root: Path, **settings: Any) -> Iterator[FaultyHub]:
         try:
             yield one
         finally:
-            one.dead.set()
+            one.released.set()
 
 
 def repository(root: Path, repo: str = REPO, *, seed: str = "", readme: str = "A model.", size: int = SIZE) -> Path:
