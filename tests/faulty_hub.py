@@ -2,7 +2,7 @@
 
 ``served`` counts the bytes of each file that were sent, ``stalls`` the requests that were left without an end: until
 ``released`` is set, when they are reset. A file is named as in its repository; ``api`` are the questions
-about the repository, ``xet`` the tokens for its storage.
+about the repository, ``xet`` the tokens for its storage, where ``xet_names`` has the files' names.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ class FaultyHub:
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
+    xet_names: dict[str, str] = field(default_factory=dict)
     stalls: int = 0
     released: threading.Event = field(default_factory=threading.Event)
     url: str = ""
@@ -135,6 +136,9 @@ class FaultyHub:
         answer = await handler(request)
         assert isinstance(answer, web.Response)
         assert isinstance(answer.body, bytes)
+        if "/tree/" in request.path:
+            files = json.loads(answer.body)
+            answer.body = json.dumps([{**file, "xetHash": self.xet_names.get(file["path"])} for file in files]).encode()
         body = answer.body
         if isinstance(fault, Wrong):
             answer.body = bytes(byte ^ 1 for byte in body)
