@@ -1,7 +1,8 @@
 """The embedded hub with faults: what a test lists for a file is done once each, then the hub answers as ever.
 
-``served`` counts the bytes of each file that were sent. A file is named as in its repository; ``api`` are the questions
-about the repository, ``xet`` the tokens for its storage.
+``served`` counts the bytes of each file that were sent, ``stalls`` the requests that were left without an end: until
+``released`` is set, when they are reset. A file is named as in its repository; ``api`` are the questions
+about the repository, ``xet`` the tokens for its storage, where ``xet_names`` has the files' names.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import hashlib
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -95,7 +98,9 @@ class FaultyHub:
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
-    stalled: threading.Event = field(default_factory=threading.Event)
+    xet_names: dict[str, str] = field(default_factory=dict)
+    stalls: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
     url: str = ""
     root: Path = Path()
 
@@ -120,7 +125,7 @@ class FaultyHub:
         if isinstance(fault, Redirect):
             raise web.HTTPFound(fault.url + request.path_qs)
         if fault == Stall():
-            self.stalled.set()
+            self.stalls += 1
             return await self._wait(request)
         if name in self.answers:
             headers, data = self.answers[name]
@@ -130,8 +135,10 @@ class FaultyHub:
             return web.Response(body=(self.root / info["organization"] / info["name"] / name).read_bytes())
         answer = await handler(request)
         assert isinstance(answer, web.Response)
-        if name == "api" or not isinstance(answer.body, bytes):
-            return answer
+        assert isinstance(answer.body, bytes)
+        if "/tree/" in request.path:
+            files = json.loads(answer.body)
+            answer.body = json.dumps([{**file, "xetHash": self.xet_names.get(file["path"])} for file in files]).encode()
         body = answer.body
         if isinstance(fault, Wrong):
             answer.body = bytes(byte ^ 1 for byte in body)
@@ -142,7 +149,9 @@ class FaultyHub:
         self.served[name] += len(answer.body)
         return answer
 
-    async def _part(self, request: web.Request, whole: web.Response, fault: Cut | Stall, name: str) -> web.StreamResponse:
+    async def _part(
+        self, request: web.Request, whole: web.Response, fault: Cut | Stall, name: str
+    ) -> web.StreamResponse:
         assert isinstance(whole.body, bytes)
         headers = {key: value for key, value in whole.headers.items() if key != "Content-Type"}
         answer = web.StreamResponse(status=whole.status, headers={**headers, "Content-Length": str(len(whole.body))})
@@ -150,14 +159,22 @@ class FaultyHub:
         await answer.write(whole.body[: fault.after])
         self.served[name] += fault.after or 0
         if isinstance(fault, Stall):
-            self.stalled.set()
+            self.stalls += 1
             return await self._wait(request)
-        assert request.transport is not None
-        request.transport.abort() if fault.reset else request.transport.close()
+        self._close(request, reset=fault.reset)
         return answer
+
+    def _close(self, request: web.Request, *, reset: bool) -> None:
+        assert request.transport is not None
+        if reset:  # a socket that lingers for no time is closed by RST (socket(7))
+            connection = request.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
 
     async def _wait(self, request: web.Request) -> web.StreamResponse:
         while request.transport is not None and not request.transport.is_closing():
+            if self.released.is_set():
+                self._close(request, reset=True)
             await asyncio.sleep(0.02)
         return web.Response()
 
@@ -168,7 +185,10 @@ def faulty(root: Path, **settings: Any) -> Iterator[FaultyHub]:
     one = FaultyHub(**settings)
     with serving(one.application(root)) as url:
         one.url = url
-        yield one
+        try:
+            yield one
+        finally:
+            one.released.set()
 
 
 def repository(root: Path, repo: str = REPO, *, seed: str = "", readme: str = "A model.", size: int = SIZE) -> Path:

@@ -95,7 +95,8 @@ KNOWS = {
     "modal_proto": ("local",),
     "grpclib": ("local",),
     "yaml": ("profile/text",),
-    "huggingface_hub": ("sizing/checkpoint.py", "operate/revision.py", "runtime/download.py"),
+    "huggingface_hub": ("sizing/checkpoint.py", "operate/revision.py", "runtime/hub.py"),
+    "hf_xet": ("runtime/xet.py",),
     "rich": ("report/grid.py",),
     "click": ("cli", "report"),
     "tree_sitter": ("authoring/launch/grammar.py",),
@@ -123,7 +124,7 @@ def test_a_library_is_known_in_its_place(file: Path, name: str) -> None:
     for library in imported(file) & KNOWS.keys():
         assert name.startswith(KNOWS[library]), f"{library} belongs to {KNOWS[library]}"
     if name.startswith("runtime/"):
-        assert imported(file) <= STANDARD | {"modal", "huggingface_hub"}
+        assert imported(file) <= STANDARD | {"modal", "huggingface_hub", "hf_xet"}
 
 
 @pytest.mark.parametrize(("file", "name"), [*zip(FILES, IDS, strict=True)], ids=IDS)

@@ -104,9 +104,7 @@ class Hub:
             except (TypeError, KeyError, AttributeError):
                 files["/"] = {}
         if not files or not is_manifest({"repo": self.repo, "revision": commit, "commit": commit, "files": files}):
-            raise DownloadFailed(
-                f"the hub at {self.endpoint} does not name the files of {self.repo} at {commit}."
-            )
+            raise DownloadFailed(f"the hub at {self.endpoint} does not name the files of {self.repo} at {commit}.")
         return Listing(files=files, xet=xet)
 
     def xet_token_url(self, commit: str) -> str:
