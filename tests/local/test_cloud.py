@@ -125,6 +125,57 @@ class TestLife:
         assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
+class TestSilence:
+    """A daemon that is there and does not answer."""
+
+    @pytest.fixture
+    def stopped(self, home: Path) -> Iterator[Cloud]:
+        running = cloud.start()
+        os.kill(running.pid, signal.SIGSTOP)
+        yield running
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGCONT)
+
+    def test_is_told(self, stopped: Cloud) -> None:
+        for command in (cloud.status, cloud.start):
+            with pytest.raises(LocalCloudError, match=rf"process {stopped.pid}\) but has not answered for 5 s") as told:
+                command()
+            assert f"kill -CONT {stopped.pid}" in str(told.value.advice)
+        os.kill(stopped.pid, signal.SIGCONT)
+        assert cloud.status() == stopped
+
+    @pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["start"], ["env"]])
+    def test_is_told_by_the_commands(self, stopped: Cloud, words: list[str]) -> None:
+        command = [sys.executable, "-m", "glmdeploy", "local", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        assert done.returncode != 0
+        assert "has not answered for 5 s" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_ends_with_stop(self, stopped: Cloud) -> None:
+        assert cloud.stop() is True
+        assert not alive(stopped.pid)
+        # In the orderly way: it has been woken up for that.
+        assert "stopping" in (stopped.home / "daemon.log").read_text()
+
+
+class TestStop:
+    def test_lets_a_stream_end(self, home: Path, load_app: Callable[[str], ModuleType]) -> None:
+        client = connect(cloud.start())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delitem(sys.modules, "website", raising=False)
+            load_app("website").app.deploy(client=client)
+        url = modal.Cls.from_name("website", "Website", client=client)().serve.get_web_url()
+        with ThreadPoolExecutor(1) as threads:
+            with urllib.request.urlopen(f"{url}/stream?count=50", timeout=PATIENCE) as answer:
+                first = answer.readline()
+                stopping = threads.submit(cloud.stop)
+                rest = answer.read()
+            assert stopping.result() is True
+        assert (first + rest).count(b"data: ") == 50
+        assert rest.endswith(b"data: 49\n\n")
+
+
 class TestState:
     def test_survives_kill_9_and_leaves_no_processes(
         self,
