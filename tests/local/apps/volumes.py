@@ -46,4 +46,4 @@ def register(app: modal.App) -> None:
     volume = modal.Volume.from_name("parts", create_if_missing=True)
     mounted = volume.with_mount_options(sub_path="org/model/0123")
     app.function(volumes={"/part": mounted})(part)
-    app.function(volumes={"/whole": volume, "/read": volume.with_mount_options(read_only=True)})(through_the_sdk)
+    app.function(volumes={"/whole": volume.with_mount_options(read_only=True)})(through_the_sdk)
