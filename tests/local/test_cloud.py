@@ -147,13 +147,17 @@ class TestSilence:
         os.kill(stopped.pid, signal.SIGCONT)
         assert cloud.status() == stopped
 
-    @pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["start"], ["env"]])
-    def test_is_told_by_the_commands(self, stopped: Cloud, words: list[str]) -> None:
-        command = [sys.executable, "-m", "glmdeploy", "local", *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
-        assert done.returncode != 0
-        assert "has not answered for 5 s" in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    def test_is_told_by_the_commands(self, stopped: Cloud) -> None:
+        def run(*words: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "glmdeploy", "local", *words]
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+        with ThreadPoolExecutor() as threads:
+            runs = [threads.submit(run, *words.split()) for words in ("status", "status --json", "start", "env")]
+        for done in (each.result() for each in runs):
+            assert done.returncode != 0
+            assert "has not answered for 5 s" in done.stdout + done.stderr
+            assert "Traceback" not in done.stderr
 
     def test_ends_with_stop(self, stopped: Cloud) -> None:
         assert cloud.stop() is True
