@@ -177,7 +177,8 @@ def serving(app: web.Application) -> Iterator[str]:
     loop = asyncio.new_event_loop()
 
     async def start() -> tuple[web.AppRunner, str]:
-        runner = web.AppRunner(app)
+        # Handlers that never answer end with their client, or with the server.
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"

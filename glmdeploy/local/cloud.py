@@ -22,11 +22,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from glmdeploy.errors import LocalCloudError
-from glmdeploy.local.home import Home, default_home, write_atomically
+from glmdeploy.local.home import Home, default_home, open_private, write_atomically
 
 ALREADY_RUNNING = 75
 """The daemon's exit code where another one holds the lock."""
 
+_ANSWERS_WITHIN = 5.0
+"""Seconds that a daemon has for the first byte of its answer."""
 _POLL = 0.05
 _LOG_LINES = 20
 
@@ -52,9 +54,9 @@ def home() -> Path:
 
 
 def status() -> Cloud | None:
-    """The embedded cloud that runs, or None.
+    """The embedded cloud that runs, or None. Takes a few seconds at most.
 
-    :raises LocalCloudError: where its files cannot be read.
+    :raises LocalCloudError: where its files cannot be read, or it runs and does not answer.
     """
     place = Home(root=home())
     if not _locked(place):
@@ -72,7 +74,7 @@ def status() -> Cloud | None:
             f"what the daemon says about itself in {place.root} is not understood: {fault}",
             advice="another version of glmdeploy may have started it: stop it, then start it again",
         ) from fault
-    return running if _answers(running.server_url) else None
+    return running if _answers(running) else None
 
 
 def start(*, port: int | None = None, timeout: float = 30.0) -> Cloud:
@@ -112,6 +114,8 @@ def stop(*, timeout: float = 30.0) -> bool:
             if pid is not None and pid not in told:
                 told.add(pid)
                 _signal(pid, number)
+                # A stopped process hears of nothing else before.
+                _signal(pid, signal.SIGCONT)
             time.sleep(_POLL)
     raise LocalCloudError("the embedded cloud does not stop", advice=f"see {place.daemon_log}")
 
@@ -213,7 +217,7 @@ def _launch(place: Home, port: int | None, deadline: float) -> Cloud:
 
 
 def _spawn(place: Home, port: int | None) -> subprocess.Popen[bytes]:
-    with place.daemon_log.open("ab") as output:
+    with open_private(place.daemon_log) as output:
         return subprocess.Popen(
             [sys.executable, "-m", "glmdeploy.local.daemon", *([str(port)] if port is not None else [])],
             stdin=subprocess.DEVNULL,
@@ -222,6 +226,7 @@ def _spawn(place: Home, port: int | None) -> subprocess.Popen[bytes]:
             cwd="/",
             env={**os.environ, "GLMDEPLOY_HOME": str(place.root), "PYTHONPATH": _python_path()},
             start_new_session=True,
+            umask=0o077,
         )
 
 
@@ -285,10 +290,23 @@ def _locked(place: Home) -> bool:
     return False
 
 
-def _answers(server_url: str) -> bool:
-    parts = urlsplit(server_url)
+def _answers(running: Cloud) -> bool:
+    """Whether its control plane says something; False where nothing listens, as while it starts or stops.
+
+    The kernel accepts connections for a process that is stopped too: only an answer is a sign of life.
+
+    :raises LocalCloudError: where none comes.
+    """
+    parts = urlsplit(running.server_url)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5.0).close()
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=_ANSWERS_WITHIN) as connection:
+            # The beginning of every HTTP/2 connection, with settings that are empty.
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            return bool(connection.recv(1))
+    except TimeoutError as fault:
+        raise LocalCloudError(
+            f"the embedded cloud runs (process {running.pid}) but has not answered for {_ANSWERS_WITHIN:g} s",
+            advice=f"if it was stopped, `kill -CONT {running.pid}` wakes it up; `glmdeploy local stop` ends it",
+        ) from fault
     except OSError:
         return False
-    return True

@@ -33,6 +33,7 @@ from glmdeploy.local.cloud import ALREADY_RUNNING, Cloud, announce, announce_end
 from glmdeploy.local.containers.launch import Endpoints, Planner
 from glmdeploy.local.containers.worker import Worker
 from glmdeploy.local.control.plane import control_plane
+from glmdeploy.local.daemon_log import log_to
 from glmdeploy.local.gateway import Gateway
 from glmdeploy.local.home import Home, default_home, listen, load_credentials, url, write_atomically
 from glmdeploy.local.schedule import Scheduler
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("glmdeploy.local.daemon")
 
 STOP_GRACE = 10.0
-"""Seconds that containers get for their exit hooks when the embedded cloud stops."""
+"""Seconds that running requests get when the embedded cloud stops, and after them containers for their exit hooks."""
 
 _SCRATCH = "glmdeploy-"
 
@@ -102,9 +103,11 @@ async def serve(
         server = grpclib.server.Server([control_plane(backend, credentials, observer=observer, fault=fault)])
         await server.start(sock=control)
         stack.push_async_callback(_close_server, server)
-        await _serve_http(stack, hub.application(home.hub), hub_listener)
+        await _serve_http(stack, hub.application(home.hub), hub_listener, grace=1.0)
         stack.push_async_callback(backend.worker.close, STOP_GRACE)
-        await _serve_http(stack, Gateway(backend).application(), gateway)
+        # Streams first: until they are done, or their time is up, their containers are left alone.
+        await _serve_http(stack, Gateway(backend).application(), gateway, grace=STOP_GRACE)
+        stack.callback(backend.worker.refuse, "the embedded cloud is stopping")
         _resume(backend)
         for background in (Scheduler(backend).run(), _end_abandoned(backend)):
             task = asyncio.get_running_loop().create_task(background)
@@ -204,9 +207,12 @@ def _clear(home: Home) -> None:
         write_atomically(home.bin / name, script.encode(), mode=0o700)
 
 
-async def _serve_http(stack: contextlib.AsyncExitStack, application: web.Application, listener: socket.socket) -> None:
+async def _serve_http(
+    stack: contextlib.AsyncExitStack, application: web.Application, listener: socket.socket, *, grace: float
+) -> None:
+    """Until the stack is closed; requests that are running then have ``grace`` seconds more."""
     # A client that hangs up cancels its request, and with that what it has asked of a container.
-    runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=grace)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.SockSite(runner, listener).start()
@@ -249,14 +255,14 @@ async def _run(home: Home, port: int | None) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # It reports as an error, or at length, that a container or a client has hung up.
-    logging.getLogger("grpclib").setLevel(logging.CRITICAL)
+    # For whatever it writes, and for what its containers write.
+    os.umask(0o077)
     home = Home(root=default_home())
     home.create()
     if not hold_lock(home):
-        log.info("another daemon is running in %s", home.root)
+        print(f"another daemon is running in {home.root}", file=sys.stderr)
         return ALREADY_RUNNING
+    log_to(home.daemon_log)
     home.state.unlink(missing_ok=True)
     try:
         asyncio.run(_run(home, int(arguments[0]) if arguments else None))

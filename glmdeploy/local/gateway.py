@@ -19,6 +19,7 @@ from yarl import URL
 
 from glmdeploy.local.containers.member import Lease, StartFailedError
 from glmdeploy.local.control.rpc import disk_full
+from glmdeploy.local.loopback import only_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,7 +52,7 @@ class Gateway:
         self._session: aiohttp.ClientSession | None = None
 
     def application(self) -> web.Application:
-        application = web.Application()
+        application = web.Application(middlewares=[only_loopback])
         application.cleanup_ctx.append(self._with_session)
         application.router.add_get("/_files/{token}", self._download)
         application.router.add_put("/_files/{token}", self._upload)

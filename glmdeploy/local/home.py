@@ -12,6 +12,7 @@ import socket
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 from glmdeploy.errors import LocalCloudError
 
@@ -27,7 +28,7 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """The layout of one home directory. Everything in it belongs to its owner alone (mode 0700)."""
+    """The layout of one home directory. Everything in it belongs to its owner alone: mode 0600, or 0700."""
 
     root: Path
 
@@ -122,9 +123,13 @@ class Home:
         :raises OSError: where that is not possible.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.root.chmod(0o700)
-        for directory in self.directories:
+        for directory in (self.root, *self.directories):
             directory.mkdir(mode=0o700, exist_ok=True)
+            directory.chmod(0o700)
+        for path in self.contents():
+            # Earlier versions left some of them readable for all.
+            if path.is_file() and not path.is_symlink():
+                path.chmod(0o600)
 
 
 def inside(path: PurePosixPath) -> PurePosixPath:
@@ -135,6 +140,14 @@ def inside(path: PurePosixPath) -> PurePosixPath:
     if ".." in path.parts:
         raise ValueError(f"{path} leads out of its directory")
     return path.relative_to("/") if path.is_absolute() else path
+
+
+def open_private(path: Path | str) -> TextIO:
+    """A file to append text to, made for its owner alone where there is none.
+
+    :raises OSError:
+    """
+    return open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:

@@ -107,7 +107,10 @@ class _Hub:
 
     async def paths_info(self, request: web.Request) -> web.Response:
         found = await self._repository(request)
-        form = await request.post()
+        try:
+            form = await request.post()
+        except (ValueError, LookupError, web.RequestPayloadError) as fault:
+            raise HubError(400, None, f"the body is no form: {fault}") from fault
         expand = form.get("expand") == "true"
         files = (found.files.get(str(path)) for path in form.getall("paths", []))
         return web.json_response([_entry(file, found.commit, expand=expand) for file in files if file is not None])

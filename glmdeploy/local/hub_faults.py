@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_REMEMBERED = 10_000
+_REMEMBERED = 1000
 """Files whose turns are known."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,7 @@ from support import PATIENCE, alive, connect, wait_until
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local import cloud
+from glmdeploy.local.daemon import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,6 +128,80 @@ class TestLife:
         assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
+class TestSilence:
+    """A daemon that is there and does not answer."""
+
+    @pytest.fixture
+    def stopped(self, home: Path) -> Iterator[Cloud]:
+        running = cloud.start()
+        os.kill(running.pid, signal.SIGSTOP)
+        yield running
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGCONT)
+
+    def test_is_told(self, stopped: Cloud) -> None:
+        for command in (cloud.status, cloud.start):
+            with pytest.raises(LocalCloudError, match=rf"process {stopped.pid}\) but has not answered for 5 s") as told:
+                command()
+            assert f"kill -CONT {stopped.pid}" in str(told.value.advice)
+        os.kill(stopped.pid, signal.SIGCONT)
+        assert cloud.status() == stopped
+
+    def test_is_told_by_the_commands(self, stopped: Cloud) -> None:
+        def run(*words: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "glmdeploy", "local", *words]
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+        with ThreadPoolExecutor() as threads:
+            runs = [threads.submit(run, *words.split()) for words in ("status", "status --json", "start", "env")]
+        for done in (each.result() for each in runs):
+            assert done.returncode != 0
+            assert "has not answered for 5 s" in done.stdout + done.stderr
+            assert "Traceback" not in done.stderr
+
+    def test_ends_with_stop(self, stopped: Cloud) -> None:
+        assert cloud.stop() is True
+        assert not alive(stopped.pid)
+        # In the orderly way: it has been woken up for that.
+        assert "stopping" in (stopped.home / "daemon.log").read_text()
+
+
+class TestStop:
+    def test_lets_a_stream_end(self, home: Path, load_app: Callable[[str], ModuleType]) -> None:
+        client = connect(cloud.start())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delitem(sys.modules, "website", raising=False)
+            load_app("website").app.deploy(client=client)
+        url = modal.Cls.from_name("website", "Website", client=client)().serve.get_web_url()
+        with ThreadPoolExecutor(1) as threads:
+            with urllib.request.urlopen(f"{url}/stream?count=50", timeout=PATIENCE) as answer:
+                first = answer.readline()
+                stopping = threads.submit(cloud.stop)
+                rest = answer.read()
+            assert stopping.result() is True
+        assert (first + rest).count(b"data: ") == 50
+        assert rest.endswith(b"data: 49\n\n")
+
+    def test_ends_a_stream_that_goes_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_app: Callable[[str], ModuleType]
+    ) -> None:
+        monkeypatch.setattr("glmdeploy.local.daemon.STOP_GRACE", 1.0)
+        with ThreadPoolExecutor(1) as threads, in_thread(tmp_path / "home") as running:
+            client = connect(running.cloud)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delitem(sys.modules, "website", raising=False)
+                load_app("website").app.deploy(client=client)
+            url = modal.Cls.from_name("website", "Website", client=client)().serve.get_web_url()
+            answer = urllib.request.urlopen(f"{url}/stream?count=6000", timeout=PATIENCE)
+            assert answer.readline() == b"data: 0\n"
+            rest = threads.submit(answer.read)
+            began = time.monotonic()
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            rest.result()
+        assert time.monotonic() - began >= 1.0
+        answer.close()
+
+
 class TestState:
     def test_survives_kill_9_and_leaves_no_processes(
         self,
@@ -180,6 +257,9 @@ class TestState:
             large = tmp_path / "large"
             large.write_bytes(os.urandom(3 * 1024 * 1024))
             (mount / "filler").write_bytes(bytes(4 * 1024 * 1024))
+            # The model hub writes nothing, and so has nothing to complain of.
+            with urllib.request.urlopen(f"{started.hub_url}/org/model/resolve/main/config.json") as answer:
+                assert json.loads(answer.read())["architectures"]
 
             def fill() -> None:
                 for number in range(4):

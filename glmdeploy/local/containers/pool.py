@@ -76,15 +76,19 @@ class Pool:
     def close(self, message: str) -> None:
         """The function is gone: what waits and what runs ends with ``message``."""
         self.live = None
-        waiting, self.waiting = self.waiting, []
-        for work in waiting:
-            work.fail(api_pb2.GenericResult.GENERIC_STATUS_TERMINATED, message)
+        self.refuse(message)
         for member in self.members:
             for work in list(member.inputs.values()):
                 work.fail(api_pb2.GenericResult.GENERIC_STATUS_TERMINATED, message)
             member.inputs.clear()
             member.stop()
         self.balance()
+
+    def refuse(self, message: str) -> None:
+        """What waits ends with ``message``; what runs goes on."""
+        waiting, self.waiting = self.waiting, []
+        for work in waiting:
+            work.fail(api_pb2.GenericResult.GENERIC_STATUS_TERMINATED, message)
 
     def submit(self, work: Input | Lease) -> None:
         self.waiting.append(work)

@@ -75,6 +75,11 @@ class Worker:
         """What a container says about itself before it ends: its start or its exit hooks have failed."""
         self._results[task_id] = result
 
+    def refuse(self, message: str) -> None:
+        """Fail whatever waits for a container with ``message``."""
+        for pool in self._pools.values():
+            pool.refuse(message)
+
     async def close(self, grace: float) -> None:
         """Stop every container: in the orderly way for ``grace`` seconds, then by force."""
         for pool in self._pools.values():

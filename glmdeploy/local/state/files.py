@@ -30,6 +30,11 @@ _LINK_LIFETIME = 3600.0
 _TEMPORARY = ".glmdeploy-upload-"
 
 
+def private(mode: int) -> int:
+    """``mode`` for the owner alone: to read and write, and to execute where anybody might."""
+    return 0o700 if mode & 0o111 else 0o600
+
+
 class FileStore:
     """Files by the SHA-256 of their content, in hexadecimal."""
 
@@ -66,11 +71,11 @@ class FileStore:
         source.replace(path)
 
     def copy(self, sha256_hex: str, target: Path, mode: int) -> None:
-        """Copied, not linked: a container may change its files."""
+        """Copied, not linked: a container may change its files. Of ``mode`` only whether it may be executed counts."""
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         shutil.copyfile(self.path(sha256_hex), target)
-        target.chmod(mode | 0o600)
+        target.chmod(private(mode))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +172,7 @@ class VolumeFiles:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
-                os.fchmod(file.fileno(), mode or 0o644)
+                os.fchmod(file.fileno(), private(mode))
                 os.fsync(file.fileno())
             Path(temporary).replace(target)
         except BaseException:
@@ -198,6 +203,7 @@ class VolumeFiles:
                 raise ValueError(f"{source} cannot be copied into itself")
             if not path.is_dir():
                 shutil.copy2(path, final)
+                final.chmod(private(final.stat().st_mode))
             elif recursive:
                 shutil.copytree(path, final, symlinks=True, dirs_exist_ok=True)
             else:

@@ -14,6 +14,8 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.local.home import open_private
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
@@ -43,7 +45,7 @@ class _AppLog:
         self.changed = asyncio.Event()
 
     def write(self, entry: Entry) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
+        with open_private(self.path) as file:
             file.write(json.dumps(asdict(entry)) + "\n")
             full = file.tell() > _FILE_LIMIT
         if full:

@@ -242,6 +242,9 @@ class Store:
         :raises LocalCloudError: for state of a newer version.
         :raises sqlite3.Error: where the file is unusable.
         """
+        if not read_only:
+            # SQLite gives the files beside it the mode of the database.
+            path.touch(mode=0o600)
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA busy_timeout = 5000")

@@ -153,6 +153,16 @@ class TestDeployment:
         with pytest.raises(modal.exception.InvalidError, match="minute: '61' is not a number from 0 to 59"):
             app.deploy(client=client)
 
+    def test_may_ask_for_an_address(
+        self, client: modal.Client, running: Running, load_app: Callable[[str], ModuleType]
+    ) -> None:
+        app = modal.App("addressed")
+        app.function()(modal.web_server(8000, label="my-own-label")(load_app("functions").surroundings))
+        app.deploy(client=client)
+        found = running.backend.registry.web_function("my-own-label")
+        assert found is not None
+        assert found[0].tag == "surroundings"
+
 
 class TestLookup:
     def test_of_an_app(self, client: modal.Client) -> None:

@@ -218,6 +218,80 @@ async def ask(channel: Channel, rpc: str, request: Message, metadata: dict[str, 
     return ""
 
 
+def refused(running: Running, rpc: str, request: Message) -> GRPCError:
+    with pytest.raises(GRPCError) as refusal:
+        call(running.cloud, rpc, request)
+    return refusal.value
+
+
+FUNCTIONS = {
+    "a period without an end": api_pb2.Function(
+        schedule=api_pb2.Schedule(period=api_pb2.Schedule.Period(seconds=math.inf))
+    ),
+    "a period that is no number": api_pb2.Function(
+        schedule=api_pb2.Schedule(period=api_pb2.Schedule.Period(seconds=math.nan))
+    ),
+    "a period of a million years": api_pb2.Function(
+        schedule=api_pb2.Schedule(period=api_pb2.Schedule.Period(years=2**31 - 1))
+    ),
+    "a folder of time zones": api_pb2.Function(
+        schedule=api_pb2.Schedule(cron=api_pb2.Schedule.Cron(cron_string="* * * * *", timezone="America"))
+    ),
+    "a time zone elsewhere": api_pb2.Function(
+        schedule=api_pb2.Schedule(cron=api_pb2.Schedule.Cron(cron_string="* * * * *", timezone="../../etc/passwd"))
+    ),
+    "a mount outside": api_pb2.Function(
+        volume_mounts=[api_pb2.VolumeMount(mount_path="/../../escaped", volume_id="vo-1")]
+    ),
+    "a part of a volume outside": api_pb2.Function(
+        volume_mounts=[api_pb2.VolumeMount(mount_path="/a", sub_path="../../escaped", volume_id="vo-1")]
+    ),
+    "more processes than there are": api_pb2.Function(
+        autoscaler_settings=api_pb2.AutoscalerSettings(min_containers=2**32 - 1)
+    ),
+    "more processes than there are, in the old way": api_pb2.Function(warm_pool_size=2**31),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_functions_that_nobody_can_run(running: Running, function: api_pb2.Function) -> None:
+    app_id = call(running.cloud, "AppCreate", api_pb2.AppCreateRequest(description="x")).app_id
+    refusal = refused(running, "FunctionCreate", api_pb2.FunctionCreateRequest(app_id=app_id, function=function))
+    assert refusal.status in {Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED}
+
+
+def test_more_containers_than_a_machine_can_have(running: Running, known: list[str]) -> None:
+    function_id = next(word for word in known if word.startswith("fu-"))
+    settings = api_pb2.AutoscalerSettings(min_containers=2**32 - 1)
+    request = api_pb2.FunctionUpdateSchedulingParamsRequest(function_id=function_id, settings=settings)
+    assert refused(running, "FunctionUpdateSchedulingParams", request).status is Status.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        api_pb2.VolumePutFiles2Request.File(path="a", size=2**64 - 1),
+        api_pb2.VolumePutFiles2Request.File(path="a", size=1, blocks=[{"contents_sha256": b"short"}]),
+        api_pb2.VolumePutFiles2Request.File(path="a" * 300, size=0),
+        api_pb2.VolumePutFiles2Request.File(path="a\0b", size=0),
+        api_pb2.VolumePutFiles2Request.File(path="/../../escaped", size=0),
+    ],
+)
+def test_files_that_no_volume_can_have(
+    running: Running, known: list[str], file: api_pb2.VolumePutFiles2Request.File
+) -> None:
+    volume_id = next(word for word in known if word.startswith("vo-"))
+    request = api_pb2.VolumePutFiles2Request(volume_id=volume_id, files=[file])
+    assert refused(running, "VolumePutFiles2", request).status is Status.INVALID_ARGUMENT
+
+
+def test_a_folder_is_not_copied_into_itself(running: Running, known: list[str]) -> None:
+    volume_id = next(word for word in known if word.startswith("vo-"))
+    (running.backend.home.volumes / volume_id / "a" / "b").mkdir(parents=True)
+    request = api_pb2.VolumeCopyFilesRequest(volume_id=volume_id, src_paths=["a"], dst_path="a/b", recursive=True)
+    assert refused(running, "VolumeCopyFiles", request).message == "a cannot be copied into itself"
+
+
 @pytest.mark.parametrize("rpc", RPCS)
 def test_anything_is_answered_or_refused(
     running: Running, known: list[str], outside: Path, rpc: str, caplog: pytest.LogCaptureFixture

@@ -96,7 +96,9 @@ class TestFiles:
         store.put(digest, b"content")
         store.copy(digest, tmp_path / "out" / "file", 0o750)
         assert (tmp_path / "out" / "file").read_bytes() == b"content"
-        assert (tmp_path / "out" / "file").stat().st_mode & 0o777 == 0o750
+        assert (tmp_path / "out" / "file").stat().st_mode & 0o777 == 0o700
+        store.copy(digest, tmp_path / "out" / "file", 0o644)
+        assert (tmp_path / "out" / "file").stat().st_mode & 0o777 == 0o600
         with pytest.raises(ValueError, match="not a SHA-256"):
             store.exists("../../etc/passwd")
 
