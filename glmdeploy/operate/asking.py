@@ -181,8 +181,8 @@ def modal_errors(target: Target, what: str) -> Iterator[None]:
 
 def _is_of_the_way(error: BaseException) -> bool:
     """Whether the question, or its answer, may have been lost on the way."""
-    of_modal = (modal.exception.ConnectionError, modal.exception.ServiceError, modal.exception.InternalError)
-    return isinstance(error, OSError | of_modal) or not isinstance(error, modal.exception.Error)
+    lost = (OSError, modal.exception.ConnectionError, modal.exception.ServiceError, modal.exception.InternalError)
+    return isinstance(error, lost) or not isinstance(error, modal.exception.Error)
 
 
 def _text(error: BaseException) -> str:

@@ -35,7 +35,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 
 def test_daemon_killed_during_a_stage(ready: Shell) -> None:
     with ready.started(*APPLY) as process:
-        read_until(process, "Stage download")
+        read_until(process, "Stage preflight")
         os.kill(ready.cloud.pid, signal.SIGKILL)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
@@ -59,7 +59,7 @@ def test_daemon_killed_while_waiting(ready: Shell) -> None:
     assert ready.json(*APPLY, *SLOW, "--no-wait")["changed"] is False, "the deployment survived"
 
 
-@pytest.mark.parametrize("moment", ["Stage download", "Waiting for the endpoint"])
+@pytest.mark.parametrize("moment", ["Stage preflight", "Waiting for the endpoint"])
 def test_interrupt(ready: Shell, moment: str) -> None:
     with ready.started(*APPLY, *SLOW) as process:
         read_until(process, moment)
@@ -67,15 +67,15 @@ def test_interrupt(ready: Shell, moment: str) -> None:
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Interrupted." in stderr
-    assert ("Nothing was deployed" in stderr) == (moment == "Stage download")
+    assert ("Nothing was deployed" in stderr) == (moment == "Stage preflight")
     assert "Traceback" not in stdout + stderr
-    assert ready.deployed() == ([] if moment == "Stage download" else ["glm51-fp8"])
-    wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "Stage download"))
+    assert ready.deployed() == ([] if moment == "Stage preflight" else ["glm51-fp8"])
+    wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "Stage preflight"))
 
 
 def test_two_applies_at_once(ready: Shell) -> None:
     with ready.started(*APPLY, *SLOW) as first:
-        read_until(first, "Stage download")
+        read_until(first, "Stage preflight")
         second = ready.run(*APPLY, code=1)
         assert f"another apply of glm51-fp8 on local is running on this machine (process {first.pid})" in second.stderr
         first.send_signal(signal.SIGINT)
