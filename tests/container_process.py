@@ -108,13 +108,13 @@ class Looker:
 
     def _look(self) -> None:
         first = Path("/proc") / str(self._one.process.pid)
-        own = (first / "cmdline").read_bytes()
+        own = (first / "cmdline").read_bytes().rstrip(b"\0")
         while not self._done.is_set():
             self.looks += 1
             for folder in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):
                     arguments = (folder / "cmdline").read_bytes()
                     # A child that has not become its program yet still is a picture of the first process.
-                    if arguments != own and self._one.is_member(folder):
+                    if not arguments.startswith(own) and self._one.is_member(folder):
                         self.arguments.add(arguments.decode("latin-1"))
                         self.environments.add((folder / "environ").read_text("latin-1"))
