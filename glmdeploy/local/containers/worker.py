@@ -150,7 +150,8 @@ class Worker:
         finally:
             clock.cancel()
         if member.failure and not late:
-            ending += f", after a failed call: {member.failure}"
+            # The process has ended well, and what it was for has not.
+            ending = f"ended after a failed call: {member.failure}" + (f" ({ending})" if code else "")
         ending = "; ".join([ending, *late])
         member.say(f"container {member.task_id} {ending}")
         del self.members[member.task_id], self._member_pools[member.task_id]
