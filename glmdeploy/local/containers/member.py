@@ -154,12 +154,15 @@ class Member:
     def answered(self, result: api_pb2.GenericResult) -> None:
         """Its last call has ended with ``result``."""
         kind = api_pb2.GenericResult
-        if result.status in {kind.GENERIC_STATUS_SUCCESS, kind.GENERIC_STATUS_TERMINATED}:
-            self.failure = ""
-            return
-        # Before and after: a secret may be written with escapes, or over several lines.
-        told = first_line(self.launch.redact(result.exception)) or kind.GenericStatus.Name(result.status)
-        self.failure = self.launch.redact(told)[:_LONGEST_FAILURE]
+        well = result.status in {kind.GENERIC_STATUS_SUCCESS, kind.GENERIC_STATUS_TERMINATED}
+        self.failure = "" if well else self.told(result)
+
+    def told(self, result: api_pb2.GenericResult) -> str:
+        """A failure in one line, without secrets."""
+        # Masked before and after: a secret may be written with escapes, or over several lines.
+        line = first_line(self.launch.redact(result.exception))
+        line = line or api_pb2.GenericResult.GenericStatus.Name(result.status)
+        return self.launch.redact(line)[:_LONGEST_FAILURE]
 
     def cancel(self, input_id: str) -> None:
         """Tell the container, with its next heartbeat, to give an input up."""
