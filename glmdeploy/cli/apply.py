@@ -134,7 +134,9 @@ def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[s
             _progress(f"The app is deployed ({result['url']}) and answers.")
         elif "url" in result:
             _progress(f"The app is deployed ({result['url']}), but has not answered yet.")
-        elif not published:
+        elif published:
+            _progress("The app is deployed; its address is not known.")
+        else:
             _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")
         raise
     return result

@@ -96,7 +96,7 @@ def start(*, port: int | None = None, timeout: float = 30.0) -> Cloud:
     return running
 
 
-def stop(*, timeout: float = 30.0) -> bool:
+def stop(*, timeout: float = 45.0) -> bool:
     """Stop it and its containers, after ``timeout`` seconds by force. False where it did not run.
 
     :raises LocalCloudError: where the daemon cannot be ended.

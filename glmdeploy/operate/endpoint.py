@@ -66,10 +66,13 @@ def ask(url: str, seconds: float) -> Answer:
 
 
 def _get(url: str, seconds: float) -> Answer:
-    here = urllib.parse.urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
-    proxies = [urllib.request.ProxyHandler({})] if here else []
-    opener = urllib.request.build_opener(*proxies, _AsItIs)
     try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in {"http", "https"}:
+            return Answer(status=None, reason=f"it sends to {parts.scheme}:")
+        here = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        proxies = [urllib.request.ProxyHandler({})] if here else []
+        opener = urllib.request.build_opener(*proxies, _AsItIs)
         with opener.open(url, timeout=min(max(seconds, 1.0), REQUEST_SECONDS)) as answer:
             return Answer(status=answer.status, reason=f"HTTP status {answer.status}", body=answer.read(BODY_BYTES))
     except urllib.error.HTTPError as error:

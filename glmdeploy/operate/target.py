@@ -27,7 +27,7 @@ class Target:
     def __str__(self) -> str:
         if self.cloud:
             return "the embedded cloud"
-        return f"Modal, environment {self.environment}" if self.environment else "Modal"
+        return f"Modal ({self.environment})" if self.environment else "Modal"
 
     def command(self, arguments: str) -> str:
         """How a user types ``modal`` with ``arguments`` for this target, which has its Environment at the end."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glmdeploy.runtime.judge import POLL_SECONDS, UNSENT_PASSES, Hang, HangLimits, Judge, Reading, blind_rules
+from glmdeploy.runtime.judge import POLL_SECONDS, Hang, HangLimits, Judge, Reading, blind_rules
 from glmdeploy.runtime.prober import Prober
 from glmdeploy.runtime.vitals import ProcessTable, Vital, described, newest_file
 
@@ -45,8 +45,7 @@ class Watch:
         """``settings`` is the plan's ``server.health``; ``caches`` are the folders that kernels are compiled into.
 
         Between two probes lies a twelfth of the limit at most, or a small limit could not be kept by any engine.
-        ``decode_log_interval`` and ``stream_interval`` are SGLang's options, with its defaults where they are left
-        out. ``processes`` reads the engine's processes; by default from /proc.
+        ``processes`` reads the engine's processes; by default from /proc.
         """
         limit = float(settings["limit"])
         interval = min(float(settings["interval"]), limit / 12)
@@ -56,9 +55,7 @@ class Watch:
             decoding=settings["decoding"] != "off",
             ranks=int(settings["ranks"]),
             counted=interval + 2 * POLL_SECONDS if settings["decoding"] == "loads" else 0.0,
-            unsent=max(UNSENT_PASSES, int(settings.get("stream_interval", 1))),
         )
-        self._line_passes = float(settings.get("decode_log_interval", LINE_PASSES))
         self._lines: int | None = 0 if settings["decoding"] == "lines" else None
         self._loads = settings["decoding"] == "loads" or self._limits.ranks > 0
         self._prober = Prober(
@@ -126,7 +123,7 @@ class Watch:
         return self._told(hang, now, processes) if hang else None
 
     def _reading(self, pid: int, now: float, *, probing: bool) -> Reading:
-        """Processes before lines: the waking that follows a line shows in this reading or, which is as good, the next."""
+        """Processes before lines: the waking that follows a line shows in this reading, or as well in the next."""
         processes = self._read_processes(pid)
         signs = self._prober.signs
         fresh = signs.loads != self._loads_read
@@ -136,7 +133,7 @@ class Watch:
             answered=signs.answered,
             asked=signs.asked and probing,
             compiling=any(one.compiles for one in processes or ()) or self._cached(now),
-            decoded=signs.decoded if self._lines is None else self._lines * self._line_passes,
+            decoded=signs.decoded if self._lines is None else float(self._lines * LINE_PASSES),
             processes=processes,
             ranks=signs.ranks if fresh else None,
         )

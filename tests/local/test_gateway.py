@@ -158,6 +158,9 @@ def test_a_container_that_does_not_start_answers_503_without_secrets(url: str, c
     assert code == 503
     assert "RuntimeError('cannot start with ***')" in message
     assert "sk-of-the-website" not in message
+    messages = [entry.message for entry in modal.App.lookup("website", client=client).logs.tail(200)]
+    endings = [message for message in messages if " ended after a failed start: " in message]
+    assert endings[-1].strip().endswith("ended after a failed start: RuntimeError: cannot start with ***")
 
 
 def test_unknown_labels(daemon: Cloud) -> None:

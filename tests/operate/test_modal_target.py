@@ -31,11 +31,10 @@ def without_warnings(stderr: str) -> list[str]:
 def test_missing_secrets_are_named_with_their_command(modal: Shell) -> None:
     done = modal.run(*APPLY, code=1)
     assert without_warnings(done.stderr) == [
-        "error: missing in Modal, environment main: "
-        "the secret huggingface-secret with HF_TOKEN, glm51-api-key with API_KEY",
+        "error: missing in Modal (main): the secret huggingface-secret with HF_TOKEN, glm51-api-key with API_KEY",
         "create with:",
-        "  modal secret create --env main huggingface-secret HF_TOKEN=...",
-        "  modal secret create --env main glm51-api-key API_KEY=...",
+        "  modal secret create huggingface-secret HF_TOKEN=... --env main",
+        "  modal secret create glm51-api-key API_KEY=... --env main",
     ]
     assert json.loads(modal.modal("app", "list", "--json").stdout) == []
 

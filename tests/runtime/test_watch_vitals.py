@@ -76,6 +76,23 @@ def test_processes_of_the_engine(proc: Path) -> None:
     assert SECRET not in repr(table)
 
 
+def test_messages_that_arrive(proc: Path) -> None:
+    """What ZeroMQ's threads of a detokenizer have waited; nobody else's are looked at."""
+    for pid in (11, 12):
+        for thread, name, waits in ((pid, "sglang::detoken", 7), (91, "ZMQbg/IO/0", 30), (92, "ZMQbg/IO/1", 12)):
+            folder = proc / str(pid) / "task" / str(thread)
+            folder.mkdir(parents=True)
+            (folder / "status").write_text(f"Name:\t{name}\nvoluntary_ctxt_switches:\t{waits}\n")
+    table = ProcessTable(proc).read(10)
+    assert table is not None
+    assert [one.arrivals for one in table] == [None, None, 42, None]
+    for thread in ("91", "92"):
+        (proc / "12" / "task" / thread / "status").write_text("Name:\tother\n")
+    table = ProcessTable(proc).read(10)
+    assert table is not None
+    assert table[2].arrivals is None
+
+
 def test_a_title_is_read_once(proc: Path) -> None:
     """A process whose memory is locked keeps whoever reads its command line waiting, perhaps for ever."""
     table = ProcessTable(proc)

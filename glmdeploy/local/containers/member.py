@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import hmac
 import time
@@ -153,11 +154,15 @@ class Member:
     def answered(self, result: api_pb2.GenericResult) -> None:
         """Its last call has ended with ``result``."""
         kind = api_pb2.GenericResult
-        if result.status in {kind.GENERIC_STATUS_SUCCESS, kind.GENERIC_STATUS_TERMINATED}:
-            self.failure = ""
-            return
-        told = result.exception or kind.GenericStatus.Name(result.status)
-        self.failure = self.launch.redact(told).partition("\n")[0][:_LONGEST_FAILURE]
+        well = result.status in {kind.GENERIC_STATUS_SUCCESS, kind.GENERIC_STATUS_TERMINATED}
+        self.failure = "" if well else self.told(result)
+
+    def told(self, result: api_pb2.GenericResult) -> str:
+        """A failure in one line, without secrets."""
+        # Masked before and after: a secret may be written with escapes, or over several lines.
+        line = first_line(self.launch.redact(result.exception))
+        line = line or api_pb2.GenericResult.GenericStatus.Name(result.status)
+        return self.launch.redact(line)[:_LONGEST_FAILURE]
 
     def cancel(self, input_id: str) -> None:
         """Tell the container, with its next heartbeat, to give an input up."""
@@ -175,6 +180,18 @@ class Member:
             unaware = not await _listening(given) and await _listening(configured)
             self._web_port = configured if unaware else given
         return self._web_port
+
+
+def first_line(exception: str) -> str:
+    """What Modal's runtime reports of an exception, its ``repr``, as one line that a person can read."""
+    kind, _, rest = exception.partition("(")
+    try:
+        text = ast.literal_eval(rest.removesuffix(")"))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        text = None
+    if isinstance(text, str) and text.strip() and kind.isidentifier():
+        return f"{kind}: {text.strip().splitlines()[0]}"
+    return next(iter(exception.strip().splitlines()), "")
 
 
 async def _listening(port: int) -> bool:

@@ -149,12 +149,13 @@ class Worker:
             code, ending = 1, f"could not be started: {fault}"
         finally:
             clock.cancel()
-        if member.failure and not late:
-            ending += f", after a failed call: {member.failure}"
         ending = "; ".join([ending, *late])
-        member.say(f"container {member.task_id} {ending}")
-        del self.members[member.task_id], self._member_pools[member.task_id]
         result = self._results.pop(member.task_id, None)
+        failed = _failed(member, result)
+        # The process may have ended well where what it was for has not.
+        told = f"ended after {failed}" + (f" ({ending})" if code or late else "") if failed else ending
+        member.say(f"container {member.task_id} {told}")
+        del self.members[member.task_id], self._member_pools[member.task_id]
         pool.ended(member, crashed=code != 0, reason=self._explain(member, ending, result), result=result)
 
     def _explain(self, member: Member, ending: str, result: api_pb2.GenericResult | None) -> str:
@@ -184,6 +185,14 @@ def _remarks(pool: Pool) -> list[str]:
 def _replaced(member: Member) -> list[str]:
     names = ", ".join(member.launch.replaced)
     return [f"the embedded cloud's own values replace those of the image or its secrets: {names}"] if names else []
+
+
+def _failed(member: Member, result: api_pb2.GenericResult | None) -> str:
+    """What has failed in a container, and why, in one line; empty where nothing has."""
+    if result is not None and result.exception:
+        what = "exit hooks that failed" if member.ready else "a failed start"
+        return f"{what}: {member.told(result)}"
+    return f"a failed call: {member.failure}" if member.failure else ""
 
 
 def _describe(code: int) -> str:
