@@ -29,7 +29,7 @@ MOST_FAILURES = 3
 FAILURE_WINDOW = 3600
 """Seconds in which failures are counted together, and for which a plan is not started after the last."""
 
-VOLUME_SECONDS = 15
+VOLUME_SECONDS = 8
 """Patience with the volume's API."""
 
 REASON_CHARACTERS = 2000

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from container_process import Looker, container
+from fault_rows import NONE
 from support import wait_until
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from container_process import Container
+    from fault_rows import Fault
 
 KEY = 'sk-it\'s a "very" $ecret \\ key/+%&<>=0123456789'
 """Usable, and different in every language."""
@@ -206,7 +208,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("does", FAILURES)
-def test_a_failed_start_leaves_nothing_but_its_reason(tmp_path: Path, engine_path: str, does: str) -> None:
+def test_a_failed_start_leaves_nothing_but_its_reason(
+    tmp_path: Path, engine_path: str, does: str, fault: Fault
+) -> None:
     seconds = "3" if does in ("nonsense", "never healthy", "no answer") else "600"
     with running(tmp_path, FAIL, does, SECONDS=seconds) as one:
         one.said("failed: ")
@@ -218,6 +222,8 @@ def test_a_failed_start_leaves_nothing_but_its_reason(tmp_path: Path, engine_pat
         if does == "end at once":
             assert "ValueError: no such model" in failed
         assert without_key(one)
+    if "fails open" in FAILURES[does]:
+        fault(f"engine that fails open: {does}", FAILURES[does], engine=NONE)
 
 
 def test_a_program_that_does_not_exist(tmp_path: Path, engine_path: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from container_process import ROOT, Looker, container
+from fault_rows import REAL
 from support import PATIENCE, wait_until
 
 from glmdeploy.local import tiny_model
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from container_process import Container
+    from fault_rows import Fault
 
 KEY = 'sk-it\'s a "very" $ecret \\ key/+%&<>=0123456789'
 
@@ -149,33 +152,42 @@ def test_nobody_sees_the_key(tmp_path: Path, interpreter: Path, model: Path, spa
         assert "ecret" not in one.output()
 
 
-def test_a_stop_lets_a_stream_end(tmp_path: Path, interpreter: Path, model: Path) -> None:
+def test_a_stop_lets_a_stream_end(tmp_path: Path, interpreter: Path, model: Path, fault: Fault) -> None:
     with running(tmp_path, interpreter, model) as (one, url):
         one.said("it is ready")
         with stream(url, 1500) as answer:
             lines = [answer.readline() for _ in range(10)]
+            started = time.monotonic()
             (tmp_path / "stop").touch()
             lines += answer.readlines()
         assert lines[-2] == b"data: [DONE]\n"
         assert b'"finish_reason":"length"' in lines[-4].replace(b" ", b"")
         one.said("stopped")
+        seconds = time.monotonic() - started
         assert list(one.members()) == [one.process.pid]
+    sees = f"the stream comes to its end, and SGLang ends {seconds:.0f} s after it was asked to"
+    fault("SIGTERM with a stream in flight", sees, engine=REAL)
 
 
 @pytest.mark.parametrize("title", ["sglang::scheduler", "sglang::detokenizer", "engine"])
 def test_a_killed_process_ends_the_container_and_leaves_nothing(
-    tmp_path: Path, interpreter: Path, model: Path, title: str
+    tmp_path: Path, interpreter: Path, model: Path, title: str, fault: Fault
 ) -> None:
     with running(tmp_path, interpreter, model) as (one, _):
         one.said("it is ready")
         os.kill(part(one, str(interpreter) if title == "engine" else title), signal.SIGKILL)
+        started = time.monotonic()
         assert one.wait() == 1
+        seconds = time.monotonic() - started
         assert not one.members()
-        assert "SGLang ended with exit code -9 (SIGKILL): " in one.output().splitlines()[-1]
+        last = one.output().splitlines()[-1]
+        assert "SGLang ended with exit code -9 (SIGKILL): " in last
+    fault(f"kill -9 of the {title.removeprefix('sglang::')}", last, engine=REAL, seconds=seconds)
 
 
-def test_a_start_that_fails_leaves_nothing(tmp_path: Path, interpreter: Path) -> None:
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, interpreter: Path, fault: Fault) -> None:
     with running(tmp_path, interpreter, tmp_path / "no-model") as (one, _):
         assert one.wait() == 1
         wait_until(lambda: not one.members())
-        assert "SGLang ended while starting: exit code" in one.output()
+        [said] = [line for line in one.output().splitlines() if "SGLang ended while starting: exit code" in line]
+    fault("start that fails", said.partition("EngineError: ")[2] or said, engine=REAL)

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from container_process import container
+from fault_rows import NONE
 from support import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fault_rows import Fault
 
 TOOL = """
 import os, signal, subprocess, sys, time
@@ -53,15 +56,16 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_compile_leaves_no_worker_and_no_mark(tmp_path: Path, fault: str) -> None:
-    code, said = FAULTS[fault]
-    seconds = "3" if "hangs" in fault else "600"
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_failed_compile_leaves_no_worker_and_no_mark(tmp_path: Path, name: str, fault: Fault) -> None:
+    code, said = FAULTS[name]
+    seconds = "3" if "hangs" in name else "600"
     with container(tmp_path, PROGRAM, TOOL=TOOL + code, SECONDS=seconds, TIMES="1") as one:
         one.said("left: ")
         wait_until(lambda: one.output().endswith("left: \n"))
         assert f"failed: compile_deep_gemm {said}" in one.output()
         assert list(one.members()) == [one.process.pid]
+    fault(f"compiler of kernels that {name}", f"compile_deep_gemm {said.splitlines()[0]}", engine=NONE)
 
 
 def test_a_compile_that_succeeds_is_not_repeated_and_leaves_no_worker(tmp_path: Path) -> None:
