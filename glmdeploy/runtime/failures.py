@@ -29,6 +29,9 @@ MOST_FAILURES = 3
 FAILURE_WINDOW = 3600
 """Seconds in which failures are counted together, and for which a plan is not started after the last."""
 
+CLOCK_SECONDS = 300
+"""How far the clocks of two machines may be apart."""
+
 VOLUME_SECONDS = 8
 """Patience with the volume's API."""
 
@@ -107,7 +110,8 @@ def _attempt(what: str, call: Callable[[], Found]) -> Found | None:
 
 
 def _too_many(volume: modal.Volume, digest: str, now: float) -> str | None:
-    paths = _failures(volume, digest)
+    # What lies in the future was dated by a wrong clock, and would count for ever.
+    paths = [path for path in _failures(volume, digest) if _time_of(path) <= now + CLOCK_SECONDS]
     if len(paths) < MOST_FAILURES:
         return None
     first, last = (_time_of(path) for path in (paths[-MOST_FAILURES], paths[-1]))

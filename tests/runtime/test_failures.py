@@ -82,6 +82,8 @@ def test_the_third_failure_within_an_hour_stops_the_fourth_start(volume: modal.V
         ((10, 1800, 3700), False),
         ((3500, 3550, 3590), True),
         ((3700, 3750, 3790), False),
+        ((-60, 20, 30), True),
+        ((-90_000, -80_000, -70_000), False),
     ],
 )
 def test_an_hour(volume: modal.Volume, ages: tuple[float, ...], refused: bool) -> None:
