@@ -12,6 +12,7 @@ from glmdeploy.operate.asking import within
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.resources import DIGEST_TAG, VERSION_TAG
 from glmdeploy.runtime import markers
+from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
 from glmdeploy.runtime.weights import WEIGHTS_MARK
 
 if TYPE_CHECKING:
@@ -88,9 +89,21 @@ def needed(plan: Plan, target: Target) -> Needed:
     """
     weights = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{WEIGHTS_MARK}", target)
     done = plan.model.commit is not None and weights.get("commit") == plan.model.commit
-    key = plan.compile.key if plan.compile else ""
-    compiled = bool(plan.kernels and _marker(plan.kernels, f"{markers.FOLDER}/kernels-{key}.json", target))
-    return Needed(download=not done, compile=plan.compile is not None and not compiled)
+    compiled = plan.compile is None or plan.kernels is None or _is_compiled(plan.kernels, plan.compile.key, target)
+    return Needed(download=not done, compile=not compiled)
+
+
+def _is_compiled(volume: Volume, key: str, target: Target) -> bool:
+    """Whether the mark of the kernels is there, and all that it names."""
+    mark = _marker(volume, f"{markers.FOLDER}/{kernels_mark(key)}", target)
+
+    async def look() -> dict[str, int]:
+        handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
+        return {entry.path.lstrip("/"): entry.size for entry in await handle.listdir.aio("/", recursive=True)}
+
+    if not mark.get("files"):
+        return bool(mark)
+    return not gone_kernels(mark, within(target, f"list the kernels in the volume {volume.name}", look))
 
 
 def _marker(volume: Volume, path: str, target: Target) -> dict[str, Any]:

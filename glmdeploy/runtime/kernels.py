@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +18,38 @@ CHECK_SECONDS = 5
 
 LATE = "did not finish"
 
+KERNEL_SUFFIX = ".cubin"
+
+
+def kernels_mark(key: str) -> str:
+    """The name of the completion mark of the kernels for ``key``."""
+    return f"kernels-{key}.json"
+
+
+def compiled_kernels(volume: Path) -> dict[str, int]:
+    """The kernels that lie in the volume, by their paths in it, with their sizes in bytes.
+
+    DeepGEMM keeps each in a folder of its own as ``kernel.cubin`` (2.x, ``csrc/jit/compiler.hpp``).
+    """
+    found = {}
+    for file in volume.rglob(f"*{KERNEL_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            found[str(file.relative_to(volume))] = file.stat().st_size
+    return found
+
+
+def gone_kernels(marker: Mapping[str, Any], there: Mapping[str, int]) -> int:
+    """How many kernels of the mark are not there, or not of their size; a mark of an earlier release names none."""
+    return sum(there.get(path) != size for path, size in marker.get("files", {}).items())
+
 
 def compile_kernels(
     command: list[str], environment: Mapping[str, str], key: str, volume: Path, seconds: float
 ) -> dict[str, Any]:
     """Run SGLang's ``compile_deep_gemm`` unless it already ran for ``key``; the kernels lie in ``volume``.
 
-    Returns the mark. The tool gets ``environment`` and no other variable; however it ends, nothing of it is left.
+    Returns the mark: ``key``, ``command``, and the sizes in bytes of the compiled ``files``. It is worth nothing when
+    one of these is gone. The tool gets ``environment`` and no other variable; however it ends, nothing of it is left.
 
     SGLang's tool needs watching (``sglang/compile_deep_gemm.py``, 0.5.11): it does not notice when the server that it
     started dies, and polls on for an hour of rented GPUs; and after a failure it can wait for that server for ever. It
@@ -31,10 +57,13 @@ def compile_kernels(
 
     :raises EngineError: when the tool fails or takes more than ``seconds``.
     """
-    name = f"kernels-{key}.json"
+    name = kernels_mark(key)
     if marker := read_marker(volume, name):
-        say(f"kernels for {key} are compiled, nothing to do")
-        return marker
+        gone = gone_kernels(marker, compiled_kernels(volume))
+        if not gone:
+            say(f"kernels for {key} are compiled, nothing to do")
+            return marker
+        say(f"{gone} of the {len(marker['files'])} kernels for {key} are gone: compiling them anew")
     try:
         process = Process(command, environment, Mask(()))
     except OSError as error:
@@ -49,7 +78,7 @@ def compile_kernels(
         reason = f"ended with {process.explained()}"
     if reason is not None:
         raise EngineError(f"compile_deep_gemm {reason}\n{process.tail()}".rstrip())
-    marker = {"key": key, "command": command}
+    marker = {"key": key, "command": command, "files": compiled_kernels(volume)}
     write_marker(volume, name, marker)
     say(f"kernels for {key} are compiled")
     return marker

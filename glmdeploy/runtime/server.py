@@ -13,9 +13,12 @@ import modal
 from glmdeploy.runtime.engine import Engine, EngineError, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
+from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_mark
 from glmdeploy.runtime.keys import unusable
+from glmdeploy.runtime.markers import read_marker
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
+from glmdeploy.runtime.output import say
 from glmdeploy.runtime.stages import engine_env, mounts, plan, secret_names
 from glmdeploy.runtime.weights import missing, weights_mark
 
@@ -75,6 +78,8 @@ def start(deployed: dict[str, Any]) -> Engine:
             _reload(deployed[role]["name"])
     if lacking := missing_weights(deployed):
         raise EngineError(f"the weights are not complete, the download stage must run: {', '.join(lacking[:5])}")
+    if "compile" in deployed and "kernels" in deployed:
+        _look_at_kernels(deployed)
     volume, digest = modal.Volume.from_name(deployed["weights"]["name"]), digest_of(deployed)
     if refusal := too_many(volume, digest):
         raise EngineError(refusal)
@@ -122,6 +127,18 @@ def missing_weights(deployed: Mapping[str, Any]) -> list[str]:
     """What is not there of the model, or not of the right size."""
     mark = weights_mark(local_folder(deployed["weights"]["mount"]))
     return missing(mark, local_folder(deployed["model"]["path"])) if mark else ["there is no mark of their completion"]
+
+
+def _look_at_kernels(deployed: Mapping[str, Any]) -> None:
+    """Say where SGLang has to compile what the compile stage should have: minutes of a start that nobody expects."""
+    folder = local_folder(deployed["kernels"]["mount"])
+    mark = read_marker(folder, kernels_mark(deployed["compile"]["key"]))
+    if not mark:
+        say("no kernels were compiled for this deployment: SGLang compiles them now, which can take 10 to 20 minutes")
+    elif gone := gone_kernels(mark, compiled_kernels(folder)):
+        say(
+            f"{gone} of {len(mark['files'])} compiled kernels are gone: SGLang compiles them now, `apply` beforehand"
+        )
 
 
 def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Path]:

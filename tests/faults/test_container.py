@@ -215,3 +215,18 @@ def test_download_of_another_commit_killed_under_a_live_deployment(shell: Shell,
         "download of another commit killed under a live deployment",
         "the live one's next cold start succeeds; the next apply goes on with the download",
     )
+
+
+def test_kernels_that_are_gone(shell: Shell, fault: Fault) -> None:
+    """The next cold start says so, and the next apply compiles them anew."""
+    url = shell.json(*APPLY, *QUICK, "--set", "server.max_containers=2")["url"]
+    [pid] = engines(shell)
+    kernel, *_ = (shell.home / "volumes").rglob("*.cubin")
+    kernel.unlink()
+    os.kill(pid, signal.SIGKILL)
+    noticed(shell, url, pid)
+    said = last_line(shell, "compiled kernels are gone")
+    again = shell.json(*APPLY, *QUICK, "--set", "server.max_containers=1")
+    assert again["stages"] == {"download": False, "compile": True}
+    assert kernel.exists()
+    fault("stale kernel cache: a kernel of the volume is gone", said)
