@@ -6,6 +6,7 @@ The layers between the rooms are contracts in pyproject.toml; these are the rule
 from __future__ import annotations
 
 import ast
+import collections
 import graphlib
 import re
 import sys
@@ -137,6 +138,26 @@ def test_only_the_command_line_prints(file: Path, name: str) -> None:
 
 
 PRINTING = {"print", "click.echo", "click.secho", "echo", "sys.stdout.write", "sys.stderr.write"}
+
+
+def test_a_name_in_the_container_side_is_of_one_module() -> None:
+    """The script that ``render`` writes holds all of these modules as one."""
+    defined = [
+        ast.unparse(name)
+        for file in sorted((PACKAGE / "runtime").glob("*.py"))
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        for name in names_of(node)
+    ]
+    assert [name for name, count in collections.Counter(defined).items() if count > 1] == []
+
+
+def names_of(node: ast.stmt) -> list[ast.expr]:
+    """The names that a statement at the top of a module defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [ast.Name(node.name)]
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, ast.AnnAssign) else []
 
 
 def test_no_scrap_of_a_module() -> None:

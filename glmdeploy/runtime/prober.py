@@ -18,7 +18,7 @@ LOADS_PATH = "/v1/loads?include=core"
 take for a sign of life; before, it went through the scheduler. It waits for a lock that a stopped scheduler can hold,
 and then no other route answers either (0.5.23 ``managers/load_snapshot.py``): no answer to it proves nothing."""
 
-ANSWER_BYTES = 2**20
+PROBE_BYTES = 2**20
 
 OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EPERM})
 """Errors for which the asking machine is to blame, not the engine: no files, memory, ports or permission."""
@@ -101,7 +101,7 @@ def ask_directly(request: urllib.request.Request, timeout: float) -> bytes:
     :raises http.client.HTTPException: if the answer is not HTTP.
     """
     with urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay()).open(request, timeout=timeout) as answer:
-        body: bytes = answer.read(ANSWER_BYTES)
+        body: bytes = answer.read(PROBE_BYTES)
         if answer.status != http.client.OK:
             raise OSError(f"answered {answer.status}")
     return body

@@ -136,9 +136,7 @@ def _look_at_kernels(deployed: Mapping[str, Any]) -> None:
     if not mark:
         say("no kernels were compiled for this deployment: SGLang compiles them now, which can take 10 to 20 minutes")
     elif gone := gone_kernels(mark, compiled_kernels(folder)):
-        say(
-            f"{gone} of {len(mark['files'])} compiled kernels are gone: SGLang compiles them now, `apply` beforehand"
-        )
+        say(f"{gone} of {len(mark['files'])} compiled kernels are gone: SGLang compiles them now, `apply` beforehand")
 
 
 def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Path]:
