@@ -25,33 +25,38 @@ HIDDEN = "***"
 SHORTEST = 6
 """Characters from which on a value is hidden that is not said to be a key."""
 
+SIGN = 4
+"""Characters from which on a word of a secret is rare enough in other text to be looked for."""
+
 
 class Mask:
     """Hides ``keys`` of any length, and ``values`` of :data:`SHORTEST` and more characters."""
 
     def __init__(self, values: Iterable[str], *, keys: Iterable[str] = ()) -> None:
         known = [line for line in _lines_of(values) if len(line) >= SHORTEST] + _lines_of(keys)
+        spelled = {line: spellings(line) for line in known}
         # The longest first, so that a value that contains another is hidden as a whole.
-        texts = sorted({text for line in known for text in spellings(line)}, key=len, reverse=True)
-        self._known = {text: _encoded(text) for text in texts}
+        texts = sorted({text for each in spelled.values() for text in each}, key=len, reverse=True)
         self._texts = re.compile("|".join(map(re.escape, texts)))
-        self._bytes = re.compile(b"|".join(map(re.escape, self._known.values())))
-        self.longest = max(map(len, self._known.values()), default=0)
+        self._bytes = re.compile(b"|".join(_encoded(re.escape(text)) for text in texts))
+        # What stands in every text in which there is something to hide: few texts, for which to look is many times
+        # faster than the patterns.
+        self._signs = {sign: _encoded(sign) for line in known for sign in _signs(line, spelled[line])}
+        self.longest = max((len(_encoded(text)) for text in texts), default=0)
         """Bytes of the longest spelling."""
 
     def __call__(self, text: str) -> str:
         """The text with :data:`HIDDEN` in place of every secret."""
-        # To look first is many times faster than the pattern, here and below.
-        return self._texts.sub(HIDDEN, text) if any(known in text for known in self._known) else text
+        return self._texts.sub(HIDDEN, text) if any(sign in text for sign in self._signs) else text
 
     def piece(self, data: bytes, *, last: bool) -> tuple[bytes, int]:
         """The bytes with every secret hidden, and how many of them that is: all, when they are the ``last`` of a line.
 
         Else the end is kept back in which a secret may begin that the next bytes end. No spelling has a line break.
         """
-        end = len(data) if last or not self._known else max(len(data) - self.longest + 1, 0)
+        end = len(data) if last or not self.longest else max(len(data) - self.longest + 1, 0)
         shown, taken = [], 0
-        if any(known in data for known in self._known.values()):
+        if any(sign in data for sign in self._signs.values()):
             for match in self._bytes.finditer(data):
                 if match.start() >= end:
                     break
@@ -70,6 +75,12 @@ def spellings(value: str) -> set[str]:
         for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
             found.add(encode(_encoded(value)).decode().rstrip("="))
     return found - {""}
+
+
+def _signs(value: str, texts: set[str]) -> set[str]:
+    """Texts one of which stands in each of the value's spellings: mostly a word of it, which no language changes."""
+    word = max(re.findall(r"[A-Za-z0-9]+", value), key=len, default="")
+    return {word if word in text else text for text in texts} if len(word) >= SIGN else texts
 
 
 def _lines_of(values: Iterable[str]) -> list[str]:
