@@ -97,7 +97,7 @@ class FaultyHub:
     served: Counter[str] = field(default_factory=Counter)
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
-    answers: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, list[tuple[dict[str, str], Any]]] = field(default_factory=dict)
     xet_names: dict[str, str] = field(default_factory=dict)
     stalls: int = 0
     released: threading.Event = field(default_factory=threading.Event)
@@ -128,7 +128,7 @@ class FaultyHub:
             self.stalls += 1
             return await self._wait(request)
         if name in self.answers:
-            headers, data = self.answers[name]
+            headers, data = self.answers[name].pop(0) if len(self.answers[name]) > 1 else self.answers[name][0]
             return web.json_response(data, headers=headers)
         if isinstance(fault, Whole):
             info = request.match_info

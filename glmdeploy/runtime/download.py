@@ -14,12 +14,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.hub import Hub, Listing
 from glmdeploy.runtime.markers import sync_folder, write_marker
+from glmdeploy.runtime.progress import COMMIT_SECONDS, PROGRESS_SECONDS, DownloadReport, commits, repeatedly
 from glmdeploy.runtime.transfer import (
     KEPT,
     NO_ROOM,
@@ -35,12 +36,6 @@ from glmdeploy.runtime.transfer import (
 from glmdeploy.runtime.weights import READERS, WEIGHTS_MARK, is_right, missing, sub_path, verify, weights_mark
 from glmdeploy.runtime.work import Work, begin_work, clean_leftovers, copies_of, install_version, other_works, take_up
 from glmdeploy.runtime.xet import xet_bytes, xet_session
-
-PROGRESS_SECONDS = 15.0
-"""Seconds between two lines about the progress, and between two signs of life."""
-
-COMMIT_SECONDS = 180.0
-"""Seconds between two commits of the volume: what is lost at most when the container is killed."""
 
 XET_FAILURES = 3
 """Files that Xet failed to send after which it is not asked any more."""
@@ -106,7 +101,7 @@ def download_weights(
         work = begin_work(volume, {**manifest, "files": wanted}, name)
         try:
             download = _Download(hub, listing, work, volume, limits, stopping)
-            with _commits(commit_volume, commit_seconds):
+            with commits(commit_volume, commit_seconds):
                 download.run(free)
             if there:
                 _repair(work, version, manifest)
@@ -148,7 +143,7 @@ def _wrong(manifest: dict[str, Any], folder: Path, *, every_byte: bool) -> list[
         at: dict[str, int] = {}
         total = sum(entry["size"] for entry in manifest["files"].values())
         print(f"reading {total / 2**30:.1f} GiB of {manifest['repo']} to compare them with their hashes", flush=True)
-        with _repeatedly(PROGRESS_SECONDS, _DownloadReport(at, total).say):
+        with repeatedly(PROGRESS_SECONDS, DownloadReport(at, total).say):
             wrong = verify(manifest, folder, at.__setitem__)
     for path in wrong:
         print(f"{path}: is missing or not as the hub has it; fetching it anew", flush=True)
@@ -199,7 +194,7 @@ class _Download:
         for path in sorted(self._files, key=lambda path: -self._files[path]["size"]):
             self._left.put(path)
         threads = [threading.Thread(target=self._take, daemon=True) for _ in range(min(READERS, len(self._files)))]
-        with _repeatedly(PROGRESS_SECONDS, _DownloadReport(self._at, total).say, self._work.beat):
+        with repeatedly(PROGRESS_SECONDS, DownloadReport(self._at, total).say, self._work.beat):
             for thread in threads:
                 thread.start()
             try:
@@ -284,57 +279,3 @@ class _Download:
                 raise
 
         return [counted, plain]
-
-
-class _DownloadReport:
-    """Says how far it is. ``at``: bytes of each file that are there."""
-
-    def __init__(self, at: dict[str, int], total: int) -> None:
-        self._at = at
-        self._total = total
-        self._started = time.monotonic()
-
-    def say(self) -> None:
-        have = sum(self._at.copy().values())
-        rate = have / (time.monotonic() - self._started) / 2**20
-        print(f"{have / 2**30:.1f} of {self._total / 2**30:.1f} GiB, {rate:.0f} MiB/s on average", flush=True)
-
-
-@contextmanager
-def _repeatedly(seconds: float, *actions: Callable[[], object]) -> Iterator[None]:
-    """Do something again and again during the block. What fails is said once and does not end it."""
-    done = threading.Event()
-
-    def run() -> None:
-        said: set[str] = set()
-        while not done.wait(seconds):
-            for action in actions:
-                try:
-                    action()
-                except Exception as fault:
-                    if (text := f"{type(fault).__name__}: {fault}") not in said:
-                        said.add(text)
-                        print(f"meanwhile: {text}", flush=True)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-@contextmanager
-def _commits(commit_volume: Callable[[], object], seconds: float) -> Iterator[None]:
-    """Commit the volume now and then during the block, and at its end where it fails: hours of work are to survive.
-
-    A commit in between may fail, as Modal's does where it looks for news while files are open.
-    """
-    try:
-        with _repeatedly(seconds, commit_volume):
-            yield
-    except BaseException:
-        with suppress(Exception):
-            commit_volume()
-        raise

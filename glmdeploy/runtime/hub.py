@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -77,7 +79,7 @@ class Hub:
 
         :raises DownloadFailed:
         """
-        found, _ = self._describe(f"/revision/{quote(revision, safe='')}", revision)
+        found, _ = self._describe(f"/api/models/{self.repo}/revision/{quote(revision, safe='')}", revision)
         commit = found.get("sha") if isinstance(found, dict) else None
         if not isinstance(commit, str):
             raise DownloadFailed(f"{self.endpoint} did not say which commit `{revision}` of {self.repo} is.")
@@ -90,7 +92,7 @@ class Hub:
         """
         files: dict[str, dict[str, Any]] = {}
         xet: dict[str, str] = {}
-        following: str | None = f"/tree/{commit}?recursive=true&expand=false"
+        following: str | None = f"/api/models/{self.repo}/tree/{commit}?recursive=true&expand=false"
         while following:
             found, following = self._describe(following, commit)
             try:
@@ -123,26 +125,27 @@ class Hub:
                 end = min(at + SEGMENT_BYTES, size)
                 ranges = {"Range": f"bytes={at}-{end - 1}", "Accept-Encoding": "identity"}
                 with self._opened(url, {**self.headers, **ranges}, commit) as answer:
-                    if answer.status != 206 and at:
-                        raise Broken("the hub does not send a part of it")
-                    if answer.status != 206:
-                        end = size
+                    unasked = 0
+                    if answer.status != 206:  # it knows no ranges, and sends the whole file
+                        unasked, end = at, size
                     for data in self._received(answer):
-                        at += len(data)
-                        yield data
+                        wanted = data[unasked:]
+                        unasked = max(0, unasked - len(data))
+                        at += len(wanted)
+                        if wanted:
+                            yield wanted
                 if at != end:
                     raise Broken(f"was cut after {at:,} of {size:,} bytes")
 
         return source
 
-    def _describe(self, what: str, revision: str) -> tuple[Any, str | None]:
-        """An answer of the hub's API about the repository, and the address of its next page."""
-        url = what if what.startswith(self.endpoint) else f"{self.endpoint}/api/models/{self.repo}{what}"
+    def _describe(self, path: str, revision: str) -> tuple[Any, str | None]:
+        """An answer of the hub's API, and the path of its next page."""
         few = Patience(self._limits.stall, min(self._limits.tries, DESCRIPTION_TRIES), self._limits.pause)
         retries = Retries(f"the hub at {self.endpoint}", few, self._stopping)
         while True:
             try:
-                with self._opened(url, self.headers, revision) as answer:
+                with self._opened(self.endpoint + path, self.headers, revision) as answer:
                     limit = time.monotonic() + 10 * self._limits.stall
                     text = bytearray()
                     for data in self._received(answer):
@@ -170,7 +173,7 @@ class Hub:
         except urllib.error.HTTPError as error:
             with error:
                 self._refused(error, revision)
-                raise Broken(f"answered {error.code}", _retry_after(error.headers.get("Retry-After"))) from None
+                raise Broken(f"answered {error.code}", _retry_after(error.headers)) from None
         except (OSError, http.client.HTTPException) as fault:
             raise Broken(self._reason(fault)) from None
         except ValueError as fault:  # its text may hold a header
@@ -245,15 +248,20 @@ def _hub_opener(url: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(HubRedirects(), *([urllib.request.ProxyHandler({})] if local else []))
 
 
-def _retry_after(text: str | None) -> float | None:
-    """Retry-After as a number of seconds. A date, which the hub does not send, is none."""
-    return float(text) if text and text.strip().isdecimal() else None
+def _retry_after(headers: Message) -> float | None:
+    """Seconds that the hub asks to wait: Retry-After where it is a number, or the rest of the window of its rate limit
+    (``RateLimit: "api";r=0;t=55``, as huggingface_hub 2.4 reads it in ``utils/_http.py``).
+    """
+    if (text := headers.get("Retry-After", "").strip()).isdecimal():
+        return float(text)
+    rest = re.search(r'"\w+"\s*;\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)', headers.get("RateLimit", ""))
+    return float(rest[1]) if rest else None
 
 
 def _next_page(link: str | None) -> str | None:
-    """The address of the next page of a listing, out of the header that names it."""
-    for part in (link or "").split(","):
-        address, _, relation = part.partition(";")
-        if 'rel="next"' in relation:
-            return address.strip().strip("<>")
-    return None
+    """Path and query of a listing's next page, out of the header that names it. A mirror may name the hub there."""
+    found = re.search(r'<([^>]*)>\s*;\s*rel="next"', link or "")
+    if not found:
+        return None
+    address = urlsplit(found[1])
+    return f"{address.path}?{address.query}"

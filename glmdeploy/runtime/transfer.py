@@ -61,7 +61,7 @@ class Patience:
     """
 
     stall: float = 60.0
-    tries: int = 8
+    tries: int = 10
     pause: float = 1.0
 
 

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from faulty_hub import COMMIT, OTHER, REPO, SHARDS, SIZE, Whole, download, faulty, repository, same
+from faulty_hub import COMMIT, OTHER, REPO, SHARDS, SIZE, Cut, Whole, download, faulty, repository, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,5 +202,20 @@ def test_the_volume_is_committed_in_steps_and_at_the_end(hub: FaultyHub, volume:
 
 def test_a_hub_that_knows_no_ranges(hub: FaultyHub, source: Path, volume: Path) -> None:
     hub.always[SHARDS[0]] = Whole()
+    hub.faults[SHARDS[0]] = [Cut(1_500_000)]
     download(hub.url, volume)
+    assert same(volume, source)
+
+
+def test_a_listing_has_pages(hub: FaultyHub, source: Path, volume: Path) -> None:
+    """The second page is asked of the hub that was chosen, whatever address the first one names."""
+    pages = []
+    for path in sorted(source.iterdir()):
+        content = path.read_bytes()
+        oid = hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest()
+        headers = {"Link": '<https://huggingface.co/api/models/org/Model/tree/main?cursor=x>; rel="next"'}
+        pages.append((headers, [{"type": "file", "path": path.name, "size": len(content), "oid": oid}]))
+    folder = {"type": "directory", "path": "folder", "size": 0, "oid": "a" * 40}
+    hub.answers["api"] = [*pages[:-1], ({}, [folder, *pages[-1][1]])]
+    assert download(hub.url, volume).manifest
     assert same(volume, source)
