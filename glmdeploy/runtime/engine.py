@@ -20,7 +20,7 @@ from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.output import say
 from glmdeploy.runtime.watch import Watch
 
-STOP_SECONDS = 20
+STOP_SECONDS = 25
 """Grace for running requests: SGLang 0.5.23 takes 7 to 9 s after SIGTERM, and Modal kills a container after 30 s."""
 
 HEALTH_SECONDS = 65
