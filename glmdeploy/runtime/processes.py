@@ -27,6 +27,9 @@ END_SECONDS = 30
 DRAIN_SECONDS = 10
 """How long the last lines may take to be passed on."""
 
+PROC = Path("/proc")
+"""What tells of processes; it is not there on macOS."""
+
 PR_SET_CHILD_SUBREAPER = 36
 """Of ``linux/prctl.h``."""
 
@@ -127,7 +130,9 @@ class Process:
 
     def _send_kill(self) -> None:
         members = self._members()
-        if self._child.poll() is None or any(each.group == self.pid for each in members):
+        # A group's number may be another one's when nobody is left in it; where nobody can be seen it is not known.
+        unseen = not (PROC / "self").exists()
+        if unseen or self._child.poll() is None or any(each.group == self.pid for each in members):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         for each in members:
@@ -183,7 +188,7 @@ def _adopt_orphans() -> None:
 def _below(root: int) -> list[Member]:
     """The processes below ``root``, from /proc; none where there is none (macOS)."""
     children: dict[int, list[Member]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):  # it ended in the meantime
             state, parent, group = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
             found = Member(

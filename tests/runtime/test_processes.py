@@ -252,7 +252,7 @@ def test_without_proc_the_group_ends(tmp_path: Path) -> None:
     """As on macOS: what has not left the group ends all the same."""
     code = f"""{START}
     import pathlib, glmdeploy.runtime.processes as processes
-    processes._below = lambda root: []
+    processes.PROC = pathlib.Path("absent")
     child = start("import subprocess; subprocess.Popen(['sleep', '1000']); print('begun', flush=True)")
     child.wait()
     child.kill()
