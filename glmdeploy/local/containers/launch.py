@@ -56,8 +56,8 @@ class PlacedFile:
 class Launch:
     """``links`` are volumes: a path in the root, and the directory behind it. ``port`` may be 0: none.
 
-    ``longest`` is the length of the longest text that ``redact`` masks. ``replaced`` are the variables of the image or its
-    secrets that have a value of the embedded cloud's own.
+    ``longest`` is the length of the longest text that ``redact`` masks. ``replaced`` are the variables of the image or
+    its secrets that have a value of the embedded cloud's own.
     """
 
     task_id: str
