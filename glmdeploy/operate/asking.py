@@ -32,7 +32,7 @@ BEAT_SECONDS = 15.0
 """How often the target is asked for a sign of life beside something that may take hours."""
 SILENCE_SECONDS = 60.0
 """Without a sign of life for so long, the target is taken to be gone."""
-CANCEL_SECONDS = 5.0
+CANCEL_SECONDS = 2.0
 """What the SDK gets to clean up when a question is given up: it tells the target so."""
 
 

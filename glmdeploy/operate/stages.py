@@ -27,6 +27,8 @@ END_SECONDS = 30.0
 """What the end of the app gets: the SDK waits for the last lines of the logs, 10 s by default (``logs_timeout``)."""
 GONE_SECONDS = 15.0
 """The same after a failure, when the target may be what has failed."""
+INTERRUPT_SECONDS = 5.0
+"""The same after Ctrl-C: enough to tell the target, and not to wait for logs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +123,9 @@ def running(
             yield Running(plan=plan, target=target, stages=stages)
         except BaseException as error:
             ending = (type(error), error, error.__traceback__)
+            seconds = GONE_SECONDS if isinstance(error, Exception) else INTERRUPT_SECONDS
             with contextlib.suppress(DeployError):  # what has failed is told, and not that it failed again
-                within(target, "end the app of the stages", lambda: manager.__aexit__(*ending), seconds=GONE_SECONDS)
+                within(target, "end the app of the stages", lambda: manager.__aexit__(*ending), seconds=seconds)
             raise
         within(target, "end the app of the stages", lambda: manager.__aexit__(None, None, None), seconds=END_SECONDS)
 
