@@ -88,7 +88,6 @@ def test_without_a_token_the_error_stands(shell: Shell, nobody: str) -> None:
 def test_a_missing_secret_is_named(shell: Shell, nobody: str) -> None:
     done = asking(shell, nobody).run(*DRY, "--set", "secrets.huggingface.name=absent", code=1)
     assert "a container would ask with the secret absent: Modal (main) has no such secret" in done.stderr
-    )
 
 
 def test_a_token_that_cannot_be_used_is_named(shell: Shell, nobody: str) -> None:
