@@ -95,7 +95,7 @@ KNOWS = {
     "modal_proto": ("local",),
     "grpclib": ("local",),
     "yaml": ("profile/text",),
-    "huggingface_hub": ("sizing/checkpoint.py", "operate/revision.py", "runtime/download.py"),
+    "huggingface_hub": ("sizing/checkpoint.py", "operate/revision.py", "runtime/download.py", "runtime/preflight.py"),
     "rich": ("report/grid.py",),
     "click": ("cli", "report"),
     "tree_sitter": ("authoring/launch/grammar.py",),
