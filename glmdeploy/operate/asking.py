@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
 
 T = TypeVar("T")
+SDK = version("modal")
 Ask: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 
 ANSWER_SECONDS = 60.0
