@@ -7,13 +7,13 @@ sizes alone. So the bytes come from the hub's sources one after another, and all
 from __future__ import annotations
 
 import errno
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glmdeploy.runtime.markers import sync_file
 from glmdeploy.runtime.weights import Digest, pieces_of
 
 KEPT = "What was fetched is kept in the volume: run it again to go on from there."
@@ -188,7 +188,7 @@ class Part:
 
     def _sync(self) -> None:
         self._unsynced = 0
-        os.fdatasync(self._file.fileno())
+        sync_file(self._file.fileno())
 
 
 def copy_into(source: Path, part: Part, stopping: threading.Event) -> bool:
