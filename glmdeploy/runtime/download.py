@@ -138,7 +138,7 @@ def download_weights(
         raise failure from None
     except DownloadFailed as failure:
         print(f"the download failed: {failure}", flush=True)
-        raise
+        raise DownloadFailed(str(failure)) from None  # without the frames, which Modal prints below the text
     print(f"{repo} at {known} is complete", flush=True)
     return manifest
 

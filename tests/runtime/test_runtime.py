@@ -94,5 +94,5 @@ def test_damaged_weights_are_downloaded_again(shell: Shell, crash_file: Path) ->
 def test_a_missing_model_is_said(shell: Shell) -> None:
     missing = ("--set", "model.repo=nonexistent/model", "--set", "app=other")
     done = shell.run(*APPLY, *missing, code=1, container_failed=True)
-    assert "error: the stage download failed: 404 Client Error" in done.stderr
+    assert "error: the stage download failed: the hub shows no model nonexistent/model.\n" in done.stderr
     assert "Nothing was deployed" in done.stderr
