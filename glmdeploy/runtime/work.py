@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.markers import FOLDER, read_json, sync_folder, write_json, write_marker
-from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest, missing, size_of, weights_mark
+from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest, shortcoming, size_of, weights_mark
 
 STALE_SECONDS = 600
 """Age of the last sign of life after which the holder of a folder is taken to be dead. A sign is given every 15 s;
@@ -154,7 +154,7 @@ def install_version(work: Work, version: Path) -> bool:
         try:
             work.tree.rename(version)
         except OSError:
-            if is_complete(version, work.manifest["repo"], work.manifest["commit"], work.name):
+            if not shortcoming(version, work.manifest["repo"], work.manifest["commit"], work.name):
                 return False
             # What lies there is no version, or another commit's of the same branch; it goes out of the way whole.
             with contextlib.suppress(OSError):
@@ -178,12 +178,6 @@ def place_files(work: Work, version: Path, manifest: dict[str, Any]) -> None:
     for parent in {(folder / path).parent for path in work.manifest["files"]}:
         sync_folder(parent)
     write_marker(version, WEIGHTS_MARK, manifest)
-
-
-def is_complete(version: Path, repo: str, commit: str, name: str) -> bool:
-    """Whether the folder has a mark of this commit, and every file of it with its size."""
-    mark = weights_mark(version)
-    return bool(mark) and (mark["repo"], mark["commit"]) == (repo, commit) and not missing(mark, version / name)
 
 
 def clean_leftovers(volume: Path, name: str, own: Path | None) -> None:
