@@ -30,11 +30,11 @@ def preflight(resolve: bool = False) -> dict[str, Any]:
     if resolve and not faults:
         secret = PLAN.get("huggingface")
         token = os.environ[secret["keys"][0]] if secret else None
-        found |= _commit(PLAN["model"]["repo"], PLAN["model"]["revision"], token, token_place(secret))
+        found |= _resolved(PLAN["model"]["repo"], PLAN["model"]["revision"], token, token_place(secret))
     return found
 
 
-def _commit(repo: str, revision: str, token: str | None, place: str | None) -> dict[str, str]:
+def _resolved(repo: str, revision: str, token: str | None, place: str | None) -> dict[str, str]:
     """``commit``, or ``fault``: why the hub did not tell, without the token."""
     try:
         hub = Hub(repo, token, place, patience_of(os.environ), threading.Event())
