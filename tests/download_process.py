@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import resource
 import sys
@@ -21,7 +22,14 @@ def main(options: dict[str, Any]) -> int:
     if limit := options.pop("largest_file", None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
+    die_in_commit = options.pop("die_in_commit", False)
+    fail_in_commit = options.pop("fail_in_commit", False)
+
     def commit() -> None:
+        if die_in_commit:
+            os._exit(9)
+        if fail_in_commit:
+            raise RuntimeError("the volume is gone")
         if commits:
             with commits.open("a", encoding="utf-8") as file:
                 file.write("commit\n")

@@ -64,6 +64,11 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class Trickle:
+    """A byte now and then."""
+
+
+@dataclass(frozen=True)
 class Wrong:
     """Other bytes, as many."""
 
@@ -85,7 +90,7 @@ class Redirect:
     url: str
 
 
-Fault = Status | Cut | Stall | Wrong | Short | Whole | Redirect
+Fault = Status | Cut | Stall | Trickle | Wrong | Short | Whole | Redirect
 
 
 @dataclass
@@ -144,18 +149,25 @@ class FaultyHub:
             answer.body = bytes(byte ^ 1 for byte in body)
         if isinstance(fault, Short):
             answer.body = body[: len(body) // 2]
-        if isinstance(fault, Cut | Stall):
+        if isinstance(fault, Cut | Stall | Trickle):
             return await self._part(request, answer, fault, name)
         self.served[name] += len(answer.body)
         return answer
 
     async def _part(
-        self, request: web.Request, whole: web.Response, fault: Cut | Stall, name: str
+        self, request: web.Request, whole: web.Response, fault: Cut | Stall | Trickle, name: str
     ) -> web.StreamResponse:
         assert isinstance(whole.body, bytes)
         headers = {key: value for key, value in whole.headers.items() if key != "Content-Type"}
         answer = web.StreamResponse(status=whole.status, headers={**headers, "Content-Length": str(len(whole.body))})
         await answer.prepare(request)
+        if isinstance(fault, Trickle):
+            for number in range(len(whole.body)):
+                if request.transport is None or request.transport.is_closing():
+                    return answer
+                await answer.write(whole.body[number : number + 1])
+                await asyncio.sleep(0.05)
+            return answer
         await answer.write(whole.body[: fault.after])
         self.served[name] += fault.after or 0
         if isinstance(fault, Stall):

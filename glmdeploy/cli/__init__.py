@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
-EXIT_SECONDS = 10.0
+EXIT_SECONDS = 5.0
+"""The longest wait for the SDK's own end, once everything is said."""
 
 
 COMMANDS = {

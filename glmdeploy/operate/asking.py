@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import modal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
 
 T = TypeVar("T")
+SDK = version("modal")
 Ask: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 
 ANSWER_SECONDS = 60.0
@@ -32,7 +34,7 @@ BEAT_SECONDS = 15.0
 """How often the target is asked for a sign of life beside something that may take hours."""
 SILENCE_SECONDS = 60.0
 """Without a sign of life for so long, the target is taken to be gone."""
-CANCEL_SECONDS = 5.0
+CANCEL_SECONDS = 2.0
 """What the SDK gets to clean up when a question is given up: it tells the target so."""
 
 
@@ -204,9 +206,9 @@ def _words(error: BaseException, target: Target) -> tuple[str, list[str]]:
         case modal.exception.ConflictError():
             return f"its state in {target} does not allow it", ["somebody else may be at it: try again"]
         case modal.exception.UnimplementedError():
-            return f"{target} does not know what this version of the Modal SDK asks", [f"modal is {modal.__version__}"]
+            return f"{target} does not know what this version of the Modal SDK asks", [f"modal is {version('modal')}"]
         case modal.exception.VersionError():
-            return f"{target} refuses this version of the Modal SDK, {modal.__version__}", ["install a newer `modal`"]
+            return f"{target} refuses this version of the Modal SDK, {version('modal')}", ["install a newer `modal`"]
         case modal.exception.ConnectionError() | modal.exception.ClientClosed() | OSError() | asyncio.CancelledError():
             return f"the connection to {target} failed", again
         case modal.exception.ServiceError() | modal.exception.InternalError() | modal.exception.InternalFailure():

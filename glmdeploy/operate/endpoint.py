@@ -29,8 +29,8 @@ POLL_SECONDS = 0.5
 REQUEST_SECONDS = 180.0
 """The limit of one request: Modal lets go of one that waits after 150."""
 BODY_BYTES = 100_000
-LINES = 20
-"""How many of the last lines of a failed start are shown."""
+LINES, COLUMNS = 20, 200
+"""How many of the last lines of a failed start are shown, and how much of each: SGLang prints its arguments in one."""
 
 _PROTECTED = "/v1/models"
 """A route that SGLang protects, which costs it nothing (0.5.10 to 0.5.23)."""
@@ -162,7 +162,7 @@ def failed_start(message: str) -> tuple[str, list[str]]:
 
 
 def _framed(lines: list[str]) -> list[str]:
-    return [f"  | {line}" for line in lines[-LINES:]]
+    return [f"  | {line if len(line) <= COLUMNS else line[:COLUMNS] + ' ...'}" for line in lines[-LINES:]]
 
 
 def _spoken(fault: str) -> str:

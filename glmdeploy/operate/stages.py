@@ -15,6 +15,7 @@ from glmdeploy.app import build
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, within
 from glmdeploy.operate.secrets import create_command
+from glmdeploy.runtime.engine import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan, Secret
 
+LINES = 10
+"""How many further lines of a stage's failure are shown."""
 END_SECONDS = 30.0
 """What the end of the app gets: the SDK waits for the last lines of the logs, 10 s by default (``logs_timeout``)."""
 GONE_SECONDS = 15.0
 """The same after a failure, when the target may be what has failed."""
+INTERRUPT_SECONDS = 5.0
+"""The same after Ctrl-C: enough to tell the target, and not to wait for logs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +95,10 @@ _OF_THE_STAGE = (
 
 
 def _failed(name: str, error: Exception) -> DeployError:
-    """Its first line: the rest stands in the log, where it came from."""
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return DeployError(f"the stage {name} failed: {lines[0].strip()}", advice="its log is above")
+    """What it says; but of SGLang's tools, whose last lines stand in the log above, the first line alone."""
+    first, *more = [line.rstrip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    lines = [] if isinstance(error, EngineError) else more[:LINES]
+    return DeployError(f"the stage {name} failed: {first.strip()}", advice="\n".join([*lines, "its log is above"]))
 
 
 def _unusable(faults: list[dict[str, str]], secrets: dict[str, Secret], target: Target) -> DeployError:
@@ -121,8 +127,9 @@ def running(
             yield Running(plan=plan, target=target, stages=stages)
         except BaseException as error:
             ending = (type(error), error, error.__traceback__)
+            seconds = GONE_SECONDS if isinstance(error, Exception) else INTERRUPT_SECONDS
             with contextlib.suppress(DeployError):  # what has failed is told, and not that it failed again
-                within(target, "end the app of the stages", lambda: manager.__aexit__(*ending), seconds=GONE_SECONDS)
+                within(target, "end the app of the stages", lambda: manager.__aexit__(*ending), seconds=seconds)
             raise
         within(target, "end the app of the stages", lambda: manager.__aexit__(None, None, None), seconds=END_SECONDS)
 

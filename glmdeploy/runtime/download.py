@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.hub import Hub, Listing
-from glmdeploy.runtime.markers import sync_folder, write_marker
 from glmdeploy.runtime.progress import COMMIT_SECONDS, PROGRESS_SECONDS, DownloadReport, commits, repeatedly
 from glmdeploy.runtime.transfer import (
     KEPT,
@@ -33,12 +32,27 @@ from glmdeploy.runtime.transfer import (
     fetch_file,
     patience_of,
 )
-from glmdeploy.runtime.weights import READERS, WEIGHTS_MARK, is_right, missing, sub_path, verify, weights_mark
-from glmdeploy.runtime.work import Work, begin_work, clean_leftovers, copies_of, install_version, other_works, take_up
+from glmdeploy.runtime.weights import READERS, is_right, missing, sub_path, verify, weights_mark
+from glmdeploy.runtime.work import (
+    Work,
+    begin_work,
+    clean_leftovers,
+    copies_of,
+    install_version,
+    other_works,
+    place_files,
+    take_up,
+)
 from glmdeploy.runtime.xet import xet_bytes, xet_session
 
 XET_FAILURES = 3
 """Files that Xet failed to send after which it is not asked any more."""
+
+SAID_FILES = 10
+"""Files that are said one by one."""
+
+TAKEN_TRIES = 3
+"""Times that a file is begun anew because another machine has taken its part for a dead one's."""
 
 LAST_WORDS_SECONDS = 5.0
 """Seconds that threads have to end after a failure. One that waits for the network is left behind."""
@@ -46,7 +60,10 @@ LAST_WORDS_SECONDS = 5.0
 
 def free_bytes(volume: Path) -> int | None:
     """Bytes that the volume has room for; None where its file system does not know."""
-    usage = shutil.disk_usage(volume)
+    try:
+        usage = shutil.disk_usage(volume)
+    except OSError:
+        return None
     return usage.free if usage.total else None
 
 
@@ -104,7 +121,7 @@ def download_weights(
             with commits(commit_volume, commit_seconds):
                 download.run(free)
             if there:
-                _repair(work, version, manifest)
+                place_files(work, version, manifest)
             elif not install_version(work, version):
                 print("another machine has completed it meanwhile", flush=True)
             shutil.rmtree(work.root, ignore_errors=True)
@@ -114,26 +131,23 @@ def download_weights(
                 if work.root.exists():
                     work.beat(ended=True)
         clean_leftovers(volume, name, None)
-        commit_volume()
+        _commit(commit_volume)
     except OSError as fault:
         failure = _unwritable("the volume", fault)
         print(f"the download failed: {failure}", flush=True)
         raise failure from None
     except DownloadFailed as failure:
         print(f"the download failed: {failure}", flush=True)
-        raise
+        raise DownloadFailed(str(failure)) from None  # without the frames, which Modal prints below the text
     print(f"{repo} at {known} is complete", flush=True)
     return manifest
 
 
-def _repair(work: Work, version: Path, manifest: dict[str, Any]) -> None:
-    """Put right files into the place of missing and wrong ones, each in one step."""
-    folder = version / work.name
-    for path in work.manifest["files"]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (work.model / path).replace(folder / path)
-        sync_folder((folder / path).parent)
-    write_marker(version, WEIGHTS_MARK, manifest)
+def _commit(commit_volume: Callable[[], object]) -> None:
+    try:
+        commit_volume()
+    except Exception as fault:  # whatever Modal raises
+        raise DownloadFailed(f"the volume cannot be committed: {type(fault).__name__}: {fault}.\n{KEPT}") from None
 
 
 def _wrong(manifest: dict[str, Any], folder: Path, *, every_byte: bool) -> list[str]:
@@ -145,8 +159,10 @@ def _wrong(manifest: dict[str, Any], folder: Path, *, every_byte: bool) -> list[
         print(f"reading {total / 2**30:.1f} GiB of {manifest['repo']} to compare them with their hashes", flush=True)
         with repeatedly(PROGRESS_SECONDS, DownloadReport(at, total).say):
             wrong = verify(manifest, folder, at.__setitem__)
-    for path in wrong:
+    for path in wrong[:SAID_FILES]:
         print(f"{path}: is missing or not as the hub has it; fetching it anew", flush=True)
+    if len(wrong) > SAID_FILES:
+        print(f"and {len(wrong) - SAID_FILES} files more", flush=True)
     return wrong
 
 
@@ -174,6 +190,7 @@ class _Download:
         self._xet_failures = 0
         self._copies: dict[str, list[Path]] = {}
         self._left: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._copied: list[str] = []
         self._failures: list[BaseException] = []
 
     def run(self, free: Callable[[Path], int | None]) -> None:
@@ -207,6 +224,8 @@ class _Download:
                     thread.join(max(0, limit - time.monotonic()))
         for failure in self._failures:
             raise failure
+        if self._copied:
+            print(f"{len(self._copied)} files were copied in the volume", flush=True)
 
     def _check_room(self, free: Callable[[Path], int | None]) -> None:
         coming = 0
@@ -231,7 +250,14 @@ class _Download:
             except queue.Empty:
                 return
             try:
-                self._complete(path)
+                for tries in range(TAKEN_TRIES, 0, -1):
+                    try:
+                        self._complete(path)
+                        break
+                    except FileNotFoundError:
+                        if tries == 1:
+                            raise
+                        print(f"{path}: another machine has taken it; fetching it anew", flush=True)
             except StoppedTransfer:
                 return
             except OSError as fault:
@@ -255,7 +281,7 @@ class _Download:
         try:
             for file in self._copies.get(path, ()) if not part.is_right() else ():
                 if copy_into(file, part, self._stopping):
-                    print(f"{path}: copied in the volume", flush=True)
+                    self._copied.append(path)
                     break
             if not part.is_right():
                 fetch_file(path, part, self._sources(path, entry["size"]), self._limits, self._stopping)

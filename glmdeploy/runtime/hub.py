@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
@@ -44,6 +44,11 @@ class Listing:
 
     files: dict[str, dict[str, Any]]
     xet: dict[str, str]
+
+
+def token_place(secret: Mapping[str, Any] | None) -> str | None:
+    """Where the token of a plan's secret comes from, for messages; None without a secret."""
+    return f"key `{secret['keys'][0]}` of the Modal secret `{secret['name']}`" if secret else None
 
 
 class Hub:

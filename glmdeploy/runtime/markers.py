@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import secrets
@@ -46,19 +48,30 @@ def write_json(target: Path, data: dict[str, Any]) -> None:
         with draft.open("w", encoding="utf-8") as file:
             json.dump(data, file, indent=1)
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in the folder survive the machine, where its file system can do that."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync_file(handle: int) -> None:
+    """Make what was written survive the machine, where the file system can do that: some of user space cannot.
+
+    :raises OSError: where it was not written, as on a full disk.
+    """
     try:
         os.fsync(handle)
-    except OSError:
-        pass  # some file systems know no such thing: network ones and those of user space
-    finally:
-        os.close(handle)
+    except OSError as fault:
+        if fault.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in the folder survive the machine, where its file system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
+from glmdeploy.runtime.hub import Hub, token_place
 from glmdeploy.runtime.keys import unusable
 from glmdeploy.runtime.mounted import PLAN
-
-HUB_SECONDS = 15
-"""The longest wait for the hub's answer."""
+from glmdeploy.runtime.transfer import DownloadFailed, patience_of
 
 
 def preflight(resolve: bool = False) -> dict[str, Any]:
@@ -27,20 +27,17 @@ def preflight(resolve: bool = False) -> dict[str, Any]:
             if why := unusable(os.environ.get(key)):
                 faults.append({"secret": secret["name"], "key": key, "why": why})
     found: dict[str, Any] = {"unusable": faults}
-    token = PLAN.get("huggingface", {"keys": []})["keys"][:1]
     if resolve and not faults:
-        found |= _commit(PLAN["model"]["repo"], PLAN["model"]["revision"], os.environ[token[0]] if token else None)
+        secret = PLAN.get("huggingface")
+        token = os.environ[secret["keys"][0]] if secret else None
+        found |= _resolved(PLAN["model"]["repo"], PLAN["model"]["revision"], token, token_place(secret))
     return found
 
 
-def _commit(repo: str, revision: str, token: str | None) -> dict[str, str]:
-    """``commit``, or ``fault``: a class of huggingface_hub and, where the hub answered, its status."""
-    from huggingface_hub import HfApi
-
+def _resolved(repo: str, revision: str, token: str | None, place: str | None) -> dict[str, str]:
+    """``commit``, or ``fault``: why the hub did not tell, without the token."""
     try:
-        commit = HfApi(token=token).model_info(repo, revision=revision, timeout=HUB_SECONDS).sha
-    except Exception as error:
-        # Without its text, which may hold the token.
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        return {"fault": type(error).__name__ + (f", HTTP status {status}" if status else "")}
-    return {"commit": commit} if commit else {"fault": "it named no commit"}
+        hub = Hub(repo, token, place, patience_of(os.environ), threading.Event())
+        return {"commit": hub.commit(revision)}
+    except DownloadFailed as failure:
+        return {"fault": str(failure)}

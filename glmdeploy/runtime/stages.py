@@ -12,6 +12,7 @@ import modal
 
 from glmdeploy.runtime.download import download_weights
 from glmdeploy.runtime.hosting import local_command, local_env, local_folder, local_root, only_one
+from glmdeploy.runtime.hub import token_place
 from glmdeploy.runtime.kernels import compile_kernels
 from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
@@ -64,7 +65,7 @@ def download_model(verify: bool = False) -> dict[str, Any]:
             PurePosixPath(model["path"]).name,
             folder,
             os.environ.get(secret["keys"][0]) if secret else None,
-            token_place=f"key `{secret['keys'][0]}` of the Modal secret `{secret['name']}`" if secret else None,
+            token_place=token_place(secret),
             verify=verify,
             commit_volume=volume.commit,
         )

@@ -7,13 +7,14 @@ sizes alone. So the bytes come from the hub's sources one after another, and all
 from __future__ import annotations
 
 import errno
-import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glmdeploy.runtime.markers import sync_file
 from glmdeploy.runtime.weights import Digest, pieces_of
 
 KEPT = "What was fetched is kept in the volume: run it again to go on from there."
@@ -25,6 +26,9 @@ WRONG_TRIES = 3
 
 GOOD_PROGRESS = 16 * 2**20
 """Bytes after which a transfer that broke off counts as the first failure again."""
+
+SLOWEST_BYTES, SLOWEST_STALLS = 2**20, 5
+"""Bytes that are to come in so many times the seconds of a stall: whoever sends a byte now and then hangs too."""
 
 SYNC_BYTES = 256 * 2**20
 """Bytes of a part after which they are written through to the volume."""
@@ -188,7 +192,7 @@ class Part:
 
     def _sync(self) -> None:
         self._unsynced = 0
-        os.fdatasync(self._file.fileno())
+        sync_file(self._file.fileno())
 
 
 def copy_into(source: Path, part: Part, stopping: threading.Event) -> bool:
@@ -235,7 +239,7 @@ def fetch_file(
     rest = list(sources)
     wrong = 0
     while not part.is_right():
-        begin = part.size
+        begin, since, mark = part.size, time.monotonic(), part.size
         fault = Broken("its content is not what the hub says it is")
         try:
             for data in rest[0](begin) if part.left > 0 else ():
@@ -244,6 +248,10 @@ def fetch_file(
                 part.write(data)
                 if part.left < 0:
                     break
+                if time.monotonic() - since > SLOWEST_STALLS * limits.stall:
+                    if part.size - mark < SLOWEST_BYTES:
+                        raise Broken(f"sent {part.size - mark:,} bytes in {time.monotonic() - since:.3g} s")
+                    since, mark = time.monotonic(), part.size
             if part.left > 0:
                 fault = Broken(f"ended after {part.size:,} of {part.size + part.left:,} bytes")
         except Broken as broken:

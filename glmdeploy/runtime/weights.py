@@ -82,6 +82,21 @@ def missing(manifest: dict[str, Any], folder: Path) -> list[str]:
     return [path for path, entry in manifest["files"].items() if size_of(folder / path) != entry["size"]]
 
 
+def shortcoming(version: Path, repo: str, commit: str | None, name: str) -> str | None:
+    """Why the folder of a version cannot be used, in one sentence; None where it is complete.
+
+    ``name`` is the model's folder in it. Where ``commit`` is None any commit will do. Sizes are compared, no content.
+    """
+    mark = weights_mark(version)
+    if not mark:
+        return f"{version} has no mark of complete weights"
+    if mark["repo"] != repo or commit not in (None, mark["commit"]):
+        return f"{version} has {mark['repo']} at {mark['commit']}, not {repo} at {commit or 'any commit'}"
+    if lost := missing(mark, version / name):
+        return f"{len(lost)} files of {repo} are missing or not whole in {version}, as {lost[0]}"
+    return None
+
+
 def verify(
     manifest: dict[str, Any], folder: Path, seen: Callable[[str, int], object] | None = None, readers: int = READERS
 ) -> list[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.markers import FOLDER, read_json, sync_folder, write_json, write_marker
-from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest, missing, size_of, weights_mark
+from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest, shortcoming, size_of, weights_mark
 
 STALE_SECONDS = 600
 """Age of the last sign of life after which the holder of a folder is taken to be dead. A sign is given every 15 s;
@@ -150,25 +150,34 @@ def install_version(work: Work, version: Path) -> bool:
     for folder in [work.model, *(folder for folder in work.model.rglob("*") if folder.is_dir())]:
         sync_folder(folder)
     version.parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(10):
+    for _ in range(3):
         try:
             work.tree.rename(version)
         except OSError:
-            if is_complete(version, work.manifest["repo"], work.manifest["commit"], work.name):
+            if not shortcoming(version, work.manifest["repo"], work.manifest["commit"], work.name):
                 return False
             # What lies there is no version, or another commit's of the same branch; it goes out of the way whole.
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 version.rename(work.root / f"replaced-{secrets.token_hex(4)}")
         else:
             sync_folder(version.parent)
             return True
-    raise OSError(f"{version} cannot be replaced")
+    place_files(work, version, work.manifest)  # a file system that renames no folders
+    return True
 
 
-def is_complete(version: Path, repo: str, commit: str, name: str) -> bool:
-    """Whether the folder has a mark of this commit, and every file of it with its size."""
-    mark = weights_mark(version)
-    return bool(mark) and (mark["repo"], mark["commit"]) == (repo, commit) and not missing(mark, version / name)
+def place_files(work: Work, version: Path, manifest: dict[str, Any]) -> None:
+    """Put the files of ``work`` into the folder of a version, each in one step, and its manifest as the mark at last.
+
+    :raises OSError:
+    """
+    folder = version / work.name
+    for path in work.manifest["files"]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (work.model / path).replace(folder / path)
+    for parent in {(folder / path).parent for path in work.manifest["files"]}:
+        sync_folder(parent)
+    write_marker(version, WEIGHTS_MARK, manifest)
 
 
 def clean_leftovers(volume: Path, name: str, own: Path | None) -> None:
@@ -206,12 +215,17 @@ def _file_age(path: Path) -> float:
 
 
 def _this_process() -> dict[str, Any]:
-    """What tells a process of this machine from others. ``machine`` is None where it cannot be known."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        machine = f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}" if boot else None
-    except OSError:
-        machine = None
+    """What tells a process of this machine from others. ``machine`` is None where it cannot be known.
+
+    On Modal each container is a machine, whatever its kernel says: gVisor's has a name that all share.
+    """
+    machine: str | None = os.environ.get("MODAL_TASK_ID")
+    if not machine or "GLMDEPLOY_LOCAL_ROOT" in os.environ:
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            machine = f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}" if boot else None
+        except OSError:
+            machine = None
     return {"machine": machine, "pid": os.getpid(), "started": _process_start(os.getpid())}
 
 

@@ -139,3 +139,16 @@ def test_restart_keeps_everything(cloud: Shell, applied: dict[str, Any], api_key
     cloud.run("local", "start")
     assert cloud.json(*APPLY)["changed"] is False
     assert chat(current["url"], api_key)[0] == 200, "the first request starts a container"
+
+
+def test_weights_are_verified_where_nothing_changes(cloud: Shell, applied: dict[str, Any]) -> None:
+    before = cloud.deployments("glm51-fp8")
+    cloud.json(*APPLY)
+    done = cloud.run(*APPLY, "--verify-weights", "--json")
+    result = json.loads(done.stdout)
+    assert (result["changed"], result["url"]) == (False, applied["url"])
+    assert "Stage download" in done.stderr
+    assert "Weights verified: " in done.stderr
+    assert "weights" in result
+    again = cloud.deployments("glm51-fp8")
+    assert again == cloud.deployments("glm51-fp8") >= before

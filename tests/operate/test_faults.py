@@ -106,7 +106,35 @@ def test_a_server_that_does_not_start(warm: Shell) -> None:
     crash = ("--set", "sglang.env.GLMDEPLOY_STANDIN_CRASH_FILE=/proc/self/cmdline")
     done = warm.run(*APPLY, *crash, code=1)
     assert "The app is deployed" in done.stderr
-    assert "the endpoint did not start" in done.stderr
+    told = done.stderr[done.stderr.index("error: ") :].splitlines()
+    assert told[0].startswith("error: the endpoint did not start: container failed to start: SGLang ")
+    assert told[-1].endswith("exists: the stand-in kills itself")
+    assert all(line.startswith("  | ") for line in told[1:])
+
+
+def test_a_stage_that_fails(ready: Shell) -> None:
+    gone = ("--set", "model.repo=nonexistent/x", "--set", f"model.revision='{'0' * 40}'")
+    done = ready.run(*APPLY, *gone, code=1, container_failed=True)
+    told = done.stderr[done.stderr.index("error: ") :].splitlines()
+    assert told[0].startswith("error: the stage download failed: ")
+    assert told[-1] == "its log is above"
+    assert not [line for line in told if line.startswith(("Traceback", "  File"))]
+    assert "Nothing was deployed" in done.stderr
+
+
+def test_failed_starts_are_forgotten(ready: Shell, tmp_path: Path) -> None:
+    """Somebody has looked at what failed: the plan is started again, and other plans keep their count."""
+    digest = ready.json("apply", "b200-eagle-bf16kv", "--target", "local", "--dry-run")["digest"][:40]
+    failure = tmp_path / "1764000000-0a1b2c3d.json"
+    failure.write_text('{"at": 1764000000, "reason": "x"}')
+    folder = ".glmdeploy/failures"
+    for owner in (digest, "0" * 40):
+        path = f"{folder}/{owner}/{failure.name}"
+        assert ready.modal("volume", "put", "glm51-model-weights", str(failure), path).returncode == 0
+    ready.run(*APPLY, "--no-wait")
+    listed = ready.modal("volume", "ls", "glm51-model-weights", f"{folder}/{'0' * 40}", "--json")
+    assert failure.name in listed.stdout
+    assert failure.name not in ready.modal("volume", "ls", "glm51-model-weights", f"{folder}/{digest}", "--json").stdout
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def modal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder: Path = tmp_path_factory.mktemp("modal")
     with own_cloud(folder) as shell:
         shell.run("local", "start")
-        yield Shell(shell.home, exported(shell.run("local", "env").stdout))
+        yield Shell(shell.home, {**exported(shell.run("local", "env").stdout), "HF_ENDPOINT": shell.cloud.hub_url})
 
 
 def without_warnings(stderr: str) -> list[str]:

@@ -97,7 +97,7 @@ def test_another_commit_that_changes_a_readme_fetches_the_readme(source: Path, v
         assert files(hub) == {"README.md"}
     assert same(volume, newer, commit=OTHER)
     assert same(volume, source), "the other commit is as it was"
-    assert done.log.count("copied in the volume") == 4
+    assert "4 files were copied in the volume" in done.log
 
 
 def test_two_organisations_with_the_same_name_share_nothing(source: Path, volume: Path, tmp_path: Path) -> None:

@@ -99,4 +99,4 @@ def test_a_missing_model_is_said(shell: Shell) -> None:
     missing = ("--set", "model.repo=nonexistent/model", "--set", "app=other")
     done = shell.run(*APPLY, *missing, code=1, container_failed=True)
     assert "the Hugging Face Hub knows no repository nonexistent/model" in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("RepositoryNotFoundError, HTTP status 404")
+    assert "a container asked in vain: the hub shows no model nonexistent/model." in done.stderr

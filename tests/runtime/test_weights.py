@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glmdeploy.runtime.markers import read_json, write_json
-from glmdeploy.runtime.weights import inside, is_manifest, missing, sub_path, verify
+from glmdeploy.runtime.weights import inside, is_manifest, missing, shortcoming, sub_path, verify
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HEAD = {"repo": "o/m", "revision": "main", "commit": COMMIT}
@@ -156,3 +156,18 @@ def test_a_mark_is_written_in_one_step_and_leaves_nothing_beside_it(tmp_path: Pa
     assert read_json(tmp_path / "folder" / "mark.json") == {"a": 2}
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["mark.json"]
     assert read_json(tmp_path / "none.json") == {}
+
+
+def test_what_a_version_falls_short_of(tmp_path: Path) -> None:
+    assert shortcoming(tmp_path, "o/m", COMMIT, "m") == f"{tmp_path} has no mark of complete weights"
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "x").write_bytes(b"1")
+    (tmp_path / "m" / "y").write_bytes(b"2")
+    mark = {**HEAD, "files": {"x": entry(b"1", git=True), "y": entry(b"2", git=False)}}
+    write_json(tmp_path / ".glmdeploy" / "weights.json", mark)
+    assert shortcoming(tmp_path, "o/m", COMMIT, "m") is None
+    assert shortcoming(tmp_path, "o/m", None, "m") is None
+    assert f"has o/m at {COMMIT}, not o/m at {'f' * 40}" in str(shortcoming(tmp_path, "o/m", "f" * 40, "m"))
+    assert f"has o/m at {COMMIT}, not other/m at any commit" in str(shortcoming(tmp_path, "other/m", None, "m"))
+    (tmp_path / "m" / "y").write_bytes(b"22")
+    assert f"1 files of o/m are missing or not whole in {tmp_path}, as y" == shortcoming(tmp_path, "o/m", COMMIT, "m")

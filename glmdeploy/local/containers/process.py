@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import os
 import shutil
@@ -124,16 +125,44 @@ class ContainerProcess:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: protocol, os.fdopen(descriptor, "rb", buffering=0)
         )
-        rest = b""
+        lines = Lines(self._launch.redact, self._launch.longest)
         try:
             while chunk := await stream.read(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > _CHUNK:
-                    lines.append(rest)
-                    rest = b""
-                for line in lines:
-                    self._output(self._launch.redact(line.decode(errors="replace")), error)
+                for line in lines.feed(chunk):
+                    self._output(line, error)
         finally:
             transport.close()
-            if rest:
-                self._output(self._launch.redact(rest.decode(errors="replace")), error)
+            for line in lines.end():
+                self._output(line, error)
+
+
+class Lines:
+    """Output in lines, with secrets masked; a line that is very long comes in pieces, across which no secret stands.
+
+    ``longest`` is the length of the longest secret; no more than that and ``limit`` characters are kept.
+    """
+
+    def __init__(self, redact: Callable[[str], str], longest: int, limit: int = _CHUNK) -> None:
+        self._redact = redact
+        self._longest = longest
+        self._limit = limit
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """The lines that ``chunk`` completes."""
+        *lines, self._rest = (self._rest + self._decoder.decode(chunk)).split("\n")
+        if len(self._rest) > self._limit + self._longest:
+            # Whole secrets are masked by this; the beginning of one can only stand at the end.
+            self._rest = self._redact(self._rest)
+            cut = len(self._rest) - self._longest
+            if cut > 0:
+                lines.append(self._rest[:cut])
+                self._rest = self._rest[cut:]
+        return [self._redact(line) for line in lines]
+
+    def end(self) -> list[str]:
+        """What is left once nothing more comes."""
+        rest = self._rest + self._decoder.decode(b"", final=True)
+        self._rest = ""
+        return [self._redact(rest)] if rest else []
