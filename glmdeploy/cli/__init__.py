@@ -94,16 +94,20 @@ def entry() -> None:
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
     code = run(sys.argv[1:])
-    if "modal" in sys.modules:
+    if "glmdeploy.operate.asking" in sys.modules:
         _leave_in_time(code)
     sys.exit(code)
 
 
 def _leave_in_time(code: int) -> None:
-    """End the process a little later by force: at exit the SDK waits for a server that may answer no more."""
+    """End the process by force where the SDK would wait at its end for a server that answers no more."""
+    from glmdeploy.operate.asking import left
+
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
+        if left():
+            os._exit(code)
         watch = threading.Timer(EXIT_SECONDS, os._exit, (code,))
         watch.daemon = True
         watch.start()

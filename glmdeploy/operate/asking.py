@@ -43,7 +43,7 @@ class Question(Generic[T]):
 
     def __init__(self, ask: Ask[T]) -> None:
         self._ask = ask
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[T] | None = None
         self._value: list[T] = []
         self._fault: BaseException | None = None
@@ -51,13 +51,15 @@ class Question(Generic[T]):
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
+        # Made here, where no Ctrl-C strikes: a loop that is half made complains when it goes.
+        self._loop = loop = asyncio.new_event_loop()
         try:
-            self._task = self._loop.create_task(self._ask())
-            self._value.append(self._loop.run_until_complete(self._task))
+            self._task = loop.create_task(self._ask())
+            self._value.append(loop.run_until_complete(self._task))
         except BaseException as fault:
             self._fault = fault
         finally:
-            self._loop.close()
+            loop.close()
             self._ended.set()
 
     def answered(self, seconds: float) -> bool:
@@ -73,9 +75,18 @@ class Question(Generic[T]):
     def give_up(self) -> None:
         """Cancel it; returns when the SDK has cleaned up, or does not seem to manage."""
         with contextlib.suppress(RuntimeError):  # its loop has just ended
-            if self._task is not None:
+            if self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
-        self._ended.wait(CANCEL_SECONDS)
+        if not self._ended.wait(CANCEL_SECONDS):
+            _left.append(self)
+
+
+_left: list[Question[Any]] = []
+
+
+def left() -> bool:
+    """Whether a question that was given up still runs: at the end of the process the SDK would wait for it."""
+    return any(not question.answered(0) for question in _left)
 
 
 async def plainly(call: Callable[[], T]) -> T:
