@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ def main(options: dict[str, Any]) -> int:
     die_in_commit = options.pop("die_in_commit", False)
     fail_in_commit = options.pop("fail_in_commit", False)
 
+    alive = Path(options.pop("alive")) if "alive" in options else None
+
     def commit() -> None:
+        if alive:  # another machine lives, and Modal shows it
+            alive.write_text(json.dumps({**json.loads(alive.read_text("utf-8")), "at": time.time()}), "utf-8")
         if die_in_commit:
             os._exit(9)
         if fail_in_commit:

@@ -38,6 +38,7 @@ from glmdeploy.runtime.work import (
     begin_work,
     clean_leftovers,
     copies_of,
+    deserted,
     install_version,
     other_works,
     place_files,
@@ -50,6 +51,11 @@ XET_FAILURES = 3
 
 SAID_FILES = 10
 """Files that are said one by one."""
+
+SIGN_SECONDS = 90.0
+"""Seconds without a sign of life after which work that another machine began is taken up. It gives one every 15 s, and
+others see it with the commits that Modal makes by itself every few seconds; so whoever follows a container that was
+killed goes on at once."""
 
 TAKEN_TRIES = 3
 """Times that a file is begun anew because another machine has taken its part for a dead one's."""
@@ -80,13 +86,14 @@ def download_weights(
     commit_volume: Callable[[], object],
     free: Callable[[Path], int | None] = free_bytes,
     commit_seconds: float = COMMIT_SECONDS,
+    sign_seconds: float = SIGN_SECONDS,
 ) -> dict[str, Any]:
     """Bring ``repo`` at ``commit`` into its folder of the volume whose root is ``volume``; skip when it is complete.
 
     ``commit`` is None where nobody asked the hub yet what ``revision`` is. ``name`` is the model's folder in its
     version's. ``token_place`` says where the token comes from, None where no secret is named. With ``verify`` every
     byte of a complete version is read and compared; what is wrong is fetched anew. ``commit_volume`` makes durable what
-    was written; it is called now and then, from one thread at a time.
+    was written, and shows what others wrote; it is called now and then, from one thread at a time.
 
     Returns the manifest (:mod:`glmdeploy.runtime.weights`).
 
@@ -118,8 +125,9 @@ def download_weights(
         work = begin_work(volume, {**manifest, "files": wanted}, name)
         try:
             download = _Download(hub, listing, work, volume, limits, stopping)
+            abandoned = deserted(other_works(volume, work.root), sign_seconds, commit_volume)
             with commits(commit_volume, commit_seconds):
-                download.run(free)
+                download.run(free, abandoned)
             if there:
                 place_files(work, version, manifest)
             elif not install_version(work, version):
@@ -193,11 +201,13 @@ class _Download:
         self._copied: list[str] = []
         self._failures: list[BaseException] = []
 
-    def run(self, free: Callable[[Path], int | None]) -> None:
-        """:raises DownloadFailed: where one file cannot be had, or there is no room for all."""
-        for dead in other_works(self._volume, self._work.root):
-            if dead.is_dead():
-                take_up(self._work, dead)
+    def run(self, free: Callable[[Path], int | None], abandoned: list[Work]) -> None:
+        """Use what is in the ``abandoned`` folders of work too.
+
+        :raises DownloadFailed: where one file cannot be had, or there is no room for all.
+        """
+        for dead in abandoned:
+            take_up(self._work, dead)
         self._copies = copies_of(self._volume, self._work)
         self._check_room(free)
         if any(path in self._xet for path in self._files):

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,18 +58,22 @@ class Work:
         """
         write_json(self.root / "alive.json", {**_this_process(), "at": time.time(), "ended": ended})
 
-    def is_dead(self) -> bool:
-        """Whether nobody works here any more, as far as can be known from here."""
+    def is_dead(self) -> bool | None:
+        """Whether nobody works here any more; None where that cannot be known from here."""
         alive = read_json(self.root / "alive.json")
         at = alive.get("at")
         if alive.get("ended") is True:
             return True
         if not isinstance(at, int | float):
-            return _file_age(self.root) > STALE_SECONDS  # its holder writes a sign at once
+            return True if _file_age(self.root) > STALE_SECONDS else None  # its holder writes a sign at once
         machine = _this_process()["machine"]
         if machine and alive.get("machine") == machine:
-            return alive.get("started") != _process_start(alive.get("pid"))
-        return time.time() - at > STALE_SECONDS
+            return bool(alive.get("started") != _process_start(alive.get("pid")))
+        return True if time.time() - at > STALE_SECONDS else None
+
+    def sign(self) -> object:
+        """The last sign of life."""
+        return read_json(self.root / "alive.json").get("at")
 
 
 def begin_work(volume: Path, manifest: dict[str, Any], name: str) -> Work:
@@ -97,6 +101,22 @@ def other_works(volume: Path, own: Path | None) -> list[Work]:
     return found
 
 
+def deserted(works: list[Work], seconds: float, look: Callable[[], object]) -> list[Work]:
+    """Those of the folders whose holder is dead, or gives no sign of life for so many seconds. ``look`` brings news."""
+    dead = [work for work in works if work.is_dead()]
+    silent = [(work, work.sign()) for work in works if work.is_dead() is None]
+    if not silent or seconds <= 0:
+        return dead
+    print(f"another machine may be at work here; looking for signs of life for {seconds:.3g} s", flush=True)
+    limit = time.monotonic() + seconds
+    while silent and time.monotonic() < limit:
+        time.sleep(seconds / 10)
+        with contextlib.suppress(Exception):
+            look()
+        silent = [(work, sign) for work, sign in silent if work.sign() == sign]
+    return [*dead, *(work for work, _ in silent)]
+
+
 def take_up(work: Work, dead: Work) -> None:
     """Move into ``work`` what a dead process has left of the same files. Another may do the same at the same time."""
     left: dict[tuple[str, ...], str] = {content_key(entry): path for path, entry in dead.manifest["files"].items()}
@@ -112,6 +132,8 @@ def take_up(work: Work, dead: Work) -> None:
             if size_of(dead.part(theirs)) > size_of(work.part(path)):
                 work.part(path).parent.mkdir(parents=True, exist_ok=True)
                 dead.part(theirs).rename(work.part(path))
+    with contextlib.suppress(OSError):
+        dead.beat(ended=True)  # whoever lives all the same says so again
 
 
 def content_key(entry: dict[str, Any]) -> tuple[str, ...]:

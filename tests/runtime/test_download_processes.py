@@ -76,6 +76,14 @@ def killed(hub: FaultyHub, volume: Path, stalling: str = SHARDS[2], *, after: in
     hub.always.clear()
 
 
+def elsewhere(volume: Path, age: float = 0) -> Path:
+    """Let the one folder of work be another machine's, whose last sign of life is so many seconds old."""
+    [work] = works(volume)
+    alive = {"machine": "another", "pid": 1, "started": "1", "at": time.time() - age, "ended": False}
+    (work / "alive.json").write_text(json.dumps(alive), encoding="utf-8")
+    return work
+
+
 def test_a_download_that_was_killed_goes_on_where_it_was(hub: FaultyHub, source: Path, volume: Path) -> None:
     killed(hub, volume)
     assert not (volume / REPO).exists()
@@ -110,22 +118,26 @@ def test_it_is_killed_again_and_again_and_comes_to_its_end(hub: FaultyHub, sourc
     assert hub.served[SHARDS[0]] == hub.served[SHARDS[2]] == hub.served[SHARDS[1]] == SIZE
 
 
-def test_the_work_of_a_machine_that_cannot_be_asked_is_copied_at_first(
-    hub: FaultyHub, source: Path, volume: Path
-) -> None:
-    """What is complete counts at once; the rest, and its room, only when no sign of life came for ten minutes."""
+def test_the_work_of_a_machine_that_gives_no_sign_is_taken_up(hub: FaultyHub, source: Path, volume: Path) -> None:
     killed(hub, volume)
-    [work] = works(volume)
-    alive = json.loads((work / "alive.json").read_text(encoding="utf-8"))
-    (work / "alive.json").write_text(json.dumps({**alive, "machine": "another", "at": time.time()}), encoding="utf-8")
+    elsewhere(volume)
     hub.served.clear()
-    done = download(hub.url, volume)
+    done = download(hub.url, volume, sign_seconds=0.5)
+    assert "another machine may be at work here" in done.log
+    assert hub.served[SHARDS[2]] == SIZE - 1_500_000
+    assert same(volume, source)
+
+
+def test_the_work_of_a_machine_that_lives_is_copied(hub: FaultyHub, source: Path, volume: Path) -> None:
+    """What is complete counts at once; the rest, and its room, only when it is dead."""
+    killed(hub, volume)
+    work = elsewhere(volume)
+    hub.served.clear()
+    done = download(hub.url, volume, sign_seconds=0.5, alive=str(work / "alive.json"))
     assert "4 files were copied in the volume" in done.log
     assert hub.served[SHARDS[2]] == SIZE
     assert works(volume) == [work]
-    (work / "alive.json").write_text(
-        json.dumps({**alive, "machine": "another", "at": time.time() - 601}), encoding="utf-8"
-    )
+    elsewhere(volume, age=601)
     assert "nothing to download" in download(hub.url, volume).log
     assert same(volume, source)
 
