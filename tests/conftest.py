@@ -31,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
     group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
+    group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
+    group.addoption("--hang-limit", type=int, default=60, help="the watch's limit in tests with --engine, in seconds")
+    group.addoption("--quick-hangs", action="store_true", help="of the table of hangs, only what every run tries")
 
 
 @pytest.fixture(scope="module")

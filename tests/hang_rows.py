@@ -1,0 +1,82 @@
+"""The faults that the watch for hangs must see, and the busy engines that it must not take for hung; one line each."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+SCHEDULER, DETOKENIZER, HTTP, SECOND_RANK = (
+    *("sglang::scheduler", "sglang::detokenizer", "python", "sglang::scheduler_TP1"),
+)
+"""How the titles of an engine's processes begin."""
+
+TWO = "two ranks"
+
+IDLE = (0, 0, 0)
+DECODING = (2, 16, 30_000)
+FULL = (100, 64, 400)
+LONG_PROMPTS = (4, 19_000, 1)
+"""Clients that stream at the same time, tokens of a prompt, tokens of an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One trial. ``rule`` is the letter that must be named, None if the watch must stay silent.
+
+    ``engine``: which settings it needs. ``stop``: the title of the process that is stopped. ``control``: what the
+    engine's passes find (tests/data/engine_hooks), with a value in limits. ``states``:
+    whether /proc shows the states of processes, as every known kernel does: without, the other rules must do.
+    """
+
+    name: str
+    engine: str = "one"
+    load: tuple[int, int, int] = IDLE
+    stop: str | None = None
+    control: tuple[str, float] | None = None
+    caches: bool = False
+    states: bool = True
+    rule: str | None = None
+
+
+ROWS = (
+    Row(name="scheduler stopped, idle", stop=SCHEDULER, rule="S"),
+    Row(name="scheduler stopped under load", stop=SCHEDULER, load=DECODING, rule="S"),
+    Row(name="detokenizer stopped, idle", stop=DETOKENIZER, rule="S"),
+    Row(name="detokenizer stopped while decoding", stop=DETOKENIZER, load=DECODING, rule="S"),
+    Row(name="HTTP process stopped, idle", stop=HTTP, rule="S"),
+    Row(name="HTTP process stopped under load", stop=HTTP, load=DECODING, rule="S"),
+    Row(name="scheduler hung, idle", stop=SCHEDULER, states=False, rule="H"),
+    Row(name="scheduler hung under load", stop=SCHEDULER, load=DECODING, states=False, rule="H"),
+    Row(name="detokenizer hung, idle", stop=DETOKENIZER, states=False, rule="H"),
+    Row(name="detokenizer hung while decoding", stop=DETOKENIZER, load=DECODING, states=False, rule="D"),
+    Row(name="HTTP process hung, idle", stop=HTTP, states=False, rule="H"),
+    Row(name="HTTP process hung under load", stop=HTTP, load=DECODING, states=False, rule="H"),
+    Row(name="pass blocked, idle", control=("block", 0), rule="H"),
+    Row(name="pass blocked under load", control=("block", 0), load=DECODING, rule="H"),
+    Row(name="compiler that never ends", control=("compile", 100), load=DECODING, rule="H"),
+    Row(name="busy: idle"),
+    Row(name="busy: decoding", load=DECODING),
+    Row(name="busy: long prompts in chunks of 128, no output", load=LONG_PROMPTS),
+    Row(name="busy: 100 clients, 92 waiting", load=FULL),
+    Row(name="busy: passes of 0.4 limits", control=("delay", 0.4), load=DECODING),
+    Row(name="busy: passes of 0.75 limits", control=("delay", 0.75), load=DECODING),
+    Row(name="busy: compiler for 1.3 limits", control=("compile", 1.3), load=DECODING),
+    Row(name="busy: kernels written in a blocked pass", control=("block", 0), load=DECODING, caches=True),
+    Row(name="busy: forced retractions", engine="retracting", load=FULL),
+    Row(name="rank 1 of 2 stopped, idle", engine=TWO, stop=SECOND_RANK, rule="S"),
+    Row(name="rank 1 of 2 stopped under load", engine=TWO, stop=SECOND_RANK, load=DECODING, rule="S"),
+    Row(name="rank 1 of 2 hung, idle", engine=TWO, stop=SECOND_RANK, states=False, rule="H"),
+    Row(name="rank 1 of 2 hung under load", engine=TWO, stop=SECOND_RANK, load=DECODING, states=False, rule="H"),
+)
+
+QUICK = ("scheduler stopped, idle", "detokenizer hung while decoding", "pass blocked under load")
+"""What every run tries, on one engine, with a limit of five seconds."""
+
+
+def told(row: str, sees: str, seconds: float) -> None:
+    """Add a line for the documented table of faults to the file that GLMDEPLOY_FAULTS_OUT names, if it does."""
+    if file := os.environ.get("GLMDEPLOY_FAULTS_OUT"):
+        with Path(file).open("a", encoding="utf-8") as out:
+            out.write(json.dumps({"row": row, "what the user sees": sees, "seconds": round(seconds, 1)}) + "\n")
