@@ -145,6 +145,14 @@ def test_time_without_readings_accuses_nobody(limits: HangLimits, pauses: list[t
     assert first_hang(Judge(limits), readings) is None
 
 
+def test_an_answer_before_a_pause_is_no_hour_old() -> None:
+    """It came just after a reading, and then everything stood still."""
+    judge = Judge(LIMITS)
+    times = [(0.0, None), (1.0, None), (3600.0, 1.1), (3601.0, 1.1), (3602.0, 3601.5)]
+    assert first_hang(judge, (Reading(at, answered=last) for at, last in times)) is None
+    assert judge.quiet == 1.5
+
+
 def test_what_cannot_be_asked_is_no_silence() -> None:
     readings = [Reading(at, asked=False) for at in ticks(LIMITS, 7200)]
     assert first_hang(Judge(LIMITS), readings) is None
@@ -169,14 +177,14 @@ def decoding(limits: HangLimits, wakes: Sequence[float], until: float, passes: f
 
 @given(BOTH, st.lists(st.floats(0.01, 0.9), max_size=15), st.sampled_from([40.0, 400.0]))
 def test_decoding_that_nobody_hears_is_a_hang(limits: HangLimits, parts: list[float], passes: float) -> None:
-    """In three windows after the last waking, and at most one window and a reading more; never before."""
+    """In three windows after the last waking, each of which ends with a reading; never before."""
     wakes = [0.0, *itertools.accumulate(part * 3 * limits.window for part in parts)]
     until = wakes[-1] + 6 * limits.window
     found = first_hang(Judge(limits), decoding(limits, wakes, until, passes * 10 / limits.window))
     assert found is not None
     at, hang = found
     assert hang.rule == "D"
-    assert wakes[-1] + 3 * limits.window <= at + 1e-6 <= wakes[-1] + 4 * limits.window + 5 * limits.between
+    assert wakes[-1] + 3 * limits.window <= at + 1e-6 <= wakes[-1] + 3 * limits.window + 5 * limits.between
 
 
 def test_lines_of_the_last_waking_do_not_count() -> None:
@@ -203,6 +211,21 @@ def test_a_window_without_decoding_begins_anew(limits: HangLimits, parts: list[f
     assert first_hang(Judge(limits), readings) is None
 
 
+def test_decoding_now_and_then_is_no_hang() -> None:
+    """Every second window has none of it."""
+    readings = [replace(one, decoded=one.at // 20 * 400) for one in decoding(LIMITS, [0.0], 3600, 1)]
+    assert first_hang(Judge(LIMITS), readings) is None
+
+
+def test_passes_told_in_the_first_window_may_have_been_heard() -> None:
+    """A count that came late: a thousand passes before the last waking, and ten in each window since."""
+    readings = [
+        replace(one, decoded=0.0 if one.at < 3 else 1000 + one.at // 10 * 10)
+        for one in decoding(LIMITS, [0.0, 45.0, 90.0], 130, 1)
+    ]
+    assert first_hang(Judge(LIMITS), readings) is None
+
+
 def test_few_passes_owe_the_detokenizer_nothing() -> None:
     """Requests that are not streamed send every 50th token: an engine with one pass a second is not hung."""
     assert first_hang(Judge(LIMITS), decoding(LIMITS, range(0, 3600, 50), 3600, 1)) is None
@@ -213,6 +236,7 @@ def test_few_passes_owe_the_detokenizer_nothing() -> None:
     [
         ({"processes": (SCHEDULER, replace(DETOKENIZER, switches=None))}, "/proc does not say how often"),
         ({"processes": (SCHEDULER,)}, "no process of a detokenizer can be seen"),
+        ({"processes": (SCHEDULER, replace(DETOKENIZER, state="Z"))}, "no process of a detokenizer can be seen"),
         ({"processes": None}, "no process of a detokenizer can be seen"),
         ({"decoded": None}, "/v1/loads does not say how much was decoded"),
     ],
