@@ -7,16 +7,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-SCHEDULER, DETOKENIZER, HTTP, SECOND_RANK = (
-    *("sglang::scheduler", "sglang::detokenizer", "python", "sglang::scheduler_TP1"),
-)
+SCHEDULER, DETOKENIZER, HTTP = "sglang::scheduler", "sglang::detokenizer", "python"
+SECOND_RANK, SECOND_REPLICA = "sglang::scheduler_TP1", "sglang::scheduler_DP1"
 """How the titles of an engine's processes begin."""
 
 TWO = "two ranks"
+PARALLEL = "two data parallel ranks"
+WIDE = "many running"
 
 IDLE = (0, 0, 0)
 DECODING = (2, 16, 30_000)
 FULL = (100, 64, 400)
+RUNNING = (150, 16, 400)
 LONG_PROMPTS = (4, 19_000, 1)
 """Clients that stream at the same time, tokens of a prompt, tokens of an answer."""
 
@@ -28,6 +30,7 @@ class Row:
     ``engine``: which settings it needs. ``stop``: the title of the process that is stopped. ``control``: what the
     engine's passes find (tests/data/engine_hooks), with a value in limits. ``states``:
     whether /proc shows the states of processes, as every known kernel does: without, the other rules must do.
+    ``decoding`` and ``ranks`` are settings of the watch.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Row:
     control: tuple[str, float] | None = None
     caches: bool = False
     states: bool = True
+    decoding: str = "lines"
+    ranks: int = 0
     rule: str | None = None
 
 
@@ -69,6 +74,30 @@ ROWS = (
     Row(name="rank 1 of 2 stopped under load", engine=TWO, stop=SECOND_RANK, load=DECODING, rule="S"),
     Row(name="rank 1 of 2 hung, idle", engine=TWO, stop=SECOND_RANK, states=False, rule="H"),
     Row(name="rank 1 of 2 hung under load", engine=TWO, stop=SECOND_RANK, load=DECODING, states=False, rule="H"),
+    Row(
+        name="detokenizer hung while decoding, known from /v1/loads",
+        stop=DETOKENIZER,
+        load=DECODING,
+        states=False,
+        decoding="loads",
+        rule="D",
+    ),
+    Row(name="busy: decoding, known from /v1/loads", load=DECODING, decoding="loads"),
+    Row(name="busy: 150 streams running", engine=WIDE, load=RUNNING),
+    Row(name="busy: two data parallel ranks, idle", engine=PARALLEL, ranks=2),
+    Row(name="busy: two data parallel ranks, full", engine=PARALLEL, load=FULL, ranks=2),
+    Row(name="dp rank 1 of 2 stopped, idle", engine=PARALLEL, stop=SECOND_REPLICA, ranks=2, rule="S"),
+    # An idle engine gives each rank in turn the token of a probe; while one works, its messages answer them all.
+    Row(name="dp rank 1 of 2 hung, idle", engine=PARALLEL, stop=SECOND_REPLICA, states=False, ranks=2, rule="H"),
+    Row(
+        name="dp rank 1 of 2 hung under load",
+        engine=PARALLEL,
+        stop=SECOND_REPLICA,
+        load=DECODING,
+        states=False,
+        ranks=2,
+        rule="R",
+    ),
 )
 
 QUICK = ("scheduler stopped, idle", "detokenizer hung while decoding", "pass blocked under load")

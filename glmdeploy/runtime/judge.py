@@ -45,15 +45,17 @@ WINDOWS = 3
 
 @dataclass(frozen=True)
 class HangLimits:
-    """Seconds: of silence (``limit``), and of compiling that excuse it. ``ranks``: data parallel ranks to look after.
+    """Seconds: of silence (``limit``), of compiling that excuse it, and between two counts of what was decoded.
 
-    The other times follow from ``limit``, so that a test with a small one tests the same rules.
+    ``counted`` is for counts that do not come with every reading. ``ranks``: data parallel ranks to look after. The
+    other times follow from ``limit``, so that a test with a small one tests the same rules.
     """
 
     limit: float
     compiling: float
     decoding: bool = True
     ranks: int = 0
+    counted: float = 0.0
 
     @property
     def between(self) -> float:
@@ -68,7 +70,7 @@ class HangLimits:
     @property
     def window(self) -> float:
         """Seconds of one of the three windows of D: ten by default."""
-        return min(10.0, self.limit / 6)
+        return max(min(10.0, self.limit / 6), self.counted)
 
     @property
     def stopped(self) -> float:
@@ -236,6 +238,7 @@ def blind_rules(reading: Reading, limits: HangLimits, loads: int | None) -> dict
         found["H"] = "/health cannot be asked from here"
     if reading.processes is None:
         found["S"] = "processes cannot be seen"
+        found["C"] = "processes cannot be seen, only files in the kernel caches"
     if limits.ranks and loads == 0:
         found["R"] = "/v1/loads does not answer"
     if limits.decoding:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glmdeploy.runtime.judge import LINE_PASSES, Hang, HangLimits, Judge, Reading, blind_rules
+from glmdeploy.runtime.judge import LINE_PASSES, POLL_SECONDS, Hang, HangLimits, Judge, Reading, blind_rules
 from glmdeploy.runtime.prober import Prober
 from glmdeploy.runtime.vitals import ProcessTable, Vital, described, newest_file
 
@@ -45,18 +45,20 @@ class Watch:
         ``processes`` reads the engine's processes; by default from /proc.
         """
         limit = float(settings["limit"])
+        interval = min(float(settings["interval"]), limit / 12)
         self._limits = HangLimits(
             limit=limit,
             compiling=float(settings["compiling"]),
             decoding=settings["decoding"] != "off",
             ranks=int(settings["ranks"]),
+            counted=interval + 2 * POLL_SECONDS if settings["decoding"] == "loads" else 0.0,
         )
         self._lines: int | None = 0 if settings["decoding"] == "lines" else None
         self._loads = settings["decoding"] == "loads" or self._limits.ranks > 0
         self._prober = Prober(
             url,
             api_key,
-            interval=min(float(settings["interval"]), limit / 12),
+            interval=interval,
             timeout=float(settings["timeout"]),
             loads=self._loads,
         )
@@ -87,6 +89,9 @@ class Watch:
         prober = threading.Thread(target=self._prober.run, args=(ended,), name="prober", daemon=True)
         try:
             prober.start()
+        except RuntimeError as error:  # no thread can be started
+            self._say("prober", f"/health cannot be asked: {error}")
+        try:
             while not stopping.wait(self._limits.between):
                 try:
                     told = self._look(pid, time.monotonic(), probing=prober.is_alive())
@@ -95,9 +100,6 @@ class Watch:
                     continue
                 if told and not stopping.is_set():
                     return told
-        except RuntimeError as error:  # no thread can be started
-            self._say("prober", f"hangs are not watched for: {error}")
-            stopping.wait()
         finally:
             ended.set()
         return None
@@ -141,7 +143,10 @@ class Watch:
         if not busy and now - self._looked >= CACHES_SECONDS * self._limits.between:
             self._looked = now
             self._looking = threading.Thread(target=self._look_into_caches, name="caches", daemon=True)
-            self._looking.start()
+            try:
+                self._looking.start()
+            except RuntimeError as error:  # no thread can be started
+                self._say("caches", f"the kernel caches are not looked into: {error}")
         return self._changed is not None and time.time() - self._changed < self._limits.stopped
 
     def _look_into_caches(self) -> None:

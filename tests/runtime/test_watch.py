@@ -243,7 +243,7 @@ def test_a_rank_that_stands_still(answers: Answers, sleeper: subprocess.Popen[by
 def test_kernels_that_are_written_excuse(answers: Answers, sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
     answers.health = 503
     with running(answers.url, sleeper.pid, limit=4, caches=[tmp_path / "none", tmp_path]) as one:
-        for number in range(30):
+        for number in range(20):
             (tmp_path / f"kernel{number}").touch()
             one.thread.join(0.3)
         assert one.thread.is_alive(), one.verdict
@@ -257,6 +257,7 @@ def test_what_cannot_be_read_is_said_once(
     with running(answers.url, sleeper.pid, limit=4, processes=lambda _pid: None, ranks=1, decoding="loads"):
         wait_until(lambda: answers.asked["/health"] > 20)
     assert sorted(capsys.readouterr().out.splitlines()) == [
+        "rule C of the watch for hangs is off: processes cannot be seen, only files in the kernel caches",
         "rule D of the watch for hangs is off: no process of a detokenizer can be seen",
         "rule R of the watch for hangs is off: /v1/loads does not answer",
         "rule S of the watch for hangs is off: processes cannot be seen",
@@ -274,6 +275,18 @@ def test_the_watch_goes_on_when_it_fails(answers: Answers, capsys: pytest.Captur
         wait_until(lambda: calls["read"] > 5)
         assert one.thread.is_alive()
     assert capsys.readouterr().out.splitlines() == ["the watch failed, and goes on: ZeroDivisionError('of a test')"]
+
+
+def test_no_thread_can_be_started(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    stopping = threading.Event()
+    stopping.set()
+    watch = Watch(url="http://127.0.0.1:1", api_key=None, settings=SETTINGS, caches=[])
+    assert watch.run(5, stopping) is None
+    assert capsys.readouterr().out == "/health cannot be asked: can't start new thread\n"
 
 
 # The prober

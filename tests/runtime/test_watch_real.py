@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hang_rows import QUICK, ROWS, TWO, Row, told
+from hang_rows import PARALLEL, QUICK, ROWS, TWO, WIDE, Row, told
 from real_engine import RealEngine
 from support import PATIENCE
 
@@ -34,6 +34,8 @@ ARGS: dict[str, Any] = {
 ENGINES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "one": ({}, {}),
     "retracting": ({}, {"SGLANG_TEST_RETRACT": "1"}),
+    WIDE: ({"max-running-requests": 160}, {}),
+    PARALLEL: ({"dp": 2}, {"SGLANG_CPU_OMP_THREADS_BIND": "0|1"}),
     TWO: ({"tp": 2}, {"SGLANG_CPU_OMP_THREADS_BIND": "0|1"}),
 }
 """Options and variables beside those of the profile ``local-cpu``."""
@@ -99,7 +101,7 @@ def watched(engine: RealEngine, row: Row, limit: int, caches: Path) -> Iterator[
     def hidden(pid: int) -> tuple[Vital, ...] | None:
         return tuple(replace(one, state="?") for one in table.read(pid) or ()) or None
 
-    settings = {"interval": 5, "timeout": limit + 5, "limit": limit, "decoding": "lines", "ranks": 0}
+    settings = {"interval": 5, "timeout": limit + 5, "limit": limit, "decoding": row.decoding, "ranks": row.ranks}
     watch = Watch(
         url=engine.url,
         api_key=None,
