@@ -27,19 +27,21 @@ LONG_PROMPTS = (4, 19_000, 1)
 class Row:
     """One trial. ``rule`` is the letter that must be named, None if the watch must stay silent.
 
-    ``engine``: which settings it needs. ``stop``: the title of the process that is stopped. ``control``: what the
-    engine's passes find (tests/data/engine_hooks), with a value in limits. ``states``:
-    whether /proc shows the states of processes, as every known kernel does: without, the other rules must do.
-    ``decoding`` and ``ranks`` are settings of the watch.
+    ``engine``: which settings it needs. ``stop``: the title of the process that is stopped; ``hang``: of that whose
+    main thread waits for ever, which its state does not show. ``control``: what the engine's passes find
+    (tests/data/engine_hooks), with a value in limits. ``caches``: whether files come into the kernel cache meanwhile.
+    ``unsent``: whether clients want their streams in pieces of a million tokens. ``decoding`` and ``ranks`` are
+    settings of the watch.
     """
 
     name: str
     engine: str = "one"
     load: tuple[int, int, int] = IDLE
     stop: str | None = None
+    hang: str | None = None
     control: tuple[str, float] | None = None
     caches: bool = False
-    states: bool = True
+    unsent: bool = False
     decoding: str = "lines"
     ranks: int = 0
     rule: str | None = None
@@ -52,17 +54,26 @@ ROWS = (
     Row(name="detokenizer stopped while decoding", stop=DETOKENIZER, load=DECODING, rule="S"),
     Row(name="HTTP process stopped, idle", stop=HTTP, rule="S"),
     Row(name="HTTP process stopped under load", stop=HTTP, load=DECODING, rule="S"),
-    Row(name="scheduler hung, idle", stop=SCHEDULER, states=False, rule="H"),
-    Row(name="scheduler hung under load", stop=SCHEDULER, load=DECODING, states=False, rule="H"),
-    Row(name="detokenizer hung, idle", stop=DETOKENIZER, states=False, rule="H"),
-    Row(name="detokenizer hung while decoding", stop=DETOKENIZER, load=DECODING, states=False, rule="D"),
-    Row(name="HTTP process hung, idle", stop=HTTP, states=False, rule="H"),
-    Row(name="HTTP process hung under load", stop=HTTP, load=DECODING, states=False, rule="H"),
+    Row(name="scheduler hung, idle", hang=SCHEDULER, rule="H"),
+    Row(name="scheduler hung under load", hang=SCHEDULER, load=DECODING, rule="H"),
+    Row(name="detokenizer hung, idle", hang=DETOKENIZER, rule="H"),
+    Row(name="detokenizer hung while decoding", hang=DETOKENIZER, load=DECODING, rule="D"),
+    Row(
+        name="detokenizer hung while decoding, known from /v1/loads",
+        hang=DETOKENIZER,
+        load=DECODING,
+        decoding="loads",
+        rule="D",
+    ),
+    Row(name="busy: decoding, known from /v1/loads", load=DECODING, decoding="loads"),
+    Row(name="HTTP process hung, idle", hang=HTTP, rule="H"),
+    Row(name="HTTP process hung under load", hang=HTTP, load=DECODING, rule="H"),
     Row(name="pass blocked, idle", control=("block", 0), rule="H"),
     Row(name="pass blocked under load", control=("block", 0), load=DECODING, rule="H"),
     Row(name="compiler that never ends", control=("compile", 100), load=DECODING, rule="H"),
     Row(name="busy: idle"),
     Row(name="busy: decoding", load=DECODING),
+    Row(name="busy: decoding, and nothing is due to the detokenizer", load=DECODING, unsent=True),
     Row(name="busy: long prompts in chunks of 128, no output", load=LONG_PROMPTS),
     Row(name="busy: 100 clients, 92 waiting", load=FULL),
     Row(name="busy: passes of 0.4 limits", control=("delay", 0.4), load=DECODING),
@@ -72,29 +83,19 @@ ROWS = (
     Row(name="busy: forced retractions", engine="retracting", load=FULL),
     Row(name="rank 1 of 2 stopped, idle", engine=TWO, stop=SECOND_RANK, rule="S"),
     Row(name="rank 1 of 2 stopped under load", engine=TWO, stop=SECOND_RANK, load=DECODING, rule="S"),
-    Row(name="rank 1 of 2 hung, idle", engine=TWO, stop=SECOND_RANK, states=False, rule="H"),
-    Row(name="rank 1 of 2 hung under load", engine=TWO, stop=SECOND_RANK, load=DECODING, states=False, rule="H"),
-    Row(
-        name="detokenizer hung while decoding, known from /v1/loads",
-        stop=DETOKENIZER,
-        load=DECODING,
-        states=False,
-        decoding="loads",
-        rule="D",
-    ),
-    Row(name="busy: decoding, known from /v1/loads", load=DECODING, decoding="loads"),
+    Row(name="rank 1 of 2 hung, idle", engine=TWO, hang=SECOND_RANK, rule="H"),
+    Row(name="rank 1 of 2 hung under load", engine=TWO, hang=SECOND_RANK, load=DECODING, rule="H"),
     Row(name="busy: 150 streams running", engine=WIDE, load=RUNNING),
     Row(name="busy: two data parallel ranks, idle", engine=PARALLEL, ranks=2),
     Row(name="busy: two data parallel ranks, full", engine=PARALLEL, load=FULL, ranks=2),
     Row(name="dp rank 1 of 2 stopped, idle", engine=PARALLEL, stop=SECOND_REPLICA, ranks=2, rule="S"),
     # An idle engine gives each rank in turn the token of a probe; while one works, its messages answer them all.
-    Row(name="dp rank 1 of 2 hung, idle", engine=PARALLEL, stop=SECOND_REPLICA, states=False, ranks=2, rule="H"),
+    Row(name="dp rank 1 of 2 hung, idle", engine=PARALLEL, hang=SECOND_REPLICA, ranks=2, rule="H"),
     Row(
         name="dp rank 1 of 2 hung under load",
         engine=PARALLEL,
-        stop=SECOND_REPLICA,
+        hang=SECOND_REPLICA,
         load=DECODING,
-        states=False,
         ranks=2,
         rule="R",
     ),

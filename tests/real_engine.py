@@ -66,10 +66,15 @@ class RealEngine:
         hook = {"target_modules": ["model"], "hook_factory": "held_passes:factory"}
         hooks = json.dumps([{**hook, "name": "held", "config": {"folder": str(self.controls)}}])
         variables = environment.engine_variables(interpreter, scratch)
-        paths = f"{variables['PYTHONPATH']}:{HOOKS}"
+        os.mkfifo(self.controls / "hold")
+        hooked = {
+            "PYTHONPATH": f"{HOOKS}:{variables['PYTHONPATH']}",
+            "ENGINE_HOLD": str(self.controls / "hold"),
+            "SGLANG_CUDA_COREDUMP_BEFORE_CRASH": "0",
+        }
         self._process = subprocess.Popen(
             [str(interpreter), *words[1:], "--host", "127.0.0.1", "--forward-hooks", hooks],
-            env={**variables, **own["env"], **env, "PYTHONPATH": paths, "SGLANG_CUDA_COREDUMP_BEFORE_CRASH": "0"},
+            env={**variables, **own["env"], **env, **hooked},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,6 +103,15 @@ class RealEngine:
     def signal(self, title: str, number: signal.Signals) -> None:
         os.kill(self.process(title).pid, number)
 
+    def hang(self, title: str) -> None:
+        """Let the main thread of the process wait until :meth:`free`, as in a deadlock."""
+        self.signal(title, signal.SIGUSR2)
+
+    def free(self) -> None:
+        """Let all that hang go on."""
+        with (self.controls / "hold").open("w"):
+            pass
+
     def wait_until_healthy(self) -> None:
         """Return when ``/health`` answers 200, as it does again when a fault is over."""
         deadline = time.monotonic() + PATIENCE
@@ -111,11 +125,16 @@ class RealEngine:
         raise AssertionError(f"the engine does not serve (exit code {self._process.poll()})\n{output}")
 
     @contextmanager
-    def clients(self, number: int, *, prompt: int, answer: int) -> Iterator[None]:
-        """So many clients stream answers of ``answer`` tokens to prompts of ``prompt`` tokens, one after another."""
+    def clients(self, number: int, *, prompt: int, answer: int, interval: int = 1) -> Iterator[None]:
+        """So many clients stream answers of ``answer`` tokens to prompts of ``prompt`` tokens, one after another.
+
+        They want to hear of every ``interval`` tokens.
+        """
         over = threading.Event()
         threads = [
-            threading.Thread(target=self._client, args=(over, random.Random(seed), prompt, answer), daemon=True)
+            threading.Thread(
+                target=self._client, args=(over, random.Random(seed), prompt, answer, interval), daemon=True
+            )
             for seed in range(number)
         ]
         for thread in threads:
@@ -129,11 +148,11 @@ class RealEngine:
                     self._post("/abort_request", {"rid": "", "abort_all": True}).read()
                 time.sleep(0.3)
 
-    def _client(self, over: threading.Event, source: random.Random, prompt: int, answer: int) -> None:
+    def _client(self, over: threading.Event, source: random.Random, prompt: int, answer: int, interval: int) -> None:
         while not over.is_set():
             body = {
                 "input_ids": [source.randrange(256) for _ in range(prompt)],
-                "sampling_params": {"max_new_tokens": answer, "ignore_eos": True},
+                "sampling_params": {"max_new_tokens": answer, "ignore_eos": True, "stream_interval": interval},
                 "stream": True,
             }
             with contextlib.suppress(OSError, http.client.HTTPException), self._post("/generate", body) as stream:

@@ -10,8 +10,11 @@ H
 C
     The clocks of H and R stand still while something is compiled, ``compiling`` seconds at most between two signs.
 D
-    The scheduler decoded in each of three successive windows, and no detokenizer waited for anything in any of them:
-    nothing reaches the clients, though ``/health`` answers 200. A working detokenizer waits after every message.
+    The scheduler decoded in each of three successive windows, messages arrived at a detokenizer in each, and none
+    waited for anything in any of them: nothing reaches the clients, though ``/health`` answers 200. A working
+    detokenizer waits after every message. Decoding alone sends it none for long: a client may choose the interval of
+    its stream, and a request without a stream sends when its length is a multiple of 50, which it can pass over when
+    passes give several tokens. Where arrivals cannot be seen, decoding stands for them.
 S
     A process of the engine was stopped (T) or traced (t) in every reading for half the limit, 30 seconds at most.
 R
@@ -23,21 +26,18 @@ running, or its machine was paused, the gap is nobody's silence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from glmdeploy.runtime.vitals import Vital
 
 POLL_SECONDS = 1.0
 """``/health`` looks once a second whether it can answer 200 (``health_generate``, SGLang 0.5.10 to 0.5.23)."""
 
-LINE_PASSES = 40
-"""Passes for each "Decode batch" line: SGLang's default ``--decode-log-interval``."""
-
 UNSENT_PASSES = 50
 """After so many passes a scheduler has sent something to the detokenizer, even of requests that are not streamed.
 
-``DEFAULT_FORCE_STREAM_INTERVAL``, SGLang 0.5.10 to 0.5.23.
+``DEFAULT_FORCE_STREAM_INTERVAL``, SGLang 0.5.10 to 0.5.23. Only matters where arrivals cannot be seen.
 """
 
 WINDOWS = 3
@@ -121,12 +121,13 @@ class Silence:
 class Decoding:
     """Passes of decoding that no detokenizer woke for.
 
-    ``began``: when the current window did; ``counted``: passes known then. ``first``: passes known at the end of the
-    first window: those before may have been made before the last waking.
+    ``began``: when the current window did; ``counted`` and ``arrived``: passes and messages known then. ``first``:
+    passes known at the end of the first window: those before may have been made before the last waking.
     """
 
     began: float
     counted: float
+    arrived: int | None
     windows: int = 0
     first: float = 0.0
 
@@ -147,8 +148,8 @@ class Judge:
 
     @property
     def quiet(self) -> float:
-        """Seconds since the last sign of life."""
-        return self._health.quiet
+        """Seconds since the last sign of life, of the rank that has been silent for longest if there are several."""
+        return max([self._health.quiet, *(silence.quiet for silence in self._ranks.values())])
 
     def judge(self, reading: Reading) -> Hang | None:
         """What a reading, with those before it, proves; None while nothing is proven."""
@@ -201,29 +202,31 @@ class Judge:
         return None
 
     def _unheard_decoding(self, reading: Reading) -> Hang | None:
-        heard = self._heard(reading)
+        ones = [one for one in reading.processes or () if one.detokenizes and one.state != "Z"]
+        heard = self._heard(ones)
         if heard is None or reading.decoded is None or not self.limits.decoding:
             self._decoding = None
             return None
-        state = self._decoding
-        if heard or state is None:
-            self._decoding = Decoding(self._now, reading.decoded)
+        counts = [one.arrivals for one in ones if one.arrivals is not None]
+        arrived = sum(counts) if len(counts) == len(ones) else None
+        state, anew = self._decoding, Decoding(self._now, reading.decoded, arrived)
+        if heard or state is None or (state.arrived is None) is not (arrived is None):
+            self._decoding = anew
             return None
         if self._now - state.began < self.limits.window:
             return None
-        if reading.decoded <= state.counted:  # a window without decoding
-            self._decoding = Decoding(self._now, reading.decoded)
+        if reading.decoded <= state.counted or (arrived is not None and arrived <= (state.arrived or 0)):
+            self._decoding = anew  # a window in which the detokenizer got nothing to do
             return None
         first = state.first if state.windows else reading.decoded
-        self._decoding = Decoding(self._now, reading.decoded, state.windows + 1, first)
-        if self._decoding.windows < WINDOWS or reading.decoded - first <= UNSENT_PASSES:
+        self._decoding = replace(anew, windows=state.windows + 1, first=first)
+        if self._decoding.windows < WINDOWS or (arrived is None and reading.decoded - first <= UNSENT_PASSES):
             return None
         seconds = self._decoding.windows * self.limits.window
         return Hang("D", f"hung (D): the scheduler decodes, and no detokenizer has woken for {seconds:.0f} s")
 
-    def _heard(self, reading: Reading) -> bool | None:
+    def _heard(self, ones: Sequence[Vital]) -> bool | None:
         """Whether a detokenizer has waited for something since the last reading; None if that is unknown."""
-        ones = [one for one in reading.processes or () if one.detokenizes and one.state != "Z"]
         counts = {(one.pid, one.began): one.switches for one in ones if one.switches is not None}
         before, self._switches = self._switches, counts
         if not ones or len(counts) < len(ones):

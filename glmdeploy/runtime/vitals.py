@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ENGINE_TITLE = "sglang::"
@@ -19,6 +19,13 @@ ENGINE_TITLE = "sglang::"
 
 DETOKENIZER_TITLE = "sglang::detoken"
 """As far as ``comm`` goes, which has 15 characters: ``sglang::detokenizer`` and ``sglang::detokenizer_router``."""
+
+MESSAGE_THREAD = "ZMQbg/IO"
+"""How ZeroMQ begins the names of the threads that take what arrives, whatever the main thread does.
+
+Of SGLang 0.5.23's detokenizer they wake once for each message, and not at all without one; its other threads wake now
+and then by themselves.
+"""
 
 COMPILERS = frozenset(
     {
@@ -40,7 +47,8 @@ class Vital:
     kernel's name of it, ``title`` is for people and holds no option of its command line. ``state`` is the kernel's
     letter: T stopped, t traced, Z ended. ``cpu`` is in seconds, all threads. ``switches`` counts how often its main
     thread has waited for something; None if the kernel does not say, which a zero means too: a process of the engine
-    has waited many times before it is ready.
+    has waited many times before it is ready. ``arrivals`` counts the same of a detokenizer's threads that take
+    messages; None if none can be seen.
     """
 
     pid: int
@@ -50,6 +58,7 @@ class Vital:
     state: str
     cpu: float
     switches: int | None = None
+    arrivals: int | None = None
 
     @property
     def stopped(self) -> bool:
@@ -116,16 +125,17 @@ class ProcessTable:
 
     def _vital(self, pid: int, stat: _Stat) -> Vital:
         title = self._titles.get((pid, stat.began, stat.command)) or self._title(pid, stat.command)
-        known = title.startswith(ENGINE_TITLE)
-        return Vital(
+        folder = self._proc / str(pid)
+        one = Vital(
             pid=pid,
             began=stat.began,
             command=stat.command,
             title=title,
             state=stat.state,
             cpu=stat.cpu,
-            switches=self._switches(pid) if known else None,
+            switches=_waits(folder)[1] if title.startswith(ENGINE_TITLE) else None,
         )
+        return replace(one, arrivals=_arrivals(folder)) if one.detokenizes else one
 
     def _title(self, pid: int, command: str) -> str:
         """The title that it gave itself, or its program and Python module; no other argument, which may be private."""
@@ -142,13 +152,24 @@ class ProcessTable:
             title = command
         return "".join(letter if letter.isprintable() else "?" for letter in title)[:60]
 
-    def _switches(self, pid: int) -> int | None:
-        try:
-            lines = (self._proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace").splitlines()
-            [count] = [line.split()[1] for line in lines if line.startswith("voluntary_ctxt_switches:")]
-            return int(count) or None
-        except (OSError, ValueError, IndexError):
-            return None
+
+def _waits(folder: Path) -> tuple[str, int | None]:
+    """The name of a thread and how often it has waited, by its ``status`` (proc(5)); None if that is not said."""
+    try:
+        text = (folder / "status").read_text(encoding="utf-8", errors="replace")
+        said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        return said.get("Name", "").strip(), int(said.get("voluntary_ctxt_switches", "0")) or None
+    except (OSError, ValueError):
+        return "", None
+
+
+def _arrivals(folder: Path) -> int | None:
+    try:
+        threads = [_waits(thread) for thread in (folder / "task").iterdir()]
+    except OSError:
+        return None
+    counts = [count for name, count in threads if name.startswith(MESSAGE_THREAD)]
+    return sum(count or 0 for count in counts) if counts else None
 
 
 @dataclass(frozen=True)

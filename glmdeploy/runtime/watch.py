@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glmdeploy.runtime.judge import LINE_PASSES, POLL_SECONDS, Hang, HangLimits, Judge, Reading, blind_rules
+from glmdeploy.runtime.judge import POLL_SECONDS, Hang, HangLimits, Judge, Reading, blind_rules
 from glmdeploy.runtime.prober import Prober
 from glmdeploy.runtime.vitals import ProcessTable, Vital, described, newest_file
 
@@ -22,6 +22,9 @@ DECODE_LINE = b"Decode batch"
 
 DECODE_LINE_WITHIN = 120
 """Bytes of a line in which that must come: what a request says, where requests are logged, comes later."""
+
+LINE_PASSES = 40
+"""Passes for each of those: SGLang's default ``--decode-log-interval``."""
 
 CACHES_SECONDS = 5
 """Seconds between two looks into the kernel caches."""
@@ -73,7 +76,7 @@ class Watch:
         self._past: collections.deque[tuple[float, tuple[Vital, ...]]] = collections.deque()
         self._said: set[str] = set()
         self.longest = 0.0
-        """Seconds of the longest silence of ``/health`` so far."""
+        """Seconds of the longest silence so far."""
 
     def see(self, line: bytes) -> None:
         """Take notice of a line of the engine's output. One thread calls this for all lines."""
@@ -120,7 +123,7 @@ class Watch:
         return self._told(hang, now, processes) if hang else None
 
     def _reading(self, pid: int, now: float, *, probing: bool) -> Reading:
-        """Processes before lines: a line that is counted was printed before the detokenizer could wake for it."""
+        """Processes before lines: the waking that follows a line shows in this reading, or as well in the next."""
         processes = self._read_processes(pid)
         signs = self._prober.signs
         fresh = signs.loads != self._loads_read

@@ -162,25 +162,45 @@ def test_what_cannot_be_asked_is_no_silence() -> None:
 # D
 
 
-def decoding(limits: HangLimits, wakes: Sequence[float], until: float, passes: float) -> list[Reading]:
-    """An engine that answers, decodes ``passes`` a second, and whose detokenizer wakes at those times."""
+def decoding(
+    limits: HangLimits, wakes: Sequence[float], until: float, passes: float, arrivals: float | None = None
+) -> list[Reading]:
+    """An engine that answers, decodes ``passes`` a second, and whose detokenizer wakes at those times.
+
+    ``arrivals``: messages a second that reach it, None where they cannot be seen.
+    """
     return [
         Reading(
             at,
             answered=at,
             decoded=at * passes,
-            processes=(SCHEDULER, replace(DETOKENIZER, switches=7 + sum(wake <= at for wake in wakes))),
+            processes=(
+                SCHEDULER,
+                replace(
+                    DETOKENIZER,
+                    switches=7 + sum(wake <= at for wake in wakes),
+                    arrivals=None if arrivals is None else int(at * arrivals),
+                ),
+            ),
         )
         for at in ticks(limits, until)
     ]
 
 
-@given(BOTH, st.lists(st.floats(0.01, 0.9), max_size=15), st.sampled_from([40.0, 400.0]))
-def test_decoding_that_nobody_hears_is_a_hang(limits: HangLimits, parts: list[float], passes: float) -> None:
+@given(
+    BOTH,
+    st.lists(st.floats(0.01, 0.9), max_size=15),
+    st.sampled_from([40.0, 400.0]),
+    st.sampled_from([None, 1.0, 20.0]),
+)
+def test_decoding_that_nobody_hears_is_a_hang(
+    limits: HangLimits, parts: list[float], passes: float, arrivals: float | None
+) -> None:
     """In three windows after the last waking, each of which ends with a reading; never before."""
     wakes = [0.0, *itertools.accumulate(part * 3 * limits.window for part in parts)]
     until = wakes[-1] + 6 * limits.window
-    found = first_hang(Judge(limits), decoding(limits, wakes, until, passes * 10 / limits.window))
+    often = None if arrivals is None else arrivals * 10 / limits.window
+    found = first_hang(Judge(limits), decoding(limits, wakes, until, passes * 10 / limits.window, often))
     assert found is not None
     at, hang = found
     assert hang.rule == "D"
@@ -209,6 +229,12 @@ def test_a_window_without_decoding_begins_anew(limits: HangLimits, parts: list[f
             both = (SCHEDULER, replace(DETOKENIZER, switches=wakes))
             readings.append(Reading(now, answered=now, decoded=decoded, processes=both))
     assert first_hang(Judge(limits), readings) is None
+
+
+@given(BOTH, st.sampled_from([0.0, 0.02]))
+def test_decoding_that_sends_nothing_is_no_hang(limits: HangLimits, arrivals: float) -> None:
+    """A client chose an interval of a million tokens for its stream: the detokenizer rightly sleeps for minutes."""
+    assert first_hang(Judge(limits), decoding(limits, [0.0], 600, 400, arrivals)) is None
 
 
 def test_decoding_now_and_then_is_no_hang() -> None:

@@ -7,10 +7,12 @@ three rows that every run tries.
 from __future__ import annotations
 
 import signal
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,12 +20,11 @@ from hang_rows import PARALLEL, QUICK, ROWS, TWO, WIDE, Row, told
 from real_engine import RealEngine
 from support import PATIENCE
 
-from glmdeploy.runtime.vitals import ProcessTable, Vital
+from glmdeploy.runtime.vitals import ProcessTable
 from glmdeploy.runtime.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ARGS: dict[str, Any] = {
     "chunked-prefill-size": 128,
@@ -55,8 +56,7 @@ class Engines:
             self.end()
             args, env = ENGINES[kind]
             self._kind = kind
-            scratch = self._folder / kind.replace(" ", "-")
-            scratch.mkdir()
+            scratch = Path(tempfile.mkdtemp(prefix="engine", dir=self._folder))
             env = {**env, "SGLANG_HEALTH_CHECK_TIMEOUT": str(self._limit)}
             self.running = RealEngine(scratch, args={**ARGS, **args}, env=env, see=lambda _line: None)
         self.running.wait_until_healthy()
@@ -96,18 +96,12 @@ def engines(limit: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[En
 @contextmanager
 def watched(engine: RealEngine, row: Row, limit: int, caches: Path) -> Iterator[Watching]:
     """The watch as the container runs it; ``Watching.thread`` ends with the verdict, or after the block."""
-    table = ProcessTable()
-
-    def hidden(pid: int) -> tuple[Vital, ...] | None:
-        return tuple(replace(one, state="?") for one in table.read(pid) or ()) or None
-
     settings = {"interval": 5, "timeout": limit + 5, "limit": limit, "decoding": row.decoding, "ranks": row.ranks}
     watch = Watch(
         url=engine.url,
         api_key=None,
         settings={**settings, "compiling": limit if row.rule else 20 * limit},
         caches=[caches],
-        processes=table.read if row.states else hidden,
     )
     engine.see = watch.see
 
@@ -135,9 +129,13 @@ def fault(engine: RealEngine, row: Row, limit: int) -> Iterator[None]:
         files[0].write_text(str(value * limit))
     if row.stop:
         engine.signal(row.stop, signal.SIGSTOP)
+    if row.hang:
+        engine.hang(row.hang)
     try:
         yield
     finally:
+        if row.hang:
+            engine.free()
         if row.stop:
             engine.signal(row.stop, signal.SIGCONT)
         for file in files:
@@ -170,7 +168,8 @@ def test_a_row(row: Row, engines: Engines, limit: int, tmp_path: Path, pytestcon
     over = threading.Event()
     if row.caches:
         threading.Thread(target=keep_writing, args=(tmp_path, over, limit), daemon=True).start()
-    with engine.clients(clients, prompt=prompt, answer=answer), watched(engine, row, limit, tmp_path) as one:
+    load = engine.clients(clients, prompt=prompt, answer=answer, interval=10**6 if row.unsent else 1)
+    with load, watched(engine, row, limit, tmp_path) as one:
         one.thread.join(limit / 4)  # it has seen the engine well
         assert one.thread.is_alive(), one.verdict
         began = time.monotonic()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -75,6 +74,23 @@ def test_processes_of_the_engine(proc: Path) -> None:
     assert [one.pid for one in table if one.stopped] == [12]
     assert table[0].cpu == 200 / os.sysconf("SC_CLK_TCK")
     assert SECRET not in repr(table)
+
+
+def test_messages_that_arrive(proc: Path) -> None:
+    """What ZeroMQ's threads of a detokenizer have waited; nobody else's are looked at."""
+    for pid in (11, 12):
+        for thread, name, waits in ((pid, "sglang::detoken", 7), (91, "ZMQbg/IO/0", 30), (92, "ZMQbg/IO/1", 12)):
+            folder = proc / str(pid) / "task" / str(thread)
+            folder.mkdir(parents=True)
+            (folder / "status").write_text(f"Name:\t{name}\nvoluntary_ctxt_switches:\t{waits}\n")
+    table = ProcessTable(proc).read(10)
+    assert table is not None
+    assert [one.arrivals for one in table] == [None, None, 42, None]
+    for thread in ("91", "92"):
+        (proc / "12" / "task" / thread / "status").write_text("Name:\tother\n")
+    table = ProcessTable(proc).read(10)
+    assert table is not None
+    assert table[2].arrivals is None
 
 
 def test_a_title_is_read_once(proc: Path) -> None:
@@ -195,13 +211,24 @@ def test_the_newest_file(tmp_path: Path) -> None:
     assert newest_file([tmp_path], time.time()) == 500
 
 
-def test_looking_into_a_cache_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one that is written to all the time, in one of a hundred thousand files, and in one that goes in circles."""
-    monkeypatch.setattr("glmdeploy.runtime.vitals.CACHE_ENTRIES", 20)
-    for number in range(40):
-        folder = tmp_path / str(number)
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """They may lead in circles, or out of the cache."""
+    outside, cache = tmp_path / "outside", tmp_path / "cache"
+    for folder in (outside, cache):
         folder.mkdir()
-        (folder / "up").symlink_to(tmp_path)
-    done = threading.Event()
-    threading.Thread(target=lambda: (newest_file([tmp_path], time.time() + 9000), done.set()), daemon=True).start()
-    assert done.wait(60)
+    (outside / "file").touch()
+    (cache / "link").symlink_to(outside)
+    os.utime(cache / "link", (700, 700), follow_symlinks=False)
+    assert newest_file([cache], 0) == 700
+
+
+def test_looking_into_a_large_cache_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / "1" / "2" / "3"
+    deep.mkdir(parents=True)
+    for folder, changed in ((deep, 900), (deep.parent, 400), (deep.parent.parent, 300)):
+        os.utime(folder, (changed, changed))
+    assert newest_file([tmp_path], 1000) == 900
+    monkeypatch.setattr("glmdeploy.runtime.vitals.CACHE_ENTRIES", 2)
+    assert newest_file([tmp_path], 1000) == 400
+    monkeypatch.undo()
+    assert newest_file([tmp_path], 350) == 400, "what is young enough ends it too"
