@@ -210,7 +210,7 @@ class Judge:
         counts = [one.arrivals for one in ones if one.arrivals is not None]
         arrived = sum(counts) if len(counts) == len(ones) else None
         state, anew = self._decoding, Decoding(self._now, reading.decoded, arrived)
-        if heard or state is None or (state.arrived is None) is not (arrived is None):
+        if heard or state is None:
             self._decoding = anew
             return None
         if self._now - state.began < self.limits.window:
