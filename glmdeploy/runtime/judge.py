@@ -12,7 +12,7 @@ C
 D
     The scheduler decoded in each of three successive windows, messages arrived at a detokenizer in each, and none
     waited for anything in any of them: nothing reaches the clients, though ``/health`` answers 200. A working
-    detokenizer waits after every message. Decoding alone sends it none for long: a client may choose the interval of
+    detokenizer waits after every message. Decoding may send it none for minutes: a client may choose the interval of
     its stream, and a request without a stream sends when its length is a multiple of 50, which it can pass over when
     passes give several tokens. Where arrivals cannot be seen, decoding stands for them.
 S
@@ -210,7 +210,7 @@ class Judge:
         counts = [one.arrivals for one in ones if one.arrivals is not None]
         arrived = sum(counts) if len(counts) == len(ones) else None
         state, anew = self._decoding, Decoding(self._now, reading.decoded, arrived)
-        if heard or state is None or (state.arrived is None) is not (arrived is None):
+        if heard or state is None:
             self._decoding = anew
             return None
         if self._now - state.began < self.limits.window:

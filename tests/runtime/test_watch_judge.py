@@ -252,6 +252,19 @@ def test_passes_told_in_the_first_window_may_have_been_heard() -> None:
     assert first_hang(Judge(LIMITS), readings) is None
 
 
+def test_one_line_in_each_window_is_enough() -> None:
+    readings = [replace(one, decoded=one.at // 10 * 40) for one in decoding(LIMITS, [0.0], 60, 1)]
+    found = first_hang(Judge(LIMITS), readings)
+    assert found is not None
+    assert (found[0], found[1].rule) == (30.0, "D")
+
+
+def test_slow_passes_whose_messages_arrive_count_too() -> None:
+    found = first_hang(Judge(LIMITS), decoding(LIMITS, [0.0], 60, 1, 1))
+    assert found is not None
+    assert (found[0], found[1].rule) == (30.0, "D")
+
+
 def test_few_passes_owe_the_detokenizer_nothing() -> None:
     """Requests that are not streamed send every 50th token: an engine with one pass a second is not hung."""
     assert first_hang(Judge(LIMITS), decoding(LIMITS, range(0, 3600, 50), 3600, 1)) is None
@@ -314,9 +327,11 @@ def test_another_process_with_the_same_id_is_another_process() -> None:
 def test_a_rank_that_stands_still_is_a_hang_though_health_answers() -> None:
     two = replace(LIMITS, ranks=2)
     readings = [Reading(at, answered=at, ranks={0: at, 1: min(at, 100.0)}) for at in ticks(two, 600)]
-    found = first_hang(Judge(two), readings)
+    judge = Judge(two)
+    found = first_hang(judge, readings)
     assert found is not None
     assert (found[0], found[1].rule) == (160.0, "R")
+    assert judge.quiet == 60
     assert found[1].says == "hung (R): dp rank 1 has not moved for 60 s, as its timestamp in /v1/loads tells"
     assert first_hang(Judge(LIMITS), readings) is None
 
