@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 SCHEDULER, DETOKENIZER, HTTP = "sglang::scheduler", "sglang::detokenizer", "python"
 SECOND_RANK, SECOND_REPLICA = "sglang::scheduler_TP1", "sglang::scheduler_DP1"
@@ -103,10 +100,3 @@ ROWS = (
 
 QUICK = ("scheduler stopped, idle", "detokenizer hung while decoding", "pass blocked under load")
 """What every run tries, on one engine, with a limit of five seconds."""
-
-
-def told(row: str, sees: str, seconds: float) -> None:
-    """Add a line for the documented table of faults to the file that GLMDEPLOY_FAULTS_OUT names, if it does."""
-    if file := os.environ.get("GLMDEPLOY_FAULTS_OUT"):
-        with Path(file).open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"row": row, "what the user sees": sees, "seconds": round(seconds, 1)}) + "\n")

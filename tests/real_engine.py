@@ -35,6 +35,15 @@ NVCC = "#!/bin/sh\nsleep $1\n"
 """A compiler that takes its time: the kernel names a script's process for the script."""
 
 
+def engine_interpreter() -> Path:
+    """The interpreter of the engine's environment, which is made where it does not exist.
+
+    :raises GlmdeployError: if it cannot be.
+    """
+    cache = os.environ.get("GLMDEPLOY_ENGINE")
+    return environment.build_engine(Path(cache) if cache else environment.default_cache().with_name("sglang-cpu"))
+
+
 class RealEngine:
     """One engine; ``controls`` is the folder that its passes look into (``data/engine_hooks``)."""
 
@@ -43,10 +52,7 @@ class RealEngine:
 
         :raises GlmdeployError: if it cannot be installed.
         """
-        cache = os.environ.get("GLMDEPLOY_ENGINE")
-        interpreter = environment.build_engine(
-            Path(cache) if cache else environment.default_cache().with_name("sglang-cpu")
-        )
+        interpreter = engine_interpreter()
         self.see = see
         self.controls = scratch / "controls"
         self.controls.mkdir()

@@ -143,6 +143,7 @@ def exclusive(folder: Path, name: str) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock.acquire(timeout=0)
+        owner.touch(mode=0o600)
         owner.write_text(str(os.getpid()), encoding="ascii")
     except Timeout:
         who = f" (process {owner.read_text(encoding='ascii')})" if owner.exists() else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
-from glmdeploy.errors import DeployError
+from glmdeploy.errors import DeployError, LocalCloudError
 from glmdeploy.local import cloud
 from glmdeploy.operate.asking import within
 from glmdeploy.operate.target import MODAL, Target, check_credentials
@@ -31,7 +32,9 @@ def workspace_prices() -> dict[str, Price]:
         return await workspace.billing.rates.aio(), workspace.name
 
     answer, name = within(Target(name=MODAL, environment=None), "ask for the workspace's rates", rates)
-    running = cloud.status()
+    running = None
+    with contextlib.suppress(LocalCloudError):  # one that does not answer is not the one that has just answered
+        running = cloud.status()
     rehearsal = running is not None and running.server_url == config.get("server_url")
     source = "the embedded cloud's rates for rehearsals" if rehearsal else f"the rates of workspace {name}"
     prices = gpus.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())

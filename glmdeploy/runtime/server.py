@@ -20,7 +20,7 @@ from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
 from glmdeploy.runtime.stages import engine_env, mounts, plan, secret_names
-from glmdeploy.runtime.weights import missing, weights_mark
+from glmdeploy.runtime.weights import shortcoming
 
 RELOAD_SECONDS = 120
 """Patience with a volume that is to show its newest files."""
@@ -77,7 +77,7 @@ def start(deployed: dict[str, Any]) -> Engine:
         if role in deployed:
             _reload(deployed[role]["name"])
     if lacking := missing_weights(deployed):
-        raise EngineError(f"the weights are not complete, the download stage must run: {', '.join(lacking[:5])}")
+        raise EngineError(f"the weights are not complete, the download stage must run: {lacking}")
     if "compile" in deployed and "kernels" in deployed:
         _look_at_kernels(deployed)
     volume, digest = modal.Volume.from_name(deployed["weights"]["name"]), digest_of(deployed)
@@ -123,10 +123,10 @@ def key_of(deployed: Mapping[str, Any], environment: Mapping[str, str]) -> str |
     return key
 
 
-def missing_weights(deployed: Mapping[str, Any]) -> list[str]:
-    """What is not there of the model, or not of the right size."""
-    mark = weights_mark(local_folder(deployed["weights"]["mount"]))
-    return missing(mark, local_folder(deployed["model"]["path"])) if mark else ["there is no mark of their completion"]
+def missing_weights(deployed: Mapping[str, Any]) -> str | None:
+    """Why the model cannot be loaded as it lies in the volume; None where it is whole."""
+    model, folder = deployed["model"], local_folder(deployed["weights"]["mount"])
+    return shortcoming(folder, model["repo"], model.get("commit"), Path(model["path"]).name)
 
 
 def _look_at_kernels(deployed: Mapping[str, Any]) -> None:

@@ -10,12 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from container_process import ROOT, Looker, container
 from fault_rows import REAL
+from real_engine import engine_interpreter
 from support import PATIENCE, wait_until
 
 from glmdeploy.local import tiny_model
@@ -25,6 +25,7 @@ from glmdeploy.sglang.real import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from container_process import Container
     from fault_rows import Fault
@@ -65,8 +66,7 @@ multiprocessing.set_start_method = real
 def interpreter(pytestconfig: pytest.Config) -> Path:
     if not pytestconfig.getoption("--engine"):
         pytest.skip("needs --engine")
-    cache = os.environ.get("GLMDEPLOY_ENGINE")
-    return environment.build_engine(Path(cache) if cache else environment.default_cache().with_name("sglang-cpu"))
+    return engine_interpreter()
 
 
 @pytest.fixture(scope="module")

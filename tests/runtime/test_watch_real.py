@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hang_rows import PARALLEL, QUICK, ROWS, TWO, WIDE, Row, told
+from fault_rows import REAL
+from hang_rows import PARALLEL, QUICK, ROWS, TWO, WIDE, Row
 from real_engine import RealEngine
 from support import PATIENCE
 
@@ -25,6 +26,8 @@ from glmdeploy.runtime.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fault_rows import Fault
 
 ARGS: dict[str, Any] = {
     "chunked-prefill-size": 128,
@@ -120,7 +123,7 @@ def watched(engine: RealEngine, row: Row, limit: int, caches: Path) -> Iterator[
 
 
 @contextmanager
-def fault(engine: RealEngine, row: Row, limit: int) -> Iterator[None]:
+def inflicted(engine: RealEngine, row: Row, limit: int) -> Iterator[None]:
     """What the row does to the engine, undone afterwards."""
     files = []
     if row.control:
@@ -158,7 +161,9 @@ def keep_writing(folder: Path, over: threading.Event, limit: int) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_row(row: Row, engines: Engines, limit: int, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_a_row(
+    row: Row, engines: Engines, limit: int, tmp_path: Path, pytestconfig: pytest.Config, fault: Fault
+) -> None:
     if pytestconfig.getoption("--quick-hangs") and row.name not in QUICK:
         pytest.skip("not one of the quick rows")
     if row.control == ("delay", 0.75) and limit < 60:
@@ -173,7 +178,7 @@ def test_a_row(row: Row, engines: Engines, limit: int, tmp_path: Path, pytestcon
         one.thread.join(limit / 4)  # it has seen the engine well
         assert one.thread.is_alive(), one.verdict
         began = time.monotonic()
-        with fault(engine, row, limit):
+        with inflicted(engine, row, limit):
             one.thread.join(PATIENCE if row.rule else max(2 * limit, 15))
             over.set()
         one.stopping.set()
@@ -182,11 +187,12 @@ def test_a_row(row: Row, engines: Engines, limit: int, tmp_path: Path, pytestcon
     print(f"\n{row.name}: {seconds:.1f} s; longest silence {one.watch.longest:.1f} s; {one.verdict}", flush=True)
     if row.rule is None:
         assert one.verdict is None
-        told(row.name, f"nothing: /health was silent for {one.watch.longest:.0f} s at most", seconds)
+        silent = f"nothing, rightly: /health was silent for {one.watch.longest:.0f} s at most in {seconds:.0f} s"
+        fault(f"{row.name}, `limit: {limit}`", silent, engine=REAL)
     else:
         assert one.verdict is not None
         first, *processes = one.verdict.splitlines()
         assert first.startswith(f"hung ({row.rule}): ")
         assert any(" sglang::scheduler" in line and ": state " in line for line in processes)
-        told(row.name, first, seconds)
+        fault(f"{row.name}, `limit: {limit}`", first, engine=REAL, seconds=seconds)
     engine.wait_until_healthy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Remove, SetValue, Severity
-from glmdeploy.rules.rule import ISSUES, Rule, Topic, Violation, example
+from glmdeploy.rules.rule import AT_0_5_23, ISSUES, Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,8 @@ _LONGEST_CHUNK = 65_536
 
 _CHECK_TIMEOUT = "SGLANG_HEALTH_CHECK_TIMEOUT"
 _GENERATION = "SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION"
+_BYPASS = "SGLANG_DIAG_BYPASS_HEALTH_GENERATE"
+"""From 0.5.19 on (``entrypoints/http_server.py``)."""
 
 
 def _limits(facts: Facts) -> Iterator[Violation]:
@@ -53,14 +55,16 @@ def _long_pass(facts: Facts) -> Iterator[Violation]:
 
 
 def _constant(facts: Facts) -> Iterator[Violation]:
-    if not facts.env_flag(_GENERATION, default=True):
-        path = facts.env_path(_GENERATION)
-        yield Violation(
-            path=path,
-            message=f"`{_GENERATION}` is off: /health answers 200 whatever the engine does, and only a stopped or dead "
-            "process is noticed",
-            edits=(Remove(path=path),),
-        )
+    off, on = not facts.env_flag(_GENERATION, default=True), facts.env_flag(_BYPASS)
+    for name, state in ((_GENERATION, "off" if off else ""), (_BYPASS, "on" if on else "")):
+        if state:
+            path = facts.env_path(name)
+            yield Violation(
+                path=path,
+                message=f"`{name}` is {state}: /health answers 200 whatever the engine does, and only a stopped or "
+                "dead process is noticed",
+                edits=(Remove(path=path),),
+            )
 
 
 LIMITS = Rule(
@@ -117,11 +121,14 @@ CONSTANT = Rule(
     topic=Topic.TIME,
     why="By default /health sends one token through scheduler and detokenizer. With "
     "`SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION` off it is a constant 200 of the HTTP process: a hung scheduler or GPU "
-    "goes unnoticed, and requests wait for ever.",
+    "goes unnoticed, and requests wait for ever. From 0.5.19 on `SGLANG_DIAG_BYPASS_HEALTH_GENERATE` does the same.",
     fix="remove the variable",
     sources=("sglang/srt/entrypoints/http_server.py (0.5.10 to 0.5.23)",),
     check=_constant,
-    fails=(example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="0"'),),
+    fails=(
+        example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="0"'),
+        example('sglang.env.SGLANG_DIAG_BYPASS_HEALTH_GENERATE="1"', profile=AT_0_5_23),
+    ),
     passes=(example(), example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="1"')),
 )
 

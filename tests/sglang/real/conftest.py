@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from real_engine import engine_interpreter
 from sglang_record import PROBES, Recorder, programs
 
 from glmdeploy.errors import GlmdeployError
@@ -85,10 +86,7 @@ def ask(scratch: Path, args: dict[str, Any], env: dict[str, str]) -> dict[str, A
 
     :raises GlmdeployError: if it cannot be installed, or does not serve.
     """
-    cache = os.environ.get("GLMDEPLOY_ENGINE")
-    interpreter = environment.build_engine(
-        Path(cache) if cache else environment.default_cache().with_name("sglang-cpu")
-    )
+    interpreter = engine_interpreter()
     release = catalog.load(environment.ENGINE_VERSION)
     settings, problems = command.read(args, release)
     assert not problems
