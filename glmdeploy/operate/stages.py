@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import modal
 
 from glmdeploy.app import build
-from glmdeploy.errors import DeployError
+from glmdeploy.errors import DeployError, GlmdeployError
 from glmdeploy.operate.asking import attended, within
 from glmdeploy.operate.secrets import create_command
 from glmdeploy.runtime.engine import EngineError
@@ -128,7 +128,7 @@ def running(
         except BaseException as error:
             ending = (type(error), error, error.__traceback__)
             seconds = GONE_SECONDS if isinstance(error, Exception) else INTERRUPT_SECONDS
-            with contextlib.suppress(DeployError):  # what has failed is told, and not that it failed again
+            with contextlib.suppress(GlmdeployError):  # what has failed is told, and not that it failed again
                 within(target, "end the app of the stages", lambda: manager.__aexit__(*ending), seconds=seconds)
             raise
         within(target, "end the app of the stages", lambda: manager.__aexit__(None, None, None), seconds=END_SECONDS)

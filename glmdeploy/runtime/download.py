@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.hub import Hub, Listing
+from glmdeploy.runtime.output import say
 from glmdeploy.runtime.progress import COMMIT_SECONDS, PROGRESS_SECONDS, DownloadReport, commits, repeatedly
 from glmdeploy.runtime.transfer import (
     KEPT,
@@ -113,7 +114,7 @@ def download_weights(
         wrong = _wrong(mark, version / name, every_byte=verify) if there else []
         if there and not wrong:
             clean_leftovers(volume, name, None)
-            print(f"{repo} at {revision} ({known}) is complete, nothing to download", flush=True)
+            say(f"{repo} at {revision} ({known}) is complete, nothing to download")
             return mark
 
         hub = hub or Hub(repo, token, token_place, limits, stopping)
@@ -131,7 +132,7 @@ def download_weights(
             if there:
                 place_files(work, version, manifest)
             elif not install_version(work, version):
-                print("another machine has completed it meanwhile", flush=True)
+                say("another machine has completed it meanwhile")
             shutil.rmtree(work.root, ignore_errors=True)
         finally:
             stopping.set()
@@ -142,12 +143,12 @@ def download_weights(
         _commit(commit_volume)
     except OSError as fault:
         failure = _unwritable("the volume", fault)
-        print(f"the download failed: {failure}", flush=True)
+        say(f"the download failed: {failure}")
         raise failure from None
     except DownloadFailed as failure:
-        print(f"the download failed: {failure}", flush=True)
+        say(f"the download failed: {failure}")
         raise DownloadFailed(str(failure)) from None  # without the frames, which Modal prints below the text
-    print(f"{repo} at {known} is complete", flush=True)
+    say(f"{repo} at {known} is complete")
     return manifest
 
 
@@ -164,13 +165,13 @@ def _wrong(manifest: dict[str, Any], folder: Path, *, every_byte: bool) -> list[
     if every_byte:
         at: dict[str, int] = {}
         total = sum(entry["size"] for entry in manifest["files"].values())
-        print(f"reading {total / 2**30:.1f} GiB of {manifest['repo']} to compare them with their hashes", flush=True)
+        say(f"reading {total / 2**30:.1f} GiB of {manifest['repo']} to compare them with their hashes")
         with repeatedly(PROGRESS_SECONDS, DownloadReport(at, total).say):
             wrong = verify(manifest, folder, at.__setitem__)
     for path in wrong[:SAID_FILES]:
-        print(f"{path}: is missing or not as the hub has it; fetching it anew", flush=True)
+        say(f"{path}: is missing or not as the hub has it; fetching it anew")
     if len(wrong) > SAID_FILES:
-        print(f"and {len(wrong) - SAID_FILES} files more", flush=True)
+        say(f"and {len(wrong) - SAID_FILES} files more")
     return wrong
 
 
@@ -213,10 +214,9 @@ class _Download:
         if any(path in self._xet for path in self._files):
             self._session = xet_session()
         total = sum(entry["size"] for entry in self._files.values())
-        print(
+        say(
             f"downloading {self._hub.repo} at {self._work.manifest['commit']}: {len(self._files)} files, "
             f"{total / 2**30:.1f} GiB",
-            flush=True,
         )
         for path in sorted(self._files, key=lambda path: -self._files[path]["size"]):
             self._left.put(path)
@@ -235,7 +235,7 @@ class _Download:
         for failure in self._failures:
             raise failure
         if self._copied:
-            print(f"{len(self._copied)} files were copied in the volume", flush=True)
+            say(f"{len(self._copied)} files were copied in the volume")
 
     def _check_room(self, free: Callable[[Path], int | None]) -> None:
         coming = 0
@@ -267,7 +267,7 @@ class _Download:
                     except FileNotFoundError:
                         if tries == 1:
                             raise
-                        print(f"{path}: another machine has taken it; fetching it anew", flush=True)
+                        say(f"{path}: another machine has taken it; fetching it anew")
             except StoppedTransfer:
                 return
             except OSError as fault:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from glmdeploy.runtime.output import say
+
 PROGRESS_SECONDS = 15.0
 """Seconds between two lines about the progress, and between two signs of life."""
 
@@ -25,7 +27,7 @@ class DownloadReport:
     def say(self) -> None:
         have = sum(self._at.copy().values())
         rate = have / (time.monotonic() - self._started) / 2**20
-        print(f"{have / 2**30:.1f} of {self._total / 2**30:.1f} GiB, {rate:.0f} MiB/s on average", flush=True)
+        say(f"{have / 2**30:.1f} of {self._total / 2**30:.1f} GiB, {rate:.0f} MiB/s on average")
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def repeatedly(seconds: float, *actions: Callable[[], object]) -> Iterator[None]
                 except Exception as fault:
                     if (text := f"{type(fault).__name__}: {fault}") not in said:
                         said.add(text)
-                        print(f"meanwhile: {text}", flush=True)
+                        say(f"meanwhile: {text}")
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -16,6 +16,7 @@ from glmdeploy.runtime.hub import token_place
 from glmdeploy.runtime.kernels import compile_kernels
 from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
+from glmdeploy.runtime.output import say
 
 
 def plan() -> dict[str, Any]:
@@ -54,7 +55,7 @@ def download_model(verify: bool = False) -> dict[str, Any]:
     try:
         volume.reload()
     except Exception as fault:  # a call before may have left a file open; then what is there is older, never wrong
-        print(f"the volume cannot be looked at anew: {type(fault).__name__}: {fault}", flush=True)
+        say(f"the volume cannot be looked at anew: {type(fault).__name__}: {fault}")
     folder = local_folder(weights["mount"])
     # An open file in a volume would keep Modal from looking for news in it, and no lock reaches across its containers.
     with only_one(folder) if local_root() else contextlib.nullcontext():

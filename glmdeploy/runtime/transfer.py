@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.markers import sync_file
+from glmdeploy.runtime.output import say
 from glmdeploy.runtime.weights import Digest, pieces_of
 
 KEPT = "What was fetched is kept in the volume: run it again to go on from there."
@@ -117,7 +118,7 @@ class Retries:
             raise DownloadFailed(f"{self._what}: {fault}, {self._failures} times in a row.\n{KEPT}") from None
         seconds = min(self._limits.pause * 2 ** (self._failures - 1), LONGEST_PAUSE)
         seconds = max(seconds, min(fault.wait or 0, LONGEST_WAIT))
-        print(f"{self._what}: {fault}; trying again in {seconds:.3g} s", flush=True)
+        say(f"{self._what}: {fault}; trying again in {seconds:.3g} s")
         if self._stopping.wait(seconds):
             raise StoppedTransfer
 
@@ -263,10 +264,10 @@ def fetch_file(
             wrong += 1
             if wrong == WRONG_TRIES:
                 raise DownloadFailed(f"{path}: {fault}, {wrong} times.\n{WRONG}")
-            print(f"{path}: {fault}; fetching it anew", flush=True)
+            say(f"{path}: {fault}; fetching it anew")
             del rest[:-1]
         elif len(rest) > 1:
-            print(f"{path}: {fault}; going on over plain HTTP", flush=True)
+            say(f"{path}: {fault}; going on over plain HTTP")
             del rest[0]
         else:
             if part.size - begin >= GOOD_PROGRESS:

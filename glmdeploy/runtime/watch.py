@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.judge import POLL_SECONDS, Hang, HangLimits, Judge, Reading, blind_rules
+from glmdeploy.runtime.output import say
 from glmdeploy.runtime.prober import Prober
 from glmdeploy.runtime.vitals import ProcessTable, Vital, described, newest_file
 
@@ -166,4 +167,4 @@ class Watch:
     def _say(self, about: str, text: str) -> None:
         if about not in self._said:
             self._said.add(about)
-            print(text, flush=True)
+            say(text)

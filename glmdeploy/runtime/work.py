@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.markers import FOLDER, read_json, sync_folder, write_json, write_marker
+from glmdeploy.runtime.output import say
 from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest, shortcoming, size_of, weights_mark
 
 STALE_SECONDS = 600
@@ -107,7 +108,7 @@ def deserted(works: list[Work], seconds: float, look: Callable[[], object]) -> l
     silent = [(work, work.sign()) for work in works if work.is_dead() is None]
     if not silent or seconds <= 0:
         return dead
-    print(f"another machine may be at work here; looking for signs of life for {seconds:.3g} s", flush=True)
+    say(f"another machine may be at work here; looking for signs of life for {seconds:.3g} s")
     limit = time.monotonic() + seconds
     while silent and time.monotonic() < limit:
         time.sleep(seconds / 10)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
+from fault_rows import NONE
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 from support import STRANGE, call
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fault_rows import Fault
     from google.protobuf.message import Message
 
     from glmdeploy.local.cloud import Cloud
@@ -95,10 +97,15 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     logging.getLogger("asyncio").setLevel(level)
 
 
-def test_the_rpcs_are_known(plane: Plane) -> None:
+def test_the_rpcs_are_known(plane: Plane, fault: Fault) -> None:
     assert plane.seen - OF_CONTAINERS - {"EnvironmentGetOrCreate"} == set(RPCS), "that one is asked once a process"
     assert {rpc for rpc, _ in PAIRS} == set(RPCS)
     assert {status for _, status in PAIRS} == set(STATUSES)
+    fault(
+        f"control plane that errs once, in each of {len(RPCS)} RPCs, with each status of gRPC",
+        "one `error:` line, or nothing where the SDK asks again; the next apply converges",
+        engine=NONE,
+    )
 
 
 @pytest.mark.parametrize(("rpc", "status"), PAIRS, ids=lambda value: getattr(value, "name", value))

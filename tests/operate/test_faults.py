@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fault_rows import Fault
     from support import Shell
 
 APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
@@ -158,7 +159,7 @@ def fill(file: Path) -> None:
             pass
 
 
-def test_full_disk(small_disk: Path, template: Path) -> None:
+def test_full_disk(small_disk: Path, template: Path, fault: Fault) -> None:
     with copied_cloud(template, small_disk) as shell:
         shell.run("local", "start")
         ballast = small_disk / "ballast"
@@ -169,6 +170,8 @@ def test_full_disk(small_disk: Path, template: Path) -> None:
         again = shell.json("apply", "b200-eagle-bf16kv", "--target", "local", "--dry-run")
         assert again["changed"] is False, "what was deployed is untouched"
         assert shell.json(*APPLY, "--set", "server.max_containers=2")["changed"] is True
+        error = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
+        fault("disk of the embedded cloud full", error.removeprefix("error: "))
 
 
 def test_home_not_writable(fresh: Shell, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_container_asks_where_the_hub_does_not_tell_us(
 
 def test_no_container_is_asked_for_a_revision_that_does_not_exist(shell: Shell) -> None:
     done = asking(shell, shell.cloud.hub_url).run(*DRY, "--set", "model.repo=nonexistent/x", code=1)
-    assert "a container asked in vain: RepositoryNotFoundError, HTTP status 404" in done.stderr
+    assert "a container asked in vain: the hub shows no model nonexistent/x." in done.stderr
 
 
 def test_without_a_token_the_error_stands(shell: Shell, nobody: str) -> None:

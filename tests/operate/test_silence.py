@@ -21,6 +21,8 @@ from glmdeploy.operate.target import Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fault_rows import Fault
+
 MODAL = Target(name="modal", environment=None)
 
 SLOW = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS=600")
@@ -72,7 +74,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["", "Stage preflight", "Deploying", "Waiting for the endpoint"])
-def test_a_control_plane_that_stops(ready: Shell, moment: str) -> None:
+def test_a_control_plane_that_stops(ready: Shell, moment: str, fault: Fault) -> None:
     daemon = ready.cloud.pid
     with impatient(ready, *APPLY) as process:
         if moment:
@@ -88,6 +90,9 @@ def test_a_control_plane_that_stops(ready: Shell, moment: str) -> None:
     assert ("is deployed" in stderr) == (moment == "Waiting for the endpoint"), stderr
     again = ready.run(*APPLY, "--no-wait")
     assert "error" not in again.stderr
+    fault(
+        f"control plane stopped {f'at `{moment}`' if moment else 'from the start'}", errors[0].removeprefix("error: ")
+    )
     assert ready.deployed() == ["glm51-fp8"]
 
 
@@ -99,7 +104,7 @@ def test_an_interrupt_while_nothing_answers(ready: Shell, moment: str) -> None:
         with stopped(daemon):
             process.send_signal(signal.SIGINT)
             _, stderr = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 130
+        assert process.returncode == 130, stderr
     assert "Interrupted." in stderr
     assert "Traceback" not in stderr
 

@@ -77,6 +77,7 @@ def test_a_branch_that_moved_replaces_its_folder(source: Path, volume: Path, tmp
     with faulty(source.parents[1]) as hub:
         download(hub.url, volume, revision="main")
     moved = repository(tmp_path / "moved", readme="Now better.")
+    moved.with_name(f"{moved.name}.main").write_text(OTHER)
     with faulty(tmp_path / "moved") as hub:
         download(hub.url, volume, revision="main")
         assert files(hub) == {"README.md"}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import fault_rows
     from faulty_hub import Fault, FaultyHub
 
 SECRET = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz"
@@ -249,16 +250,21 @@ def test_a_strange_listing_is_refused(hub: FaultyHub, volume: Path, answer: obje
     assert "does not name the files of" in done.failure
 
 
-def test_too_little_room_is_said_before_the_first_byte(hub: FaultyHub, source: Path, volume: Path) -> None:
+def test_too_little_room_is_said_before_the_first_byte(
+    hub: FaultyHub, source: Path, volume: Path, fault: fault_rows.Fault
+) -> None:
     done = download(hub.url, volume, room=3 * SIZE)
     assert done.failure
     assert done.failure.startswith("there is no room: 0.01 GiB of org/Model are to come, and the volume has 0.01 GiB.")
     assert set(hub.served) == {"api"}
     assert download(hub.url, volume, {"GLMDEPLOY_FREE_SPACE": "unchecked"}, room=3 * SIZE).manifest
     assert same(volume, source)
+    fault("volume without room for the weights", done.failure, engine="none")
 
 
-def test_a_full_disk_is_said_and_what_was_fetched_is_kept(hub: FaultyHub, source: Path, volume: Path) -> None:
+def test_a_full_disk_is_said_and_what_was_fetched_is_kept(
+    hub: FaultyHub, source: Path, volume: Path, fault: fault_rows.Fault
+) -> None:
     """A limit of the size of a file stands for the disk: the system call fails in the same way."""
     done = download(hub.url, volume, largest_file=1_500_000)
     assert done.failure
@@ -268,6 +274,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_is_kept(hub: FaultyHub, source
     assert same(volume, source)
     [full] = [shard for shard in SHARDS if done.failure.startswith(shard)]
     assert hub.served[full] == SIZE + (SIZE - 1_500_000), "the part was kept"
+    fault("disk full in mid-download", done.failure, engine="none")
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])

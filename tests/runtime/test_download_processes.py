@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from fault_rows import NONE
 from faulty_hub import (
     COMMIT,
     OTHER,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fault_rows import Fault
     from faulty_hub import FaultyHub
 
 
@@ -234,12 +236,15 @@ def test_a_killed_repair_leaves_the_version_as_it_was(hub: FaultyHub, source: Pa
     assert same(volume, source)
 
 
-def test_a_container_that_dies_before_its_commit_has_lost_nothing(hub: FaultyHub, source: Path, volume: Path) -> None:
+def test_a_container_that_dies_before_its_commit_has_lost_nothing(
+    hub: FaultyHub, source: Path, volume: Path, fault: Fault
+) -> None:
     assert download(hub.url, volume, die_in_commit=True).code == 9
     hub.asked.clear()
     assert "nothing to download" in download(hub.url, volume).log
     assert not hub.asked
     assert same(volume, source)
+    fault("container killed between download and commit", "the next one finds what was written", engine=NONE)
 
 
 def test_a_commit_that_fails_is_said(hub: FaultyHub, volume: Path) -> None:
