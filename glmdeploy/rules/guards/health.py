@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Remove, SetValue, Severity
-from glmdeploy.rules.rule import AT_0_5_23, ISSUES, Rule, Topic, Violation, example
+from glmdeploy.rules.rule import AT_0_5_23, ISSUES, Rule, Scope, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,16 @@ def _constant(facts: Facts) -> Iterator[Violation]:
                 "dead process is noticed",
                 edits=(Remove(path=path),),
             )
+
+
+def _unseen_rank(facts: Facts) -> Iterator[Violation]:
+    ranks = facts.number("dp_size") or 1
+    if ranks > 1 and facts.attention_groups == 1:
+        yield Violation(
+            path=facts.path("dp_size"),
+            message=f"of {ranks} data-parallel ranks one that lives is enough for a good /health: a rank that hangs "
+            "without having stopped goes unnoticed in this release",
+        )
 
 
 LIMITS = Rule(
@@ -132,4 +142,23 @@ CONSTANT = Rule(
     passes=(example(), example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="1"')),
 )
 
-RULES = (LIMITS, LONG_PASS, CONSTANT)
+UNSEEN_RANK = Rule(
+    id="GLM131",
+    title="data-parallel rank that can hang unnoticed",
+    severity=Severity.INFO,
+    topic=Topic.TIME,
+    why="Without attention's data parallelism each rank is an engine of its own, and /health answers 200 when any of "
+    "them does. From 0.5.13.post1 on the container looks at each rank's own time in /v1/loads; before, that is a "
+    "message through the ranks themselves, and tells nothing of one that hangs.",
+    fix="use 0.5.13.post1 or newer, or one rank a container",
+    sources=(
+        "sglang/srt/entrypoints/http_server.py (0.5.10 to 0.5.23)",
+        "sglang/srt/managers/load_snapshot.py (0.5.23)",
+    ),
+    check=_unseen_rank,
+    scope=Scope(until="0.5.12.post1"),
+    fails=(example("sglang.args.dp=2", "sglang.args.tp=4", "model.repo=acme/other"),),
+    passes=(example(), example("sglang.args.dp=2", "sglang.args.tp=4", "model.repo=acme/other", profile=AT_0_5_23)),
+)
+
+RULES = (LIMITS, LONG_PASS, CONSTANT, UNSEEN_RANK)
