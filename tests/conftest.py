@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,8 @@ from support import Shell, call, copied_cloud, own_cloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+HERE = Path(__file__).parent
 
 pytest_plugins = ["snapshots", "fault_rows"]
 
@@ -35,6 +37,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
     group.addoption("--hang-limit", type=int, default=60, help="the watch's limit in tests with --engine, in seconds")
     group.addoption("--quick-hangs", action="store_true", help="of the table of hangs, only what every run tries")
+
+
+SLOW = ("faults", "operate", "local", "runtime")
+"""Folders of tests that take minutes for a few tests: they come first, so that no worker waits for one at the end."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """For ``-n auto``: two more than there are cores, for many tests wait most of the time."""
+    return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(HERE).parts[0]
+        return SLOW.index(folder) if folder in SLOW else len(SLOW)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="module")
