@@ -114,7 +114,11 @@ class Looker:
             for folder in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):
                     arguments = (folder / "cmdline").read_bytes()
-                    # A child that has not become its program yet still is a picture of the first process.
-                    if not arguments.startswith(own) and self._one.is_member(folder):
+                    # A child that has not become its program yet still is a picture of the first process, and one
+                    # that is just becoming it shows nothing, or something of both.
+                    if not arguments or arguments.startswith(own) or not self._one.is_member(folder):
+                        continue
+                    environment = (folder / "environ").read_text("latin-1")
+                    if (folder / "cmdline").read_bytes() == arguments:
                         self.arguments.add(arguments.decode("latin-1"))
-                        self.environments.add((folder / "environ").read_text("latin-1"))
+                        self.environments.add(environment)

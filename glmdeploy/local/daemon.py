@@ -31,6 +31,7 @@ from glmdeploy.local import hub
 from glmdeploy.local.backend import Backend
 from glmdeploy.local.cloud import ALREADY_RUNNING, Cloud, announce, announce_end, hold_lock
 from glmdeploy.local.containers.launch import Endpoints, Planner
+from glmdeploy.local.containers.process import kill_leftovers
 from glmdeploy.local.containers.worker import Worker
 from glmdeploy.local.control.plane import control_plane
 from glmdeploy.local.daemon_log import log_to
@@ -192,6 +193,7 @@ def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_u
 
 def _clear(home: Home) -> None:
     """Remove what an earlier daemon had no time to remove, and say which Python containers use."""
+    kill_leftovers(home.containers)
     leftovers = [home.containers, home.blobs]
     if home.scratch.is_symlink():
         if home.scratch.readlink().name.startswith(_SCRATCH):

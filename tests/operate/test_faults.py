@@ -190,3 +190,17 @@ def test_containers_die_with_the_daemon(warm: Shell) -> None:
     assert before, "the engine runs"
     os.kill(warm.cloud.pid, signal.SIGKILL)
     wait_until(lambda: not subprocess.run(search, capture_output=True, check=False).stdout)
+
+
+def test_what_a_killed_cloud_has_left_ends_when_the_next_one_starts(warm: Shell) -> None:
+    """Whatever ended the watcher of a container as well."""
+    root = {"GLMDEPLOY_LOCAL_ROOT": f"{warm.home}/containers/ta-left"}
+    other = {"GLMDEPLOY_LOCAL_ROOT": f"{warm.home}-other/containers/ta-left"}
+    with (
+        subprocess.Popen(["sleep", "600"], env=root) as left,
+        subprocess.Popen(["sleep", "600"], env=other) as stranger,
+    ):
+        warm.run("local", "start")
+        assert left.wait(PATIENCE) == -signal.SIGKILL
+        assert stranger.poll() is None
+        stranger.kill()

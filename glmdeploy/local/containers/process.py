@@ -28,6 +28,18 @@ _CHUNK = 64 * 1024
 _LAST_OUTPUT = 2.0
 
 
+def kill_leftovers(containers: Path) -> None:
+    """Kill what containers have left whose daemon and watcher were both killed: nobody else would.
+
+    ``containers`` is the folder of their roots, which their processes have in their environment.
+    """
+    mine = f"\0GLMDEPLOY_LOCAL_ROOT={containers}/".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mine in b"\0" + (folder / "environ").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
 class ContainerProcess:
     """Its directories must be prepared; they are removed when it has ended.
 
