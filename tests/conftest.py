@@ -44,8 +44,8 @@ SLOW = ("faults", "operate", "local", "runtime")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """For ``-n auto``: two more than there are cores, for many tests wait most of the time."""
-    return (os.cpu_count() or 1) + 2
+    """For ``-n auto``: four more than there are cores, for many tests wait most of the time."""
+    return (os.cpu_count() or 1) + 4
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

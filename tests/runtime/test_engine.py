@@ -161,7 +161,7 @@ def test_a_key_reaches_the_engine_and_nobody_who_looks(tmp_path: Path, engine_pa
         one.said("ready")
         wait_until(lambda: looker.looks > 20)
         assert len(one.members()) == 4
-    assert not [text for text in looker.arguments | looker.environments if "ecret" in text]
+    assert not [text for text in looker.arguments | looker.environments if "$ecret" in text]
     assert [text for text in looker.arguments if "sglang.launch_server" in text]
     # Its program prints its arguments, as SGLang does; `--port 8000` is as the plan has it.
     assert "'--model-path', 'a model'" in one.output()
