@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -48,13 +49,24 @@ def fault(request: pytest.FixtureRequest) -> Fault:
     def row(name: str, sees: str, *, engine: str = STANDIN, seconds: float | None = None) -> None:
         path = Path(request.node.path).relative_to(ROOT)
         noticed = None if seconds is None else round(seconds, 1 if seconds < 10 else None)
-        line = {"fault": name, "engine": engine, "sees": " ".join(sees.split()), "seconds": noticed}
+        line = {"fault": name, "engine": engine, "sees": steady(sees), "seconds": noticed}
         line["test"] = f"{path}::{request.node.originalname}"
         if target := os.environ.get("GLMDEPLOY_FAULTS_OUT"):
             with Path(target).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     return row
+
+
+def steady(text: str) -> str:
+    """The text on one line, without what is another one each time: folders, ports, processes."""
+    for pattern, instead in (
+        (r"/tmp/[^\s'\"]*", "/..."),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1"),
+        (r"\bprocess \d+", "process ..."),
+    ):
+        text = re.sub(pattern, instead, text)
+    return " ".join(text.split())
 
 
 def page(rows: Iterable[dict[str, object]]) -> str:

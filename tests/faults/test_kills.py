@@ -112,6 +112,7 @@ def test_kills(fresh: Shell, pytestconfig: pytest.Config, fault: Fault) -> None:
     locks = [path for path in (fresh.home / "locks").glob("*.pid") if processes(fresh.home)]
     assert not locks
     fault(
-        f"{killed.total()} kills (kill -9) of command, engine, container and embedded cloud at any moment",
-        "the next `apply` converges, the endpoint answers and wants its key; no process is left",
+        "kill -9 of command, engine, container and embedded cloud, again and again, at any moment",
+        f"after each of {killed.total()}: the next `apply` converges, the endpoint answers and wants its key; at the end "
+        "no process is left",
     )

@@ -102,7 +102,7 @@ class Observer(threading.Thread):
                         words = (folder / "cmdline").read_bytes()
                         if not first_process(words):
                             self.leaks.add(f"the environment of {words[:200]!r}")
-            time.sleep(0.005)
+            time.sleep(0.03)
 
     def stop(self) -> None:
         self._end.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import os
@@ -62,6 +63,7 @@ class Plane:
     fault: tuple[str, Status] | None = None
     seen: set[str] = field(default_factory=set)
     erred: int = 0
+    delay: float = 0
 
     def observe(self, rpc: str, _: Message) -> None:
         self.seen.add(rpc)
@@ -82,7 +84,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     level = logging.getLogger("asyncio").level
     with (
         pytest.MonkeyPatch.context() as patch,
-        in_thread(folder / "home", observer=lambda rpc, message: planes and planes[0].observe(rpc, message)) as running,
+        in_thread(
+            folder / "home",
+            observer=lambda rpc, message: planes and planes[0].observe(rpc, message),
+            fault=lambda _rpc, _message: asyncio.sleep(planes[0].delay if planes else 0),
+        ) as running,
     ):
         for name in [name for name in os.environ if name.startswith(STRANGE)]:
             patch.delenv(name)
@@ -106,6 +112,15 @@ def test_the_rpcs_are_known(plane: Plane, fault: Fault) -> None:
         "one `error:` line, or nothing where the SDK asks again; the next apply converges",
         engine=NONE,
     )
+
+
+def test_a_slow_control_plane(plane: Plane, fault: Fault) -> None:
+    plane.delay = 0.3
+    try:
+        assert cli.run((*APPLY, "--set", f"download.env.EDITED={next(NUMBERS)}")) == 0
+    finally:
+        plane.delay = 0
+    fault("control plane that takes its time over every answer", "`apply` takes longer", engine=NONE)
 
 
 @pytest.mark.parametrize(("rpc", "status"), PAIRS, ids=lambda value: getattr(value, "name", value))
