@@ -113,6 +113,6 @@ def test_kills(fresh: Shell, pytestconfig: pytest.Config, fault: Fault) -> None:
     assert not locks
     fault(
         "kill -9 of command, engine, container and embedded cloud, again and again, at any moment",
-        f"after each of {killed.total()}: the next `apply` converges, the endpoint answers and wants its key; at the end "
-        "no process is left",
+        f"after each of {killed.total()}: the next `apply` converges, the endpoint answers and wants its key; at the "
+        "end no process is left",
     )
