@@ -281,6 +281,8 @@ class Redactor:
 
     def __init__(self, values: Iterable[str]) -> None:
         self._mask = Mask(values)
+        self.longest = self._mask.longest
+        """Bytes of the longest spelling."""
 
     def __call__(self, text: str) -> str:
         return self._mask(text)

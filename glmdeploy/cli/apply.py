@@ -67,7 +67,7 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     plan = common.plan(profile, overlays, sets)
     destination = target.connect(where, plan, options["environment"])
 
-    from glmdeploy.operate.apply import exclusive, preview
+    from glmdeploy.operate.apply import exclusive, forget_failures, preview
     from glmdeploy.operate.live import endpoint
     from glmdeploy.operate.revision import resolved
     from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
@@ -76,7 +76,7 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     with exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = preview(plan, destination, force=options["force"], make_secrets=make_secrets, verify_weights=verify)
         result = preview_data(found)
-        acts = (found.changed or verify) and not dry_run
+        acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
         for line in preview_text(found):
@@ -84,6 +84,8 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
         if acts:
             _confirm(yes=options["yes"], as_json=as_json)
             result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
+        elif not dry_run:
+            forget_failures(plan, destination)
         if not found.changed:
             result["url"] = endpoint(plan, destination)
         if as_json:
@@ -127,8 +129,8 @@ def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[s
                     result["healthy_after"] = round(seconds, 1)
                 case KeyRequired(required=required):
                     result["key_required"] = required
-                case WeightsVerified(files=files, mended=mended):
-                    result["weights"] = {"verified": files, "mended": mended}
+                case WeightsVerified(files=files):
+                    result["weights"] = {"verified": files}
     except (GlmdeployError, KeyboardInterrupt):
         if "healthy_after" in result:
             _progress(f"The app is deployed ({result['url']}) and answers.")

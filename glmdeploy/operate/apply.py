@@ -12,7 +12,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import modal
 from filelock import FileLock, Timeout
@@ -30,7 +30,7 @@ from glmdeploy.plan.plan import short_digest
 from glmdeploy.runtime.failures import forget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import TypeAlias
 
     from glmdeploy.operate.live import Deployed
@@ -55,13 +55,19 @@ class Preview:
     now: Deployed | None
     changes: tuple[Change, ...]
     changed: bool
-    """Whether there is something to do: another plan runs, or one that another glmdeploy deployed, or it is forced."""
+    """Whether something is to be deployed: another plan runs, or one of another glmdeploy, or it is forced."""
     need: Needed
+    """Stages to run first; where nothing is to deploy, those that mend what the volumes have lost."""
     missing: tuple[MissingSecret, ...]
     make_secrets: bool = False
     """Whether secrets that the embedded cloud lacks get random values."""
     verify_weights: bool = False
     """Whether the weights in the volume are read and compared, also where they are marked as complete."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything to do."""
+        return self.changed or self.verify_weights or self.need.download or self.need.compile
 
     def check_secrets(self) -> None:
         """:raises DeployError: with the commands that create them, for secrets that :func:`carry_out` cannot create."""
@@ -84,10 +90,9 @@ class StageStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsVerified:
-    """``files`` were read and compared with their hashes; ``mended`` of them were fetched anew. None: not told."""
+    """``files`` were read and compared with their hashes; the log of the stage says which were fetched anew."""
 
-    files: int | None
-    mended: int | None
+    files: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +180,7 @@ def preview(
     if now is not None and now.version != __version__:
         changes = (Change(section="glmdeploy", name="version", old=now.version, new=__version__), *changes)
     changed = force or now is None or now.digest != short_digest(plan) or now.version != __version__
-    need = needed(plan, target) if changed else Needed(download=False, compile=False)
+    need = needed(plan, target)
     return Preview(
         plan=plan,
         target=target,
@@ -183,7 +188,7 @@ def preview(
         changes=changes,
         changed=changed,
         need=need,
-        missing=missing_secrets(plan, target) if changed or verify_weights else (),
+        missing=missing_secrets(plan, target) if changed or verify_weights or need.download or need.compile else (),
         make_secrets=make_secrets,
         verify_weights=verify_weights,
     )
@@ -201,10 +206,10 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
         create_secret(secret, target)
         yield SecretCreated(name=secret.name)
     yield from _run_stages(what)
+    forget_failures(plan, target)
     if not what.changed:
         return
     yield Deploying()
-    _forget_failures(plan, target)
     _deploy(plan, target, strategy=strategy, tag=tag)
     yield Published()
     url = endpoint(plan, target)
@@ -247,7 +252,7 @@ def _run_stages(what: Preview) -> Iterator[Event]:
                 yield StageStarted(name="download")
                 mark = app.download(verify=what.verify_weights)
                 if what.verify_weights:
-                    yield WeightsVerified(files=_count(mark.get("files")), mended=_count(mark.get("mended")))
+                    yield WeightsVerified(files=mark["files"])
             if compiler:
                 yield StageStarted(name="compile")
                 app.compile()
@@ -267,8 +272,8 @@ def _deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:
         attended(target, f"deploy {plan.app}", deploy)
 
 
-def _forget_failures(plan: Plan, target: Target) -> None:
-    """Let the plan start again, however often it has failed: somebody has looked at it.
+def forget_failures(plan: Plan, target: Target) -> None:
+    """Let the plan start again, however often it has failed: somebody has looked at it. Nothing else changes.
 
     :raises DeployError:
     """
@@ -277,15 +282,3 @@ def _forget_failures(plan: Plan, target: Target) -> None:
         forget(modal.Volume.from_name(plan.weights.name, environment_name=target.environment), plan.digest)
 
     within(target, f"forget the failed starts of {plan.app}", lambda: plainly(forget_them))
-
-
-def _count(found: Any) -> int | None:
-    return len(found) if isinstance(found, dict | list) else found if isinstance(found, int) else None
-
-
-def _beside(target: Target, ask: Callable[[], T]) -> T:
-    """What comes of asking the endpoint, as long as the target lives.
-
-    :raises DeployError:
-    """
-    return attended(target, "wait for the endpoint", lambda: plainly(ask))

@@ -116,8 +116,10 @@ def check_key(url: str, stop: str, seconds: float, *, pause: Callable[[float], N
     :raises DeployError: when it is answered, or after ``seconds`` without an answer that tells.
     """
     deadline = time.monotonic() + seconds
-    while (answer := ask(url + _PROTECTED, deadline - time.monotonic())).status is None or answer.status >= 500:
+    while (answer := ask(url + _PROTECTED, deadline - time.monotonic())).status != 401:
         if time.monotonic() > deadline:
+            if answer.status is not None and answer.status < 300:
+                break
             raise DeployError(
                 f"whether {url} wants its key is not known: a request without one got {_with_first_line(answer)}",
                 advice=f"ask again: curl -i {url}{_PROTECTED}\nif that answers without a key, stop it: {stop}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import modal
@@ -13,7 +14,7 @@ from glmdeploy.plan.plan import short_digest
 from glmdeploy.resources import DIGEST_TAG, VERSION_TAG
 from glmdeploy.runtime import markers
 from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
-from glmdeploy.runtime.weights import WEIGHTS_MARK
+from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest
 
 if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
@@ -87,23 +88,39 @@ def needed(plan: Plan, target: Target) -> Needed:
 
     :raises DeployError:
     """
-    weights = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{WEIGHTS_MARK}", target)
-    done = plan.model.commit is not None and weights.get("commit") == plan.model.commit
+    done = _is_downloaded(plan, target)
     compiled = plan.compile is None or plan.kernels is None or _is_compiled(plan.kernels, plan.compile.key, target)
     return Needed(download=not done, compile=not compiled)
+
+
+def _is_downloaded(plan: Plan, target: Target) -> bool:
+    """Whether the mark of the weights is there, and all that it names, with its size; no content is read."""
+    folder = f"{plan.weights.sub_path}/{PurePosixPath(plan.model.path).name}"
+    mark = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{WEIGHTS_MARK}", target)
+    if plan.model.commit is None or mark.get("commit") != plan.model.commit or not is_manifest(mark):
+        return False
+    there = _sizes(plan.weights, folder, target)
+    return all(there.get(f"{folder}/{path}") == entry["size"] for path, entry in mark["files"].items())
 
 
 def _is_compiled(volume: Volume, key: str, target: Target) -> bool:
     """Whether the mark of the kernels is there, and all that it names."""
     mark = _marker(volume, f"{markers.FOLDER}/{kernels_mark(key)}", target)
+    return bool(mark) and not (mark.get("files") and gone_kernels(mark, _sizes(volume, "/", target)))
+
+
+def _sizes(volume: Volume, folder: str, target: Target) -> dict[str, int]:
+    """The files below a folder of a volume, by their paths in it, with their sizes in bytes."""
 
     async def look() -> dict[str, int]:
         handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
-        return {entry.path.lstrip("/"): entry.size for entry in await handle.listdir.aio("/", recursive=True)}
+        try:
+            entries = await handle.listdir.aio(folder, recursive=True)
+        except (modal.exception.NotFoundError, FileNotFoundError):
+            return {}
+        return {entry.path.lstrip("/"): entry.size for entry in entries}
 
-    if not mark.get("files"):
-        return bool(mark)
-    return not gone_kernels(mark, within(target, f"list the kernels in the volume {volume.name}", look))
+    return within(target, f"list {folder} in the volume {volume.name}", look)
 
 
 def _marker(volume: Volume, path: str, target: Target) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Volume(_Model):
 class Volumes(_Model):
     """The volumes, by role."""
 
-    weights: Volume = Field(description="Holds the model's files, one folder a model.")
+    weights: Volume = Field(description="Holds the model's files, a folder for each commit.")
     kernels: Volume | None = Field(None, description="Holds compiled DeepGEMM kernels; the stage `compile` needs it.")
 
 
@@ -71,7 +71,7 @@ class Secrets(_Model):
     """The secrets, by role."""
 
     huggingface: Secret | None = Field(
-        None, description="Token for the Hugging Face Hub, given to the download stage only."
+        None, description="Token for the Hugging Face Hub, given to the download stage and the check before it."
     )
     api_key: Secret | None = Field(
         None,

@@ -110,14 +110,19 @@ class HealthFields:
     """
 
     interval: Annotated[
-        int, Seconds(1, 3600), About("Pause between an answer of SGLang's `/health` and the next question, in seconds.")
+        int,
+        Seconds(1, 3600),
+        About(
+            "Pause between an answer of SGLang's `/health` and the next question, in seconds; a twelfth of `limit` at "
+            "most."
+        ),
     ] = 5
     timeout: Annotated[
         int, Seconds(2, 3600), About("Longest wait for one answer of `/health`, in seconds; above `limit`.")
     ] = 65
     limit: Annotated[
         int,
-        Seconds(1, 3600),
+        Seconds(5, 3600),
         About(
             "Seconds without a sign of life after which the engine counts as hung and its container ends. SGLang gets "
             "it as `SGLANG_HEALTH_CHECK_TIMEOUT`. It must outlast the longest single pass.",

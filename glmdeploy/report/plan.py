@@ -25,6 +25,8 @@ def preview_text(preview: Preview) -> Iterator[str]:
     plan, now, need = preview.plan, preview.now, preview.need
     if not preview.changed:
         yield f"No changes: {plan.app} runs this plan ({short_digest(plan)[:12]})."
+        if lost := [name for name, run in (("weights", need.download), ("kernels", need.compile)) if run]:
+            yield f"In the volume, {' and '.join(lost)} are not whole: what is missing is brought back."
         if preview.verify_weights:
             yield "The weights in the volume are verified."
         return
@@ -66,10 +68,8 @@ def event_text(event: Event) -> str | None:
             return f"Healthy after {seconds:.1f} s."
         case apply.KeyRequired(required=required):
             return "Key required: 401 without it." if required else "Public: everyone may use it, no key is required."
-        case apply.WeightsVerified(files=files, mended=mended):
-            read = f"{files} files" if files is not None else "all files"
-            anew = f"{mended} fetched anew" if mended is not None else "its log says what was fetched anew"
-            return f"Weights verified: {read} read and compared, {anew}."
+        case apply.WeightsVerified(files=files):
+            return f"Weights verified: {files} files read and compared; the log above says what was fetched anew."
         case apply.Published() | apply.Located():
             return None
 

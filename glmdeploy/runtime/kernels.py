@@ -40,7 +40,8 @@ def compiled_kernels(volume: Path) -> dict[str, int]:
 
 def gone_kernels(marker: Mapping[str, Any], there: Mapping[str, int]) -> int:
     """How many kernels of the mark are not there, or not of their size; a mark of an earlier release names none."""
-    return sum(there.get(path) != size for path, size in marker.get("files", {}).items())
+    files = marker.get("files")
+    return sum(there.get(path) != size for path, size in files.items()) if isinstance(files, dict) else 0
 
 
 def compile_kernels(

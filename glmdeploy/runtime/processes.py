@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from glmdeploy.runtime.exits import explained, memory_kills
 from glmdeploy.runtime.masking import Mask
@@ -32,6 +33,9 @@ PROC = Path("/proc")
 
 PR_SET_CHILD_SUBREAPER = 36
 """Of ``linux/prctl.h``."""
+
+OWN_GROUP: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
+"""What makes a child the first of a group: an image of SGLang may have Python 3.10, which it runs on."""
 
 
 class Process:
@@ -65,7 +69,7 @@ class Process:
                 stdout=sink,
                 stderr=sink,
                 pass_fds=pass_fds,
-                process_group=0,
+                **OWN_GROUP,
             )
         except BaseException:
             os.close(source)

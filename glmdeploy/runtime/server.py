@@ -19,11 +19,8 @@ from glmdeploy.runtime.markers import read_marker
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
-from glmdeploy.runtime.stages import engine_env, mounts, plan, secret_names
+from glmdeploy.runtime.stages import RELOAD_LIMIT, engine_env, mounts, plan, secret_names
 from glmdeploy.runtime.weights import shortcoming
-
-RELOAD_SECONDS = 120
-"""Patience with a volume that is to show its newest files."""
 
 CACHE_VARIABLES = (
     *("SGLANG_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "SGLANG_DG_CACHE_DIR", "TRITON_CACHE_DIR"),
@@ -77,7 +74,7 @@ def start(deployed: dict[str, Any]) -> Engine:
         if role in deployed:
             _reload(deployed[role]["name"])
     if lacking := missing_weights(deployed):
-        raise EngineError(f"the weights are not complete, the download stage must run: {lacking}")
+        raise EngineError(f"the weights are not complete, `apply` brings what is missing: {lacking}")
     if "compile" in deployed and "kernels" in deployed:
         _look_at_kernels(deployed)
     volume, digest = modal.Volume.from_name(deployed["weights"]["name"]), digest_of(deployed)
@@ -150,7 +147,7 @@ def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Pa
 def _reload(name: str) -> None:
     """Have a mounted volume show its newest files. :raises EngineError:"""
     try:
-        within(RELOAD_SECONDS, modal.Volume.from_name(name).reload)
+        within(RELOAD_LIMIT, modal.Volume.from_name(name).reload)
     except Exception as error:
         raise EngineError(f"the volume {name} could not be reloaded: {str(error) or type(error).__name__}") from None
 

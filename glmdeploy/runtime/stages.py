@@ -11,12 +11,19 @@ from typing import Any
 import modal
 
 from glmdeploy.runtime.download import download_weights
+from glmdeploy.runtime.failures import within
 from glmdeploy.runtime.hosting import local_command, local_env, local_folder, local_root, only_one
 from glmdeploy.runtime.hub import token_place
 from glmdeploy.runtime.kernels import compile_kernels
 from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
+
+RELOAD_LIMIT = 120
+"""Seconds that a volume, or the app, may take for an answer."""
+
+COMMIT_LIMIT = 1800
+"""Seconds that a volume may take to make durable what was written, of which there can be hundreds of gigabytes."""
 
 
 def plan() -> dict[str, Any]:
@@ -53,7 +60,7 @@ def download_model(verify: bool = False) -> dict[str, Any]:
     model, weights, secret = plan()["model"], plan()["weights"], plan().get("huggingface")
     volume = modal.Volume.from_name(weights["name"])
     try:
-        volume.reload()
+        within(RELOAD_LIMIT, volume.reload)
     except Exception as fault:  # a call before may have left a file open; then what is there is older, never wrong
         say(f"the volume cannot be looked at anew: {type(fault).__name__}: {fault}")
     folder = local_folder(weights["mount"])
@@ -68,7 +75,7 @@ def download_model(verify: bool = False) -> dict[str, Any]:
             os.environ.get(secret["keys"][0]) if secret else None,
             token_place=token_place(secret),
             verify=verify,
-            commit_volume=volume.commit,
+            commit_volume=lambda: within(COMMIT_LIMIT, volume.commit),
         )
     sizes = [entry["size"] for entry in manifest["files"].values()]
     return {**manifest, "files": len(sizes), "bytes": sum(sizes)}
@@ -86,7 +93,7 @@ def compile_deepgemm() -> dict[str, Any]:
             folder,
             stage["gives_up_after"],
         )
-    modal.Volume.from_name(volume["name"]).commit()
+    within(COMMIT_LIMIT, modal.Volume.from_name(volume["name"]).commit)
     return marker
 
 
@@ -97,6 +104,7 @@ def describe() -> dict[str, Any]:
 
 def keep_warm() -> int:
     """Ask /health of the endpoint, so that a container stays up. Returns the HTTP status."""
-    url = plan()["keepalive"]["url"] or modal.Cls.from_name(plan()["app"], "Server")().serve.get_web_url()
+    server = modal.Cls.from_name(plan()["app"], "Server")
+    url = plan()["keepalive"]["url"] or within(RELOAD_LIMIT, server().serve.get_web_url)
     with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=600) as answer:
         return int(answer.status)

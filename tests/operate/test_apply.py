@@ -152,3 +152,38 @@ def test_weights_are_verified_where_nothing_changes(cloud: Shell, applied: dict[
     assert "weights" in result
     again = cloud.deployments("glm51-fp8")
     assert again == cloud.deployments("glm51-fp8") >= before
+
+
+def test_what_the_volumes_lost_is_brought_back_when_nothing_changes(cloud: Shell, applied: dict[str, Any]) -> None:
+    """A shard that lost its end, and a kernel that is gone: the plan is the same, and nothing is deployed."""
+    assert applied["url"]
+    options = (*APPLY, "--set", "server.max_containers=2")
+    cloud.run(*options)
+    before = cloud.deployments("glm51-fp8")
+    volumes = cloud.home / "volumes"
+    shard = next(path for path in volumes.rglob("*.safetensors") if "work" not in path.parts)
+    kernel = next(volumes.rglob("*.cubin"))
+    size = shard.stat().st_size
+    shard.write_bytes(shard.read_bytes()[:100])
+    kernel.unlink()
+    done = cloud.run(*options)
+    assert "In the volume, weights and kernels are not whole: what is missing is brought back." in done.stdout
+    assert shard.stat().st_size == size
+    assert kernel.exists()
+    assert cloud.deployments("glm51-fp8") == before
+    assert "brought back" not in cloud.run(*options).stdout
+
+
+def test_failed_starts_are_forgotten_when_nothing_changes(cloud: Shell, applied: dict[str, Any]) -> None:
+    assert applied["url"]
+    options = (*APPLY, "--set", "server.max_containers=1")
+    cloud.run(*options)
+    volume = next(path for path in (cloud.home / "volumes").iterdir() if (path / "zai-org").is_dir())
+    digest = cloud.json(*options, "--dry-run")["digest"][:40]
+    failure = volume / ".glmdeploy" / "failures" / digest / "1795900000-0123abcd.json"
+    failure.parent.mkdir(parents=True)
+    failure.write_text('{"at": 1795900000, "reason": "a test"}')
+    cloud.run(*options, "--dry-run")
+    assert failure.exists(), "that changes nothing"
+    assert "No changes" in cloud.run(*options).stdout
+    assert not failure.exists()

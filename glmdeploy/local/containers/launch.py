@@ -123,7 +123,7 @@ class Planner:
         if port:
             own["GLMDEPLOY_LOCAL_PORT"] = str(port)
         environment = {**given, **self._paths(given, root), **own}
-        masked = [text for value in (*contents.values(), task_secret) for text in spellings(value)]
+        redact = Redactor([*contents.values(), task_secret])
         self._add_dependencies(layout, live.proto)
         arguments = api_pb2.ContainerArguments(
             task_id=task_id,
@@ -142,8 +142,8 @@ class Planner:
             files=tuple(self._files(images, live.proto)),
             links=tuple(self._links(live.proto)),
             arguments=arguments.SerializeToString(),
-            redact=Redactor(masked),
-            longest=max(map(len, masked)),
+            redact=redact,
+            longest=redact.longest,
             port=port,
             replaced=tuple(sorted(name for name, value in own.items() if given.get(name, value) != value)),
         )
@@ -207,19 +207,6 @@ class Planner:
         for mount in function.volume_mounts:
             target = self._home.volumes / mount.volume_id
             yield inside(PurePosixPath(mount.mount_path)), target / inside(PurePosixPath(mount.sub_path))
-
-
-def spellings(value: str) -> set[str]:
-    """A secret as programs print it: as it is, as Python's ``repr`` and JSON escape it, each of its lines so."""
-    found = {value}
-    for text in (value, *value.splitlines()):
-        found |= {
-            repr(text)[1:-1],
-            ascii(text)[1:-1],
-            json.dumps(text)[1:-1],
-            json.dumps(text, ensure_ascii=False)[1:-1],
-        }
-    return found
 
 
 def _given(images: Iterable[api_pb2.Image], contents: Mapping[str, str]) -> dict[str, str]:
