@@ -11,29 +11,11 @@ import pytest
 from faulty_hub import COMMIT, OTHER, REPO, SHARDS, SIZE, Cut, Whole, download, faulty, repository, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from faulty_hub import FaultyHub
 
 VERSION = f"{REPO}/{COMMIT}"
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hub's own files."""
-    return repository(tmp_path_factory.mktemp("hub"))
-
-
-@pytest.fixture
-def hub(source: Path) -> Iterator[FaultyHub]:
-    with faulty(source.parents[1]) as one:
-        yield one
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Path:
-    return tmp_path / "volume"
 
 
 def files(hub: FaultyHub) -> set[str]:

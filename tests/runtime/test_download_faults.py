@@ -21,14 +21,12 @@ from faulty_hub import (
     download,
     ended,
     faulty,
-    repository,
     same,
     started,
 )
 from support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import fault_rows
@@ -39,23 +37,6 @@ PLACE = "key `HF_TOKEN` of the Modal secret `huggingface-secret`"
 WITH_TOKEN = {"token": SECRET, "token_place": PLACE}
 QUICK = {"GLMDEPLOY_STALL_SECONDS": "1.5"}
 FEW = {**QUICK, "GLMDEPLOY_TRIES": "3"}
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hub's own files."""
-    return repository(tmp_path_factory.mktemp("hub"))
-
-
-@pytest.fixture
-def hub(source: Path) -> Iterator[FaultyHub]:
-    with faulty(source.parents[1]) as one:
-        yield one
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Path:
-    return tmp_path / "volume"
 
 
 PASSING: dict[str, tuple[list[Fault], str, int]] = {

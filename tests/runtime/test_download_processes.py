@@ -8,7 +8,6 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-import pytest
 from fault_rows import NONE
 from faulty_hub import (
     COMMIT,
@@ -19,8 +18,6 @@ from faulty_hub import (
     Stall,
     download,
     ended,
-    faulty,
-    repository,
     same,
     started,
 )
@@ -29,28 +26,10 @@ from support import wait_until
 from glmdeploy.runtime.weights import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from fault_rows import Fault
     from faulty_hub import FaultyHub
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hub's own files."""
-    return repository(tmp_path_factory.mktemp("hub"))
-
-
-@pytest.fixture
-def hub(source: Path) -> Iterator[FaultyHub]:
-    with faulty(source.parents[1]) as one:
-        yield one
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Path:
-    return tmp_path / "volume"
 
 
 def works(volume: Path) -> list[Path]:

@@ -11,7 +11,6 @@ import pytest
 from faulty_hub import REPO, SHARDS, SIZE, Status, download, faulty, repository, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from faulty_hub import FaultyHub
@@ -26,17 +25,6 @@ QUICK = {"GLMDEPLOY_STALL_SECONDS": "2"}
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return repository(tmp_path / "hub")
-
-
-@pytest.fixture
-def hub(source: Path) -> Iterator[FaultyHub]:
-    with faulty(source.parents[1]) as one:
-        yield one
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Path:
-    return tmp_path / "volume"
 
 
 def stored(hub: FaultyHub, contents: dict[str, bytes], folder: Path) -> str:
