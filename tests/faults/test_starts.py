@@ -11,7 +11,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from served import APPLY, QUICK, engines, last_line, noticed, status
+from served import APPLY, QUICK, engines, last_line, noticed
 from support import PATIENCE, copied_cloud, wait_until
 
 if TYPE_CHECKING:
@@ -35,12 +35,15 @@ def test_start_that_fails_is_not_repeated_for_ever(shell: Shell, fault: Fault) -
     assert "\\n" not in error
     assert "SGLang ended while starting" in error
     url = shell.json(*APPLY, *failing, "--no-wait")["url"]
-    assert status(url) == 503
-    assert status(url) == 503
-    started = time.monotonic()
-    assert refusal(url).startswith("container failed to start: SGLang is not started: the last 3 starts")
-    seconds = time.monotonic() - started
-    assert "SGLang ended while starting" in refusal(url), "the reason of the last one"
+    for _ in range(10):  # a start is not counted where the volume took too long, as on a busy machine
+        started = time.monotonic()
+        message = refusal(url)
+        seconds = time.monotonic() - started
+        if message.startswith("container failed to start: SGLang is not started: the last 3 starts"):
+            break
+    else:
+        raise AssertionError(message)
+    assert "SGLang ended while starting" in message, "the reason of the last one"
     # Until the next apply that changes something, or is told to.
     assert shell.json(*APPLY, *failing, "--no-wait", "--force")["changed"]
     assert "SGLang is not started" not in refusal(url)
