@@ -16,7 +16,8 @@ from glmdeploy.rules.check import check
 if TYPE_CHECKING:
     from pathlib import Path
 
-SECRETS = st.text(string.ascii_letters + string.digits, min_size=12, max_size=40)
+SECRETS = st.text(string.ascii_letters + string.digits, min_size=12, max_size=40).map("0{}1".format)
+"""No words of the language, which stand in findings of their own accord: hypothesis tries words that it finds in code."""
 
 
 @given(SECRETS, SECRETS, SECRETS, st.sampled_from(["", " of mine"]))
