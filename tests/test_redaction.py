@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRETS = st.text(string.ascii_letters + string.digits, min_size=12, max_size=40).map("0{}1".format)
-"""No words of the language, which stand in findings of their own accord: hypothesis tries words that it finds in code."""
+"""No words, which findings may hold of their own accord: hypothesis tries those that it finds in code."""
 
 
 @given(SECRETS, SECRETS, SECRETS, st.sampled_from(["", " of mine"]))
