@@ -113,7 +113,7 @@ def download_weights(
         there = (mark.get("repo"), mark.get("commit")) == (repo, known)
         wrong = _wrong(mark, version / name, every_byte=verify) if there else []
         if there and not wrong:
-            clean_leftovers(volume, name, None)
+            clean_leftovers(volume, name)
             say(f"{repo} at {revision} ({known}) is complete, nothing to download")
             return mark
 
@@ -139,7 +139,7 @@ def download_weights(
             with suppress(OSError):
                 if work.root.exists():
                     work.beat(ended=True)
-        clean_leftovers(volume, name, None)
+        clean_leftovers(volume, name)
         _commit(commit_volume)
     except OSError as fault:
         failure = _unwritable("the volume", fault)
@@ -161,8 +161,9 @@ def _commit(commit_volume: Callable[[], object]) -> None:
 
 def _wrong(manifest: dict[str, Any], folder: Path, *, every_byte: bool) -> list[str]:
     """The files of a version that are missing or wrong, which are said. Content is read with ``every_byte`` alone."""
-    wrong = missing(manifest, folder)
-    if every_byte:
+    if not every_byte:
+        wrong = missing(manifest, folder)
+    else:
         at: dict[str, int] = {}
         total = sum(entry["size"] for entry in manifest["files"].values())
         say(f"reading {total / 2**30:.1f} GiB of {manifest['repo']} to compare them with their hashes")

@@ -203,9 +203,9 @@ def place_files(work: Work, version: Path, manifest: dict[str, Any]) -> None:
     write_marker(version, WEIGHTS_MARK, manifest)
 
 
-def clean_leftovers(volume: Path, name: str, own: Path | None) -> None:
+def clean_leftovers(volume: Path, name: str) -> None:
     """Remove what dead processes have left, and huggingface_hub's parts in the folder of earlier releases."""
-    for other in other_works(volume, own):
+    for other in other_works(volume, None):
         if other.is_dead():
             shutil.rmtree(other.root, ignore_errors=True)
     for part in (volume / name / ".cache" / "huggingface").rglob("*.incomplete"):

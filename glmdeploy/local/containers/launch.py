@@ -56,8 +56,7 @@ class PlacedFile:
 class Launch:
     """``links`` are volumes: a path in the root, and the directory behind it. ``port`` may be 0: none.
 
-    ``longest`` is the length of the longest text that ``redact`` masks. ``replaced`` are the variables of the image or
-    its secrets that have a value of the embedded cloud's own.
+    ``replaced`` are the variables of the image or its secrets that have a value of the embedded cloud's own.
     """
 
     task_id: str
@@ -69,7 +68,6 @@ class Launch:
     links: tuple[tuple[PurePosixPath, Path], ...]
     arguments: bytes
     redact: Redactor
-    longest: int
     port: int
     replaced: tuple[str, ...]
 
@@ -123,7 +121,6 @@ class Planner:
         if port:
             own["GLMDEPLOY_LOCAL_PORT"] = str(port)
         environment = {**given, **self._paths(given, root), **own}
-        redact = Redactor([*contents.values(), task_secret])
         self._add_dependencies(layout, live.proto)
         arguments = api_pb2.ContainerArguments(
             task_id=task_id,
@@ -142,8 +139,7 @@ class Planner:
             files=tuple(self._files(images, live.proto)),
             links=tuple(self._links(live.proto)),
             arguments=arguments.SerializeToString(),
-            redact=redact,
-            longest=redact.longest,
+            redact=Redactor([*contents.values(), task_secret]),
             port=port,
             replaced=tuple(sorted(name for name, value in own.items() if given.get(name, value) != value)),
         )

@@ -137,7 +137,7 @@ class ContainerProcess:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: protocol, os.fdopen(descriptor, "rb", buffering=0)
         )
-        lines = Lines(self._launch.redact, self._launch.longest)
+        lines = Lines(self._launch.redact, self._launch.redact.longest)
         try:
             while chunk := await stream.read(_CHUNK):
                 for line in lines.feed(chunk):
