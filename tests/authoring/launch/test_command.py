@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from glmdeploy.cli.import_ import import_
+from glmdeploy.cli import group
 from glmdeploy.errors import GlmdeployError, ProfileError, UsageError
 from glmdeploy.plan.make import made
 from glmdeploy.profile.text.load import load, read_text
@@ -23,7 +23,8 @@ LAUNCH = "python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp 
 
 
 def run(*arguments: str, stdin: str | bytes = LAUNCH, code: int = 0) -> Result:
-    result = CliRunner().invoke(import_, list(arguments), input=stdin, standalone_mode=False)
+    # Through the group: click keeps a command's help option as the first context to ask for it has it.
+    result = CliRunner().invoke(group, ["import", *arguments], input=stdin, standalone_mode=False)
     if result.exception is not None:
         raise result.exception
     assert result.return_value == code, result.output
