@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import json
 import random
 import re
@@ -99,7 +100,7 @@ class Client:
         try:
             connection = connection or await self.connect()
             if not await asyncio.wait_for(connection.ask(self.request), PATIENCE):
-                raise ConnectionError("it ended early")  # noqa: TRY301
+                raise ConnectionError("it ended early")
             self.count(began, connection)
         except (OSError, ValueError, TimeoutError) as fault:
             self.samples.lost += 1
@@ -121,7 +122,7 @@ class Client:
             raise ValueError(f"{len(stamps)} tokens")
         samples.tokens += len(arrivals)
         samples.first.append(arrivals[0] - began)
-        samples.gaps += [after - before for before, after in zip(arrivals, arrivals[1:], strict=False)]
+        samples.gaps += [after - before for before, after in itertools.pairwise(arrivals)]
         if stamps:
             samples.there.append(stamps[0][0] - began)
             samples.back.append(arrivals[0] - stamps[0][1])

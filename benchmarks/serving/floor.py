@@ -1,6 +1,6 @@
 """The floor: what any proxy in one Python process costs that looks at nothing: bytes from one socket to another.
 
-    python floor.py PORT OF_THE_ENGINE
+python floor.py PORT OF_THE_ENGINE
 """
 
 from __future__ import annotations

@@ -58,6 +58,9 @@ log = logging.getLogger("glmdeploy.local.daemon")
 STOP_GRACE = 10.0
 """Seconds that running requests get when the embedded cloud stops, and after them containers for their exit hooks."""
 
+_BACKLOG = 1024
+"""Connections that may wait to be taken: of one more the client hears nothing, and tries again after a second."""
+
 _SCRATCH = "glmdeploy-"
 
 _ABANDONED_AFTER = 75.0
@@ -217,7 +220,7 @@ async def _serve_http(
     runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=grace)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.SockSite(runner, listener).start()
+    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
 
 
 async def _close_server(server: grpclib.server.Server) -> None:

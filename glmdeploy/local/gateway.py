@@ -17,12 +17,10 @@ from modal_proto import api_pb2
 from glmdeploy.local.containers.member import Lease, StartFailedError
 from glmdeploy.local.control.rpc import disk_full
 from glmdeploy.local.loopback import only_loopback, refusal
-from glmdeploy.local.passing import pass_through, passing_session
+from glmdeploy.local.passing import Passage, pass_through
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import aiohttp
 
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.state.files import Link
@@ -35,11 +33,11 @@ _CHUNK = 256 * 1024
 class Gateway:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._session: aiohttp.ClientSession | None = None
+        self._passage: Passage | None = None
 
     def application(self) -> web.Application:
         application = web.Application(middlewares=[only_loopback])
-        application.cleanup_ctx.append(self._with_session)
+        application.cleanup_ctx.append(self._with_passage)
         application.router.add_get("/_files/{token}", self._download)
         application.router.add_put("/_files/{token}", self._upload)
         application.router.add_get("/_apps/{app_id}", self._app_page)
@@ -47,8 +45,8 @@ class Gateway:
         application.router.add_route("*", "/{label}/{path:.*}", self._web)
         return application
 
-    async def _with_session(self, _: web.Application) -> AsyncIterator[None]:
-        async with passing_session() as self._session:
+    async def _with_passage(self, _: web.Application) -> AsyncIterator[None]:
+        async with Passage() as self._passage:
             yield
 
     # Web functions
@@ -64,8 +62,8 @@ class Gateway:
         lease = Lease()
         pool.submit(lease)
         try:
-            assert self._session is not None
-            return await pass_through(self._session, request, await lease.granted, webhook.web_server_port, pool)
+            assert self._passage is not None
+            return await pass_through(self._passage, request, await lease.granted, webhook.web_server_port, pool)
         except StartFailedError as fault:
             return refusal(503, str(fault))
         finally:
