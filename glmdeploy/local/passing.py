@@ -15,6 +15,7 @@ from glmdeploy.local.loopback import refusal
 if TYPE_CHECKING:
     from glmdeploy.local.containers.member import Member
     from glmdeploy.local.containers.pool import Pool
+    from glmdeploy.local.redirects import Exchange
 
 _READ_BYTES = 256 * 1024
 _HOP_BY_HOP = frozenset(
@@ -27,6 +28,8 @@ _HOP_BY_HOP = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "modal-key",
+        "modal-secret",
     }
 )
 
@@ -45,9 +48,17 @@ def passing_session() -> aiohttp.ClientSession:
 
 
 async def pass_through(
-    session: aiohttp.ClientSession, request: web.Request, member: Member, configured_port: int, pool: Pool
+    session: aiohttp.ClientSession,
+    request: web.Request,
+    member: Member,
+    configured_port: int,
+    pool: Pool,
+    exchange: Exchange,
 ) -> web.StreamResponse:
-    """The container's answer, or 502 or 504 in its place; the connection to the client ends with an answer cut off."""
+    """The container's answer, or 502 or 504 in its place; the connection to the client ends with an answer cut off.
+
+    The answer goes to the request that ``exchange`` names once it begins.
+    """
     port = await member.web_port(configured_port)
     path = request.raw_path.removeprefix(f"/{request.match_info['label']}") or "/"
     url = f"http://127.0.0.1:{port}{path if path.startswith('/') else f'/{path}'}"
@@ -62,13 +73,14 @@ async def pass_through(
                 request.method,
                 URL(url, encoded=True),
                 headers=headers,
-                data=request.content if request.can_read_body else None,
+                data=await exchange.body(),
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             ) as upstream,
         ):
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
             response.headers.update(_returned(upstream, request.match_info["label"]))
+            request = await exchange.client()
             await response.prepare(request)
             async for chunk in upstream.content.iter_any():
                 await response.write(chunk)
