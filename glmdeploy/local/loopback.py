@@ -28,10 +28,10 @@ async def only_loopback(
     port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
     hosts = request.headers.getall(hdrs.HOST, [])
     if len(hosts) != 1 or not is_here(f"http://{hosts[0]}", port):
-        return _refusal(421, f"the host must be localhost, 127.0.0.1 or [::1], with the port {port}")
+        return refusal(421, f"the host must be localhost, 127.0.0.1 or [::1], with the port {port}")
     strangers = [origin for origin in request.headers.getall(hdrs.ORIGIN, []) if not is_here(origin)]
     if strangers:
-        return _refusal(403, "pages of other hosts may not use this server: only those from localhost")
+        return refusal(403, "pages of other hosts may not use this server: only those from localhost")
     return await handler(request)
 
 
@@ -46,5 +46,6 @@ def is_here(url: str, port: int | None = None) -> bool:
     return plain and named is not None and parts.hostname in _NAMES and port in {None, named}
 
 
-def _refusal(status: int, message: str) -> web.Response:
+def refusal(status: int, message: str) -> web.Response:
+    """What is answered in place of what was asked for."""
     return web.json_response({"error": {"message": message}}, status=status)
