@@ -10,7 +10,7 @@ from modal_proto import api_pb2
 
 if TYPE_CHECKING:
     from glmdeploy.local.containers.worker import Worker
-    from glmdeploy.local.home import Home
+    from glmdeploy.local.home import Credentials, Home
     from glmdeploy.local.state.calls import Calls
     from glmdeploy.local.state.files import FileStore, Links
     from glmdeploy.local.state.logbook import LogBook
@@ -28,6 +28,10 @@ class Backend:
     registry: Registry
     calls: Calls
     worker: Worker
+    proxy_token: Credentials
+    """What Modal's proxy asks for, of the whole workspace."""
+    web_timeout: float
+    """Seconds that a request to a web function waits for its answer before it is redirected."""
     heartbeats: dict[str, float] = field(default_factory=dict)
     """When the client of an ephemeral app was last heard of, by app id; seconds of the monotonic clock."""
 

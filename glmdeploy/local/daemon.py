@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,8 @@ from glmdeploy.local.containers.worker import Worker
 from glmdeploy.local.control.plane import control_plane
 from glmdeploy.local.daemon_log import log_to
 from glmdeploy.local.gateway import Gateway
-from glmdeploy.local.home import Home, default_home, listen, load_credentials, url, write_atomically
+from glmdeploy.local.home import Home, default_home, listen, load_credentials, load_proxy_token, url, write_atomically
+from glmdeploy.local.redirects import WAIT
 from glmdeploy.local.schedule import Scheduler
 from glmdeploy.local.state.calls import Calls
 from glmdeploy.local.state.files import FileStore, Links
@@ -60,6 +62,9 @@ STOP_GRACE = 10.0
 
 _BACKLOG = 1024
 """Connections that may wait to be taken: of one more the client hears nothing, and tries again after a second."""
+
+WEB_TIMEOUT_VARIABLE = "GLMDEPLOY_LOCAL_WEB_TIMEOUT"
+"""Seconds after which a web function's client is redirected, where Modal's 150 are too many for a rehearsal."""
 
 _SCRATCH = "glmdeploy-"
 
@@ -191,7 +196,21 @@ def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_u
         registry=registry,
         calls=Calls(),
         worker=Worker(registry=registry, planner=planner, files=files, logs=logs),
+        proxy_token=load_proxy_token(home),
+        web_timeout=_web_timeout(),
     )
+
+
+def _web_timeout() -> float:
+    """:raises LocalCloudError: for what is no number of seconds."""
+    given = os.environ.get(WEB_TIMEOUT_VARIABLE, "")
+    try:
+        seconds = float(given or WAIT)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < inf:
+        raise LocalCloudError(f"{WEB_TIMEOUT_VARIABLE} must be a number of seconds, and not {given!r}")
+    return seconds
 
 
 def _clear(home: Home) -> None:

@@ -1,7 +1,8 @@
 """The front door: web URLs of web functions, and the URLs through which clients move large files.
 
-``/<label>/...`` is a web function. A request that finds no container waits until one has started, then passes
-through to the port on which the container listens; what comes back is streamed.
+``/<label>/...`` is a web function or a Server. A request to a web function that finds no container waits until one has
+started, then passes through to the port on which the container listens; what comes back is streamed. Who waits for long
+is redirected to where the answer will be. A Server has no queue.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from modal_proto import api_pb2
 
-from glmdeploy.local.containers.member import Lease, StartFailedError
+from glmdeploy.local.admission import admitted, refused, unauthorized
+from glmdeploy.local.containers.member import StartFailedError
+from glmdeploy.local.containers.server_pool import RefusedError
 from glmdeploy.local.control.rpc import disk_full
 from glmdeploy.local.loopback import only_loopback, refusal
 from glmdeploy.local.passing import Passage, pass_through
+from glmdeploy.local.redirects import Exchange, Exchanges
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,6 +38,7 @@ class Gateway:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._passage: Passage | None = None
+        self._exchanges = Exchanges(backend.web_timeout)
 
     def application(self) -> web.Application:
         application = web.Application(middlewares=[only_loopback])
@@ -48,27 +53,36 @@ class Gateway:
     async def _with_passage(self, _: web.Application) -> AsyncIterator[None]:
         async with Passage() as self._passage:
             yield
+            self._exchanges.close()
 
     # Web functions
 
     async def _web(self, request: web.Request) -> web.StreamResponse:
-        found = self._backend.registry.web_function(request.match_info["label"])
-        if found is None:
+        door = self._backend.registry.door(request.match_info["label"])
+        if door is None:
             return refusal(404, f"no web function is deployed at /{request.match_info['label']}")
-        live, webhook = found
-        pool = self._backend.worker.pool(live.id)
+        pool = self._backend.worker.pool(door.live.id)
         if pool is None:
-            return refusal(404, f"{live.tag} is not running")
-        lease = Lease()
-        pool.submit(lease)
-        try:
-            assert self._passage is not None
-            return await pass_through(self._passage, request, await lease.granted, webhook.web_server_port, pool)
-        except StartFailedError as fault:
-            return refusal(503, str(fault))
-        finally:
-            pool.withdraw(lease)
-            pool.release(lease)
+            return refusal(404, f"{door.live.tag} is not running")
+        if door.proxy_auth and (refused_at_door := unauthorized(request, self._backend.proxy_token)):
+            return refused_at_door
+
+        async def answer(exchange: Exchange) -> web.StreamResponse:
+            try:
+                async with admitted(pool, request) as lease:
+                    assert self._passage is not None
+                    member = await lease.granted
+                    return await pass_through(self._passage, request, member, door.port, pool, exchange)
+            except StartFailedError as fault:
+                return refusal(503, str(fault))
+            except RefusedError as fault:
+                return refused(fault)
+
+        if door.is_server or request.headers.get("Upgrade", "").lower() == "websocket":
+            exchange = Exchange(request)
+            exchange.waiting.set_result(request)
+            return await answer(exchange)
+        return await self._exchanges.answer(request, answer)
 
     # Files
 
@@ -115,12 +129,12 @@ class Gateway:
         app = self._backend.registry.app(request.match_info["app_id"])
         if app is None:
             return refusal(404, "no such app")
-        urls = [url for live in self._backend.registry.functions(app) for url in web_urls(live.proto)]
+        urls = [url for live in self._backend.registry.functions(app) for url in web_urls(live.data)]
         state = api_pb2.AppState.Name(app.state)  # type: ignore[arg-type]
         return web.json_response({"app": app.name, "state": state, "version": app.version, "web": urls})
 
 
-def web_urls(function: api_pb2.Function) -> list[str]:
-    """Of a function, or of a class's methods."""
-    urls = [function.web_url, *(method.web_url for method in function.method_definitions.values())]
+def web_urls(function: api_pb2.FunctionData) -> list[str]:
+    """Of a function, of a class's methods, or of a Server."""
+    urls = [function.web_url, *function.flash_service_urls, *(method.web_url for method in function.method_definitions.values())]
     return [url for url in urls if url]

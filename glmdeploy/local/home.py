@@ -52,6 +52,11 @@ class Home:
         return self.root / "credentials.json"
 
     @property
+    def proxy_token(self) -> Path:
+        """What opens web functions and Servers with proxy authentication."""
+        return self.root / "proxy-token.json"
+
+    @property
     def database(self) -> Path:
         return self.root / "state.sqlite3"
 
@@ -103,7 +108,8 @@ class Home:
 
     def contents(self) -> list[Path]:
         """What exists of all that the embedded cloud ever writes here; nothing of somebody else's."""
-        names = [path.name for path in (self.lock, self.state, self.settings, self.credentials, self.database)]
+        files = (self.lock, self.state, self.settings, self.credentials, self.proxy_token, self.database)
+        names = [path.name for path in files]
         names += [
             f"{self.database.name}-wal",
             f"{self.database.name}-shm",
@@ -260,7 +266,7 @@ def _listen(number: int) -> socket.socket:
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The token pair that guards one embedded cloud: random, made once per home, readable by its owner alone."""
+    """A token pair of one embedded cloud: random, made once per home, readable by its owner alone."""
 
     token_id: str
     token_secret: str = field(repr=False)
@@ -271,8 +277,8 @@ class Credentials:
         return hmac.compare_digest(token_secret.encode(), self.token_secret.encode()) and same_id
 
 
-def load_credentials(path: Path) -> Credentials:
-    """The credentials in ``path``; made where there are none.
+def load_credentials(path: Path, *, prefixes: tuple[str, str] = ("ak", "as")) -> Credentials:
+    """The credentials in ``path``; made where there are none, with Modal's ``prefixes`` of a token and its secret.
 
     :raises OSError:
     :raises ValueError:
@@ -281,9 +287,19 @@ def load_credentials(path: Path) -> Credentials:
         data = json.loads(path.read_bytes())
         return Credentials(token_id=data["token_id"], token_secret=data["token_secret"])
     except FileNotFoundError:
-        created = Credentials(token_id=f"ak-{secrets.token_hex(11)}", token_secret=f"as-{secrets.token_hex(24)}")
+        token_id, token_secret = f"{prefixes[0]}-{secrets.token_hex(11)}", f"{prefixes[1]}-{secrets.token_hex(24)}"
+        created = Credentials(token_id=token_id, token_secret=token_secret)
     except (KeyError, TypeError, ValueError) as fault:
         raise ValueError(f"{path} holds no token pair") from fault
     content = {"token_id": created.token_id, "token_secret": created.token_secret}
     write_atomically(path, json.dumps(content).encode())
     return created
+
+
+def load_proxy_token(home: Home) -> Credentials:
+    """The proxy token of the workspace: its id is sent as ``Modal-Key``, its secret as ``Modal-Secret``.
+
+    :raises OSError:
+    :raises ValueError:
+    """
+    return load_credentials(home.proxy_token, prefixes=("wk", "ws"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.containers.member import Member
     from glmdeploy.local.containers.pool import Pool
     from glmdeploy.local.http_body import Head
+    from glmdeploy.local.redirects import Exchange
 
 _HOP_BY_HOP = frozenset(
     {
@@ -29,6 +30,8 @@ _HOP_BY_HOP = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "modal-key",
+        "modal-secret",
     }
 )
 
@@ -55,9 +58,12 @@ class Passage:
 
 
 async def pass_through(
-    passage: Passage, request: web.Request, member: Member, configured_port: int, pool: Pool
+    passage: Passage, request: web.Request, member: Member, configured_port: int, pool: Pool, exchange: Exchange
 ) -> web.StreamResponse:
-    """The container's answer, or 502 or 504 in its place; the connection to the client ends with an answer cut off."""
+    """The container's answer, or 502 or 504 in its place; the connection to the client ends with an answer cut off.
+
+    The answer goes to the request that ``exchange`` names once it begins.
+    """
     port = await member.web_port(configured_port)
     label = request.match_info["label"]
     path = request.raw_path.removeprefix(f"/{label}") or "/"
@@ -67,7 +73,7 @@ async def pass_through(
     try:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await _pass_websocket(passage.session, request, f"http://127.0.0.1:{port}{path}", headers)
-        body = _body(request)
+        body = await exchange.body()
         asked = _asked(request.method, path, headers, body)
         async with (
             asyncio.timeout(pool.limits.timeout),
@@ -75,6 +81,7 @@ async def pass_through(
         ):
             response = web.StreamResponse(status=head.status, reason=head.reason)
             response.headers.update(_returned(head, label))
+            request = await exchange.client()
             await _relay(upstream, request, response)
             return response
     except (NotListeningError, aiohttp.ClientConnectorError):
@@ -108,14 +115,6 @@ async def _relay(upstream: Connection, request: web.Request, response: web.Strea
         raise aiohttp.ClientConnectionResetError("the client is gone")
     await upstream.relay(writer, request.transport, framed=framed)
     await response.write_eof()
-
-
-def _body(request: web.Request) -> aiohttp.StreamReader | bytes | None:
-    """What is to be sent on: whole, where all of it is there."""
-    if not request.can_read_body:
-        return None
-    content = request.content
-    return content.read_nowait() if content.is_eof() else content
 
 
 def _asked(method: str, path: str, headers: CIMultiDict[str], body: aiohttp.StreamReader | bytes | None) -> bytes:

@@ -214,12 +214,12 @@ def _given(images: Iterable[api_pb2.Image], contents: Mapping[str, str]) -> dict
 
 
 def has_web_server(function: api_pb2.Function) -> bool:
-    """Whether a function, or a method of a class, is a web function."""
+    """Whether it is a Server, or a function, or a method of a class, is a web function."""
     webhooks = [
         function.webhook_config,
         *(each.webhook_config for each in function.method_definitions.values()),
     ]
-    return any(webhook.type != api_pb2.WEBHOOK_TYPE_UNSPECIFIED for webhook in webhooks)
+    return function.is_server or any(webhook.type != api_pb2.WEBHOOK_TYPE_UNSPECIFIED for webhook in webhooks)
 
 
 def variables(commands: Iterable[str]) -> dict[str, str]:

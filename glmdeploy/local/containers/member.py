@@ -21,6 +21,8 @@ GRACE = 30.0
 """Seconds that exit hooks may take (Modal's documented limit) before the container is terminated."""
 
 
+_LOOK_AGAIN = 0.05
+"""Seconds between two looks at a port."""
 _LONGEST_FAILURE = 500
 """Characters of a failure that are repeated when the container ends."""
 
@@ -34,11 +36,12 @@ class StartFailedError(Exception):
 
 
 class Lease:
-    """A web request's right to one of a container's input slots."""
+    """A web request's right to one of a container's input slots. ``cut`` is called where it ends before the request."""
 
     def __init__(self) -> None:
         self.member: Member | None = None
         self.granted: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
+        self.cut: Callable[[], None] = lambda: None
 
     def fail(self, status: int, message: str) -> None:
         if not self.granted.done():
@@ -48,7 +51,8 @@ class Lease:
 class Member:
     """``rescheduling`` says what becomes of its inputs if it ends: given to another, or failed.
 
-    ``failure`` is what its last call failed with, in one line; empty where that went well.
+    ``failure`` is what its last call failed with, in one line; empty where that went well. ``server_port`` is where the
+    code of a Server says that it listens, 0 for what is none.
     """
 
     def __init__(
@@ -60,16 +64,19 @@ class Member:
         definition_id: str,
         process: ContainerProcess,
         say: Callable[[str], None],
+        server_port: int = 0,
     ) -> None:
         self.launch = launch
         self.app_id = app_id
         self.function_id = function_id
         self.definition_id = definition_id
         self.say = say
+        self.server_port = server_port
         self.started_at = time.time()
         self.ready = False
         self.draining = False
         self.stopping = False
+        self.gone = False
         self.rescheduling = False
         self.failure = ""
         self.idle_since = time.monotonic()
@@ -98,7 +105,7 @@ class Member:
             self.ready = True
             self.idle_since = time.monotonic()
 
-    def accepts(self, work: Input | Lease, per_container: int) -> bool:
+    def accepts(self, work: Input | Lease, per_container: float) -> bool:
         if not self.ready or self.draining:
             return False
         if isinstance(work, Lease):
@@ -149,6 +156,9 @@ class Member:
                 self._process.interrupt()
             elif not self.ready:
                 self._process.end(after=0)
+            elif self.server_port:
+                # What a Server's container waits for, to run its exit hooks (modal 1.6.4, _container_entrypoint.py).
+                self._process.terminate()
             self._process.end(after=GRACE)
 
     def answered(self, result: api_pb2.GenericResult) -> None:
@@ -168,6 +178,14 @@ class Member:
         """Tell the container, with its next heartbeat, to give an input up."""
         self.canceled.add(input_id)
         self.cancellation.set()
+
+    async def listens(self) -> bool:
+        """Wait until a Server's port takes connections; False where the container has to end before."""
+        while not (self.stopping or self.gone):
+            if await _listening(self.launch.port) or await _listening(self.server_port):
+                return True
+            await asyncio.sleep(_LOOK_AGAIN)
+        return False
 
     async def web_port(self, configured: int) -> int:
         """Where its web server listens: the port that it was given, or else the one that its code insists on.

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
@@ -22,6 +19,7 @@ from glmdeploy.local.state.calls import Input
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from glmdeploy.local.containers.limits import Limits
     from glmdeploy.local.state.registry import LiveFunction
 
 
@@ -32,15 +30,6 @@ _LONG_POLL = 50.0
 
 _RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before a container that nobody waits for is started again, after so many failures in a row."""
-
-DEFAULT_MAX_CONTAINERS = max(2, os.cpu_count() or 2)
-"""Where the function sets no limit. Modal would start hundreds; here each is a process of this machine."""
-MOST_CONTAINERS = 100
-"""That a function may keep waiting for work."""
-DEFAULT_SCALEDOWN_WINDOW = 60
-"""Seconds an idle container is kept (Modal's own default)."""
-DEFAULT_TIMEOUT = 300
-"""Seconds an input may take (modal/app.py, 1.6.4: ``timeout``)."""
 
 
 class Pool:
@@ -109,6 +98,10 @@ class Pool:
             lease.member.idle_since = time.monotonic()
             self._failures = 0
         self.balance()
+
+    def let_go(self, member: Member) -> None:
+        """It finishes what it has, and ends."""
+        member.drain()
 
     # What containers say
 
@@ -243,23 +236,22 @@ class Pool:
         if self.live is None:
             return
         now = time.monotonic()
-        moments = [
-            member.idle_since + self.limits.scaledown_window
-            for member in self.members
-            if member.ready and not member.draining and member.load == 0
-        ]
-        moments = [moment for moment in moments if moment > now]
-        if self._not_before > now:
-            moments.append(self._not_before)
+        moments = [moment for moment in self._moments() if moment > now]
         if moments:
             delay = min(moments) - now + 0.01
             self._timer = asyncio.get_running_loop().call_later(delay, self.balance)
+
+    def _moments(self) -> list[float]:
+        """When something is to be looked at again, by the monotonic clock."""
+        idle = [member for member in self.members if member.ready and not member.draining and member.load == 0]
+        return [self._not_before, *(member.idle_since + self.limits.scaledown_window for member in idle)]
 
     # The time limit of an input
 
     def _start_clock(self, work: Input) -> None:
         work.stop_clock()
-        work.clock = asyncio.get_running_loop().call_later(self.limits.timeout, self._time_out, work)
+        if self.limits.timeout is not None:
+            work.clock = asyncio.get_running_loop().call_later(self.limits.timeout, self._time_out, work)
 
     def _time_out(self, work: Input) -> None:
         member = next((member for member in self.members if work.id in member.inputs), None)
@@ -274,43 +266,3 @@ class Pool:
         member.rescheduling = True
         member.stop(force=True)
         self.balance()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Times in seconds. ``target`` is the load per container at which more are started."""
-
-    per_container: int
-    target: int
-    minimum: int
-    maximum: int
-    buffer: int
-    scaledown_window: float
-    startup_timeout: float
-    timeout: float
-
-    def wanted(self, load: int) -> int:
-        """Containers for ``load`` inputs and requests, waiting or running."""
-        needed = ceil(load / self.target) + (self.buffer if load else 0)
-        return min(max(needed, self.minimum), self.maximum)
-
-
-def limits(function: api_pb2.Function, override: api_pb2.AutoscalerSettings) -> Limits:
-    """The function's own settings, where ``override`` does not replace them."""
-    settings = type(override)()
-    settings.CopyFrom(function.autoscaler_settings)
-    settings.MergeFrom(override)
-    per_container = function.max_concurrent_inputs or 1
-    minimum = settings.min_containers if settings.HasField("min_containers") else function.warm_pool_size
-    maximum = settings.max_containers or function.concurrency_limit or DEFAULT_MAX_CONTAINERS
-    timeout = function.timeout_secs or DEFAULT_TIMEOUT
-    return Limits(
-        per_container=per_container,
-        target=min(function.target_concurrent_inputs or per_container, per_container),
-        minimum=minimum,
-        maximum=max(maximum, minimum),
-        buffer=settings.buffer_containers,
-        scaledown_window=settings.scaledown_window or function.task_idle_timeout_secs or DEFAULT_SCALEDOWN_WINDOW,
-        startup_timeout=function.startup_timeout_secs or timeout,
-        timeout=timeout,
-    )

@@ -81,7 +81,7 @@ class ContainerProcess:
                 for descriptor in (lifeline, stdout, stderr):
                     os.close(descriptor)
             if self._doomed:
-                self._terminate()
+                self.terminate()
             try:
                 return await self._process.wait()
             finally:
@@ -119,11 +119,12 @@ class ContainerProcess:
         await asyncio.sleep(after)
         # It may not have been started yet.
         self._doomed = True
-        self._terminate()
+        self.terminate()
         await asyncio.sleep(KILL_AFTER)
         self._kill()
 
-    def _terminate(self) -> None:
+    def terminate(self) -> None:
+        """Ask its first process to end; a Server runs its exit hooks then."""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modal_proto import api_pb2
 
+from glmdeploy.local.containers.limits import limits
 from glmdeploy.local.containers.member import Member
-from glmdeploy.local.containers.pool import Pool, limits
+from glmdeploy.local.containers.pool import Pool
 from glmdeploy.local.containers.process import ContainerProcess
+from glmdeploy.local.containers.server_pool import ServerPool
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from glmdeploy.local.containers.launch import Planner
     from glmdeploy.local.state.files import FileStore
     from glmdeploy.local.state.logbook import LogBook
@@ -46,8 +50,14 @@ class Worker:
             if live is None:
                 return None
             settings = self._registry.autoscaler(function_id)
-            self._pools[function_id] = Pool(live, limits(live.proto, settings), self._start)
+            kind = ServerPool if live.proto.is_server else Pool
+            self._pools[function_id] = kind(live, limits(live.proto, settings), self._start)
         return self._pools[function_id]
+
+    def server_pool(self, member: Member) -> ServerPool | None:
+        """Of a Server's container that exists."""
+        pool = self._member_pools[member.task_id]
+        return pool if isinstance(pool, ServerPool) else None
 
     def pool_of(self, member: Member) -> Pool:
         """Of a container that exists, even where its function is no longer live."""
@@ -57,6 +67,10 @@ class Worker:
         """Follow a publication, or changed autoscaler settings."""
         functions = {live.id: live for live in self._registry.functions(app)}
         for function_id, live in functions.items():
+            known = self._pools.get(function_id)
+            if known is not None and isinstance(known, ServerPool) != live.proto.is_server:
+                del self._pools[function_id]
+                known.close("the function has become a Server, or a Server a function")
             pool = self.pool(function_id)
             if pool is not None:
                 pool.redefine(live, limits(live.proto, self._registry.autoscaler(function_id)))
@@ -118,13 +132,18 @@ class Worker:
             definition_id=live.definition_id,
             process=process,
             say=lambda text: write(text, api_pb2.FILE_DESCRIPTOR_INFO),
+            server_port=live.proto.http_config.port if live.proto.is_server else 0,
         )
         self.members[launch.task_id] = member
         self._member_pools[launch.task_id] = pool
-        task = asyncio.get_running_loop().create_task(self._run(member, process, pool))
+        self.attend(self._run(member, process, pool))
+        return member
+
+    def attend(self, what: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else; it ends with its container."""
+        task = asyncio.get_running_loop().create_task(what)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return member
 
     async def _run(self, member: Member, process: ContainerProcess, pool: Pool) -> None:
         member.say(f"container {member.task_id} starts")
@@ -149,6 +168,7 @@ class Worker:
             code, ending = 1, f"could not be started: {fault}"
         finally:
             clock.cancel()
+            member.gone = True
         ending = "; ".join([ending, *late])
         result = self._results.pop(member.task_id, None)
         failed = _failed(member, result)

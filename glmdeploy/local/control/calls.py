@@ -11,7 +11,8 @@ from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 
 from glmdeploy.local.containers.member import RetiredError
-from glmdeploy.local.control.rpc import invalid, not_found, patience, position, unsupported
+from glmdeploy.local.containers.server_pool import ServerPool
+from glmdeploy.local.control.rpc import conflict, invalid, not_found, patience, position, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -172,6 +173,8 @@ class FunctionCalls:
         pool = self._backend.worker.pool(function_id)
         if pool is None:
             raise not_found(f"Function {function_id} is not part of a running app")
+        if isinstance(pool, ServerPool):
+            raise invalid("a Server cannot be called: it answers requests to its URL")
         return pool
 
     def _call(self, call_id: str) -> Call:
@@ -214,6 +217,8 @@ class Tasks:
         self, request: api_pb2.FunctionGetInputsRequest, caller: Caller
     ) -> api_pb2.FunctionGetInputsResponse:
         member = self._member(caller)
+        if self._worker.server_pool(member) is not None:
+            raise conflict("a Server's container takes requests, and no inputs")
         try:
             work = await self._worker.pool_of(member).next_input(member)
         except RetiredError:
@@ -248,6 +253,17 @@ class Tasks:
         self._worker.report(self._member(caller).task_id, request.result)
         return Empty()
 
+    async def container_server_lifecycle_ready(
+        self, request: api_pb2.ContainerServerLifecycleReadyRequest, caller: Caller
+    ) -> Empty:
+        """A Server's enter hooks are done: before this nothing reaches it."""
+        member = self._member(caller)
+        pool = self._worker.server_pool(member)
+        if pool is None:
+            raise conflict("only the container of a Server may call this")
+        self._worker.attend(pool.serves(member))
+        return Empty()
+
     async def container_stop(
         self, request: api_pb2.ContainerStopRequest, caller: Caller
     ) -> api_pb2.ContainerStopResponse:
@@ -255,8 +271,8 @@ class Tasks:
         if member is None:
             raise not_found(f"Container {request.task_id} is not running")
         member.rescheduling = True
-        if request.graceful:
-            member.drain()
+        if request.graceful or self._worker.server_pool(member) is not None:
+            self._worker.pool_of(member).let_go(member)
         else:
             member.stop()
         self._worker.pool_of(member).balance()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
 from glmdeploy.cron import CronError
-from glmdeploy.local.containers.pool import MOST_CONTAINERS, limits
+from glmdeploy.local.containers.limits import MOST_CONTAINERS, limits
 from glmdeploy.local.control.apps import environment_name
 from glmdeploy.local.control.rpc import invalid, not_found, unsupported
 from glmdeploy.local.home import inside
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from glmdeploy.local.control.rpc import Caller
     from glmdeploy.local.state.registry import LiveFunction
     from glmdeploy.local.state.store import App
+
+MOST_INPUTS = 1_000_000
 
 
 class Functions:
@@ -105,9 +108,7 @@ class Functions:
         live = self._live(request.function_id)
         settings = self._registry.autoscaler(live.id)
         settings.MergeFrom(request.settings)
-        _check_size(settings.min_containers, settings.buffer_containers)
-        if settings.max_containers and settings.min_containers > settings.max_containers:
-            raise invalid("min_containers is larger than max_containers")
+        _check_scaling(settings)
         self._registry.set_autoscaler(live.id, settings)
         self._backend.worker.refresh(live.app)
         return api_pb2.FunctionUpdateSchedulingParamsResponse(current_settings=self._settings(live))
@@ -132,11 +133,12 @@ class Functions:
             return api_pb2.FunctionStats()
         running = sum(member.load for member in pool.members)
         room = sum(pool.limits.per_container for member in pool.members if member.ready) - running
+        room = min(room, MOST_INPUTS)  # a Server may have no upper bound
         return api_pb2.FunctionStats(
             backlog=len(pool.waiting),
             num_total_tasks=len(pool.members),
             num_running_inputs=running,
-            input_headroom=max(room, 0),
+            input_headroom=max(int(room), 0),
         )
 
     def _settings(self, live: LiveFunction) -> api_pb2.AutoscalerSettings:
@@ -155,9 +157,11 @@ class Functions:
         ]
         served = {api_pb2.WEBHOOK_TYPE_UNSPECIFIED, api_pb2.WEBHOOK_TYPE_WEB_SERVER}
         refused = {
-            "servers (@app.server) are": function.is_server,
+            "sticky sessions (@modal.sessioned) are": function.is_sessioned,
+            "HTTP/2 of Servers is": function.http_config.h2_enabled,
+            "a Server without a class is": function.http_config.HasField("lift_and_shift_config"),
+            "HTTP servers other than @app.server are": function.HasField("http_config") and not function.is_server,
             "web functions other than @modal.web_server are": any(each.type not in served for each in webhooks),
-            "proxy authentication of web functions is": any(each.requires_proxy_auth for each in webhooks),
             "dynamic batching is": function.batch_max_size > 0,
             "clustered functions are": function._experimental_group_size > 1,
             "image build functions are": function.is_builder_function,
@@ -166,11 +170,13 @@ class Functions:
             "proxies are": bool(function.proxy_id),
             "interactive functions are": function.pty_info.pty_type != api_pb2.PTYInfo.PTY_TYPE_UNSPECIFIED,
         }
-        scaling = function.autoscaler_settings
-        _check_size(function.warm_pool_size, scaling.min_containers, scaling.buffer_containers)
+        _check_size(function.warm_pool_size)
+        _check_scaling(function.autoscaler_settings)
         for what, asked in refused.items():
             if asked:
                 raise unsupported(what)
+        if function.is_server:
+            _check_server(function, webhooks)
         try:
             for mount in function.volume_mounts:
                 inside(PurePosixPath(mount.mount_path))
@@ -196,6 +202,32 @@ class Functions:
         if live is None:
             raise not_found(f"Function {function_id} is not part of a running app")
         return live
+
+
+def _check_server(function: api_pb2.Function, webhooks: list[api_pb2.WebhookConfig]) -> None:
+    """Limits of modal 1.6.4 (``modal/_server.py``, ``validate_http_server_config``), and what makes no Server."""
+    config = function.http_config
+    faults = {
+        "a Server needs an http_config": not function.HasField("http_config"),
+        "a Server can be no web function": any(each.type for each in webhooks),
+        "a Server can have no schedule": function.HasField("schedule"),
+        "port must be between 1 and 65535": not 1 <= config.port <= 65_535,
+        "startup_timeout must be positive": config.startup_timeout <= 0,
+        "exit_grace_period must be between 0 and 3600": not 0 <= config.exit_grace_period <= 3600,
+        "routing_region must not be empty": not (config.proxy_regions and config.proxy_regions[0]),
+    }
+    for fault, found in faults.items():
+        if found:
+            raise invalid(fault)
+
+
+def _check_scaling(settings: api_pb2.AutoscalerSettings) -> None:
+    _check_size(settings.min_containers, settings.buffer_containers)
+    if settings.max_containers and settings.min_containers > settings.max_containers:
+        raise invalid("min_containers is larger than max_containers")
+    # Not `< 0`: what is no number is smaller than nothing.
+    if not 0 <= settings.target_concurrency_float < inf:
+        raise invalid("target_concurrency must be a number, and not negative")
 
 
 def _check_size(*containers: int) -> None:

@@ -44,6 +44,17 @@ class LiveFunction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Door:
+    """What stands behind a web URL: a web function, or a Server. ``port`` is where its code says that it listens."""
+
+    live: LiveFunction
+    port: int
+    is_server: bool
+    proxy_auth: bool
+    """Whether a request needs a proxy token of the workspace."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Publication:
     """What one AppPublish makes live."""
 
@@ -63,8 +74,8 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.gateway_url = ""
-        self._behind: dict[str, tuple[LiveFunction, api_pb2.WebhookConfig]] = {}
-        self._behind_at = 0
+        self._doors: dict[str, Door] = {}
+        self._doors_at = 0
 
     def app(self, app_id: str) -> App | None:
         return self._store.apps.get(id=app_id)
@@ -168,6 +179,13 @@ class Registry:
         """The address of a web function: the same for one app's name, function, method and label."""
         if webhook.type == api_pb2.WEBHOOK_TYPE_UNSPECIFIED:
             return ""
+        return self._url(app, tag, method, webhook)
+
+    def server_url(self, app: App, tag: str) -> str:
+        """The address of a Server: the same for one app's name and the Server's."""
+        return self._url(app, tag, "", api_pb2.WebhookConfig())
+
+    def _url(self, app: App, tag: str, method: str, webhook: api_pb2.WebhookConfig) -> str:
         ephemeral = app.state in EPHEMERAL_STATES
         asked = [webhook.requested_suffix] if webhook.requested_suffix else []
         owner = json.dumps([app.environment, app.id if ephemeral else app.name, tag, method, *asked])
@@ -195,20 +213,24 @@ class Registry:
         data.web_url = self.web_url(app, tag, "", data.webhook_config)
         for function in functions:
             function.web_url = data.web_url
+            del function.flash_service_urls[:]
+        del data.flash_service_urls[:]
+        if functions[0].is_server:
+            data.flash_service_urls.append(self.server_url(app, tag))
         for definitions in (data.method_definitions, *(each.method_definitions for each in functions)):
             for name, method in definitions.items():
                 method.web_url = self.web_url(app, tag, name, method.webhook_config)
 
-    def web_function(self, label: str) -> tuple[LiveFunction, api_pb2.WebhookConfig] | None:
+    def door(self, label: str) -> Door | None:
         """Whose web URL begins with ``label``, where that is live. Each request asks: what is found is remembered."""
-        if self._behind_at != self._store.changes:
-            self._behind, self._behind_at = {}, self._store.changes
-        found = self._behind.get(label) or self._web_function(label)
+        if self._doors_at != self._store.changes:
+            self._doors, self._doors_at = {}, self._store.changes
+        found = self._doors.get(label) or self._door(label)
         if found is not None:
-            self._behind[label] = found
+            self._doors[label] = found
         return found
 
-    def _web_function(self, label: str) -> tuple[LiveFunction, api_pb2.WebhookConfig] | None:
+    def _door(self, label: str) -> Door | None:
         record = self._store.labels.get(label=label)
         if record is None:
             return None
@@ -218,9 +240,14 @@ class Registry:
         live = self.function_by_tag(app, tag) if app else None
         if live is None:
             return None
+        if live.proto.is_server:
+            config = live.proto.http_config
+            return Door(live=live, port=config.port, is_server=True, proxy_auth=not config.unauthenticated)
         methods: Mapping[str, api_pb2.MethodDefinition] = live.proto.method_definitions
         webhook = methods[method].webhook_config if method in methods else live.proto.webhook_config
-        return (live, webhook) if webhook.type else None
+        if not webhook.type:
+            return None
+        return Door(live=live, port=webhook.web_server_port, is_server=False, proxy_auth=webhook.requires_proxy_auth)
 
     def metadata(
         self, app: App, function_id: str, definition_id: str, proto: api_pb2.Function
@@ -243,6 +270,8 @@ class Registry:
             )
 
         metadata = handle("", proto)
+        if proto.is_server:
+            metadata._experimental_flash_urls.append(self.server_url(app, proto.function_name))
         for name, method in proto.method_definitions.items():
             metadata.method_handle_metadata[name].CopyFrom(handle(name, method))
         return metadata

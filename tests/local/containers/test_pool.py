@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modal_proto import api_pb2
 
-from glmdeploy.local.containers.pool import DEFAULT_MAX_CONTAINERS, limits
+from glmdeploy.local.containers.limits import DEFAULT_MAX_CONTAINERS, limits
 
 
 class TestScaling:

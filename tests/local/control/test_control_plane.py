@@ -159,9 +159,9 @@ class TestDeployment:
         app = modal.App("addressed")
         app.function()(modal.web_server(8000, label="my-own-label")(load_app("functions").surroundings))
         app.deploy(client=client)
-        found = running.backend.registry.web_function("my-own-label")
+        found = running.backend.registry.door("my-own-label")
         assert found is not None
-        assert found[0].tag == "surroundings"
+        assert found.live.tag == "surroundings"
 
 
 class TestLookup:

@@ -1,0 +1,133 @@
+"""The containers of a Server (``@app.server``): requests never wait for one, and a new version takes over gradually.
+
+What Modal says of it, and what is taken for granted here where it says nothing, stands in docs/embedded-cloud.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from glmdeploy.local.containers.member import Lease
+from glmdeploy.local.containers.pool import Pool
+
+if TYPE_CHECKING:
+    from modal_proto import api_pb2
+
+    from glmdeploy.local.containers.limits import Limits
+    from glmdeploy.local.containers.member import Member
+    from glmdeploy.local.state.registry import LiveFunction
+
+
+class RefusedError(Exception):
+    """A request that gets no container. ``failure`` says why the last one could not start, and holds no secrets."""
+
+    def __init__(self, status: int, message: str, *, failure: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.failure = failure
+
+
+class ServerPool(Pool):
+    """``failure`` is why the last container could not start; empty once one could."""
+
+    failure = ""
+    _asked = False
+    """Whether a request has come while there was no container at all."""
+    _short_since: float | None = None
+    """Since when more containers are wanted than there are."""
+
+    def admit(self, session: str) -> Lease:
+        """A slot in a container that is ready; those of one ``session`` get the same container if they can.
+
+        :raises RefusedError: 503 where none is ready, which makes one start; 429 where all have what they may have.
+        """
+        ready = [member for member in self.members if member.ready and not member.draining]
+        if not ready:
+            self._asked = all(member.draining for member in self.members)
+            self.balance()
+            raise RefusedError(503, "no container is ready: one starts, ask again", failure=self.failure)
+        free = [member for member in ready if member.load < self.limits.per_container]
+        if not free:
+            raise RefusedError(429, f"every container has its {self.limits.per_container:g} requests (max_concurrency)")
+        lease = Lease()
+        if session:
+            chosen = max(free, key=lambda member: sha256(f"{session} {member.task_id}".encode()).digest())
+        else:
+            chosen = min(free, key=lambda member: member.load)
+        chosen.take(lease)
+        self.balance()
+        return lease
+
+    async def serves(self, member: Member) -> None:
+        """The container's enter hooks are done: requests may come once its port takes connections."""
+        if await member.listens():
+            member.became_ready()
+            self.failure = ""
+            self._failures = 0
+            self.balance()
+
+    def redefine(self, live: LiveFunction, limits: Limits) -> None:
+        """A new definition: the old containers serve until new ones are ready."""
+        self.live, self.limits = live, limits
+        self.failure, self._failures, self._not_before = "", 0, 0.0
+        self.balance()
+
+    def ended(self, member: Member, *, crashed: bool, reason: str, result: api_pb2.GenericResult | None) -> None:
+        if not (member.ready or member.stopping):
+            self.failure = reason
+        super().ended(member, crashed=crashed, reason=reason, result=result)
+
+    def balance(self) -> None:
+        if self.live is not None:
+            current = [member for member in self.members if not member.draining]
+            fresh = [member for member in current if member.definition_id == self.live.definition_id]
+            wanted = self.limits.wanted(sum(member.load for member in current))
+            self._start_missing(self.live, current, fresh, wanted)
+            self._replace(current, fresh, wanted)
+            self._retire_idle([member for member in current if not member.draining], wanted)
+        for member in self.members:
+            if member.draining and member.load == 0:
+                member.stop()
+        self._schedule()
+
+    def _start_missing(self, live: LiveFunction, current: list[Member], fresh: list[Member], wanted: int) -> None:
+        """Start what is missing of this version: the first one at once, more once they are wanted for long enough."""
+        now = time.monotonic()
+        if self._asked or len(current) > len(fresh):
+            wanted = max(wanted, min(1, self.limits.maximum))
+        missing = wanted - len(fresh)
+        at_once = min(wanted, max(self.limits.minimum, 1)) - len(fresh)
+        self._short_since = (self._short_since or now) if missing > max(at_once, 0) else None
+        if self._short_since is not None and now - self._short_since < self.limits.scaleup_window:
+            missing = at_once
+        # Those of an older version count: where they are as many as there may be, they are not replaced.
+        count = min(missing, self.limits.maximum - len(current))
+        if count > 0 and now >= self._not_before:
+            self._add(live, 1 if self._failures else count)
+            self._asked = False
+
+    def _replace(self, current: list[Member], fresh: list[Member], wanted: int) -> None:
+        """Let containers of an older version go, the least busy first, for each of this one that is ready."""
+        ready = sum(member.ready for member in fresh)
+        old = sorted((member for member in current if member not in fresh), key=lambda member: member.load)
+        for member in old[: max(len(old) - max(wanted - ready, 0), 0)] if ready else []:
+            self.let_go(member)
+
+    def let_go(self, member: Member) -> None:
+        """No new requests; those that run get the grace period."""
+        member.drain()
+        if member.load:
+            member.say(f"container {member.task_id} has to go: its requests have {self.limits.exit_grace:g}s")
+            asyncio.get_running_loop().call_later(self.limits.exit_grace, self._cut, member)
+
+    def _cut(self, member: Member) -> None:
+        for lease in list(member.leases):
+            lease.cut()
+        member.stop()
+
+    def _moments(self) -> list[float]:
+        short = [] if self._short_since is None else [self._short_since + self.limits.scaleup_window]
+        return [*super()._moments(), *short]
