@@ -18,7 +18,9 @@ from glmdeploy.plan.plan import (
     DESCRIBE_TIMEOUT,
     PING_TIMEOUT,
     SMALL_STARTUP_TIMEOUT,
+    STEPS,
     Image,
+    Made,
     Secret,
     Volume,
     app_tags,
@@ -29,6 +31,7 @@ from glmdeploy.runtime.server import define
 from glmdeploy.runtime.stages import compile_deepgemm, describe, download_model, keep_warm
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import PurePosixPath
 
     from glmdeploy.plan.plan import Plan
@@ -62,23 +65,32 @@ def build(plan: Plan, folder: Path) -> modal.App:
     slim = _image(plan.download.image, files)
     app.function(image=slim, timeout=DESCRIBE_TIMEOUT, startup_timeout=SMALL_STARTUP_TIMEOUT)(describe)
     if plan.keepalive:
-        schedule = modal.Cron(plan.keepalive.schedule)
         app.function(
             image=slim,
-            schedule=schedule,
+            schedule=modal.Cron(plan.keepalive.schedule, timezone=plan.keepalive.timezone),
             timeout=PING_TIMEOUT,
             startup_timeout=SMALL_STARTUP_TIMEOUT,
         )(keep_warm)
-    serve = plan.server
-    cls = define(**serve.keywords("web_server"))
-    app.cls(
-        image=_image(serve.image, files),
-        gpu=plan.gpu,
-        volumes=_mounts(plan.weights, plan.kernels),
-        secrets=_secrets(plan.api_key),
-        **serve.keywords("cls"),
-    )(modal.concurrent(**serve.keywords("concurrent"))(cls))
+    _serve(app, plan, files)
     return app
+
+
+def _serve(app: modal.App, plan: Plan, files: Path) -> None:
+    """Stage 3, as the kind of server that is wanted."""
+    serve = plan.server
+    container: dict[str, Any] = {
+        "image": _image(serve.image, files, plan.registry),
+        "gpu": _gpu(plan),
+        "volumes": _mounts(plan.weights, plan.kernels, *plan.volumes),
+        "secrets": _secrets(plan.api_key, *plan.secrets),
+    }
+    cls = define(serve.kind, **_arguments(serve.keywords("web_server")))
+    if serve.kind == "server":
+        app.server(**container, **_arguments(serve.keywords("server")))(cls)
+    else:
+        app.cls(**container, **_arguments(serve.keywords("cls")))(
+            modal.concurrent(**_arguments(serve.keywords("concurrent")))(cls)
+        )
 
 
 def stages(plan: Plan, folder: Path, *, checks: bool = False, download: bool = False, compiler: bool = False) -> Stages:
@@ -89,26 +101,26 @@ def stages(plan: Plan, folder: Path, *, checks: bool = False, download: bool = F
     if checks:
         checker = app.function(
             image=_image(plan.download.image, files),
-            secrets=[*_secrets(plan.api_key), *_secrets(plan.huggingface)],
+            secrets=_secrets(plan.api_key, plan.huggingface),
             timeout=PREFLIGHT_TIMEOUT,
             startup_timeout=SMALL_STARTUP_TIMEOUT,
         )(preflight)
     if download:
         downloader = app.function(
             image=_image(plan.download.image, files),
-            volumes=_mounts(replace(plan.weights, sub_path=None)),
+            volumes=_mounts(replace(plan.weights.writable(), sub_path=None)),
             secrets=_secrets(plan.huggingface),
             max_containers=1,
-            **plan.download.keywords("function"),
+            **_arguments(plan.download.keywords("function")),
         )(download_model)
     if compiler and plan.compile:
         compiling = app.function(
-            image=_image(plan.server.image, files),
-            gpu=plan.gpu,
-            volumes=_mounts(plan.weights, plan.kernels),
+            image=_image(plan.server.image, files, plan.registry),
+            gpu=_gpu(plan),
+            volumes=_mounts(plan.weights.writable(), plan.kernels),
             max_containers=1,
             scaledown_window=COMPILE_SCALEDOWN,
-            **plan.compile.keywords("function"),
+            **_arguments(plan.compile.keywords("function")),
         )(compile_deepgemm)
     return Stages(app=app, preflight=checker, download=downloader, compile=compiling)
 
@@ -123,14 +135,31 @@ def _stage_files(plan: Plan, folder: Path) -> Path:
     return package
 
 
-def _image(image: Image, files: Path) -> modal.Image:
+def _gpu(plan: Plan) -> str | list[str]:
+    return plan.gpu if isinstance(plan.gpu, str) else list(plan.gpu)
+
+
+def _arguments(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """A decorator's arguments: the plan's keywords, with instances of Modal's classes where it takes such."""
+    return {
+        name: getattr(modal, value.name)(**value.keywords) if isinstance(value, Made) else value
+        for name, value in keywords.items()
+    }
+
+
+def _image(image: Image, files: Path, registry: Secret | None = None) -> modal.Image:
     if image.registry:
+        secret = _secrets(registry)[0] if registry else None
+        built = modal.Image.from_registry(image.registry, secret=secret, add_python=image.python)
         # SGLang's image has NVIDIA's entrypoint, which only prints a banner into every container's log.
-        built = modal.Image.from_registry(image.registry).entrypoint([])
+        built = built.entrypoint([])
     else:
         built = modal.Image.debian_slim(python_version=image.python)
     if image.pip:
         built = built.pip_install(*image.pip)
+    for step in image.steps:
+        for name, words in step.items():
+            built = getattr(built, STEPS[name])(*words)
     if image.env:
         built = built.env(image.env)
     return built.add_local_dir(files, REMOTE)
@@ -139,10 +168,12 @@ def _image(image: Image, files: Path) -> modal.Image:
 def _mounts(*volumes: Volume | None) -> Mounts:
     found: Mounts = {}
     for volume in filter(None, volumes):
-        handle = modal.Volume.from_name(volume.name, create_if_missing=True)
-        found[volume.mount] = handle.with_mount_options(sub_path=volume.sub_path) if volume.sub_path else handle
+        handle = modal.Volume.from_name(volume.name, create_if_missing=True, version=volume.version)
+        if volume.sub_path or volume.read_only:
+            handle = handle.with_mount_options(read_only=volume.read_only, sub_path=volume.sub_path)
+        found[volume.mount] = handle
     return found
 
 
-def _secrets(secret: Secret | None) -> list[modal.Secret]:
-    return [modal.Secret.from_name(secret.name, required_keys=list(secret.keys))] if secret else []
+def _secrets(*secrets: Secret | None) -> list[modal.Secret]:
+    return [modal.Secret.from_name(each.name, required_keys=list(each.keys)) for each in secrets if each]

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from glmdeploy import __version__
-from glmdeploy.plan.plan import COMPILE_SCALEDOWN, DESCRIBE_TIMEOUT, PING_TIMEOUT, SMALL_STARTUP_TIMEOUT, app_tags
+from glmdeploy.plan.plan import (
+    COMPILE_SCALEDOWN,
+    DESCRIBE_TIMEOUT,
+    PING_TIMEOUT,
+    SMALL_STARTUP_TIMEOUT,
+    STEPS,
+    Made,
+    app_tags,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +68,10 @@ def render(plan: Plan) -> str:
         version=_Code(__version__),
         data=_Code(block(plan.data())),
         arguments=_arguments,
+        volume=lambda role: _Code(_volume(plan, role)),
+        steps=_steps(plan),
+        decorator=_Code("server" if plan.server.kind == "server" else "cls"),
+        decorator_name="server" if plan.server.kind == "server" else "cls",
         imports=_Code(imports),
         functions=_Code(functions),
     )
@@ -104,9 +116,33 @@ def _finalize(value: Any) -> str:
 def _arguments(stage: Stage, section: str, decorator: str) -> list[tuple[_Code, _Code]]:
     """A decorator's keywords with the places of their values in the script's plan."""
     return [
-        (_Code(keyword), _Code(f"{'not ' if value != option.value else ''}PLAN[{literal(section)}][{literal(name)}]"))
+        (_Code(keyword), _Code(_argument(value, option.value, f"PLAN[{literal(section)}][{literal(name)}]")))
         for name, option in stage.options.items()
         for keyword, value in option.keywords.get(decorator, {}).items()
+    ]
+
+
+def _argument(value: Any, planned: Any, place: str) -> str:
+    """A decorator's argument as what is made of the plan's value at a place."""
+    if isinstance(value, Made):
+        return f"modal.{value.name}(**{place})"
+    if isinstance(value, tuple):  # a list in the plan, where Modal wants no list for all of them
+        return f"tuple({place})"
+    return place if value == planned else f"not {place}"
+
+
+def _volume(plan: Plan, role: str) -> str:
+    place = f"PLAN[{literal(role)}]"
+    version = f', version={place}["version"]' if plan.data()[role].get("version") else ""
+    return f'modal.Volume.from_name({place}["name"], create_if_missing=True{version})'
+
+
+def _steps(plan: Plan) -> list[_Code]:
+    """The calls that build on top of the serving image, in order."""
+    return [
+        _Code(f'{STEPS[name]}(*PLAN["server"]["image"]["steps"][{place}][{literal(name)}])')
+        for place, step in enumerate(plan.server.image.steps)
+        for name in step
     ]
 
 

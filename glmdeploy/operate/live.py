@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import modal
 
+from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import within
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.resources import DIGEST_TAG, VERSION_TAG
@@ -146,8 +147,14 @@ def endpoint(plan: Plan, target: Target) -> str:
     """
 
     async def look() -> str:
-        server = modal.Cls.from_name(plan.app, "Server", environment_name=target.environment)
-        url: str = await server().serve.get_web_url.aio()
-        return url
+        if plan.server.kind == "server":
+            one = modal.Server.from_name(plan.app, "Server", environment_name=target.environment)
+            url = await one.get_url.aio()
+        else:
+            server = modal.Cls.from_name(plan.app, "Server", environment_name=target.environment)
+            url = await server().serve.get_web_url.aio()
+        if not url:
+            raise DeployError(f"{target} tells no address of {plan.app}")
+        return str(url)
 
     return within(target, f"look up the address of {plan.app}", look).rstrip("/")

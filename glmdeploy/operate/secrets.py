@@ -31,7 +31,8 @@ def missing_secrets(plan: Plan, target: Target) -> tuple[MissingSecret, ...]:
 
     :raises DeployError: if the target cannot be asked.
     """
-    found = (_missing(secret, target) for secret in (plan.huggingface, plan.api_key) if secret)
+    wanted = (plan.huggingface, plan.api_key, plan.registry, *plan.secrets)
+    found = (_missing(secret, target) for secret in wanted if secret)
     return tuple(filter(None, found))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.plan import plan, supervision
-from glmdeploy.profile import stages
+from glmdeploy.profile import serving, stages
 from glmdeploy.rules.check import check
 from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang.command import compile_command
@@ -42,7 +42,7 @@ def make(facts: Facts) -> plan.Plan:
         app=profile.app,
         environment=profile.environment,
         tags=dict(profile.tags),
-        gpu=str(facts.gpu),
+        gpu=str(facts.gpu) if len(facts.gpus) == 1 else tuple(map(str, facts.gpus)),
         sglang=facts.catalog.version,
         model=plan.ServedModel(
             repo=profile.model.repo,
@@ -51,28 +51,34 @@ def make(facts: Facts) -> plan.Plan:
             served_name=profile.model.served_name,
             path=facts.model_path,
         ),
-        weights=replace(_volume(profile.volumes.weights), sub_path=sub_path(profile.model.repo, revision)),
+        weights=replace(
+            _volume(profile.volumes.weights),
+            sub_path=sub_path(profile.model.repo, revision),
+            read_only=facts.weights_read_only or None,
+        ),
         kernels=_volume(kernels) if kernels else None,
+        volumes=tuple(map(_further, profile.volumes.further)),
         huggingface=_secret(profile.secrets.huggingface),
         api_key=_secret(profile.secrets.api_key),
+        registry=_secret(profile.secrets.registry),
+        secrets=tuple(plan.Secret(name=each.name, keys=each.keys) for each in profile.secrets.further),
         download=plan.Download(
             image=plan.Image(python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)),
-            options=_options(profile.download, stages.DownloadFields),
+            options=_options(profile.download, stages.options(stages.DownloadFields)),
         ),
         compile=_compile(facts),
         server=plan.Server(
-            image=plan.Image(registry=profile.sglang.image, env=dict(profile.sglang.env)),
+            kind=profile.server.kind,
+            image=_image(profile.sglang),
             public=profile.server.public,
             command=facts.command,
             env=dict(profile.server.env),
             defaults=supervision.defaults(facts, facts.ready_within),
             health=supervision.health(facts),
             gives_up_after=facts.ready_within,
-            options=_options(profile.server, stages.ServerFields),
+            options=_options(profile.server, serving.options(profile.server.kind)),
         ),
-        keepalive=plan.Keepalive(schedule=profile.keepalive.schedule, url=profile.keepalive.url)
-        if profile.keepalive.enabled
-        else None,
+        keepalive=_keepalive(profile.keepalive) if profile.keepalive.enabled else None,
     )
 
 
@@ -93,25 +99,49 @@ def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
     return found, checked.findings
 
 
-def _options(section: object, fields: type) -> dict[str, plan.Option]:
+def _options(
+    section: object, declared: Mapping[str, Mapping[stages.Decorator, stages.Keyword]]
+) -> dict[str, plan.Option]:
     """The options of a stage that the profile or a default sets, in the order of their declaration."""
-    values = {name: getattr(section, name) for name in stages.options(fields)}
+    values = {name: getattr(section, name) for name in declared}
     return {
         name: plan.Option(value=values[name], keywords=keywords(values[name], decorators))
-        for name, decorators in stages.options(fields).items()
+        for name, decorators in declared.items()
         if values[name] is not None
     }
 
 
 def keywords(value: Any, decorators: Mapping[stages.Decorator, stages.Keyword]) -> dict[str, dict[str, Any]]:
     """What each decorator takes for an option of this value."""
-    return {
-        decorator: {keyword.name: not value if keyword.contrary else value} for decorator, keyword in decorators.items()
-    }
+    return {decorator: {keyword.name: _argument(value, keyword)} for decorator, keyword in decorators.items()}
+
+
+def _argument(value: Any, keyword: stages.Keyword) -> Any:
+    if keyword.made:
+        return plan.Made(name=keyword.made, keywords=value)
+    return not value if keyword.contrary else value
+
+
+def _image(sglang: models.Sglang) -> plan.Image:
+    steps = (step.model_dump(exclude_none=True) for step in sglang.image_steps)
+    return plan.Image(
+        registry=sglang.image,
+        python=sglang.add_python,
+        steps=tuple({name: tuple(words) for name, words in step.items()} for step in steps),
+        env=dict(sglang.env),
+    )
 
 
 def _volume(volume: models.Volume) -> plan.Volume:
-    return plan.Volume(name=volume.name, mount=volume.mount)
+    return plan.Volume(name=volume.name, mount=volume.mount, version=volume.version)
+
+
+def _further(volume: models.FurtherVolume) -> plan.Volume:
+    return replace(_volume(volume), sub_path=volume.sub_path, read_only=volume.read_only or None)
+
+
+def _keepalive(keepalive: models.Keepalive) -> plan.Keepalive:
+    return plan.Keepalive(schedule=keepalive.schedule, timezone=keepalive.timezone, url=keepalive.url)
 
 
 def _secret(secret: models.Secret | None) -> plan.Secret | None:
@@ -134,7 +164,7 @@ def _compile(facts: Facts) -> plan.Compile | None:
         words[:-1],
     ]
     return plan.Compile(
-        options=_options(profile.compile, stages.CompileFields),
+        options=_options(profile.compile, stages.options(stages.CompileFields)),
         command=words,
         gives_up_after=limit,
         defaults=supervision.defaults(facts, limit),

@@ -37,6 +37,10 @@ SMALL_STARTUP_TIMEOUT = 300
 """Seconds for the start of the small CPU functions, ``describe`` and ``keep_warm``."""
 
 
+STEPS = {"apt": "apt_install", "pip": "pip_install", "run": "run_commands"}
+"""The steps on top of an image, and the methods of ``modal.Image`` that make them (1.6.4)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServedModel:
     repo: str
@@ -51,11 +55,16 @@ class ServedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A container image: a registry reference, or Debian slim with a Python version when ``registry`` is empty."""
+    """A container image: a registry reference, or Debian slim when ``registry`` is empty.
+
+    ``python`` is the version of Debian's, or what is added to an image of a registry that has none.
+    """
 
     registry: str | None = None
     python: str | None = None
     pip: tuple[str, ...] = ()
+    steps: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    """What is built on top, in order: each ``apt``, ``pip`` or ``run``, with packages or commands."""
     env: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -65,12 +74,28 @@ class Volume:
     mount: str
     sub_path: str | None = None
     """The folder in it that the containers see at the mount, None for all of it; a stage that fills it sees all."""
+    version: int | None = None
+    """Of Modal's file system, None for whichever it has; of a new one Modal's choice."""
+    read_only: bool | None = None
+    """Whether the containers that serve may not write into it."""
+
+    def writable(self) -> Volume:
+        """The same volume as a stage sees it that writes into it."""
+        return dataclasses.replace(self, read_only=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
     name: str
     keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """An argument that is an instance of a class of :mod:`modal`, ``Retries``, made of these keywords."""
+
+    name: str
+    keywords: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +159,8 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class Server(Stage):
+    kind: str
+    """``web_server`` or ``server``: a web function, or Modal's Server."""
     image: Image
     public: bool
     """Whether everyone may use the endpoint; without it a container serves nothing that no key protects."""
@@ -151,6 +178,8 @@ class Server(Stage):
 @dataclass(frozen=True, kw_only=True)
 class Keepalive:
     schedule: str
+    timezone: str
+    """Of the schedule, by its IANA name."""
     url: str
     """Empty: the app's own URL, looked up when the ping runs."""
 
@@ -161,19 +190,31 @@ class Plan:
     app: str
     environment: str | None
     tags: dict[str, str]
-    gpu: str
+    gpu: str | tuple[str, ...]
+    """Of a container; several in the order in which Modal tries them."""
     sglang: str
     """Version of SGLang that the command is written for."""
     model: ServedModel
     weights: Volume
     kernels: Volume | None
+    volumes: tuple[Volume, ...]
+    """Further ones of the containers that serve."""
     huggingface: Secret | None
     api_key: Secret | None
+    registry: Secret | None
+    """With it Modal pulls the serving image; no container gets it."""
+    secrets: tuple[Secret, ...]
+    """Further ones of the containers that serve."""
     download: Download
     compile: Compile | None
     server: Server
     keepalive: Keepalive | None
     format: int = FORMAT
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """The GPUs that a container may have, in order of preference."""
+        return (self.gpu,) if isinstance(self.gpu, str) else self.gpu
 
     def at(self, commit: str) -> Plan:
         """The plan with the commit that its revision means: its containers see the folder of that commit alone."""
@@ -219,4 +260,6 @@ def _plain(value: Any) -> Any:
         options = pairs.pop("options") if isinstance(value, Stage) else {}
         plain = {name: _plain(item) for name, item in pairs.items() if item is not None}
         return plain | {name: _plain(option.value) for name, option in options.items()}
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -151,31 +151,100 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Number:
-    """A number above 0, up to ``high``."""
+    """A number above 0, up to ``high``; with ``low``, from that on."""
 
     high: float
+    low: float | None = None
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
 
-        return core_schema.float_schema(gt=0, le=self.high, strict=True)
+        return core_schema.float_schema(gt=0 if self.low is None else None, ge=self.low, le=self.high, strict=True)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        expected = f"from {self.low:g} to {self.high:g}" if self.low is not None else f"above 0, at most {self.high:g}"
+        return {**handler(schema), "errorMessage": f"a number {expected}"}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """An amount of ``item``, or a list of two: what is asked for, and the limit that is never exceeded."""
+
+    item: Number | Whole
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        one = self.item.__get_pydantic_core_schema__(source, handler)
+        return core_schema.union_schema([one, core_schema.tuple_schema([one, one], strict=False)])
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        one = self.item.__get_pydantic_json_schema__(
+            self.item.__get_pydantic_core_schema__(None, handler),  # type: ignore[arg-type]
+            handler,
+        )
+        expected = one.pop("errorMessage")
+        return {
+            "anyOf": [one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2}],
+            "errorMessage": f"{expected}, or a list of two such: what is asked for, and the limit",
+        }
+
+
+@dataclass(frozen=True)
+class Record:
+    """A mapping with these keys, each of its own form; the ``needed`` ones must be there."""
+
+    keys: tuple[tuple[str, Number | Whole | Text, str], ...]
+    """Name, form, and meaning in a sentence."""
+    needed: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        fields = {
+            name: core_schema.typed_dict_field(
+                form.__get_pydantic_core_schema__(source, handler), required=name in self.needed
+            )
+            for name, form, _ in self.keys
+        }
+        return core_schema.typed_dict_schema(fields, extra_behavior="forbid", strict=True)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        forms = {
+            name: form.__get_pydantic_json_schema__(
+                form.__get_pydantic_core_schema__(None, handler),  # type: ignore[arg-type]
+                handler,
+            )
+            | {"description": about}
+            for name, form, about in self.keys
+        }
+        return {
+            "type": "object",
+            "properties": forms,
+            "required": list(self.needed),
+            "additionalProperties": False,
+        }
 
 
 @dataclass(frozen=True)
 class OneOrMore:
-    """A text of ``item``'s form, or a list of such texts."""
+    """A text of ``item``'s form where it may stand ``alone``, or a list of such texts."""
 
     item: Text
+    alone: bool = True
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
 
         one = self.item.__get_pydantic_core_schema__(source, handler)
         more = core_schema.tuple_schema([one], variadic_item_index=0, min_length=1, strict=False)
-        return core_schema.union_schema([one, more])
+        return core_schema.union_schema([one, more]) if self.alone else more
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         one: Json = {"type": "string", "pattern": exact(self.item.pattern)}
+        if not self.alone:
+            more = {"type": "array", "items": one, "minItems": 1}
+            return {**more, "errorMessage": f"a list of which each is {self.item.expected}"}
         return {
             "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
             "errorMessage": f"{self.item.expected}, or a list of such",
@@ -273,7 +342,9 @@ Env = Annotated[
     Mapping(_ENV_NAME, Text(LINE + "*", 'a string on one line or an integer (quote others: "true", "0.5")'), True),
 ]
 Line = Annotated[str, Text(LINE + "+", "a text on one line")]
-Cpu = Annotated[float, Number(128)]
-Memory = Annotated[int, Whole(128, 4_194_304, "MiB")]
+Cpu = Annotated[float | tuple[float, float], Bounds(Number(128))]
+"""Cores to ask for; as a pair, also the limit."""
+Memory = Annotated[int | tuple[int, int], Bounds(Whole(128, 4_194_304, "MiB"))]
+"""In MiB, likewise."""
 Timeout = Annotated[int, Seconds(1, MAX_TIMEOUT)]
 Dollars = Annotated[float, Number(1_000_000)]

@@ -14,8 +14,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from glmdeploy import gpus
-from glmdeploy.profile.fields import LINE, TAG, ArgValue, Env, EnvName, Line, Mapping, Name, Text, Whole
-from glmdeploy.profile.stages import CompileFields, DownloadFields, HealthFields, ServerFields
+from glmdeploy.profile.fields import LINE, TAG, ArgValue, Env, EnvName, Line, Mapping, Name, OneOrMore, Text, Whole
+from glmdeploy.profile.serving import HealthFields, ServerFields
+from glmdeploy.profile.stages import CompileFields, DownloadFields
+
+Words = Annotated[tuple[str, ...], OneOrMore(Text(LINE + "+", "a text on one line"), alone=False)]
+FOLDER = Text(
+    r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", "a folder of the volume such as adapters/en"
+)
 
 
 class _Model(BaseModel):
@@ -48,13 +54,41 @@ class Volume(_Model):
         str,
         Text(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", "an absolute path in the container, such as /model-cache"),
     ] = Field(description="Absolute path in the containers.", examples=["/model-cache"])
+    version: Annotated[int, Whole(1, 2)] | None = Field(
+        None,
+        description="Version of Modal's file system, 1 or 2, which a volume keeps for ever. Left out: the one it has.",
+    )
+
+
+class WeightsVolume(Volume):
+    """The volume of the model's files."""
+
+    read_only: bool | None = Field(
+        None,
+        description="Whether the containers that serve may not write into it. Left out: true, unless SGLang must.",
+    )
+
+
+class FurtherVolume(Volume):
+    """A volume that only the containers that serve see."""
+
+    read_only: bool = Field(False, description="Whether they may not write into it.")
+    sub_path: (
+        Annotated[
+            str, Text(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", "a folder such as adapters/en")
+        ]
+        | None
+    ) = Field(None, description="The folder of the volume that they see. Left out: all of it.")
 
 
 class Volumes(_Model):
     """The volumes, by role."""
 
-    weights: Volume = Field(description="Holds the model's files, a folder for each commit.")
+    weights: WeightsVolume = Field(description="Holds the model's files, a folder for each commit.")
     kernels: Volume | None = Field(None, description="Holds compiled DeepGEMM kernels; the stage `compile` needs it.")
+    further: Annotated[tuple[FurtherVolume, ...], Field(strict=False)] = Field(
+        (), description="More volumes of the containers that serve: adapters, caches, logs."
+    )
 
 
 class Secret(_Model):
@@ -77,6 +111,14 @@ class Secrets(_Model):
         None,
         description="The key that clients must send. Without it the endpoint is public; `server.public` must say so.",
     )
+    registry: Secret | None = Field(
+        None,
+        description="With it Modal pulls the image of a private registry; no container gets it. Its keys say which "
+        "kind of registry it is.",
+    )
+    further: Annotated[tuple[Secret, ...], Field(strict=False)] = Field(
+        (), description="More secrets of the containers that serve; SGLang's process gets their keys as variables."
+    )
 
 
 class Download(DownloadFields, _Model):
@@ -97,6 +139,18 @@ class Server(ServerFields, _Model):
     health: Health = Field(Health(), description="How a container watches its engine once that is ready.")
 
 
+class ImageStep(_Model):
+    """What is built on top of the image in one step; of several keys in this order."""
+
+    apt: Words | None = Field(None, description="Debian packages to install.", examples=[["git", "libnuma1"]])
+    pip: Words | None = Field(
+        None, description="Python packages to install, with their versions.", examples=[["nvtx==0.2.13"]]
+    )
+    run: Words | None = Field(
+        None, description="Shell commands to run, each as a layer.", examples=[["mkdir -p /opt/templates"]]
+    )
+
+
 class Sglang(_Model):
     """The engine: release, image, environment and options."""
 
@@ -107,6 +161,12 @@ class Sglang(_Model):
     image: Annotated[str, Text(r"[^\s\x00-\x1f\x7f]+", "an image reference without blanks")] = Field(
         description="Container image with that release, by tag or, better, by digest.",
         examples=["lmsysorg/sglang:v0.5.11-cu130"],
+    )
+    add_python: Annotated[str, Text("3[.](?:1[0-4])", "a version such as 3.12")] | None = Field(
+        None, description="Python for an image that has none. Left out: the image has it.", examples=["3.12"]
+    )
+    image_steps: Annotated[tuple[ImageStep, ...], Field(strict=False)] = Field(
+        (), description="What is built on top of the image, in order."
     )
     env: Env = Field({}, description="Environment variables of the SGLang image.")
     args: dict[str, Annotated[Any, ArgValue()]] = Field(
@@ -122,7 +182,10 @@ class Keepalive(_Model):
     enabled: bool = Field(False, description="Whether to ping the endpoint on the schedule.")
     schedule: Line = Field(
         "*/10 9-18 * * 1-5",
-        description="Five cron fields, in UTC: minute, hour, day of month, month, weekday.",
+        description="Five cron fields: minute, hour, day of month, month, weekday.",
+    )
+    timezone: Annotated[str, Text("[A-Za-z][A-Za-z0-9_+/-]*", "a time zone such as Europe/Berlin")] = Field(
+        "UTC", description="Time zone of the schedule, by its IANA name.", examples=["Europe/Berlin"]
     )
     url: Annotated[str, Text(r"(?:https?://[^\s\x00-\x1f\x7f]+)?", "an http or https URL, or nothing")] = Field(
         "", description="Base URL whose /health is pinged; empty: the URL of the deployed app itself."
@@ -157,8 +220,12 @@ class Profile(_Model):
         {}, description="Tags of the Modal app, beside those that glmdeploy sets."
     )
     model: ServedModel = Field(description="What is served.")
-    gpu: Annotated[str, Text(gpus.pattern(), f"a GPU in Modal's syntax such as B200:8, of {', '.join(gpus.TYPES)}")] = (
-        Field(description="GPU type and count of one container.", examples=["B200:8"])
+    gpu: Annotated[
+        str | tuple[str, ...],
+        OneOrMore(Text(gpus.pattern(), f"a GPU in Modal's syntax such as B200:8, of {', '.join(gpus.TYPES)}")),
+    ] = Field(
+        description="GPU type and count of one container, or a list of such in the order in which Modal tries them.",
+        examples=["B200:8", ["B200:8", "H200:8"]],
     )
     volumes: Volumes = Field(description="Modal Volumes and where they are mounted.")
     secrets: Secrets = Field(Secrets(), description="Modal Secrets, by role.")

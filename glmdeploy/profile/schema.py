@@ -170,8 +170,6 @@ def _words(error: ValidationError, schema: dict[str, Any]) -> str:
         wanted: Any = error.validator_value
         wanted = [wanted] if isinstance(wanted, str) else wanted
         return " or ".join(names.get(name, f"a {name}") for name in wanted)
-    if "exclusiveMinimum" in schema:
-        return f"a number above {schema['exclusiveMinimum']}, at most {schema['maximum']}"
     return str(error.message)
 
 

@@ -1,11 +1,11 @@
-"""The sections ``download``, ``compile`` and ``server``: what Modal's decorators take for each stage.
+"""What Modal's decorators take for each stage, and the sections ``download`` and ``compile``.
 
 A field stands here once, with its type, its words for the schema, and the keyword that it is in each decorator. From
 there it reaches the JSON Schema, the Plan, the app, the script and every diff without being named again.
 
 These are plain classes: :mod:`glmdeploy.profile.models` makes pydantic models of them, and :func:`options` reads the
-table without pydantic. Names, types and limits: modal 1.6.4, ``modal/app.py``, ``modal/_partial_function.py`` and
-``modal/_utils/name_utils.py``.
+table without pydantic. The section ``server`` is :mod:`glmdeploy.profile.serving`. Names, types and limits: modal
+1.6.4, ``modal/app.py``, ``modal/_partial_function.py`` and ``modal/_utils/name_utils.py``.
 """
 
 from __future__ import annotations
@@ -14,19 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal, get_args, get_type_hints
 
-from glmdeploy.profile.fields import (
-    MAX_TIMEOUT,
-    About,
-    Cpu,
-    Dollars,
-    Env,
-    Memory,
-    OneOrMore,
-    Seconds,
-    Text,
-    Timeout,
-    Whole,
-)
+from glmdeploy.profile.fields import About, Cpu, Env, Memory, Number, OneOrMore, Record, Text, Timeout, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,10 +25,14 @@ Decorator = Literal["function", "cls", "web_server", "concurrent", "server"]
 
 @dataclass(frozen=True, kw_only=True)
 class Keyword:
-    """A decorator's keyword: its name there, and whether it says the contrary of the profile's field."""
+    """A decorator's keyword: its name there, and whether it says the contrary of the profile's field.
+
+    ``made`` names the class of :mod:`modal` that is made of the field's mapping.
+    """
 
     name: str
     contrary: bool = False
+    made: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,23 +60,34 @@ def options(section: type) -> Mapping[str, Mapping[Decorator, Keyword]]:
     return found
 
 
-Count = Annotated[int, Whole(0, 10_000)]
-"""Of containers."""
-Inputs = Annotated[int, Whole(1, 1000)]
+CPU = About("CPU cores to request, or a list of request and limit; left out: Modal's default.", (8, [8, 16]))
+MEMORY = About(
+    "Memory to request, in MiB, or a list of request and limit; left out: Modal's default.", (65_536, [65_536, 131_072])
+)
+
+
 Disk = Annotated[int, Whole(1, 3_145_728, "MiB")]
 """In MiB."""
 Region = Annotated[str | tuple[str, ...], OneOrMore(Text("[a-z0-9-]{1,63}", "a region such as us-east"))]
 Cloud = Annotated[str, Text("aws|gcp|oci|auto", "one of: aws, gcp, oci, auto")]
-Label = Annotated[
-    str,
-    Text(
-        "(?![0-9]+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
-        "up to 63 lower-case letters, digits and dashes, not digits alone and no dash at an end",
+
+DISK = About("Disk of a container, in MiB, beside its volumes. Left out: Modal's default.")
+REGION = About("Where the containers may run: a region, or a list; it raises the price.", ("us-east",))
+CLOUD = About("Cloud provider of the containers. Left out: Modal's choice.", ("oci",))
+
+Retries = Annotated[
+    dict[str, float],
+    Record(
+        (
+            ("max_retries", Whole(0, 10), "How often a failed run is started again."),
+            ("backoff_coefficient", Number(10, 1), "What each pause is multiplied by; 1 keeps them equal. Default: 2."),
+            ("initial_delay", Number(60, 0), "Seconds before the first retry. Default: 1."),
+            ("max_delay", Number(60, 1), "Seconds that a pause may reach. Default: 60."),
+        ),
+        needed=("max_retries",),
     ),
 ]
-
-_CPU = About("CPU cores to request; left out: Modal's default.")
-_MEMORY = About("Memory to request, in MiB; left out: Modal's default.")
+"""``modal.Retries`` (1.6.4, ``modal/retries.py``); how often is not limited there."""
 
 
 class DownloadFields:
@@ -92,118 +95,29 @@ class DownloadFields:
 
     env: Annotated[Env, About("Environment variables of the download image.")] = {}  # noqa: RUF012 (pydantic copies it)
     timeout: Annotated[Timeout, modal("function"), About("Longest run, in seconds or as a duration.", ("2h",))] = 7200
-    cpu: Annotated[Cpu | None, modal("function"), _CPU] = None
-    memory: Annotated[Memory | None, modal("function"), _MEMORY] = None
+    cpu: Annotated[Cpu | None, modal("function"), CPU] = None
+    memory: Annotated[Memory | None, modal("function"), MEMORY] = None
+    ephemeral_disk: Annotated[Disk | None, modal("function"), DISK] = None
+    retries: Annotated[
+        Retries | None,
+        modal(function=Keyword(name="retries", made="Retries")),
+        About("What Modal does when the stage fails. Left out: nothing; the download itself resumes after each fault."),
+    ] = None
+    region: Annotated[Region | None, modal("function"), REGION] = None
+    cloud: Annotated[Cloud | None, modal("function"), CLOUD] = None
+    nonpreemptible: Annotated[
+        bool | None,
+        modal("function"),
+        About("Whether Modal may not take the container away; three times the price, and for CPUs alone."),
+    ] = None
 
 
 class CompileFields:
     """Stage 2, on the serving GPU: DeepGEMM kernels into the kernels volume."""
 
     timeout: Annotated[Timeout, modal("function"), About("Longest run, in seconds or as a duration.", ("1h",))] = 3600
-
-
-class HealthFields:
-    """How a container watches its engine once that is ready; one that hangs is ended, and its container with it.
-
-    The limits were tried on the real engine. SGLang's own watchdog sees neither a stopped process nor a hang while
-    idle.
-    """
-
-    interval: Annotated[
-        int,
-        Seconds(1, 3600),
-        About(
-            "Pause between an answer of SGLang's `/health` and the next question, in seconds; a twelfth of `limit` at "
-            "most."
-        ),
-    ] = 5
-    timeout: Annotated[
-        int, Seconds(2, 3600), About("Longest wait for one answer of `/health`, in seconds; above `limit`.")
-    ] = 65
-    limit: Annotated[
-        int,
-        Seconds(5, 3600),
-        About(
-            "Seconds without a sign of life after which the engine counts as hung and its container ends. SGLang gets "
-            "it as `SGLANG_HEALTH_CHECK_TIMEOUT`. It must outlast the longest single pass.",
-            (60,),
-        ),
-    ] = 60
-
-
-class ServerFields:
-    """Stage 3: the containers that serve."""
-
-    port: Annotated[int, Whole(1, 65_535), modal("web_server", "server"), About("Port of SGLang in the container.")] = (
-        8000
-    )
-    public: Annotated[
-        bool, About("Must be true when there is no `secrets.api_key`: anyone may then use the endpoint.")
-    ] = False
-    min_containers: Annotated[
-        Count, modal("cls", "server"), About("Containers that run even when idle; each one is billed.")
-    ] = 0
-    max_containers: Annotated[
-        int,
-        Whole(1, 10_000),
-        modal("cls", "server"),
-        About("Upper bound of containers, and so of the spending rate."),
-    ] = 1
-    buffer_containers: Annotated[
-        Count | None,
-        modal("cls", "server"),
-        About("Containers to keep ready beside the busy ones; each one is billed. Left out: none."),
-    ] = None
-    spend_ceiling: Annotated[
-        Dollars | None,
-        About("Dollars an hour that `max_containers` may cost at most; more is a warning. Left out: 200.", (150,)),
-    ] = None
-    scaledown_window: Annotated[
-        int,
-        Seconds(2, 3600),
-        modal("cls", "server"),
-        About("How long an idle container is kept, in seconds or as a duration.", ("15m",)),
-    ] = 900
-    timeout: Annotated[
-        Timeout, modal("cls"), About("Longest time that Modal gives one input, in seconds or as a duration.", ("24h",))
-    ] = MAX_TIMEOUT
-    # Of the class too: left out there, Modal would take `timeout`, a day, as the limit of a start.
-    startup_timeout: Annotated[
-        int,
-        Seconds(60, MAX_TIMEOUT),
-        modal("cls", "web_server", "server"),
-        About("Longest time from a container's start until SGLang is healthy, in seconds or as a duration.", ("15m",)),
-    ] = 900
-    max_inputs: Annotated[
-        Inputs,
-        modal("concurrent"),
-        About("Requests that one container takes at a time (`@modal.concurrent`)."),
-    ] = 20
-    target_inputs: Annotated[
-        Inputs | None,
-        modal("concurrent"),
-        About("Requests a container at which Modal adds another; at most `max_inputs`. Left out: `max_inputs`."),
-    ] = None
-    region: Annotated[
-        Region | None,
-        modal("cls", server="compute_region"),
-        About("Where the containers may run: a region, or a list; it raises the price.", ("us-east",)),
-    ] = None
-    cloud: Annotated[
-        Cloud | None,
-        modal("cls", "server"),
-        About("Cloud provider of the containers. Left out: Modal's choice.", ("oci",)),
-    ] = None
-    ephemeral_disk: Annotated[
-        Disk | None,
-        modal("cls", "server"),
-        About("Disk of a container, in MiB, beside its volumes. Left out: Modal's default."),
-    ] = None
-    label: Annotated[
-        Label | None,
-        modal("web_server"),
-        About("Last part of the endpoint's host name (`WORKSPACE--LABEL.modal.run`). Left out: Modal's choice."),
-    ] = None
-    env: Annotated[Env, About("Environment variables of the SGLang process alone.")] = {}  # noqa: RUF012
-    cpu: Annotated[Cpu | None, modal("cls", "server"), _CPU] = None
-    memory: Annotated[Memory | None, modal("cls", "server"), _MEMORY] = None
+    cpu: Annotated[Cpu | None, modal("function"), CPU] = None
+    memory: Annotated[Memory | None, modal("function"), MEMORY] = None
+    ephemeral_disk: Annotated[Disk | None, modal("function"), DISK] = None
+    region: Annotated[Region | None, modal("function"), REGION] = None
+    cloud: Annotated[Cloud | None, modal("function"), CLOUD] = None

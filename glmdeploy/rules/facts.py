@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.profile.serving import WEB_SERVER
 from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.effective import RAW, effective
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.gpus import Gpu
-    from glmdeploy.profile.models import Profile
+    from glmdeploy.profile.models import Profile, Secret, Volume
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
@@ -60,6 +61,7 @@ class Facts:
     catalog: Catalog
     """The options and variables of the profile's SGLang release."""
     gpu: Gpu
+    """The one that is judged: of several that a container may have, rules look at each (:meth:`each_gpu`)."""
     architecture: str | None
     quantization: str | None
     """How the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`)."""
@@ -79,12 +81,21 @@ class Facts:
         return cls(
             profile=profile,
             catalog=release,
-            gpu=gpus.parse(profile.gpu),
+            gpu=gpus.parse(_gpus(profile)[0]),
             architecture=models.architecture(profile.model.repo),
             quantization=models.quantization(profile.model.repo),
             settings=settings,
             problems=tuple(problems),
         )
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """What a container may have, in the order in which Modal tries them."""
+        return tuple(map(gpus.parse, _gpus(self.profile)))
+
+    def each_gpu(self) -> tuple[Facts, ...]:
+        """The facts for each GPU that a container may have."""
+        return tuple(replace(self, gpu=gpu) for gpu in self.gpus)
 
     def recognised(self, architecture: str, quantization: str) -> Facts:
         """The facts with what only the checkpoint's ``config.json`` tells where the repository's name does not."""
@@ -284,10 +295,50 @@ class Facts:
         # An adapter may be written NAME=PATH.
         return tuple(str(item).rpartition("=")[2] for item in named if item)
 
+    @property
+    def volumes(self) -> Mapping[KeyPath, Volume]:
+        """The volumes of a container that serves, by their paths in the profile."""
+        volumes = self.profile.volumes
+        found: dict[KeyPath, Volume] = {("volumes", "weights"): volumes.weights}
+        if volumes.kernels:
+            found["volumes", "kernels"] = volumes.kernels
+        return found | {("volumes", "further", place): volume for place, volume in enumerate(volumes.further)}
+
+    @property
+    def secrets(self) -> Mapping[KeyPath, Secret]:
+        """The secrets that the profile names, by their paths in it."""
+        found: dict[KeyPath, Secret] = {}
+        for role, secret in self.profile.secrets:
+            if isinstance(secret, tuple):
+                found |= {("secrets", role, place): each for place, each in enumerate(secret)}
+            elif secret is not None:
+                found["secrets", role] = secret
+        return found
+
+    @property
+    def writes_weights(self) -> bool:
+        """Whether SGLang writes into the model's folder: `presharded` does (from 0.5.17, PR #24256)."""
+        return self.value("load_format") == "presharded"
+
+    @property
+    def weights_read_only(self) -> bool:
+        """Whether the containers that serve mount the weights so that nothing can write there."""
+        asked = self.profile.volumes.weights.read_only
+        return not self.writes_weights if asked is None else asked
+
+    @property
+    def at_once(self) -> tuple[str, float]:
+        """How many requests Modal gives a container before it does something about it, and the field that says so."""
+        server = self.profile.server
+        if server.kind == WEB_SERVER:
+            return "max_inputs", server.max_inputs
+        if server.max_concurrency is not None:
+            return "max_concurrency", server.max_concurrency
+        return "target_concurrency", server.target_concurrency
+
     def in_volume(self, path: str) -> bool:
         """Whether the path lies in a volume of the container."""
-        volumes = self.profile.volumes
-        return any(_under(path, volume.mount) for volume in (volumes.weights, volumes.kernels) if volume)
+        return any(_under(path, volume.mount) for volume in self.volumes.values())
 
     @property
     def weights_folder(self) -> str:
@@ -296,9 +347,13 @@ class Facts:
 
     def beside_the_model(self, path: str) -> bool:
         """Whether the path lies at the weights' mount, and not in the model's own folder there."""
-        volumes = self.profile.volumes
-        inner = volumes.kernels is not None and _under(path, volumes.kernels.mount)
-        return _under(path, volumes.weights.mount) and not _under(path, self.model_path) and not inner
+        weights, *others = (volume.mount for volume in self.volumes.values())
+        inner = any(_under(path, mount) for mount in others)
+        return _under(path, weights) and not _under(path, self.model_path) and not inner
+
+
+def _gpus(profile: Profile) -> tuple[str, ...]:
+    return (profile.gpu,) if isinstance(profile.gpu, str) else profile.gpu
 
 
 def _under(path: str, folder: str) -> bool:

@@ -19,7 +19,7 @@ from glmdeploy.runtime.markers import read_marker
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
-from glmdeploy.runtime.stages import RELOAD_LIMIT, engine_env, mounts, plan, secret_names
+from glmdeploy.runtime.stages import RELOAD_LIMIT, engine_env, further_secret_names, mounts, plan, secret_names
 from glmdeploy.runtime.weights import shortcoming
 
 CACHE_VARIABLES = (
@@ -35,29 +35,45 @@ CACHE_FOLDERS = (
 """Where they keep them otherwise, below the home folder."""
 
 
-def define(port: int, **web_server: Any) -> type[Any]:
-    """The class ``Server`` for a port and the other keywords of ``@modal.web_server``.
+class ServingContainer:
+    """What a container does that serves, of either kind: it starts SGLang before it takes traffic, and ends it."""
 
-    Modal reads them from the decorators of the methods, at import in the container and at build time here.
+    engine: Engine | None = None
+
+    @modal.enter()
+    def start(self) -> None:
+        self.engine = start(plan())
+
+    @modal.exit()
+    def stop(self) -> None:
+        if self.engine is not None:
+            self.engine.stop()
+
+
+def define(kind: str, port: int = 0, **web_server: Any) -> type[Any]:
+    """The class ``Server`` of a kind. A web function's has a port and the other keywords of ``@modal.web_server``.
+
+    Modal reads them from the decorators of the methods, at import in the container and at build time here. All that
+    a Server needs (``@app.server``) stands in its decorator.
     """
+    made = _modal_server() if kind == "server" else _web_function(local_port(port), web_server)
+    made.__qualname__ = "Server"  # Modal imports it by this name from this module
+    return made
 
-    class Server:
-        engine: Engine | None = None
 
-        @modal.enter()
-        def start(self) -> None:
-            self.engine = start(plan())
+def _modal_server() -> type[Any]:
+    class Server(ServingContainer):
+        """Modal passes requests on to the port once ``start`` has returned."""
 
-        @modal.web_server(local_port(port), **web_server)
+    return Server
+
+
+def _web_function(port: int, keywords: Mapping[str, Any]) -> type[Any]:
+    class Server(ServingContainer):
+        @modal.web_server(port, **keywords)
         def serve(self) -> None:
             """SGLang already listens: Modal calls this after ``start``."""
 
-        @modal.exit()
-        def stop(self) -> None:
-            if self.engine is not None:
-                self.engine.stop()
-
-    Server.__qualname__ = "Server"  # Modal imports it by this name from this module
     return Server
 
 
@@ -81,7 +97,7 @@ def start(deployed: dict[str, Any]) -> Engine:
     if refusal := too_many(volume, digest):
         raise EngineError(refusal)
     server, environment = deployed["server"], engine_env("server")
-    others = [os.environ.get(name, "") for name in secret_names()]
+    others = [os.environ.get(name, "") for name in [*secret_names(), *further_secret_names()]]
     try:
         engine = start_engine(
             local_command(server["command"], mounts()),
@@ -152,5 +168,6 @@ def _reload(name: str) -> None:
         raise EngineError(f"the volume {name} could not be reloaded: {str(error) or type(error).__name__}") from None
 
 
-if PLAN is not None:  # in a container, which needs no more of the decorator than this; the script has its own line
-    Server = define(plan()["server"]["port"], startup_timeout=plan()["server"]["startup_timeout"])
+if PLAN is not None:  # in a container, which needs no more of the decorators than this; the script has its own line
+    _server = plan()["server"]
+    Server = define(_server["kind"], _server["port"], startup_timeout=_server["startup_timeout"])

@@ -33,13 +33,19 @@ def plan() -> dict[str, Any]:
 
 
 def mounts() -> list[str]:
-    """Mount paths of the plan's volumes."""
-    return [plan()[role]["mount"] for role in ("weights", "kernels") if role in plan()]
+    """Mount paths of the plan's volumes: the weights', the kernels', and further ones."""
+    roles = [plan()[role] for role in ("weights", "kernels") if role in plan()]
+    return [volume["mount"] for volume in [*roles, *plan()["volumes"]]]
 
 
 def secret_names() -> list[str]:
     """The variables that hold the plan's secrets in the containers that get them."""
     return [name for role in ("api_key", "huggingface") for name in plan().get(role, {}).get("keys", ())]
+
+
+def further_secret_names() -> list[str]:
+    """The variables of the plan's further secrets, which SGLang gets."""
+    return [name for secret in plan()["secrets"] for name in secret["keys"]]
 
 
 def engine_env(stage: str) -> dict[str, str]:
@@ -102,9 +108,19 @@ def describe() -> dict[str, Any]:
     return plan()
 
 
+def url_of(app: str, kind: str) -> str:
+    """Where the app answers. :raises LookupError: if Modal tells no address."""
+    if kind == "server":
+        url = modal.Server.from_name(app, "Server").get_url()
+    else:
+        url = modal.Cls.from_name(app, "Server")().serve.get_web_url()
+    if not url:
+        raise LookupError(f"the app {app} has no address")
+    return str(url)
+
+
 def keep_warm() -> int:
     """Ask /health of the endpoint, so that a container stays up. Returns the HTTP status."""
-    server = modal.Cls.from_name(plan()["app"], "Server")
-    url = plan()["keepalive"]["url"] or within(RELOAD_LIMIT, server().serve.get_web_url)
+    url = plan()["keepalive"]["url"] or within(RELOAD_LIMIT, lambda: url_of(plan()["app"], plan()["server"]["kind"]))
     with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=600) as answer:
         return int(answer.status)

@@ -81,7 +81,11 @@ def test_digest_ignores_spelling(sets: tuple[str, ...]) -> None:
         (("sglang.env.SGLANG_X=1",), [("server", "image.env.SGLANG_X", None, "1")]),
         (
             ("keepalive.enabled=true",),
-            [("keepalive", "schedule", None, "*/10 9-18 * * 1-5"), ("keepalive", "url", None, "")],
+            [
+                ("keepalive", "schedule", None, "*/10 9-18 * * 1-5"),
+                ("keepalive", "timezone", None, "UTC"),
+                ("keepalive", "url", None, ""),
+            ],
         ),
         (("app=other",), [("app", "app", "glm51-fp8", "other")]),
     ],

@@ -11,8 +11,10 @@ import modal
 import pytest
 
 from glmdeploy.plan.make import keywords
-from glmdeploy.profile import stages
-from glmdeploy.profile.stages import CompileFields, DownloadFields, Keyword, ServerFields, options
+from glmdeploy.plan.plan import Made
+from glmdeploy.profile import serving, stages
+from glmdeploy.profile.serving import KINDS, ServerFields, of_one_kind
+from glmdeploy.profile.stages import CompileFields, DownloadFields, Keyword, options
 
 DECORATORS: dict[str, Any] = {
     "function": modal.App.function,
@@ -44,8 +46,24 @@ def test_a_keyword_may_say_the_contrary() -> None:
     assert keywords(True, taken) == {"web_server": {"requires_proxy_auth": True}, "server": {"unauthenticated": False}}
 
 
+def test_an_argument_may_be_made_of_a_mapping() -> None:
+    taken = options(DownloadFields)["retries"]
+    assert keywords({"max_retries": 3}, taken) == {
+        "function": {"retries": Made(name="Retries", keywords={"max_retries": 3})}
+    }
+
+
+def test_a_kind_has_the_fields_that_its_decorators_take() -> None:
+    for kind, decorators in KINDS.items():
+        found = serving.options(kind)
+        assert {each for taken in found.values() for each in taken} == set(decorators)
+    assert of_one_kind()["max_inputs"] == "web_server"
+    assert of_one_kind()["exit_grace_period"] == "server"
+    assert "port" not in of_one_kind()
+
+
 def test_the_table_needs_no_pydantic() -> None:
-    code = "import sys; from glmdeploy.profile.stages import ServerFields, options; options(ServerFields); "
+    code = "import sys; from glmdeploy.profile.serving import options; options('server'); "
     code += "print([name for name in sys.modules if name.startswith('pydantic')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

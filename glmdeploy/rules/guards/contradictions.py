@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from glmdeploy import cron
@@ -34,20 +35,15 @@ def _kernels_volume(facts: Facts) -> Iterator[Violation]:
 
 
 def _mounts(facts: Facts) -> Iterator[Violation]:
-    volumes = facts.profile.volumes
-    if volumes.kernels is None:
-        return
-    weights, kernels = f"{volumes.weights.mount}/", f"{volumes.kernels.mount}/"
-    if weights.startswith(kernels) or kernels.startswith(weights):
-        yield Violation(
-            path=("volumes", "kernels", "mount"),
-            message=f"the mounts {volumes.weights.mount} and {volumes.kernels.mount} overlap",
-        )
-    if volumes.weights.name == volumes.kernels.name:
-        yield Violation(
-            path=("volumes", "kernels", "name"),
-            message=f"both volumes are `{volumes.weights.name}`; Modal mounts a volume once in a container",
-        )
+    for (_, first), (path, second) in combinations(facts.volumes.items(), 2):
+        one, other = f"{first.mount}/", f"{second.mount}/"
+        if one.startswith(other) or other.startswith(one):
+            yield Violation(path=(*path, "mount"), message=f"the mounts {first.mount} and {second.mount} overlap")
+        if first.name == second.name:
+            yield Violation(
+                path=(*path, "name"),
+                message=f"two volumes are `{first.name}`; Modal mounts a volume once in a container",
+            )
 
 
 def _scaling(facts: Facts) -> Iterator[Violation]:

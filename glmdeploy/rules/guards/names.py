@@ -50,14 +50,9 @@ def _taken(facts: Facts) -> Iterator[Violation]:
 
 
 def _names(facts: Facts) -> Iterator[Violation]:
-    profile = facts.profile
-    named: dict[KeyPath, str] = {("app",): profile.app}
-    named |= {
-        (section, role, "name"): item.name
-        for section, group in (("volumes", profile.volumes), ("secrets", profile.secrets))
-        for role, item in group
-        if item
-    }
+    named: dict[KeyPath, str] = {("app",): facts.profile.app}
+    named |= {(*path, "name"): volume.name for path, volume in facts.volumes.items()}
+    named |= {(*path, "name"): secret.name for path, secret in facts.secrets.items()}
     for path, name in named.items():
         if _APP_ID.fullmatch(name):
             kind = {"volumes": "a volume", "secrets": "a secret"}.get(str(path[0]), "an app")
@@ -65,10 +60,8 @@ def _names(facts: Facts) -> Iterator[Violation]:
 
 
 def _mounts(facts: Facts) -> Iterator[Violation]:
-    for role, volume in facts.profile.volumes:
-        if volume is None:
-            continue
-        path = ("volumes", role, "mount")
+    for place, volume in facts.volumes.items():
+        path = (*place, "mount")
         if volume.mount in MODAL_MOUNTS:
             yield Violation(path=path, message=f"Modal mounts no volume at {volume.mount}")
         elif f"{volume.mount}/".startswith(f"{OWN_FOLDER}/"):
