@@ -26,9 +26,11 @@ from glmdeploy.plan.plan import (
     app_tags,
 )
 from glmdeploy.runtime.mounted import PLAN_FILE
-from glmdeploy.runtime.preflight import preflight
+from glmdeploy.runtime.preflight import JUDGE_SECONDS, preflight, rehearse, resolve_revision
+from glmdeploy.runtime.preflight_image import IMAGE_PROBE
 from glmdeploy.runtime.server import define
 from glmdeploy.runtime.stages import compile_deepgemm, describe, download_model, keep_warm
+from glmdeploy.sglang.real import catalog_probe, oracle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +41,15 @@ if TYPE_CHECKING:
     Mounts = dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount]
 
 PACKAGE = Path(__file__).parents[1]
-PREFLIGHT_TIMEOUT = 120
-"""Seconds: the preflight asks the hub one question at most."""
+HUB_TIMEOUT = 120
+"""Seconds for one question to the hub."""
+PREFLIGHT: Mapping[str, Any] = {
+    "cpu": 2.0,
+    "memory": 8192,
+    "timeout": JUDGE_SECONDS + HUB_TIMEOUT,
+    "startup_timeout": SMALL_STARTUP_TIMEOUT,
+}
+"""Cores, MiB and seconds of a container that imports SGLang. Seen of 0.5.11 with PyTorch for CUDA: MEASURED."""
 REMOTE = "/root/glmdeploy"
 """Where the container finds this package: Modal puts /root on the path of imports."""
 
@@ -53,9 +62,11 @@ class Stages:
     """An app with the preparing stages alone: what runs before anything is deployed. None: not wanted."""
 
     app: modal.App
+    resolve_revision: Stage | None = None
     preflight: Stage | None = None
     download: Stage | None = None
     compile: Stage | None = None
+    rehearse: Stage | None = None
 
 
 def build(plan: Plan, folder: Path) -> modal.App:
@@ -93,17 +104,39 @@ def _serve(app: modal.App, plan: Plan, files: Path) -> None:
         )
 
 
-def stages(plan: Plan, folder: Path, *, checks: bool = False, download: bool = False, compiler: bool = False) -> Stages:
-    """The stages that are wanted; ``folder`` as for :func:`build`. ``checks`` is for the preflight alone."""
+def stages(
+    plan: Plan,
+    folder: Path,
+    *,
+    revision: bool = False,
+    checks: bool = False,
+    download: bool = False,
+    compiler: bool = False,
+    rehearsal: bool = False,
+) -> Stages:
+    """The stages that are wanted; ``folder`` as for :func:`build`. ``checks`` is for the preflight.
+
+    Each stage is a function of a container of its own: what a preflight cannot see on a CPU no later stage misses.
+    """
     files = _stage_files(plan, folder)
+    if checks or rehearsal:
+        _add_probes(files)
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
-    checker = downloader = compiling = None
+    asker = checker = downloader = compiling = rehearser = None
+    secrets = _secrets(plan.api_key, plan.huggingface)
+    if revision:
+        asker = app.function(
+            image=_image(plan.download.image, files),
+            secrets=secrets,
+            timeout=HUB_TIMEOUT,
+            startup_timeout=SMALL_STARTUP_TIMEOUT,
+        )(resolve_revision)
     if checks:
         checker = app.function(
-            image=_image(plan.download.image, files),
-            secrets=_secrets(plan.api_key, plan.huggingface),
-            timeout=PREFLIGHT_TIMEOUT,
-            startup_timeout=SMALL_STARTUP_TIMEOUT,
+            image=_image(plan.server.image, files, plan.registry),
+            volumes=_mounts(replace(plan.weights, sub_path=None)),
+            secrets=secrets,
+            **PREFLIGHT,
         )(preflight)
     if download:
         downloader = app.function(
@@ -122,7 +155,20 @@ def stages(plan: Plan, folder: Path, *, checks: bool = False, download: bool = F
             scaledown_window=COMPILE_SCALEDOWN,
             **_arguments(plan.compile.keywords("function")),
         )(compile_deepgemm)
-    return Stages(app=app, preflight=checker, download=downloader, compile=compiling)
+    if rehearsal:
+        rehearser = app.function(
+            image=_image(plan.server.image, files, plan.registry),
+            volumes=_mounts(plan.weights, plan.kernels),
+            **PREFLIGHT,
+        )(rehearse)
+    return Stages(
+        app=app,
+        resolve_revision=asker,
+        preflight=checker,
+        download=downloader,
+        compile=compiling,
+        rehearse=rehearser,
+    )
 
 
 def _stage_files(plan: Plan, folder: Path) -> Path:
@@ -145,6 +191,14 @@ def _arguments(keywords: Mapping[str, Any]) -> dict[str, Any]:
         name: getattr(modal, value.name)(**value.keywords) if isinstance(value, Made) else value
         for name, value in keywords.items()
     }
+
+
+def _add_probes(package: Path) -> None:
+    """What asks the image's SGLang, beside the container side. The deployed app does not carry it."""
+    place = package / IMAGE_PROBE.parent.relative_to(PACKAGE)
+    place.mkdir(parents=True, exist_ok=True)
+    for program in (IMAGE_PROBE, oracle.PROBE, Path(str(catalog_probe.__file__))):
+        shutil.copy(program, place)
 
 
 def _image(image: Image, files: Path, registry: Secret | None = None) -> modal.Image:

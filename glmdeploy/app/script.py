@@ -34,7 +34,7 @@ RUNTIME = Path(__file__).parents[1] / "runtime"
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "deploy.py.jinja"
 
-LEFT_OUT = {"mounted", "preflight"}
+LEFT_OUT = {"mounted", "preflight", "preflight_image"}
 """Modules of ``glmdeploy.runtime`` that the script does not carry: it has the plan as a constant; ``apply`` checks."""
 
 

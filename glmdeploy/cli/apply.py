@@ -13,7 +13,10 @@ from glmdeploy.cli import common
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from glmdeploy.operate.apply import Preview
+    from glmdeploy.profile.text.document import Document
 
 
 @click.command()
@@ -47,6 +50,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Read all weights in the volume, compare them with the hub's hashes, and fetch anew what differs.",
 )
+@click.option(
+    "--preflight/--no-preflight",
+    default=True,
+    show_default=True,
+    help="Ask the image's own SGLang, on a CPU, whether it takes the arguments. Secrets and room are looked at anyway.",
+)
 @click.option("--tag", default="", metavar="TEXT", help="A name for this deployment in Modal's history.")
 @common.json_option
 def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
@@ -64,17 +73,26 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
         )
     # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    plan = common.plan(profile, overlays, sets)
+    document = common.document(profile, overlays, sets)
+    plan = common.planned(document)
     destination = target.connect(where, plan, options["environment"])
 
     from glmdeploy.operate.apply import exclusive, forget_failures, preview
     from glmdeploy.operate.live import endpoint
+    from glmdeploy.operate.preflight import ArgumentsRefused
     from glmdeploy.operate.revision import resolved
     from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
 
     plan = resolved(plan, destination, tell=_progress)
     with exclusive(home() / "locks", f"{plan.app} on {where}"):
-        found = preview(plan, destination, force=options["force"], make_secrets=make_secrets, verify_weights=verify)
+        found = preview(
+            plan,
+            destination,
+            force=options["force"],
+            make_secrets=make_secrets,
+            verify_weights=verify,
+            judge=options["preflight"],
+        )
         result = preview_data(found)
         acts = found.acts and not dry_run
         if acts:
@@ -83,7 +101,12 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
             click.echo(line, err=as_json)
         if acts:
             _confirm(yes=options["yes"], as_json=as_json)
-            result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
+            try:
+                result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
+            except ArgumentsRefused as refused:
+                places = _places(document, plan.sglang, refused.options)
+                refused.advice = "\n".join([*places, *filter(None, [refused.advice])])
+                raise
         elif not dry_run:
             forget_failures(plan, destination)
         if not found.changed:
@@ -92,6 +115,25 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
             click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
+
+
+def _places(document: Document, release: str, options: Sequence[str]) -> Iterator[str]:
+    """Where the profile sets the options."""
+    from glmdeploy.sglang import catalog
+    from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
+
+    known = catalog.load(release)
+
+    def same(one: str, other: str) -> bool:
+        try:
+            return one == other or known.find(one) == known.find(other)
+        except (AmbiguousOption, UnknownOption):
+            return False
+
+    for name in document.data.get("sglang", {}).get("args", {}):
+        if any(same(name, option) for option in options):
+            place = document.locate(("sglang", "args", name), key=True)
+            yield f"  {place.file}:{place.line}:{place.column}: sglang.args.{name}"
 
 
 def _confirm(*, yes: bool, as_json: bool) -> None:
@@ -111,8 +153,8 @@ def _progress(text: str) -> None:
 
 
 def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[str, Any]:
-    from glmdeploy.operate.apply import Healthy, KeyRequired, Located, Published, WeightsVerified, carry_out
-    from glmdeploy.report.plan import event_text
+    from glmdeploy.operate.apply import Healthy, Judged, KeyRequired, Located, Published, WeightsVerified, carry_out
+    from glmdeploy.report.plan import event_text, preflight_data
 
     result: dict[str, Any] = {}
     published = False
@@ -123,6 +165,8 @@ def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[s
             match event:
                 case Published():
                     published = True
+                case Judged(found=found_in_order):
+                    result.setdefault("preflight", []).append(preflight_data(found_in_order))
                 case Located(url=url):
                     result["url"] = url
                 case Healthy(seconds=seconds):

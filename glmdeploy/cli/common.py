@@ -128,7 +128,15 @@ def document(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...]
 
 
 def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan:
-    """The profile's plan; warnings and what is waived go to standard error, a line each.
+    """The profile's plan, as :func:`planned`.
+
+    :raises ProfileError:
+    """
+    return planned(document(profile, overlays, sets))
+
+
+def planned(read: Document) -> Plan:
+    """The plan of a profile that was read; warnings and what is waived go to standard error, a line each.
 
     :raises ProfileError:
     """
@@ -136,7 +144,7 @@ def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan
     from glmdeploy.plan.make import plan_of
     from glmdeploy.report.text import finding_line
 
-    resolved, findings = plan_of(document(profile, overlays, sets))
+    resolved, findings = plan_of(read)
     for finding in findings:
         if finding.severity is not Severity.INFO:
             click.echo(finding_line(finding), err=True)

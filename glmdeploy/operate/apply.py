@@ -12,7 +12,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import modal
 from filelock import FileLock, Timeout
@@ -30,10 +30,11 @@ from glmdeploy.plan.plan import short_digest
 from glmdeploy.runtime.failures import forget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import TypeAlias
 
     from glmdeploy.operate.live import Deployed
+    from glmdeploy.operate.preflight import Preflight
     from glmdeploy.operate.secrets import MissingSecret
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
@@ -59,6 +60,8 @@ class Preview:
     need: Needed
     """Stages to run first; where nothing is to deploy, those that mend what the volumes have lost."""
     missing: tuple[MissingSecret, ...]
+    judged: bool = True
+    """Whether SGLang judges the arguments: something of what it is started with is not what runs already."""
     make_secrets: bool = False
     """Whether secrets that the embedded cloud lacks get random values."""
     verify_weights: bool = False
@@ -83,9 +86,16 @@ class SecretCreated:
 
 @dataclass(frozen=True, kw_only=True)
 class StageStarted:
-    """``preflight``, ``download`` or ``compile``."""
+    """``preflight``, ``download``, ``compile`` or ``rehearse``."""
 
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What ``preflight`` or ``rehearse`` looked at is in order."""
+
+    found: Preflight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +142,8 @@ class KeyRequired:
 
 
 Event: TypeAlias = (
-    "SecretCreated | StageStarted | WeightsVerified | Deploying | Published | Located | Waiting | Healthy | KeyRequired"
+    "SecretCreated | StageStarted | Judged | WeightsVerified"
+    " | Deploying | Published | Located | Waiting | Healthy | KeyRequired"
 )
 
 
@@ -169,14 +180,23 @@ def exclusive(folder: Path, name: str) -> Iterator[None]:
 
 
 def preview(
-    plan: Plan, target: Target, *, force: bool = False, make_secrets: bool = False, verify_weights: bool = False
+    plan: Plan,
+    target: Target,
+    *,
+    force: bool = False,
+    make_secrets: bool = False,
+    verify_weights: bool = False,
+    judge: bool = True,
 ) -> Preview:
     """What is to be done so that the plan runs; with ``force``, even where it runs already. Changes nothing.
+
+    Without ``judge`` SGLang is not asked about its arguments before it is deployed.
 
     :raises DeployError: if the target cannot be asked.
     """
     now = current(plan, target)
-    changes = diff(now.data if now and now.data else {}, plan.data())
+    before = now.data if now and now.data else {}
+    changes = diff(before, plan.data())
     if now is not None and now.version != __version__:
         changes = (Change(section="glmdeploy", name="version", old=now.version, new=__version__), *changes)
     changed = force or now is None or now.digest != short_digest(plan) or now.version != __version__
@@ -189,6 +209,7 @@ def preview(
         changed=changed,
         need=need,
         missing=missing_secrets(plan, target) if changed or verify_weights or need.download or need.compile else (),
+        judged=judge and changed and (force or _started_with(before) != _started_with(plan.data())),
         make_secrets=make_secrets,
         verify_weights=verify_weights,
     )
@@ -229,33 +250,42 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
         yield KeyRequired(required=plan.api_key is not None)
 
 
+def _started_with(data: Mapping[str, Any]) -> list[Any]:
+    """What of a plan's data decides whether SGLang takes its arguments."""
+    server, stage = data.get("server", {}), data.get("compile", {})
+    return [
+        *(data.get(name) for name in ("sglang", "model", "gpu", "weights", "kernels")),
+        *(server.get(name) for name in ("image", "command", "env", "defaults")),
+        stage.get("command"),
+    ]
+
+
 def _run_stages(what: Preview) -> Iterator[Event]:
-    """Check the secrets in a container, then run the needed stages, their logs on standard error.
+    """Look at what can be looked at without a GPU, and run the needed stages between; their logs on standard error.
 
     :raises DeployError:
     """
     plan, need = what.plan, what.need
-    checks = plan.api_key is not None or plan.huggingface is not None
     download, compiler = need.download or what.verify_weights, need.compile
-    if checks and compiler:
-        # In an app of its own: it need not wait until the image of the server is built.
-        with running(plan, what.target, checks=True) as app:
+    checks = what.judged or download or plan.api_key is not None or plan.huggingface is not None
+    wanted = {"checks": checks, "download": download, "compiler": compiler, "rehearsal": what.judged}
+    if not any(wanted.values()):
+        return
+    with running(plan, what.target, **wanted) as app:
+        if checks:
             yield StageStarted(name="preflight")
-            app.preflight()
-        checks = False
-    if checks or download or compiler:
-        with running(plan, what.target, checks=checks, download=download, compiler=compiler) as app:
-            if checks:
-                yield StageStarted(name="preflight")
-                app.preflight()
-            if download:
-                yield StageStarted(name="download")
-                mark = app.download(verify=what.verify_weights)
-                if what.verify_weights:
-                    yield WeightsVerified(files=mark["files"])
-            if compiler:
-                yield StageStarted(name="compile")
-                app.compile()
+            yield Judged(found=app.preflight(judge=what.judged, room=download))
+        if download:
+            yield StageStarted(name="download")
+            mark = app.download(verify=what.verify_weights)
+            if what.verify_weights:
+                yield WeightsVerified(files=mark["files"])
+        if compiler:
+            yield StageStarted(name="compile")
+            app.compile()
+        if what.judged:
+            yield StageStarted(name="rehearse")
+            yield Judged(found=app.rehearse())
 
 
 def _deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:

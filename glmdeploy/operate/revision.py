@@ -102,8 +102,8 @@ def _commit(plan: Plan, target: Target) -> str:
 
 
 def _commit_by_container(plan: Plan, target: Target, error: DeployError) -> str:
-    with running(plan, target, checks=True) as app:
-        found = app.preflight(resolve=True)
+    with running(plan, target, revision=True) as app:
+        found = app.resolve_revision()
     if "commit" not in found:
         raise DeployError(error.message, advice=f"{error.advice}\na container asked in vain: {found.get('fault')}")
     return str(found["commit"])

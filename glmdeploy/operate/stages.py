@@ -14,15 +14,16 @@ import modal
 from glmdeploy.app import build
 from glmdeploy.errors import DeployError, GlmdeployError
 from glmdeploy.operate.asking import attended, within
-from glmdeploy.operate.secrets import create_command
+from glmdeploy.operate.preflight import check_secrets, judged_preflight, judged_rehearsal, machines
 from glmdeploy.runtime.engine import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractAsyncContextManager
 
+    from glmdeploy.operate.preflight import Preflight
     from glmdeploy.operate.target import Target
-    from glmdeploy.plan.plan import Plan, Secret
+    from glmdeploy.plan.plan import Plan
 
 LINES = 10
 """How many further lines of a stage's failure are shown."""
@@ -42,17 +43,32 @@ class Running:
     target: Target
     stages: build.Stages
 
-    def preflight(self, *, resolve: bool = False) -> dict[str, Any]:
-        """What a container says of the plan's secrets and, with ``resolve``, of its revision.
+    def resolve_revision(self) -> dict[str, Any]:
+        """``commit``: what a container heard of the plan's revision; or ``fault``: why it did not.
 
         :raises DeployError: also for a secret that cannot be used.
         """
-        assert self.stages.preflight is not None
-        found = self._run("preflight", self.stages.preflight, **({"resolve": True} if resolve else {}))
-        if faults := found["unusable"]:
-            secrets = {secret.name: secret for secret in (self.plan.api_key, self.plan.huggingface) if secret}
-            raise _unusable(faults, secrets, self.target)
+        assert self.stages.resolve_revision is not None
+        found = self._run("resolve_revision", self.stages.resolve_revision)
+        check_secrets(found["unusable"], self.plan, self.target)
         return found
+
+    def preflight(self, *, judge: bool, room: bool) -> Preflight:
+        """What a container of the server's image says of secrets, arguments (``judge``) and ``room`` for the weights.
+
+        :raises DeployError: also for what would end the server.
+        """
+        assert self.stages.preflight is not None
+        found = self._run("preflight", self.stages.preflight, judge=judge, room=room)
+        return judged_preflight(found, self.plan, self.target)
+
+    def rehearse(self) -> Preflight:
+        """What it says of weights, kernels and resolution, once the stages have run.
+
+        :raises DeployError: also for what would end the server.
+        """
+        assert self.stages.rehearse is not None
+        return judged_rehearsal(self._run("rehearse", self.stages.rehearse, machines=machines(self.plan)), self.plan)
 
     def download(self, *, verify: bool) -> dict[str, Any]:
         """The mark of the weights. ``verify`` has every file read and compared, also where the mark is complete.
@@ -101,26 +117,15 @@ def _failed(name: str, error: Exception) -> DeployError:
     return DeployError(f"the stage {name} failed: {first.strip()}", advice="\n".join([*lines, "its log is above"]))
 
 
-def _unusable(faults: list[dict[str, str]], secrets: dict[str, Secret], target: Target) -> DeployError:
-    first, *more = (f"{fault['key']} of the secret {fault['secret']} {fault['why']}" for fault in faults)
-    names = dict.fromkeys(fault["secret"] for fault in faults)
-    commands = [f"  {create_command(secrets[name], target, new=False)}" for name in names]
-    return DeployError(
-        f"{first}: it can be no key or token",
-        advice="\n".join([*(f"and {line}" for line in more), "replace the secret, with all of its keys:", *commands]),
-    )
-
-
 @contextlib.contextmanager
-def running(
-    plan: Plan, target: Target, *, checks: bool = False, download: bool = False, compiler: bool = False
-) -> Iterator[Running]:
-    """The app with the stages that are wanted, for as long as the block lasts. Its logs go to standard error.
+def running(plan: Plan, target: Target, **wanted: bool) -> Iterator[Running]:
+    """The app with the stages that are ``wanted``, by the names of :func:`glmdeploy.app.build.stages`, for as long as
+    the block lasts. Its logs go to standard error.
 
     :raises DeployError:
     """
     with tempfile.TemporaryDirectory() as folder, output():
-        stages = build.stages(plan, Path(folder), checks=checks, download=download, compiler=compiler)
+        stages = build.stages(plan, Path(folder), **wanted)
         manager: AbstractAsyncContextManager[modal.App] = stages.app.run(environment_name=target.environment)
         attended(target, "start the app of the stages", manager.__aenter__)
         try:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.operate.apply import Event, Preview
+    from glmdeploy.operate.preflight import Preflight
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
 
@@ -60,6 +61,8 @@ def event_text(event: Event) -> str | None:
             return f"created the secret {name} in the embedded cloud, with a random value"
         case apply.StageStarted(name=name):
             return f"Stage {name} ..."
+        case apply.Judged(found=found):
+            return "\n".join(preflight_lines(found)) or None
         case apply.Deploying():
             return "Deploying ..."
         case apply.Waiting():
@@ -72,6 +75,38 @@ def event_text(event: Event) -> str | None:
             return f"Weights verified: {files} files read and compared; the log above says what was fetched anew."
         case apply.Published() | apply.Located():
             return None
+
+
+def preflight_lines(found: Preflight) -> Iterator[str]:
+    """What is in order, on one line; then what was not judged."""
+    secrets = "1 secret" if found.secrets == 1 else f"{found.secrets} secrets"
+    words = [
+        found.arguments,
+        secrets if found.secrets else "",
+        f"room for {_bytes(found.coming)}" if found.coming else "",
+    ]
+    if good := "; ".join(filter(None, words)):
+        yield f"  {good}"
+    if found.placeholders:
+        yield f"  placeholders stand in for {', '.join(found.placeholders)}, which cannot be imported without a driver"
+    yield from (f"  warning: {doubt}" for doubt in found.doubts)
+
+
+def preflight_data(found: Preflight) -> dict[str, Any]:
+    """The same as JSON data."""
+    return {
+        "arguments": found.arguments or None,
+        "not_judged": list(found.doubts),
+        "placeholders": list(found.placeholders),
+    }
+
+
+def _bytes(count: int) -> str:
+    """Bytes as people say them."""
+    power = min(len(str(int(count))) - 1, 9) // 3
+    scaled = count / 1000**power
+    unit = ("bytes", "kB", "MB", "GB")[power]
+    return f"{scaled:,.1f} {unit}" if power and scaled < 100 else f"{scaled:,.0f} {unit}"
 
 
 def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
+from glmdeploy.runtime.preflight_image import write_nvidia_smi
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.real import environment
 from glmdeploy.sglang.real.environment import ProbeError
@@ -84,7 +85,7 @@ class Question:
     @property
     def machine(self) -> dict[str, Any] | None:
         """The simulated machine as a probe is told of it."""
-        return asdict(_simulation(self.gpu)) | {"count": self.count, "cuda": CUDA} if self.gpu else None
+        return simulated(self.gpu, self.count) if self.gpu else None
 
     @property
     def own_env(self) -> dict[str, str]:
@@ -222,9 +223,9 @@ def _start(where: environment.Environment, home: Path, question: Question) -> Se
     """
     variables = {**question.own_env, **environment.variables(where.source, home)}
     command = [str(where.interpreter), str(question.probe), placeholders()]
-    if question.gpu:
+    if question.machine:
         command.append(json.dumps(question.machine))
-        _write_nvidia_smi(home / "nvidia-smi", _simulation(question.gpu), question.count)
+        write_nvidia_smi(home, question.machine)
         variables["PATH"] = f"{home}:{variables['PATH']}"
     return Session(command, variables, home)
 
@@ -267,15 +268,16 @@ class Session:
         return answer
 
 
+def simulated(gpu: str, count: int) -> dict[str, Any]:
+    """So many GPUs of a type, as a probe is told of them.
+
+    :raises ProbeError: for a type that cannot be simulated.
+    """
+    return asdict(_simulation(gpu)) | {"count": count, "cuda": CUDA}
+
+
 def _simulation(name: str) -> Simulation:
     found = gpus.TYPES[name].simulation
     if found is None:
         raise ProbeError(f"{name} cannot be simulated: not all is known that CUDA tells of it")
     return found
-
-
-def _write_nvidia_smi(path: Path, gpu: Simulation, count: int) -> None:
-    """SGLang asks this program for the GPUs' memory."""
-    lines = " ".join([str(gpu.memory_mib)] * count)
-    path.write_text(f"#!/bin/sh\nprintf '%s\\n' {lines}\n", encoding="utf-8")
-    path.chmod(0o755)
