@@ -21,8 +21,9 @@ from glmdeploy import __version__
 from glmdeploy.app import build
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, plainly, within
-from glmdeploy.operate.endpoint import check_key, wait_until_healthy
+from glmdeploy.operate.endpoint import check_key
 from glmdeploy.operate.live import Needed, current, endpoint, needed
+from glmdeploy.operate.proof import follow
 from glmdeploy.operate.secrets import creatable, create_secret, missing_secrets
 from glmdeploy.operate.stages import output, running
 from glmdeploy.plan.diff import Change, diff
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from glmdeploy.operate.live import Deployed
+    from glmdeploy.operate.proof import Healthy, Starting
     from glmdeploy.operate.secrets import MissingSecret
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
@@ -114,14 +116,7 @@ class Located:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The endpoint is asked until it answers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Healthy:
-    """``/health`` answered 200, ``seconds`` after the first question."""
-
-    seconds: float
+    """The new version is followed until one of its containers has proved itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +127,8 @@ class KeyRequired:
 
 
 Event: TypeAlias = (
-    "SecretCreated | StageStarted | WeightsVerified | Deploying | Published | Located | Waiting | Healthy | KeyRequired"
+    "SecretCreated | StageStarted | WeightsVerified | Deploying | Published | Located | Waiting | Starting | Healthy"
+    " | KeyRequired"
 )
 
 
@@ -217,10 +213,7 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     if wait:
         yield Waiting()
         limit = plan.server.seconds("startup_timeout") + WAIT_MARGIN
-        seconds = attended(
-            target, f"see {plan.app} answer", lambda: plainly(lambda: wait_until_healthy(url, target, limit))
-        )
-        yield Healthy(seconds=seconds)
+        yield from follow(plan, target, url, limit)
         if plan.api_key:
             stop = target.command(f"app stop {plan.app}")
             attended(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.plan import plan, supervision
+from glmdeploy.plan.expected import checks, expected
 from glmdeploy.profile import stages
 from glmdeploy.rules.check import check
 from glmdeploy.runtime.weights import sub_path
@@ -67,6 +68,10 @@ def make(facts: Facts) -> plan.Plan:
             env=dict(profile.server.env),
             defaults=supervision.defaults(facts, facts.ready_within),
             health=supervision.health(facts),
+            expected=expected(facts),
+            tolerate=tuple(sorted(set(profile.server.tolerate))),
+            warmup=_warmup(profile.server.warmup),
+            checks=checks(facts),
             gives_up_after=facts.ready_within,
             options=_options(profile.server, stages.ServerFields),
         ),
@@ -112,6 +117,10 @@ def keywords(value: Any, decorators: Mapping[stages.Decorator, stages.Keyword]) 
 
 def _volume(volume: models.Volume) -> plan.Volume:
     return plan.Volume(name=volume.name, mount=volume.mount)
+
+
+def _warmup(warmup: models.Warmup | str) -> dict[str, int] | None:
+    return None if isinstance(warmup, str) else warmup.model_dump(exclude_none=True)
 
 
 def _secret(secret: models.Secret | None) -> plan.Secret | None:

@@ -19,7 +19,7 @@ READ_AS: Mapping[str, tuple[str, ...]] = {
 """What a name of ours is in ``internal_states``, in any release: the first that has a value (``nsa_*`` to 0.5.12)."""
 
 OPTIONS = (
-    *("tp_size", "pp_size", "dp_size", "ep_size", "attention_groups"),
+    *("tp_size", "pp_size", "dp_size", "ep_size", "attn_dp_size"),
     *("kv_cache_dtype", "attention_backend", "dsa_prefill_backend", "dsa_decode_backend", "page_size"),
     *("moe_runner_backend", "speculative_algorithm", "speculative_num_steps", "speculative_eagle_topk"),
     *("speculative_num_draft_tokens", "speculative_moe_runner_backend", "chunked_prefill_size"),
@@ -75,7 +75,7 @@ def _told(
         usages = [usage for state in ranks if isinstance(usage := state.get("memory_usage"), Mapping)]
         sizes = [usage["token_capacity"] for usage in usages if "token_capacity" in usage]
         yield from sizes or ([info[name]] if name in info else [])
-    elif name == "attention_groups":
+    elif name == "attn_dp_size":
         yield from (groups_of(state) for state in ranks if "dp_size" in state or "attn_dp_size" in state)
     else:
         keys = READ_AS.get(name, (name,))

@@ -18,7 +18,7 @@ from glmdeploy.runtime.launcher import launch
 from glmdeploy.runtime.loopback import NoAnswer, ask_loopback
 from glmdeploy.runtime.masking import Mask, unreserved
 from glmdeploy.runtime.output import say
-from glmdeploy.runtime.quick_checks import fault_of, models_fault, quick_check
+from glmdeploy.runtime.quick_checks import WITHOUT_TEXT, fault_of, models_fault, quick_check
 from glmdeploy.runtime.starting import StartLog
 from glmdeploy.runtime.verdict import say_stage
 from glmdeploy.runtime.warming import answers_in, warm_up
@@ -48,7 +48,14 @@ class Proof:
     warmup: Mapping[str, int] | None
     """Sizes of the warm-up that are not to be the default; None for no warm-up."""
     checks: Sequence[str]
-    """The quick checks by name; `embeddings` among them says that it is served for these."""
+    """The quick checks by name (:func:`glmdeploy.runtime.quick_checks.quick_check`)."""
+
+    @property
+    def route(self) -> str:
+        """Where the warm-up goes: who does not generate is never asked to."""
+        if not set(self.checks) & set(WITHOUT_TEXT):
+            return "/generate"
+        return "/v1/embeddings" if "embeddings" in self.checks else "/classify"
 
 
 class EngineError(RuntimeError):
@@ -172,12 +179,13 @@ class Engine:
     def _warm_up(self, proof: Proof, info: Mapping[str, Any], deadline: float) -> None:
         """Have it compile what traffic needs, so that no user waits for kernels. :raises EngineError:"""
         began = time.monotonic()
-        embeds = "embeddings" in proof.checks
-        warming = warm_up(proof.warmup or {}, info, served_name=proof.served_name, embeds=embeds)
+        warming = warm_up(proof.warmup or {}, info, served_name=proof.served_name, route=proof.route)
         for path, body, wanted in warming.requests:
             status, content = self._asked(path, deadline, body)
             if status != 200:
-                raise self._error(f"the warm-up request was answered {status}: {content[:500].decode(errors='replace')}")
+                raise self._error(
+                    f"the warm-up request was answered {status}: {content[:500].decode(errors='replace')}"
+                )
             try:
                 answers = answers_in(json.loads(content))
             except (ValueError, RecursionError):

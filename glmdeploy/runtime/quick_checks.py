@@ -18,6 +18,9 @@ CHECK_TOKENS = 8
 CALL_TOKENS = 256
 """Tokens that the check of a tool call allows: the call below has about 20."""
 
+WITHOUT_TEXT = ("embeddings", "rerank", "reward")
+"""Checks of models that do not generate: 0.5.23 ends itself when one of these is asked for text."""
+
 TOOL = {
     "type": "function",
     "function": {
@@ -38,13 +41,11 @@ class QuickCheck:
 
 
 def quick_check(name: str, served_name: str) -> QuickCheck:
-    """``chat``, ``stream``, ``tool_call`` or ``embeddings``."""
+    """``chat``, ``stream``, ``tool_call``, or one of :data:`WITHOUT_TEXT`."""
     said = [{"role": "user", "content": "Say that you are ready."}]
     chat = {"model": served_name, "messages": said, "max_tokens": CHECK_TOKENS, "temperature": 0, "ignore_eos": True}
-    call = {
-        **{"model": served_name, "messages": said, "max_tokens": CALL_TOKENS, "temperature": 0},
-        **{"tools": [TOOL], "tool_choice": "required", "chat_template_kwargs": {"enable_thinking": False}},
-    }
+    call = {**{name: chat[name] for name in ("model", "messages", "temperature")}, "max_tokens": CALL_TOKENS}
+    call |= {"tools": [TOOL], "tool_choice": "required", "chat_template_kwargs": {"enable_thinking": False}}
     return {
         "chat": QuickCheck("/v1/chat/completions", chat, chat_fault),
         "stream": QuickCheck("/v1/chat/completions", {**chat, "stream": True}, stream_fault),
@@ -52,6 +53,10 @@ def quick_check(name: str, served_name: str) -> QuickCheck:
         "embeddings": QuickCheck(
             "/v1/embeddings", {"model": served_name, "input": ["ready", "steady"]}, embeddings_fault
         ),
+        "rerank": QuickCheck(
+            "/v1/rerank", {"model": served_name, "query": "ready", "documents": ["ready", "steady"]}, scores_fault
+        ),
+        "reward": QuickCheck("/classify", {"model": served_name, "text": ["ready", "steady"]}, scores_fault),
     }[name]
 
 
@@ -129,6 +134,16 @@ def embeddings_fault(text: str) -> str | None:
         return "the embeddings are empty or of different lengths"
     whole = all(isinstance(value, int | float) and math.isfinite(value) for vector in vectors for value in vector)
     return None if whole else "the embeddings hold what is no number"
+
+
+def scores_fault(text: str) -> str | None:
+    """What is wrong with the JSON of the scores of two texts. :raises Exception: for another form"""
+    scores = [entry["score"] if "score" in entry else entry["embedding"] for entry in json.loads(text)]
+    if len(scores) != 2:
+        return f"there are {len(scores)} scores of 2 texts"
+    numbers = [value for score in scores for value in (score if isinstance(score, list) else [score])]
+    whole = all(isinstance(value, int | float) and math.isfinite(value) for value in numbers)
+    return None if whole and numbers else "the scores hold what is no number"
 
 
 def _says(message: Mapping[str, Any]) -> bool:

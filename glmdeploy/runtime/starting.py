@@ -1,8 +1,8 @@
 """Tells the stages of an engine's start by what it logs: imports, weights, graphs, ready.
 
 The lines are SGLang's of 0.5.10 to 0.5.23 (``model_executor/model_runner.py``, ``mem_cache/memory_pool.py``,
-``entrypoints/http_server.py``; the bars ``model_loader/weight_utils.py``). Of several ranks the first one counts. A line
-that is not known changes nothing.
+``entrypoints/http_server.py``; the bars ``model_loader/weight_utils.py``). Of several ranks the first one counts. A
+line that is not known changes nothing.
 """
 
 from __future__ import annotations

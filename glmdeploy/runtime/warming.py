@@ -38,16 +38,16 @@ class WarmUp:
         return f"a prompt of {self.prompt_tokens} tokens, then {self.batch} requests at a time"
 
 
-def warm_up(settings: Mapping[str, int], info: Mapping[str, Any], *, served_name: str, embeds: bool) -> WarmUp:
+def warm_up(settings: Mapping[str, int], info: Mapping[str, Any], *, served_name: str, route: str) -> WarmUp:
     """The warm-up for an engine that says ``info`` in ``/server_info``.
 
     ``settings`` may have ``prompt_tokens``, ``batch`` and ``output_tokens``; they are cut down to what the context and
-    the KV pool hold.
+    the KV pool hold. ``route`` is where they go: ``/generate``, ``/v1/embeddings`` or ``/classify``.
     """
     states = info.get("internal_states")
     ranks = [state for state in states if isinstance(state, Mapping)] if isinstance(states, list) else []
     state = ranks[0] if ranks else {}
-    output = 0 if embeds else settings.get("output_tokens", WARM_OUTPUT)
+    output = 0 if route != "/generate" else settings.get("output_tokens", WARM_OUTPUT)
     page = _number(state.get("page_size")) or 1
     pool = _number(info.get("max_total_num_tokens"))
     longest = _number(info.get("max_req_input_len")) or _number(info.get("context_length"))
@@ -64,10 +64,7 @@ def warm_up(settings: Mapping[str, int], info: Mapping[str, Any], *, served_name
         batch = min(batch, int(pool * POOL_SHARE) // each * max(len(ranks), 1))
     batch = max(batch, 1)
     prompts = [[_tokens(prompt, 0)], [_tokens(short, number) for number in range(1, batch + 1)]]
-    path = "/v1/embeddings" if embeds else "/generate"
-    requests = tuple(
-        (path, _embed(served_name, some) if embeds else _generate(some, output), len(some)) for some in prompts
-    )
+    requests = tuple((route, _body(route, served_name, some, output), len(some)) for some in prompts)
     return WarmUp(requests=requests, prompt_tokens=prompt, batch=batch)
 
 
@@ -78,13 +75,12 @@ def answers_in(found: Any) -> int:
     return len(found) if isinstance(found, list) else 1
 
 
-def _generate(prompts: list[list[int]], output: int) -> dict[str, Any]:
-    sampling = {"max_new_tokens": output, "temperature": 0, "ignore_eos": True}
-    return {"input_ids": prompts, "sampling_params": sampling}
-
-
-def _embed(served_name: str, prompts: list[list[int]]) -> dict[str, Any]:
-    return {"model": served_name, "input": prompts}
+def _body(route: str, served_name: str, prompts: list[list[int]], output: int) -> dict[str, Any]:
+    """One request for several prompts, which are given as tokens so that their length is known."""
+    if route == "/generate":
+        sampling = {"max_new_tokens": output, "temperature": 0, "ignore_eos": True}
+        return {"input_ids": prompts, "sampling_params": sampling}
+    return {"model": served_name, "input" if route == "/v1/embeddings" else "input_ids": prompts}
 
 
 def _tokens(count: int, number: int) -> list[int]:
