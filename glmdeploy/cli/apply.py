@@ -153,7 +153,8 @@ def _progress(text: str) -> None:
 
 
 def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[str, Any]:
-    from glmdeploy.operate.apply import Healthy, Judged, KeyRequired, Located, Published, WeightsVerified, carry_out
+    from glmdeploy.operate.apply import Judged, KeyRequired, Located, Published, WeightsVerified, carry_out
+    from glmdeploy.operate.proof import Healthy
     from glmdeploy.report.plan import event_text, preflight_data
 
     result: dict[str, Any] = {}
@@ -169,8 +170,8 @@ def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[s
                     result.setdefault("preflight", []).append(preflight_data(found_in_order))
                 case Located(url=url):
                     result["url"] = url
-                case Healthy(seconds=seconds):
-                    result["healthy_after"] = round(seconds, 1)
+                case Healthy(seconds=seconds, task=task):
+                    result |= {"healthy_after": round(seconds, 1), "proven": task is not None}
                 case KeyRequired(required=required):
                     result["key_required"] = required
                 case WeightsVerified(files=files):

@@ -21,8 +21,9 @@ from glmdeploy import __version__
 from glmdeploy.app import build
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, plainly, within
-from glmdeploy.operate.endpoint import check_key, wait_until_healthy
+from glmdeploy.operate.endpoint import check_key
 from glmdeploy.operate.live import Needed, current, endpoint, needed
+from glmdeploy.operate.proof import follow
 from glmdeploy.operate.secrets import creatable, create_secret, missing_secrets
 from glmdeploy.operate.stages import output, running
 from glmdeploy.plan.diff import Change, diff
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.operate.live import Deployed
     from glmdeploy.operate.preflight import Preflight
+    from glmdeploy.operate.proof import Healthy, Starting
     from glmdeploy.operate.secrets import MissingSecret
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
@@ -124,14 +126,7 @@ class Located:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The endpoint is asked until it answers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Healthy:
-    """``/health`` answered 200, ``seconds`` after the first question."""
-
-    seconds: float
+    """The new version is followed until one of its containers has proved itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +138,7 @@ class KeyRequired:
 
 Event: TypeAlias = (
     "SecretCreated | StageStarted | Judged | WeightsVerified"
-    " | Deploying | Published | Located | Waiting | Healthy | KeyRequired"
+    " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired"
 )
 
 
@@ -238,10 +233,7 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     if wait:
         yield Waiting()
         limit = plan.server.seconds("startup_timeout") + WAIT_MARGIN
-        seconds = attended(
-            target, f"see {plan.app} answer", lambda: plainly(lambda: wait_until_healthy(url, target, limit))
-        )
-        yield Healthy(seconds=seconds)
+        yield from follow(plan, target, url, limit)
         if plan.api_key:
             stop = target.command(f"app stop {plan.app}")
             attended(

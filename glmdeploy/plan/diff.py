@@ -17,6 +17,7 @@ COMMANDS = (("server", "command"), ("compile", "command"))
 OMITTED = (
     *(("compile", "key"), ("compile", "gives_up_after"), ("compile", "defaults")),
     *(("server", "gives_up_after"), ("server", "defaults"), ("weights", "sub_path")),
+    *(("server", "expected"), ("server", "checks")),
     *(("server", "health", "compiling"), ("server", "health", "decoding"), ("server", "health", "ranks")),
 )
 """Derived values whose change only repeats another one."""

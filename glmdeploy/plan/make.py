@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.plan import plan, supervision
+from glmdeploy.plan.expected import checks, expected
 from glmdeploy.profile import serving, stages
 from glmdeploy.rules.check import check
 from glmdeploy.runtime.weights import sub_path
@@ -75,6 +76,10 @@ def make(facts: Facts) -> plan.Plan:
             env=dict(profile.server.env),
             defaults=supervision.defaults(facts, facts.ready_within),
             health=supervision.health(facts),
+            expected=expected(facts),
+            tolerate=tuple(sorted(set(profile.server.tolerate))),
+            warmup=_warmup(profile.server.warmup),
+            checks=checks(facts),
             gives_up_after=facts.ready_within,
             options=_options(profile.server, serving.options(profile.server.kind)),
         ),
@@ -142,6 +147,10 @@ def _further(volume: models.FurtherVolume) -> plan.Volume:
 
 def _keepalive(keepalive: models.Keepalive) -> plan.Keepalive:
     return plan.Keepalive(schedule=keepalive.schedule, timezone=keepalive.timezone, url=keepalive.url)
+
+
+def _warmup(warmup: models.Warmup | str) -> dict[str, int] | None:
+    return None if isinstance(warmup, str) else warmup.model_dump(exclude_none=True)
 
 
 def _secret(secret: models.Secret | None) -> plan.Secret | None:

@@ -171,6 +171,14 @@ class Server(Stage):
     defaults: dict[str, str]
     """Variables of that process that glmdeploy sets, where the profile does not."""
     health: Health
+    expected: dict[str, Any]
+    """What SGLang must really run with (:mod:`glmdeploy.plan.expected`), by name."""
+    tolerate: tuple[str, ...]
+    """What of that, and of the checks, a start may fail in."""
+    warmup: dict[str, int] | None
+    """Sizes of the warm-up where the profile gives any; None for no warm-up."""
+    checks: tuple[str, ...]
+    """What a start is asked before it takes traffic (:mod:`glmdeploy.runtime.quick_checks`)."""
     gives_up_after: int
     """Seconds from a container's start after which it gives up on SGLang and says why, before Modal ends it."""
 

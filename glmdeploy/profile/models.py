@@ -9,14 +9,15 @@ Limits of Modal's names and numbers: modal 1.6.4, ``modal/_utils/name_utils.py``
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from glmdeploy import gpus
 from glmdeploy.profile.fields import LINE, TAG, ArgValue, Env, EnvName, Line, Mapping, Name, OneOrMore, Text, Whole
-from glmdeploy.profile.serving import HealthFields, ServerFields
+from glmdeploy.profile.serving import HealthFields, ServerFields, WarmupFields
 from glmdeploy.profile.stages import CompileFields, DownloadFields
+from glmdeploy.runtime.comparison import COMPARED
 
 Words = Annotated[tuple[str, ...], OneOrMore(Text(LINE + "+", "a text on one line"), alone=False)]
 FOLDER = Text(
@@ -133,10 +134,31 @@ class Health(HealthFields, _Model):
     """How a container watches its engine once that is ready."""
 
 
+class Warmup(WarmupFields, _Model):
+    """Requests that have SGLang compile its kernels before a container takes traffic."""
+
+
+TOLERABLE = (*COMPARED, "chat", "stream", "tool_call", "embeddings", "rerank", "reward")
+"""What a start can be refused for: what is compared with the plan, and the quick checks."""
+
+
 class Server(ServerFields, _Model):
     """Stage 3: the containers that serve."""
 
     health: Health = Field(Health(), description="How a container watches its engine once that is ready.")
+    warmup: Warmup | Literal["off"] = Field(
+        Warmup(),
+        description="Requests that have SGLang compile its kernels before a container takes traffic, or `off`.",
+        json_schema_extra={"errorMessage": "a mapping of prompt_tokens, batch and output_tokens, or off"},
+    )
+    tolerate: Annotated[
+        tuple[Annotated[str, Text("|".join(TOLERABLE), f"one of: {', '.join(TOLERABLE)}")], ...], Field(strict=False)
+    ] = Field(
+        (),
+        description="What a start may fail in and still take traffic: values in which SGLang may differ from the plan, "
+        "and quick checks.",
+        examples=[["max_total_num_tokens"]],
+    )
 
 
 class ImageStep(_Model):

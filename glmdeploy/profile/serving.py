@@ -96,6 +96,27 @@ class HealthFields:
     ] = 60
 
 
+class WarmupFields:
+    """Requests that have SGLang compile its kernels before a container takes traffic.
+
+    What is left out follows from the engine; all of it is cut down to what the context and the KV pool hold.
+    """
+
+    prompt_tokens: Annotated[
+        int | None,
+        Whole(1, 10_000_000),
+        About("Tokens of the one long prompt. Left out: SGLang's prefill chunk.", (32768,)),
+    ] = None
+    batch: Annotated[
+        int | None,
+        Whole(1, 4096),
+        About("Requests of the one batch of short prompts. Left out: as many as may run at a time."),
+    ] = None
+    output_tokens: Annotated[int | None, Whole(1, 4096), About("Tokens that each of them generates. Left out: 16.")] = (
+        None
+    )
+
+
 class ServerFields:
     """Stage 3: the containers that serve. What only one kind of server takes says so in its first words."""
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.operate import apply
+from glmdeploy.operate import apply, proof
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.report.values import change_data, changes_text
+from glmdeploy.report.view import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,8 +68,12 @@ def event_text(event: Event) -> str | None:
             return "Deploying ..."
         case apply.Waiting():
             return "Waiting for the endpoint's first answer ..."
-        case apply.Healthy(seconds=seconds):
-            return f"Healthy after {seconds:.1f} s."
+        case proof.Starting(text=text):
+            return f"  start  {clean(text)}"
+        case proof.Healthy(seconds=seconds, doubt=None):
+            return f"Healthy after {seconds:.1f} s: it runs what was planned, and answered the quick checks."
+        case proof.Healthy(seconds=seconds, doubt=doubt):
+            return f"Healthy after {seconds:.1f} s, but not proven: {doubt}."
         case apply.KeyRequired(required=required):
             return "Key required: 401 without it." if required else "Public: everyone may use it, no key is required."
         case apply.WeightsVerified(files=files):

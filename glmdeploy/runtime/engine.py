@@ -1,23 +1,27 @@
-"""Runs SGLang: starts it, waits for health, sees that its key is asked for, warms it up, watches it, ends it."""
+"""Runs SGLang: starts it, waits for health, proves that it is what was planned, watches it, ends it."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import secrets
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glmdeploy.runtime.comparison import differences
 from glmdeploy.runtime.launcher import launch
-from glmdeploy.runtime.masking import Mask
+from glmdeploy.runtime.loopback import NoAnswer, ask_loopback
+from glmdeploy.runtime.masking import Mask, unreserved
 from glmdeploy.runtime.output import say
+from glmdeploy.runtime.quick_checks import WITHOUT_TEXT, fault_of, models_fault, quick_check
+from glmdeploy.runtime.starting import StartLog
+from glmdeploy.runtime.verdict import say_stage
+from glmdeploy.runtime.warming import answers_in, warm_up
 from glmdeploy.runtime.watch import Watch
 
 STOP_SECONDS = 25
@@ -32,12 +36,26 @@ ASK_SECONDS = 60
 ENDING_SECONDS = 8
 """How long an engine may take to end after it failed: 5.5 s when its scheduler was killed (0.5.23, measured)."""
 
-LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Asks this machine itself, whatever ``http_proxy`` says."""
 
+@dataclass(frozen=True)
+class Proof:
+    """What an engine must show before it takes traffic; all but the name is the plan's ``server`` section."""
 
-class NoAnswer(Exception):
-    """A request had no whole answer; the message may hold the key, where that is why."""
+    served_name: str
+    expected: Mapping[str, Any]
+    """What it must run with (:func:`glmdeploy.runtime.comparison.differences`)."""
+    tolerate: Sequence[str]
+    warmup: Mapping[str, int] | None
+    """Sizes of the warm-up that are not to be the default; None for no warm-up."""
+    checks: Sequence[str]
+    """The quick checks by name (:func:`glmdeploy.runtime.quick_checks.quick_check`)."""
+
+    @property
+    def route(self) -> str:
+        """Where the warm-up goes: who does not generate is never asked to."""
+        if not set(self.checks) & set(WITHOUT_TEXT):
+            return "/generate"
+        return "/v1/embeddings" if "embeddings" in self.checks else "/classify"
 
 
 class EngineError(RuntimeError):
@@ -46,6 +64,11 @@ class EngineError(RuntimeError):
     Modal reports a failed start by the ``repr`` of its exception (1.6.4, ``task_lifecycle_manager.py``), which is the
     message, in lines.
     """
+
+    def __init__(self, message: str, reasons: Iterable[str] = ()) -> None:
+        """``reasons`` say why in a sentence each; by default the first line of the message is the only one."""
+        super().__init__(message)
+        self.reasons = tuple(reasons) or (message.partition("\n")[0],)
 
     def __repr__(self) -> str:
         return str(self)
@@ -64,11 +87,12 @@ class Engine:
         mask: Mask,
         health: Mapping[str, Any],
         caches: Sequence[Path],
+        weight_bytes: int = 0,
     ) -> None:
         """Start it, with ``environment`` and no other variable.
 
         ``health`` and ``caches`` are what ``watch.Watch`` takes as ``settings`` and ``caches``; without ``health``
-        hangs are not watched for.
+        hangs are not watched for. ``weight_bytes`` is the size of the weights, 0 where that is not known.
 
         :raises EngineError: when it cannot be started.
         """
@@ -78,9 +102,9 @@ class Engine:
         self._stopping = threading.Event()
         self._end = threading.Lock()  # held by whoever ends the engine
         self._watch = Watch(url=self._url, api_key=api_key, settings=health, caches=tuple(caches)) if health else None
+        self._stages: StartLog | None = StartLog(weight_bytes)
         try:
-            see = self._watch.see if self._watch else None
-            self._process = launch(command, environment, api_key, mask, see)
+            self._process = launch(command, environment, api_key, mask, self._see)
         except (OSError, ValueError) as error:
             raise EngineError(mask(f"SGLang could not be started: {error}")) from None
 
@@ -96,6 +120,7 @@ class Engine:
             patience = min(HEALTH_SECONDS, max(deadline - time.monotonic(), 1))
             with contextlib.suppress(NoAnswer):
                 if self._ask("/health", seconds=patience)[0] == 200:
+                    self._stages = None
                     return
             if time.monotonic() > deadline:
                 raise self._error(f"SGLang was not healthy after {time.monotonic() - began:.0f} s")
@@ -114,18 +139,60 @@ class Engine:
             if code != 401:
                 raise self._error(f"SGLang fails open: it answers {code} to GET /v1/models {said}, not 401")
 
-    def warm_up(self, model: str, deadline: float) -> None:
-        """Answer one short chat completion, so that the first user does not wait for kernels.
+    def prove(self, proof: Proof, deadline: float) -> None:
+        """See that it runs what was planned, and answers as it should; warm it up in between.
 
-        :raises EngineError:
+        What is cheap comes first: an engine that differs is not warmed up, but all that is wrong with it is told.
+
+        :raises EngineError: with every reason.
         """
-        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
-        patience = max(deadline - time.monotonic(), 1)
-        code, text = self._answer("/v1/chat/completions", body, key=self._api_key, seconds=patience)
-        if code >= 500:
-            self._process.wait(ENDING_SECONDS)
-        if code != 200:
-            raise self._error(f"the warm-up request was answered {code}: {text[:500]}")
+        status, content = self._asked("/v1/models", deadline)
+        wrong = models_fault(status, content, proof.served_name)
+        found = [f"/v1/models: {wrong}"] if wrong else []
+        cards = [] if wrong else json.loads(content)["data"]
+        info: Mapping[str, Any] = {}
+        if proof.expected or proof.warmup is not None:
+            info = self._server_info(deadline)
+            if not info:
+                found.append("/server_info: the answer is no JSON object")
+        if not found:
+            found = differences(proof.expected, proof.tolerate, info, cards)
+        if not found and proof.warmup is not None:
+            self._warm_up(proof, info, deadline)
+        for name in proof.checks:
+            check = quick_check(name, proof.served_name)
+            fault = fault_of(check, *self._asked(check.path, deadline, check.body))
+            if fault and name not in proof.tolerate:
+                found.append(f"{name}: {fault}")
+        if found:
+            reasons = [unreserved(self._mask(reason)) for reason in found]
+            raise EngineError(f"the start is refused: {'; '.join(reasons)}", reasons)
+
+    def _server_info(self, deadline: float) -> Mapping[str, Any]:
+        """What it says it runs with, the key included: not to be shown. Empty where it says nothing readable."""
+        status, content = self._asked("/server_info", deadline)
+        with contextlib.suppress(ValueError, RecursionError):
+            info = json.loads(content) if status == 200 else None
+            return info if isinstance(info, dict) else {}
+        return {}
+
+    def _warm_up(self, proof: Proof, info: Mapping[str, Any], deadline: float) -> None:
+        """Have it compile what traffic needs, so that no user waits for kernels. :raises EngineError:"""
+        began = time.monotonic()
+        warming = warm_up(proof.warmup or {}, info, served_name=proof.served_name, route=proof.route)
+        for path, body, wanted in warming.requests:
+            status, content = self._asked(path, deadline, body)
+            if status != 200:
+                raise self._error(
+                    f"the warm-up request was answered {status}: {content[:500].decode(errors='replace')}"
+                )
+            try:
+                answers = answers_in(json.loads(content))
+            except (ValueError, RecursionError):
+                answers = 0
+            if answers != wanted:
+                raise self._error(f"the warm-up of {wanted} requests was answered with {answers} answers")
+        say_stage(f"warm-up took {time.monotonic() - began:.0f} s: {warming.words}")
 
     def end_container_on_failure(self) -> None:
         """From now on end this process when SGLang ends by itself or hangs: Modal starts a new container."""
@@ -171,10 +238,27 @@ class Engine:
         finally:
             os._exit(1)
 
+    def _see(self, line: bytes) -> None:
+        """Take notice of a line of its output."""
+        if self._watch is not None:
+            self._watch.see(line)
+        if self._stages is not None:
+            self._stages.see(line)
+
+    def _asked(self, path: str, deadline: float, body: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
+        """Status and content of an answer to a request with the key. :raises EngineError:"""
+        patience = max(deadline - time.monotonic(), 1)
+        status, content = self._answer(path, body, key=self._api_key, seconds=patience)
+        if status >= 500:
+            self._process.wait(ENDING_SECONDS)
+            if self._process.ended() is not None:
+                raise self._error(f"SGLang answered {status} to {path}, and ended")
+        return status, content
+
     def _answer(
         self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None, seconds: float
-    ) -> tuple[int, str]:
-        """As :meth:`_ask`, of an engine that must answer. :raises EngineError:"""
+    ) -> tuple[int, bytes]:
+        """As :func:`ask_loopback`, of an engine that must answer. :raises EngineError:"""
         try:
             return self._ask(path, body, key=key, seconds=seconds)
         except NoAnswer as error:
@@ -184,32 +268,15 @@ class Engine:
 
     def _ask(
         self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, seconds: float
-    ) -> tuple[int, str]:
-        """Status and text of an answer.
-
-        :raises NoAnswer: when there is none within ``seconds``, or nothing for so long in the middle of it.
-        """
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        data = None if body is None else json.dumps(body).encode()
-        try:
-            request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers)
-            with LOOPBACK.open(request, timeout=seconds) as answer:
-                # All of it: a read of so many bytes takes an answer that was cut short for a whole one.
-                return int(answer.status), answer.read().decode(errors="replace")
-        except urllib.error.HTTPError as error:
-            with error, contextlib.suppress(OSError, http.client.HTTPException):
-                return error.code, error.read(1000).decode(errors="replace")
-            return error.code, ""
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            # ValueError: a header that http.client refuses, which then stands in the message
-            raise NoAnswer(str(error) or type(error).__name__) from error
+    ) -> tuple[int, bytes]:
+        return ask_loopback(f"{self._url}{path}", body, key=key, seconds=seconds)
 
     def _error(self, reason: str) -> EngineError:
         """What went wrong, with how SGLang ended where it did, and its last lines."""
         if self._process.ended() is not None:
             self._process.kill()  # what it left behind; and its last lines are there then
             reason = f"{reason}: {self._process.explained()}"
-        return EngineError(self._mask(f"{reason}\n{self._process.tail()}".rstrip()))
+        return EngineError(unreserved(self._mask(f"{reason}\n{self._process.tail()}".rstrip())))
 
 
 def start_engine(
@@ -221,21 +288,32 @@ def start_engine(
     mask: Mask,
     health: Mapping[str, Any],
     caches: Sequence[Path],
-    served_name: str,
+    proof: Proof,
     seconds: float,
+    weight_bytes: int = 0,
 ) -> Engine:
-    """Start SGLang; return when it is closed to those without the key and has answered its first request.
+    """Start SGLang; return when it is closed to those without the key and has proved itself.
 
-    The arguments are those of :class:`Engine`. All of it may take ``seconds``. Where it fails nothing is left running.
+    The other arguments are those of :class:`Engine`. All of it may take ``seconds``. Where it fails nothing is left
+    running. No other request than those of the watch is made afterwards: beside one, /health says nothing.
 
     :raises EngineError:
     """
     deadline = time.monotonic() + seconds
-    engine = Engine(command, environment, port=port, api_key=api_key, mask=mask, health=health, caches=caches)
+    engine = Engine(
+        command,
+        environment,
+        port=port,
+        api_key=api_key,
+        mask=mask,
+        health=health,
+        caches=caches,
+        weight_bytes=weight_bytes,
+    )
     try:
         engine.wait_until_healthy(deadline)
         engine.require_key(deadline)
-        engine.warm_up(served_name, deadline)
+        engine.prove(proof, deadline)
     except BaseException:
         # Nobody's request is lost, and Modal ends a container that is late within seconds.
         engine.kill()

@@ -25,6 +25,12 @@ HIDDEN = "***"
 SHORTEST = 6
 """Characters from which on a value is hidden that is not said to be a key."""
 
+RESERVED = b"glmdeploy "
+"""What the container's own lines to ``apply`` begin with (:mod:`glmdeploy.runtime.verdict`)."""
+
+UNRESERVED = b"glmdeploy| "
+"""What that is shown as where a child printed it: wherever it stands, for who keeps a log may cut a long line there."""
+
 SIGN = 4
 """Characters from which on a word of a secret is rare enough in other text to be looked for."""
 
@@ -42,8 +48,8 @@ class Mask:
         # What stands in every text in which there is something to hide: few texts, for which to look is many times
         # faster than the patterns.
         self._signs = {sign: _encoded(sign) for line in known for sign in _signs(line, spelled[line])}
-        self.longest = max((len(_encoded(text)) for text in texts), default=0)
-        """Bytes of the longest spelling."""
+        self.longest = max([len(RESERVED), *(len(_encoded(text)) for text in texts)])
+        """Bytes of the longest spelling, or of :data:`RESERVED`."""
 
     def __call__(self, text: str) -> str:
         """The text with :data:`HIDDEN` in place of every secret."""
@@ -53,8 +59,9 @@ class Mask:
         """The bytes with every secret hidden, and how many of them that is: all, when they are the ``last`` of a line.
 
         Else the end is kept back in which a secret may begin that the next bytes end. No spelling has a line break.
+        What they have of :data:`RESERVED` is shown as :data:`UNRESERVED`: nobody speaks for the container but itself.
         """
-        end = len(data) if last or not self.longest else max(len(data) - self.longest + 1, 0)
+        end = len(data) if last else max(len(data) - self.longest + 1, 0)
         shown, taken = [], 0
         if any(sign in data for sign in self._signs.values()):
             for match in self._bytes.finditer(data):
@@ -63,7 +70,15 @@ class Mask:
                 shown += [data[taken : match.start()], HIDDEN.encode()]
                 taken = match.end()
         end = max(end, taken)
-        return b"".join((*shown, data[taken:end])), end
+        if end < len(data) and (began := data.rfind(RESERVED, taken, end + len(RESERVED) - 1)) > end - len(RESERVED):
+            end = max(began, taken)  # it is not cut in two
+        masked = b"".join((*shown, data[taken:end]))
+        return masked.replace(RESERVED, UNRESERVED) if RESERVED in masked else masked, end
+
+
+def unreserved(text: str) -> str:
+    """The text, without what only the container itself says."""
+    return text.replace(RESERVED.decode(), UNRESERVED.decode())
 
 
 def spellings(value: str) -> set[str]:

@@ -26,6 +26,9 @@ SEEN_BYTES = 4096
 FULL_SECONDS = 0.01
 """How long to wait for room in a pipe that does not block."""
 
+UNFINISHED = threading.Event()
+"""Set while a piece of a child's line stands there whose end has not come."""
+
 POLL_MILLISECONDS = 250
 """How long nothing must come after a child's end to be taken for all, while another process holds the pipe open."""
 
@@ -33,6 +36,12 @@ POLL_MILLISECONDS = 250
 def say(text: str) -> None:
     """Print a line, whatever the locale, and whether or not anybody listens."""
     write_out(text.encode(errors="backslashreplace") + b"\n")
+
+
+def say_apart(text: str) -> None:
+    """Print a line that begins a line, also where a child's last line has not ended."""
+    say(f"\n{text}" if UNFINISHED.is_set() else text)
+    UNFINISHED.clear()
 
 
 def write_out(data: bytes) -> None:
@@ -125,6 +134,7 @@ class Pump:
         masked, taken = self._mask.piece(data, last=False)
         self._begun = (self._begun + data[:taken])[:SEEN_BYTES]
         self._open = (self._open + masked)[-TAIL_LINE_BYTES:]
+        UNFINISHED.set()
         write_out(masked)
         return data[taken:]
 
@@ -135,5 +145,7 @@ class Pump:
         if self._see is not None:
             with contextlib.suppress(Exception):  # whoever looks on must not end what is looked at
                 self._see((self._begun + line[:SEEN_BYTES])[:SEEN_BYTES])
+        if self._open:
+            UNFINISHED.clear()
         self._open = self._begun = b""
         return masked + b"\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 import modal
 
-from glmdeploy.runtime.engine import Engine, EngineError, start_engine
+from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
 from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_mark
@@ -20,7 +20,8 @@ from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
 from glmdeploy.runtime.stages import RELOAD_LIMIT, engine_env, further_secret_names, mounts, plan, secret_names
-from glmdeploy.runtime.weights import shortcoming
+from glmdeploy.runtime.verdict import say_ready, say_refused
+from glmdeploy.runtime.weights import shortcoming, weights_mark
 
 CACHE_VARIABLES = (
     *("SGLANG_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "SGLANG_DG_CACHE_DIR", "TRITON_CACHE_DIR"),
@@ -78,7 +79,25 @@ def _web_function(port: int, keywords: Mapping[str, Any]) -> type[Any]:
 
 
 def start(deployed: dict[str, Any]) -> Engine:
-    """Start SGLang as the plan says; return when it serves, and nobody without the key.
+    """Start SGLang as the plan says; return when it has proved itself, and say so in one line, or that it has not.
+
+    :raises EngineError:
+    """
+    digest = digest_of(deployed)
+    try:
+        engine = proven(deployed, digest)
+    except EngineError as error:
+        say_refused(digest, error.reasons)
+        raise
+    except Exception as error:  # Modal shows it; without a verdict `apply` would wait for nothing
+        say_refused(digest, [f"the container itself failed: {type(error).__name__}"])
+        raise
+    say_ready(digest)
+    return engine
+
+
+def proven(deployed: dict[str, Any], digest: str) -> Engine:
+    """An engine that serves as the plan says, and nobody without the key.
 
     What costs nothing to find out is found out before SGLang starts, and is not counted as a failed start.
 
@@ -93,11 +112,12 @@ def start(deployed: dict[str, Any]) -> Engine:
         raise EngineError(f"the weights are not complete, `apply` brings what is missing: {lacking}")
     if "compile" in deployed and "kernels" in deployed:
         _look_at_kernels(deployed)
-    volume, digest = modal.Volume.from_name(deployed["weights"]["name"]), digest_of(deployed)
+    volume = modal.Volume.from_name(deployed["weights"]["name"])
     if refusal := too_many(volume, digest):
         raise EngineError(refusal)
     server, environment = deployed["server"], engine_env("server")
     others = [os.environ.get(name, "") for name in [*secret_names(), *further_secret_names()]]
+    files = weights_mark(local_folder(deployed["weights"]["mount"])).get("files", {})
     try:
         engine = start_engine(
             local_command(server["command"], mounts()),
@@ -107,14 +127,27 @@ def start(deployed: dict[str, Any]) -> Engine:
             mask=Mask(others, keys=[api_key] if api_key else []),
             health=server["health"],
             caches=kernel_caches(environment, mounts()[1:]),
-            served_name=deployed["model"]["served_name"],
+            proof=proof_of(deployed),
             seconds=server["gives_up_after"] - (time.monotonic() - started),
+            weight_bytes=sum(entry["size"] for name, entry in files.items() if name.endswith(".safetensors")),
         )
     except EngineError as error:
         remember(volume, digest, str(error))
         raise
     forget_later(volume, digest)
     return engine
+
+
+def proof_of(deployed: Mapping[str, Any]) -> Proof:
+    """What the engine must show."""
+    server = deployed["server"]
+    return Proof(
+        served_name=deployed["model"]["served_name"],
+        expected=server["expected"],
+        tolerate=server["tolerate"],
+        warmup=server.get("warmup"),
+        checks=server["checks"],
+    )
 
 
 def key_of(deployed: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:

@@ -120,6 +120,8 @@ class Planner:
         }
         if port:
             own["GLMDEPLOY_LOCAL_PORT"] = str(port)
+        if gpu := _gpu(live):
+            own["GLMDEPLOY_STANDIN_GPU"] = gpu
         environment = {**given, **self._paths(given, root), **own}
         self._add_dependencies(layout, live.proto)
         arguments = api_pb2.ContainerArguments(
@@ -203,6 +205,12 @@ class Planner:
         for mount in function.volume_mounts:
             target = self._home.volumes / mount.volume_id
             yield inside(PurePosixPath(mount.mount_path)), target / inside(PurePosixPath(mount.sub_path))
+
+
+def _gpu(live: LiveFunction) -> str:
+    """The GPU that the function asks for first, in Modal's syntax; empty for none."""
+    asked = [ranked.function.resources.gpu_config for ranked in live.data.ranked_functions]
+    return next((f"{gpu.gpu_type}:{gpu.count}" for gpu in asked if gpu.count), "")
 
 
 def _given(images: Iterable[api_pb2.Image], contents: Mapping[str, str]) -> dict[str, str]:

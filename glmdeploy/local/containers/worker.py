@@ -30,10 +30,14 @@ _PRINTED = frozenset({api_pb2.FILE_DESCRIPTOR_STDOUT, api_pb2.FILE_DESCRIPTOR_ST
 
 
 class Worker:
-    """``members`` are the containers that exist, by task id."""
+    """``members`` are the containers that exist, by task id.
+
+    ``began`` has the app and the start (seconds since 1970) of all that this process has started, ended ones too.
+    """
 
     def __init__(self, *, registry: Registry, planner: Planner, files: FileStore, logs: LogBook) -> None:
         self.members: dict[str, Member] = {}
+        self.began: dict[str, tuple[str, float]] = {}
         self._registry = registry
         self._planner = planner
         self._files = files
@@ -135,6 +139,7 @@ class Worker:
             server_port=live.proto.http_config.port if live.proto.is_server else 0,
         )
         self.members[launch.task_id] = member
+        self.began[launch.task_id] = app_id, member.started_at
         self._member_pools[launch.task_id] = pool
         self.attend(self._run(member, process, pool))
         return member

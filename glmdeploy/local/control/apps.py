@@ -206,6 +206,16 @@ class Apps:
             ]
         )
 
+    async def task_get_info(self, request: api_pb2.TaskGetInfoRequest, caller: Caller) -> api_pb2.TaskGetInfoResponse:
+        """Of a container that runs, or has ended since the embedded cloud started."""
+        began = self._backend.worker.began.get(request.task_id)
+        if began is None:
+            raise not_found(f"Container {request.task_id} not found")
+        app_id, at = began
+        return api_pb2.TaskGetInfoResponse(
+            app_id=app_id, info=api_pb2.TaskInfo(id=request.task_id, started_at=at, enqueued_at=at)
+        )
+
     def _app(self, app_id: str) -> App:
         app = self._registry.app(app_id)
         if app is None:

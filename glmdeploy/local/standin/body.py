@@ -19,13 +19,14 @@ _INVALID = "Bad Request"
 class Call:
     """A request, understood: everything that its answer says is decided.
 
-    ``whole`` is the answer in one piece; ``events`` yields it in pieces, one a token, for server-sent events.
+    ``whole`` is the answer in one piece, a list for several requests in one; ``events`` yields it in pieces, one a
+    token, for server-sent events.
     """
 
     prompt_tokens: int
     completion_tokens: int
     stream: bool
-    whole: Mapping[str, Any]
+    whole: Mapping[str, Any] | list[Any]
     events: Iterator[Mapping[str, Any]]
 
 

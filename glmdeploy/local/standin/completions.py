@@ -88,6 +88,9 @@ def native(settings: Settings, request: Mapping[str, Any]) -> Call:
 
     :raises RequestError:
     """
+    prompts = request.get("input_ids")
+    if isinstance(prompts, list) and len(prompts) > 1 and all(isinstance(prompt, list) for prompt in prompts):
+        return _batch([native(settings, {**request, "input_ids": prompt, "stream": False}) for prompt in prompts])
     body.refuse(request, {"return_logprob": False})
     sampling = body.mapping(request, "sampling_params")
     body.refuse(sampling, {"n": 1, "json_schema": None, "regex": None, "ebnf": None})
@@ -127,6 +130,17 @@ def native(settings: Settings, request: Mapping[str, Any]) -> Call:
         stream=request.get("stream") is True,
         whole=state(generated.text(thought=False), len(generated.pieces), _finish(generated)),
         events=events(),
+    )
+
+
+def _batch(calls: list[Call]) -> Call:
+    """Several requests in one: SGLang answers with a list."""
+    return Call(
+        prompt_tokens=sum(call.prompt_tokens for call in calls),
+        completion_tokens=sum(call.completion_tokens for call in calls),
+        stream=False,
+        whole=[call.whole for call in calls],
+        events=iter(()),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
 
-from glmdeploy.local.standin import body, chat, completions
+from glmdeploy.local.standin import body, chat, completions, resolved
 from glmdeploy.local.standin.generation import RequestError
 from glmdeploy.local.standin.scheduler import Scheduler
 from glmdeploy.local.standin.settings import NAME
@@ -27,6 +28,9 @@ _BODY_LIMIT = 64 * 2**20
 ADMIN_PATHS = frozenset({"/flush_cache"})
 """Of the paths that the stand-in has, those that SGLang calls ADMIN_OPTIONAL."""
 _OPEN = ("/health", "/metrics")
+
+GARBAGE_VARIABLE = "GLMDEPLOY_STANDIN_GARBAGE"
+"""What every request to generate is answered, in Latin-1, to rehearse an engine that talks nonsense."""
 
 
 class Server:
@@ -68,6 +72,8 @@ class Server:
 
     def _generates(self, understand: Callable[[Settings, Mapping[str, Any]], Call]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
+            if GARBAGE_VARIABLE in os.environ:
+                return web.Response(body=os.environ[GARBAGE_VARIABLE].encode("latin-1"))
             if request.content_type != "application/json":
                 raise body.invalid("Unsupported Media Type: Only 'application/json' is allowed")
             call = understand(self._settings, body.parse(await request.read()))
@@ -131,17 +137,8 @@ class Server:
         SGLang's own has the API key three times, for whoever has that key: ``api_key``, ``internal_states[].api_key``
         and, from 0.5.20, in ``launch_command``.
         """
-        running = self._scheduler.metrics.running
-        return web.json_response(
-            {
-                **self._settings.shown,
-                "engine": NAME,
-                "version": self._settings.version,
-                "status": self.status,
-                "max_total_num_tokens": self._settings.pool,
-                "internal_states": [{"num_running_reqs": running}],
-            }
-        )
+        info = resolved.server_info(self._settings, os.environ, self._scheduler.metrics.running)
+        return web.json_response({**info, "engine": NAME, "status": self.status})
 
     async def _flush_cache(self, _request: web.Request) -> web.Response:
         """There is no cache, so that it is always empty."""

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glmdeploy import cli
+from glmdeploy.plan.expected import expected
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
+from glmdeploy.runtime.comparison import POOL, differences, groups_of
 from glmdeploy.sglang import explain, models
 from glmdeploy.sglang.catalog import version_key, versions
 from glmdeploy.sglang.real import environment
@@ -22,7 +24,7 @@ from glmdeploy.sglang.real.environment import Environment
 from glmdeploy.sglang.translation import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sglang_record import Recorder
 
@@ -116,9 +118,27 @@ def test_the_table_agrees_with_the_real_resolution(
         rows = [row for row in explain.compared(explain.rows(one.effective), resolved) if row.agrees is not None]
         wrong += [(name, row.name, row.effective.value, row.real[0]) for row in rows if not row.agrees]
         compared += len(rows)
+        wrong += [(name, "a start is refused", told, one.command) for told in refusals(one, resolved.values)]
     assert wrong == []
     record_testsuite_property(f"values of {version} on {gpu} that agree", compared)
     assert compared > 250, "the table claims something"
+
+
+def refusals(one: Facts, values: Mapping[str, Any]) -> list[str]:
+    """What a start would be refused for that runs with these ``values``, the real ones.
+
+    What only a running scheduler knows follows from them as in 0.5.10 to 0.5.23 (``_resolve_max_num_reqs``).
+    """
+    plan = expected(one)
+    requests, limit = values["max_running_requests"], values["max_total_tokens"]
+    state = {
+        **values,
+        "effective_max_running_requests_per_dp": requests and requests // max(values["dp_size"], groups_of(values)),
+        "memory_usage": {"token_capacity": limit // values["page_size"] * values["page_size"] if limit else None},
+    }
+    unknown = [] if limit else [POOL]  # without a GPU
+    cards = [{"max_model_len": values["context_length"]}]
+    return differences(plan, unknown, {"internal_states": [state]}, cards)
 
 
 def explained(text: str) -> None:
