@@ -40,8 +40,7 @@ def engine_interpreter() -> Path:
 
     :raises GlmdeployError: if it cannot be.
     """
-    cache = os.environ.get("GLMDEPLOY_ENGINE")
-    return environment.build_engine(Path(cache) if cache else environment.default_cache().with_name("sglang-cpu"))
+    return environment.build_engine(environment.engine_cache())
 
 
 class RealEngine:

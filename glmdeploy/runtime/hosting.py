@@ -49,6 +49,16 @@ def local_command(command: list[str], mounts: list[str]) -> list[str]:
     return moved
 
 
+def local_engine(release: str) -> tuple[str, str] | None:
+    """The interpreter of the real SGLang on this machine, and the ``PYTHONPATH`` that it wants in place of any other.
+
+    None on Modal, and where the embedded cloud has none of this release (``glmdeploy local engine install``).
+    """
+    if not local_root() or os.environ.get("GLMDEPLOY_LOCAL_ENGINE_RELEASE") != release:
+        return None
+    return os.environ["GLMDEPLOY_LOCAL_ENGINE_PYTHON"], os.environ["GLMDEPLOY_LOCAL_ENGINE_PYTHONPATH"]
+
+
 def local_path(text: str, mounts: list[str]) -> str:
     """``text`` as a path here, when it is one of ``mounts`` or lies under one; else ``text``."""
     under = any(text == mount or text.startswith(f"{mount}/") for mount in mounts)

@@ -172,14 +172,25 @@ def variables(source: Path, home: Path) -> dict[str, str]:
     }
 
 
+def engine_cache() -> Path:
+    """``$GLMDEPLOY_ENGINE``, else ``$XDG_CACHE_HOME/glmdeploy/sglang-cpu``, by default below ``~/.cache``."""
+    chosen = os.environ.get("GLMDEPLOY_ENGINE")
+    return Path(chosen).expanduser().absolute() if chosen else default_cache().with_name("sglang-cpu")
+
+
+def existing_engine(cache: Path) -> Path | None:
+    """The interpreter of the engine's environment if it has been made; contacts nothing and changes nothing."""
+    folder = _engine_folder(cache)
+    return _interpreter(folder) if _is_complete(folder) else None
+
+
 def build_engine(cache: Path) -> Path:
     """The interpreter of the engine's environment below the folder ``cache``, which is made if it does not exist.
 
     :raises ProbeError: if a package cannot be had.
     """
-    pinned = hashlib.sha256(ENGINE_LOCK.read_bytes()).hexdigest()[:12]
     with exclusive(cache):
-        return virtual_environment(cache / f"{ENGINE_VERSION}-{pinned}", "--no-deps", f"--requirement={ENGINE_LOCK}")
+        return virtual_environment(_engine_folder(cache), "--no-deps", f"--requirement={ENGINE_LOCK}")
 
 
 def engine_variables(interpreter: Path, home: Path) -> dict[str, str]:
@@ -228,6 +239,12 @@ def virtual_environment(folder: Path, *arguments: str) -> Path:
         _pip(interpreter, interpreter, "install", "--quiet", *arguments)
         (folder / _COMPLETE).touch()
     return interpreter
+
+
+def _engine_folder(cache: Path) -> Path:
+    """Named for what it holds: another release, or another package, is another folder."""
+    pinned = hashlib.sha256(ENGINE_LOCK.read_bytes()).hexdigest()[:12]
+    return cache / f"{ENGINE_VERSION}-{pinned}"
 
 
 def _base(cache: Path) -> Path:
