@@ -11,6 +11,7 @@ import click
 from glmdeploy.operate import apply
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.report.values import change_data, changes_text
+from glmdeploy.runtime.purpose import first_request, purpose_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def event_text(event: Event) -> str | None:
 
 def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
     """Where the deployment answers, and a command to try it; ``program`` is how the user calls glmdeploy."""
-    body = {"model": plan.model.served_name, "messages": [{"role": "user", "content": "Hello"}]}
+    path, body = first_request(purpose_of(plan.server.command), plan.model.served_name)
     lines = [f"\nEndpoint: {click.style(url, bold=True)}\n"]
     header = ""
     if plan.api_key:
@@ -85,7 +86,7 @@ def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
         value = f'"$({program} local secret {plan.api_key.name} {key})"' if target.cloud else "..."
         lines.append(f"  export {key}={value}")
     lines.append(
-        f"  curl {shlex.quote(url + '/v1/chat/completions')}{header}"
+        f"  curl {shlex.quote(url + path)}{header}"
         f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
     )
     return "\n".join(lines)

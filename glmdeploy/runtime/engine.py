@@ -18,6 +18,7 @@ from typing import Any
 from glmdeploy.runtime.launcher import launch
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.output import say
+from glmdeploy.runtime.purpose import CHAT, first_request, purpose_of
 from glmdeploy.runtime.watch import Watch
 
 STOP_SECONDS = 25
@@ -73,6 +74,7 @@ class Engine:
         :raises EngineError: when it cannot be started.
         """
         self._url = f"http://127.0.0.1:{port}"
+        self._purpose = purpose_of(command)
         self._api_key = api_key
         self._mask = mask
         self._stopping = threading.Event()
@@ -115,13 +117,15 @@ class Engine:
                 raise self._error(f"SGLang fails open: it answers {code} to GET /v1/models {said}, not 401")
 
     def warm_up(self, model: str, deadline: float) -> None:
-        """Answer one short chat completion, so that the first user does not wait for kernels.
+        """Answer one short request of what it is for, so that the first user does not wait for kernels.
 
         :raises EngineError:
         """
-        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
+        path, body = first_request(self._purpose, model)
+        if self._purpose == CHAT:
+            body["max_tokens"] = 8
         patience = max(deadline - time.monotonic(), 1)
-        code, text = self._answer("/v1/chat/completions", body, key=self._api_key, seconds=patience)
+        code, text = self._answer(path, body, key=self._api_key, seconds=patience)
         if code >= 500:
             self._process.wait(ENDING_SECONDS)
         if code != 200:
