@@ -119,6 +119,7 @@ async def serve(
             cloud=Cloud(
                 pid=os.getpid(),
                 home=root,
+                engines=engine_cache(),
                 server_url=url(control),
                 gateway_url=url(gateway),
                 hub_url=url(hub_listener),

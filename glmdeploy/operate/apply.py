@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
+    from glmdeploy.local.engine import Engine
     from glmdeploy.operate.live import Deployed
     from glmdeploy.operate.secrets import MissingSecret
     from glmdeploy.operate.target import Target
@@ -59,6 +60,8 @@ class Preview:
     need: Needed
     """Stages to run first; where nothing is to deploy, those that mend what the volumes have lost."""
     missing: tuple[MissingSecret, ...]
+    engine: Engine | None
+    """Which engine answers in the embedded cloud, and why; None on Modal."""
     make_secrets: bool = False
     """Whether secrets that the embedded cloud lacks get random values."""
     verify_weights: bool = False
@@ -174,7 +177,9 @@ def preview(
     """What is to be done so that the plan runs; with ``force``, even where it runs already. Changes nothing.
 
     :raises DeployError: if the target cannot be asked.
+    :raises LocalCloudError: where the plan asks for an engine that the embedded cloud cannot run.
     """
+    engine = target.engine(plan)
     now = current(plan, target)
     changes = diff(now.data if now and now.data else {}, plan.data())
     if now is not None and now.version != __version__:
@@ -188,6 +193,7 @@ def preview(
         changes=changes,
         changed=changed,
         need=need,
+        engine=engine,
         missing=missing_secrets(plan, target) if changed or verify_weights or need.download or need.compile else (),
         make_secrets=make_secrets,
         verify_weights=verify_weights,

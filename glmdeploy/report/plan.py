@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 def preview_text(preview: Preview) -> Iterator[str]:
     """The plan against what runs, a line or a block each."""
     plan, now, need = preview.plan, preview.now, preview.need
+    engine = [f"Engine: {preview.engine}."] if preview.engine else []
     if not preview.changed:
         yield f"No changes: {plan.app} runs this plan ({short_digest(plan)[:12]})."
+        yield from engine
         if lost := [name for name, run in (("weights", need.download), ("kernels", need.compile)) if run]:
             yield f"In the volume, {' and '.join(lost)} are not whole: what is missing is brought back."
         if preview.verify_weights:
@@ -35,6 +37,7 @@ def preview_text(preview: Preview) -> Iterator[str]:
         yield f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced."
     yield changes_text(preview.changes) if preview.changes else "The same plan is deployed again."
     yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {plan.gpu}."
+    yield from engine
     download = need.download or preview.verify_weights
     stages = [name for name, run in (("download", download), ("compile", need.compile)) if run]
     yield f"Stages to run first: {', '.join(stages) or 'none, weights and kernels are there'}."
@@ -51,6 +54,8 @@ def preview_data(preview: Preview) -> dict[str, Any]:
         "changed": preview.changed,
         "changes": [change_data(change) for change in preview.changes],
     }
+    if preview.engine:
+        data["engine"] = {"name": preview.engine.name, "why": preview.engine.why}
     return data | {"stages": {"download": need.download, "compile": need.compile}} if preview.changed else data
 
 

@@ -136,6 +136,7 @@ class Server:
             {
                 **self._settings.shown,
                 "engine": NAME,
+                "engine_because": self._settings.why,
                 "version": self._settings.version,
                 "status": self.status,
                 "max_total_num_tokens": self._settings.pool,
