@@ -25,6 +25,7 @@ from glmdeploy.profile.text.load import load
 from glmdeploy.runtime.vitals import ProcessTable, Vital
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.real import environment
+from glmdeploy.sglang.real.install import install_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,8 +41,7 @@ def engine_interpreter() -> Path:
 
     :raises GlmdeployError: if it cannot be.
     """
-    cache = os.environ.get("GLMDEPLOY_ENGINE")
-    return environment.build_engine(Path(cache) if cache else environment.default_cache().with_name("sglang-cpu"))
+    return install_engine(environment.engine_cache())
 
 
 class RealEngine:

@@ -7,7 +7,7 @@ import shlex
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, local_engine
 from glmdeploy.errors import GlmdeployError
 
 
@@ -17,6 +17,9 @@ def local() -> None:
 
     It runs in the background, listens on loopback only, and keeps its data under GLMDEPLOY_HOME.
     """
+
+
+local.add_command(local_engine.engine)
 
 
 @local.command()
@@ -48,8 +51,10 @@ def stop() -> None:
 def status(as_json: bool) -> int:
     """Show whether it runs. Exit code: 0 running, 1 not."""
     from glmdeploy.local import cloud
+    from glmdeploy.sglang.real.environment import ENGINE_VERSION, engine_cache, existing_engine
 
     running = cloud.status()
+    real = existing_engine(running.engines if running else engine_cache()) is not None
     if as_json:
         data = (
             {
@@ -63,16 +68,24 @@ def status(as_json: bool) -> int:
             if running
             else {"running": False, "home": str(cloud.home())}
         )
-        click.echo(json.dumps(data, indent=2))
+        click.echo(json.dumps({**data, "real_engine": ENGINE_VERSION if real else None}, indent=2))
     elif running:
         click.echo(f"running, process {running.pid}")
         click.echo(f"endpoints  {running.gateway_url}")
         click.echo(f"control    {running.server_url}")
         click.echo(f"model hub  {running.hub_url}")
         click.echo(f"data       {running.home}")
+        click.echo(f"engine     {_engine(ENGINE_VERSION, real=real)}")
     else:
         click.echo(f"not running; data in {cloud.home()}")
     return 0 if running else 1
+
+
+def _engine(version: str, *, real: bool) -> str:
+    """Who answers."""
+    if real:
+        return f"the real SGLang {version} for profiles with `device: cpu` and that release, a stand-in for all others"
+    return "a stand-in, since the real one is not installed (`glmdeploy local engine install`)"
 
 
 @local.command()

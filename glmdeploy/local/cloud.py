@@ -35,10 +35,14 @@ _LOG_LINES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """A running embedded cloud. ``started_at`` is in seconds since the epoch; ``notes`` are sentences."""
+    """A running embedded cloud. ``started_at`` is in seconds since the epoch; ``notes`` are sentences.
+
+    ``engines`` is the folder in which it looks for the real engine: the one of the shell that started it.
+    """
 
     pid: int
     home: Path
+    engines: Path
     server_url: str
     gateway_url: str
     hub_url: str
@@ -65,7 +69,7 @@ def status() -> Cloud | None:
         state = json.loads(place.state.read_bytes())
         if state.get("stopping"):
             return None
-        state |= {"home": Path(state["home"]), "notes": tuple(state["notes"])}
+        state |= {name: Path(state[name]) for name in ("home", "engines")} | {"notes": tuple(state["notes"])}
         running = Cloud(**state, **json.loads(place.credentials.read_bytes()))
     except FileNotFoundError:
         return None  # It is just starting.
@@ -180,7 +184,7 @@ def read_secret(name: str, key: str, *, environment: str = "main") -> str:
 
 def announce(cloud: Cloud) -> None:
     """Written by the daemon once it is ready. The token is not in it: that has a file of its own."""
-    state: dict[str, Any] = {**asdict(cloud), "home": str(cloud.home)}
+    state: dict[str, Any] = {**asdict(cloud), "home": str(cloud.home), "engines": str(cloud.engines)}
     del state["token_id"], state["token_secret"]
     write_atomically(Home(root=cloud.home).state, json.dumps(state).encode())
 

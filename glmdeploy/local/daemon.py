@@ -45,6 +45,7 @@ from glmdeploy.local.state.files import FileStore, Links
 from glmdeploy.local.state.logbook import LogBook
 from glmdeploy.local.state.registry import EPHEMERAL_STATES, Registry
 from glmdeploy.local.state.store import Store
+from glmdeploy.sglang.real.environment import engine_cache
 
 if TYPE_CHECKING:
     import socket
@@ -126,6 +127,7 @@ async def serve(
             cloud=Cloud(
                 pid=os.getpid(),
                 home=root,
+                engines=engine_cache(),
                 server_url=url(control),
                 gateway_url=url(gateway),
                 hub_url=url(hub_listener),
@@ -185,7 +187,11 @@ def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_u
     registry.gateway_url = gateway_url
     links.base_url = f"{gateway_url}/_files"
     planner = Planner(
-        store=store, home=home, scratch=scratch, endpoints=Endpoints(server_url=server_url, hub_url=hub_url)
+        store=store,
+        home=home,
+        scratch=scratch,
+        endpoints=Endpoints(server_url=server_url, hub_url=hub_url),
+        engines=engine_cache(),
     )
     return Backend(
         home=home,

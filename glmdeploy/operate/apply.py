@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import TypeAlias
 
+    from glmdeploy.local.engine import Engine
     from glmdeploy.operate.live import Deployed
     from glmdeploy.operate.preflight import Preflight
     from glmdeploy.operate.proof import Healthy, Starting
@@ -64,6 +65,8 @@ class Preview:
     missing: tuple[MissingSecret, ...]
     judged: bool = True
     """Whether SGLang judges the arguments: something of what it is started with is not what runs already."""
+    engine: Engine | None
+    """Which engine answers in the embedded cloud, and why; None on Modal."""
     make_secrets: bool = False
     """Whether secrets that the embedded cloud lacks get random values."""
     verify_weights: bool = False
@@ -188,7 +191,9 @@ def preview(
     Without ``judge`` SGLang is not asked about its arguments before it is deployed.
 
     :raises DeployError: if the target cannot be asked.
+    :raises LocalCloudError: where the plan asks for an engine that the embedded cloud cannot run.
     """
+    engine = target.engine(plan)
     now = current(plan, target)
     before = now.data if now and now.data else {}
     changes = diff(before, plan.data())
@@ -203,6 +208,7 @@ def preview(
         changes=changes,
         changed=changed,
         need=need,
+        engine=engine,
         missing=missing_secrets(plan, target) if changed or verify_weights or need.download or need.compile else (),
         judged=judge and changed and (force or _started_with(before) != _started_with(plan.data())),
         make_secrets=make_secrets,

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import DeployError
 from glmdeploy.local import cloud
+from glmdeploy.local.engine import engine
+from glmdeploy.sglang.real.environment import existing_engine
 
 if TYPE_CHECKING:
     from glmdeploy.local.cloud import Cloud
+    from glmdeploy.local.engine import Engine
     from glmdeploy.plan.plan import Plan
 
 MODAL, LOCAL = "modal", "local"
@@ -34,6 +37,16 @@ class Target:
         if self.cloud:
             return f'eval "$(glmdeploy local env)"; modal {arguments}'
         return f"modal {arguments}{f' --env {self.environment}' if self.environment else ''}"
+
+    def engine(self, plan: Plan) -> Engine | None:
+        """Which engine answers to a plan in the embedded cloud, and why; None on Modal, where it is SGLang.
+
+        :raises LocalCloudError: where the plan asks for one that cannot be.
+        """
+        if self.cloud is None:
+            return None
+        variables = {**plan.server.image.env, **plan.server.defaults, **plan.server.env}
+        return engine(plan.server.command, plan.sglang, variables, existing_engine(self.cloud.engines))
 
     def check_alive(self) -> None:
         """Look whether the embedded cloud still runs, where that is the target.

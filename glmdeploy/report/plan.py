@@ -12,6 +12,7 @@ from glmdeploy.operate import apply, proof
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.report.values import change_data, changes_text
 from glmdeploy.report.view import clean
+from glmdeploy.runtime.purpose import first_request, purpose_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 def preview_text(preview: Preview) -> Iterator[str]:
     """The plan against what runs, a line or a block each."""
     plan, now, need = preview.plan, preview.now, preview.need
+    engine = [f"Engine: {preview.engine}."] if preview.engine else []
     if not preview.changed:
         yield f"No changes: {plan.app} runs this plan ({short_digest(plan)[:12]})."
+        yield from engine
         if lost := [name for name, run in (("weights", need.download), ("kernels", need.compile)) if run]:
             yield f"In the volume, {' and '.join(lost)} are not whole: what is missing is brought back."
         if preview.verify_weights:
@@ -36,6 +39,7 @@ def preview_text(preview: Preview) -> Iterator[str]:
         yield f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced."
     yield changes_text(preview.changes) if preview.changes else "The same plan is deployed again."
     yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {plan.gpu}."
+    yield from engine
     download = need.download or preview.verify_weights
     stages = [name for name, run in (("download", download), ("compile", need.compile)) if run]
     yield f"Stages to run first: {', '.join(stages) or 'none, weights and kernels are there'}."
@@ -52,6 +56,8 @@ def preview_data(preview: Preview) -> dict[str, Any]:
         "changed": preview.changed,
         "changes": [change_data(change) for change in preview.changes],
     }
+    if preview.engine:
+        data["engine"] = {"name": preview.engine.name, "why": preview.engine.why}
     return data | {"stages": {"download": need.download, "compile": need.compile}} if preview.changed else data
 
 
@@ -116,7 +122,7 @@ def _bytes(count: int) -> str:
 
 def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
     """Where the deployment answers, and a command to try it; ``program`` is how the user calls glmdeploy."""
-    body = {"model": plan.model.served_name, "messages": [{"role": "user", "content": "Hello"}]}
+    path, body = first_request(purpose_of(plan.server.command), plan.model.served_name)
     lines = [f"\nEndpoint: {click.style(url, bold=True)}\n"]
     header = ""
     if plan.api_key:
@@ -125,7 +131,7 @@ def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
         value = f'"$({program} local secret {plan.api_key.name} {key})"' if target.cloud else "..."
         lines.append(f"  export {key}={value}")
     lines.append(
-        f"  curl {shlex.quote(url + '/v1/chat/completions')}{header}"
+        f"  curl {shlex.quote(url + path)}{header}"
         f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
     )
     return "\n".join(lines)

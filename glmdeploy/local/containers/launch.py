@@ -22,6 +22,7 @@ from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VAR
 from glmdeploy.local.home import inside
 from glmdeploy.local.state.store import new_id
 from glmdeploy.redaction import Redactor
+from glmdeploy.sglang.real.environment import ENGINE_SHIMS, ENGINE_VERSION, existing_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -93,13 +94,17 @@ class Launch:
 
 
 class Planner:
-    """Makes launches from what is deployed. ``scratch`` is a directory with a short name, for TMPDIR."""
+    """Makes launches from what is deployed.
 
-    def __init__(self, *, store: Store, home: Home, scratch: Path, endpoints: Endpoints) -> None:
+    ``scratch`` is a directory with a short name, for TMPDIR; ``engines`` is where the real engine is, if it is.
+    """
+
+    def __init__(self, *, store: Store, home: Home, scratch: Path, endpoints: Endpoints, engines: Path) -> None:
         self._store = store
         self._home = home
         self._scratch = scratch
         self._endpoints = endpoints
+        self._engines = engines
 
     def plan(self, live: LiveFunction, layout: api_pb2.AppLayout) -> Launch:
         task_id = new_id("ta")
@@ -111,6 +116,7 @@ class Planner:
         given = _given(images, contents)
         own = {
             **self._surroundings(root, task_id),
+            **_real_engine(self._engines),
             "MODAL_IS_REMOTE": "1",
             "MODAL_TASK_ID": task_id,
             "MODAL_IMAGE_ID": live.proto.image_id,
@@ -211,6 +217,18 @@ def _gpu(live: LiveFunction) -> str:
     """The GPU that the function asks for first, in Modal's syntax; empty for none."""
     asked = [ranked.function.resources.gpu_config for ranked in live.data.ranked_functions]
     return next((f"{gpu.gpu_type}:{gpu.count}" for gpu in asked if gpu.count), "")
+
+
+def _real_engine(engines: Path) -> dict[str, str]:
+    """Where the real engine is, and which release it is; nothing where it is not installed."""
+    python = existing_engine(engines)
+    if python is None:
+        return {}
+    return {
+        "GLMDEPLOY_LOCAL_ENGINE_PYTHON": str(python),
+        "GLMDEPLOY_LOCAL_ENGINE_PYTHONPATH": str(ENGINE_SHIMS),
+        "GLMDEPLOY_LOCAL_ENGINE_RELEASE": ENGINE_VERSION,
+    }
 
 
 def _given(images: Iterable[api_pb2.Image], contents: Mapping[str, str]) -> dict[str, str]:

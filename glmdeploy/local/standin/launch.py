@@ -42,15 +42,15 @@ _CRASH_CHECK_SECONDS = 0.1
 _KERNEL = f"{NAME}: this file stands for a compiled kernel\n"
 
 
-def launch_server(argv: Sequence[str]) -> int:
-    """Serve until SIGTERM, then finish the running requests; returns the exit code.
+def launch_server(argv: Sequence[str], why: str) -> int:
+    """Serve until SIGTERM, then finish the running requests; returns the exit code. ``why`` no real engine does it.
 
     Wrong arguments exit with 2, as argparse does; a model that cannot be loaded and a port in use return 1.
     """
     version = _announce()
     try:
         arguments = _parser(version, "launch_server.py").parse_args(argv)
-        loaded = _load(arguments, version)
+        loaded = _load(arguments, version, why)
         if loaded.fails:
             raise StartError(_FAILURE)
         asyncio.run(_serve(loaded))
@@ -73,7 +73,7 @@ def compile_deep_gemm(argv: Sequence[str]) -> int:
                 "without a key: with --api-key it is answered 401 until --timeout is over. The stand-in does "
                 "not wait for that."
             )
-        _write_kernels(_load(arguments, version), os.environ)
+        _write_kernels(_load(arguments, version, "kernels are compiled for a GPU"), os.environ)
     except _START_ERRORS as error:
         _LOG.error("%s", error)
         return 1
@@ -107,9 +107,9 @@ def _parser(version: str, prog: str) -> argparse.ArgumentParser:
     return build_parser(catalog.load(version), prog=prog)
 
 
-def _load(arguments: argparse.Namespace, version: str) -> Settings:
+def _load(arguments: argparse.Namespace, version: str, why: str) -> Settings:
     model = read_checkpoint(Path(arguments.model_path))
-    loaded = settings(arguments, model, version, os.environ)
+    loaded = settings(arguments, model, version, os.environ, why)
     defaults = vars(_parser(version, "").parse_args(["--model-path", ""]))
     _LOG.setLevel(getattr(logging, str(arguments.log_level).upper(), logging.INFO))
     given = ", ".join(f"{key}={value!r}" for key, value in loaded.arguments.items() if value != defaults.get(key))

@@ -138,7 +138,8 @@ class Server:
         and, from 0.5.20, in ``launch_command``.
         """
         info = resolved.server_info(self._settings, os.environ, self._scheduler.metrics.running)
-        return web.json_response({**info, "engine": NAME, "status": self.status})
+        said = {"engine": NAME, "engine_because": self._settings.why, "status": self.status}
+        return web.json_response({**info, **said})
 
     async def _flush_cache(self, _request: web.Request) -> web.Response:
         """There is no cache, so that it is always empty."""

@@ -40,7 +40,8 @@ _INDEX = "model.safetensors.index.json"
 class Settings:
     """``pool`` is the number of tokens that all requests share; ``arguments`` are all of SGLang's, with the keys.
 
-    ``log_interval`` is the number of generated tokens between two lines in the log; ``health_timeout`` is in seconds.
+    ``log_interval`` is the number of generated tokens between two lines in the log; ``health_timeout`` is in seconds;
+    ``why`` says why it is the stand-in that answers.
     """
 
     version: str
@@ -63,6 +64,7 @@ class Settings:
     health_timeout: int
     log_interval: int
     arguments: Mapping[str, Any]
+    why: str
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -75,7 +77,7 @@ class Settings:
 
 
 def settings(
-    arguments: argparse.Namespace, checkpoint: Checkpoint, version: str, environment: Mapping[str, str]
+    arguments: argparse.Namespace, checkpoint: Checkpoint, version: str, environment: Mapping[str, str], why: str
 ) -> Settings:
     """What the stand-in goes by.
 
@@ -105,6 +107,7 @@ def settings(
         health_timeout=int(environment.get(HEALTH_VARIABLE, "20")),
         log_interval=arguments.decode_log_interval,
         arguments=dict(sorted(vars(arguments).items())),
+        why=why,
     )
 
 

@@ -8,10 +8,10 @@ for the GPU packages placeholders stand in (:data:`PLACEHOLDERS`, :mod:`glmdeplo
 The first environment takes minutes and about 1.5 GB, another release half a minute. Processes may share a cache.
 
 Beside these is the real engine, installed so that it serves on a CPU, for models of a few megabytes
-(:func:`build_engine`): what :data:`ENGINE_LOCK` pins, 1.8 GB; making it takes two minutes and downloads 350 MB. Left
-out are the packages of GPUs. SGLang imports some all the same; :data:`ENGINE_SHIMS` stand in for those, and raise
-where they are used. It serves GLM-4 models with the options and variables of the shipped profile ``local-cpu``.
-Speculative decoding needs kernels of GPUs and does not run.
+(:mod:`glmdeploy.sglang.real.install`): what :data:`ENGINE_LOCK` pins. Left out are the packages of GPUs. SGLang
+imports some all the same; :data:`ENGINE_SHIMS` stand in for those, and raise where they are used. It serves GLM-4
+models with the options and variables of the shipped profile ``local-cpu``. Speculative decoding needs kernels of GPUs
+and does not run.
 """
 
 from __future__ import annotations
@@ -172,14 +172,26 @@ def variables(source: Path, home: Path) -> dict[str, str]:
     }
 
 
-def build_engine(cache: Path) -> Path:
-    """The interpreter of the engine's environment below the folder ``cache``, which is made if it does not exist.
+def engine_cache() -> Path:
+    """``$GLMDEPLOY_ENGINE``, else ``$XDG_CACHE_HOME/glmdeploy/sglang-cpu``, by default below ``~/.cache``."""
+    chosen = os.environ.get("GLMDEPLOY_ENGINE")
+    return Path(chosen).expanduser().absolute() if chosen else default_cache().with_name("sglang-cpu")
 
-    :raises ProbeError: if a package cannot be had.
-    """
+
+def existing_engine(cache: Path) -> Path | None:
+    """The interpreter of the engine's environment if it has been made; contacts nothing and changes nothing."""
+    folder = engine_folder(cache)
+    return _interpreter(folder) if _is_complete(folder) else None
+
+
+def engine_folder(cache: Path) -> Path:
+    """Named for what it holds: another release, or another package, is another folder."""
     pinned = hashlib.sha256(ENGINE_LOCK.read_bytes()).hexdigest()[:12]
-    with exclusive(cache):
-        return virtual_environment(cache / f"{ENGINE_VERSION}-{pinned}", "--no-deps", f"--requirement={ENGINE_LOCK}")
+    return cache / f"{ENGINE_VERSION}-{pinned}"
+
+
+def mark_complete(folder: Path) -> None:
+    (folder / _COMPLETE).touch()
 
 
 def engine_variables(interpreter: Path, home: Path) -> dict[str, str]:
@@ -226,7 +238,7 @@ def virtual_environment(folder: Path, *arguments: str) -> Path:
     if not _is_complete(folder):
         run([sys.executable, "-m", "venv", str(folder)])
         _pip(interpreter, interpreter, "install", "--quiet", *arguments)
-        (folder / _COMPLETE).touch()
+        mark_complete(folder)
     return interpreter
 
 
@@ -238,7 +250,7 @@ def _unpacked(wheel: Path, source: Path) -> Path:
     if not _is_complete(source):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(source)
-        (source / _COMPLETE).touch()
+        mark_complete(source)
     return source
 
 
@@ -252,7 +264,7 @@ def _with_transformers(cache: Path, base: Path, requirement: str) -> Path:
         (own,) = (folder / "lib").glob("python3.*/site-packages")
         (own / "base.pth").write_text(f"{below}\n", encoding="utf-8")
         _pip(base, interpreter, "install", "--quiet", requirement)
-        (folder / _COMPLETE).touch()
+        mark_complete(folder)
     return interpreter
 
 

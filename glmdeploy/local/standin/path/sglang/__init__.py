@@ -1,4 +1,4 @@
-"""Takes SGLang's place in the embedded cloud's containers, where the real SGLang is not installed.
+"""Takes SGLang's place in the embedded cloud's containers, and becomes the real one where that can serve.
 
 The directory above is on ``PYTHONPATH`` there, so that ``python3 -m sglang.launch_server`` comes here.
 """

@@ -1,0 +1,94 @@
+"""``glmdeploy local engine``: the real SGLang on this machine's CPU, behind the embedded cloud."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glmdeploy.cli import common
+
+if TYPE_CHECKING:
+    from glmdeploy.sglang.real.install import Progress
+
+
+@click.group()
+def engine() -> None:
+    """Manage the real engine: SGLang on this machine's CPU.
+
+    Where it is installed, it answers in the embedded cloud to profiles with `device: cpu` and its release, as
+    `local-cpu` is. A stand-in answers to all others, and says so.
+    """
+
+
+@engine.command()
+def install() -> None:
+    """Install it: 0.4 GB to download, 1.8 GB on disk. Where it is installed already, nothing is done."""
+    from glmdeploy.sglang.real.environment import engine_cache, engine_folder
+    from glmdeploy.sglang.real.install import install_engine
+
+    cache = engine_cache()
+    with Bars() as bars:
+        install_engine(cache, bars.tell)
+    click.echo(f"installed: {_name()}, in {engine_folder(cache)}")
+
+
+@engine.command()
+@common.json_option
+def status(as_json: bool) -> int:
+    """Show whether it is installed. Exit code: 0 installed, 1 not."""
+    from glmdeploy.sglang.real.environment import ENGINE_VERSION, engine_cache, engine_folder, existing_engine
+
+    cache = engine_cache()
+    found = existing_engine(cache) is not None
+    if as_json:
+        data = {"installed": found, "sglang": ENGINE_VERSION, "folder": str(engine_folder(cache))}
+        click.echo(json.dumps(data, indent=2))
+    elif found:
+        click.echo(f"installed: {_name()}, in {engine_folder(cache)}")
+    else:
+        click.echo(f"not installed: {_name()} (`glmdeploy local engine install`)")
+    return 0 if found else 1
+
+
+@engine.command()
+def remove() -> None:
+    """Remove it; nothing else is lost."""
+    from glmdeploy.sglang.real.environment import engine_cache
+    from glmdeploy.sglang.real.install import remove_engine
+
+    cache = engine_cache()
+    click.echo(f"Removed from {cache}." if remove_engine(cache) else f"There is none in {cache}.")
+
+
+def _name() -> str:
+    from glmdeploy.sglang.real.environment import ENGINE_VERSION
+
+    return f"SGLang {ENGINE_VERSION} for this machine's CPU"
+
+
+class Bars:
+    """A bar for each step, one after another, on standard error; where that is no terminal, a line for each."""
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._bar: Any = None
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def tell(self, progress: Progress) -> None:
+        if progress.step != self._step:
+            self._open.close()
+            label = {"download": "Downloading", "unpack": "Unpacking", "check": "Checking"}[progress.step]
+            size = f" {progress.whole / 1e9:.1f} GB" if progress.whole else ""
+            bar = click.progressbar(length=progress.whole or 1, label=f"{label}{size}", file=sys.stderr)
+            self._step, self._bar = progress.step, self._open.enter_context(bar)
+        self._bar.update(progress.done - self._bar.pos)
