@@ -26,6 +26,7 @@ from glmdeploy.operate.live import Needed, current, endpoint, needed
 from glmdeploy.operate.secrets import creatable, create_secret, missing_secrets
 from glmdeploy.operate.stages import output, running
 from glmdeploy.plan.diff import Change, diff
+from glmdeploy.plan.impact import Impact, impact
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.runtime.failures import forget
 
@@ -58,6 +59,8 @@ class Preview:
     """Whether something is to be deployed: another plan runs, or one of another glmdeploy, or it is forced."""
     need: Needed
     """Stages to run first; where nothing is to deploy, those that mend what the volumes have lost."""
+    because: Impact
+    """The values whose change has stages run again; empty where nothing runs, or what does run is not known."""
     missing: tuple[MissingSecret, ...]
     make_secrets: bool = False
     """Whether secrets that the embedded cloud lacks get random values."""
@@ -188,6 +191,7 @@ def preview(
         changes=changes,
         changed=changed,
         need=need,
+        because=impact(now.data, plan.data()) if now and now.data else Impact(),
         missing=missing_secrets(plan, target) if changed or verify_weights or need.download or need.compile else (),
         make_secrets=make_secrets,
         verify_weights=verify_weights,
