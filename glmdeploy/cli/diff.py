@@ -15,6 +15,7 @@ from glmdeploy.errors import GlmdeployError
 def diff(old: str, new: str, as_json: bool) -> int:
     """Show what changes from profile OLD to profile NEW. Exit code: 0 the same, 1 different, 2 trouble."""
     from glmdeploy.plan import diff
+    from glmdeploy.plan.impact import impact
     from glmdeploy.report import values
 
     try:
@@ -23,8 +24,11 @@ def diff(old: str, new: str, as_json: bool) -> int:
         error.exit_code = 2
         raise
     changes = diff.diff(before.data(), after.data())
+    again = impact(before.data(), after.data())
     if as_json:
-        common.echo_json(values.diff_data(before, after, changes))
+        common.echo_json(values.diff_data(before, after, changes, again))
+    elif changes:
+        common.echo(f"{values.changes_text(changes)}\n\n{values.impact_text(again)}")
     else:
-        common.echo(values.changes_text(changes) if changes else "No changes.")
+        common.echo("No changes.")
     return int(bool(changes))

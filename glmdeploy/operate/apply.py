@@ -27,6 +27,7 @@ from glmdeploy.operate.proof import follow
 from glmdeploy.operate.secrets import creatable, create_secret, missing_secrets
 from glmdeploy.operate.stages import output, running
 from glmdeploy.plan.diff import Change, diff
+from glmdeploy.plan.impact import Impact, impact
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.runtime.failures import forget
 
@@ -62,6 +63,8 @@ class Preview:
     """Whether something is to be deployed: another plan runs, or one of another glmdeploy, or it is forced."""
     need: Needed
     """Stages to run first; where nothing is to deploy, those that mend what the volumes have lost."""
+    because: Impact
+    """The values whose change has stages run again; empty where nothing runs, or what does run is not known."""
     missing: tuple[MissingSecret, ...]
     judged: bool = True
     """Whether SGLang judges the arguments: something of what it is started with is not what runs already."""
@@ -209,6 +212,7 @@ def preview(
         changed=changed,
         need=need,
         engine=engine,
+        because=impact(before, plan.data()) if before else Impact(),
         missing=missing_secrets(plan, target) if changed or verify_weights or need.download or need.compile else (),
         judged=judge and changed and (force or _started_with(before) != _started_with(plan.data())),
         make_secrets=make_secrets,

@@ -18,6 +18,8 @@ from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
 from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan, Volume
 
@@ -90,7 +92,7 @@ def needed(plan: Plan, target: Target) -> Needed:
     :raises DeployError:
     """
     done = _is_downloaded(plan, target)
-    compiled = plan.compile is None or plan.kernels is None or _is_compiled(plan.kernels, plan.compile.key, target)
+    compiled = plan.compile is None or plan.kernels is None or _are_compiled(plan.kernels, plan.compile.keys, target)
     return Needed(download=not done, compile=not compiled)
 
 
@@ -104,8 +106,12 @@ def _is_downloaded(plan: Plan, target: Target) -> bool:
     return all(there.get(f"{folder}/{path}") == entry["size"] for path, entry in mark["files"].items())
 
 
+def _are_compiled(volume: Volume, keys: Mapping[str, str], target: Target) -> bool:
+    """Whether the kernels for every GPU are there: their marks, and all that these name."""
+    return all(_is_compiled(volume, key, target) for key in keys.values())
+
+
 def _is_compiled(volume: Volume, key: str, target: Target) -> bool:
-    """Whether the mark of the kernels is there, and all that it names."""
     mark = _marker(volume, f"{markers.FOLDER}/{kernels_mark(key)}", target)
     return bool(mark) and not (mark.get("files") and gone_kernels(mark, _sizes(volume, "/", target)))
 

@@ -46,9 +46,12 @@ class Preflight:
 
 def machines(plan: Plan) -> list[dict[str, Any] | None]:
     """The GPUs that a container gets, as the rehearsal is told of them; None for what cannot be simulated."""
-    name, _, count = plan.gpu.partition(":")
+    return [_machine(*gpu.partition(":")[::2]) for gpu in plan.gpus]
+
+
+def _machine(name: str, count: str) -> dict[str, Any] | None:
     known = gpus.TYPES.get(name)
-    return [oracle.simulated(name, int(count or 1)) if known and known.simulation else None]
+    return oracle.simulated(name, int(count or 1)) if known and known.simulation else None
 
 
 def judged_preflight(found: Mapping[str, Any], plan: Plan, target: Target) -> Preflight:
@@ -87,7 +90,7 @@ def judged_rehearsal(found: Mapping[str, Any], plan: Plan) -> Preflight:
     placeholders: dict[str, None] = {}
     arguments = ""
     for judgement in found["arguments"]:
-        arguments = _taken(judgement, plan, f"takes them with these weights on {plan.gpu}", doubts) or arguments
+        arguments = _taken(judgement, plan, f"takes them with these weights on {' or '.join(plan.gpus)}", doubts) or arguments
         placeholders |= dict.fromkeys(judgement["placeholders"])
     return Preflight(arguments=arguments, doubts=tuple(doubts), placeholders=tuple(placeholders))
 

@@ -15,7 +15,8 @@ COMMANDS = (("server", "command"), ("compile", "command"))
 """Paths of the values that are command lines."""
 
 OMITTED = (
-    *(("compile", "key"), ("compile", "gives_up_after"), ("compile", "defaults")),
+    *(("compile", "keys"), ("compile", "decides"), ("compile", "key")),
+    *(("compile", "gives_up_after"), ("compile", "defaults")),
     *(("server", "gives_up_after"), ("server", "defaults"), ("weights", "sub_path")),
     *(("server", "expected"), ("server", "checks")),
     *(("server", "health", "compiling"), ("server", "health", "decoding"), ("server", "health", "ranks")),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.runtime.comparison import CONTEXT, OPTIONS, POOL
+from glmdeploy.runtime.purpose import CHAT, purpose_of
 from glmdeploy.sglang.decisions.situation import Situation
 from glmdeploy.sglang.decisions.table import obstacle
 from glmdeploy.sglang.effective import Origin
@@ -112,12 +113,9 @@ def _pool(facts: Facts) -> tuple[int, int] | None:
 
 
 def checks(facts: Facts) -> tuple[str, ...]:
-    """The quick checks of a start, by the names of ``runtime.quick_checks``.
-
-    What a model is for that does not generate, its name alone tells.
-    """
-    if facts.value("is_embedding"):
-        name = facts.profile.model.repo.rpartition("/")[2].lower()
-        return (next((kind for kind in ("rerank", "reward") if kind in name), "embeddings"),)
+    """The quick checks of a start, by the names of ``runtime.quick_checks``."""
+    purpose = purpose_of(facts.command)
+    if purpose != CHAT:
+        return (purpose,)
     calls = facts.value("tool_call_parser") is not None and facts.value("grammar_backend") != "none"
     return ("chat", "stream", *(("tool_call",) if calls else ()))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.errors import ProfileError
 from glmdeploy.plan import plan, supervision
 from glmdeploy.plan.expected import checks, expected
+from glmdeploy.plan.kernels import REVISION, decides, keys
 from glmdeploy.profile import serving, stages
 from glmdeploy.rules.check import check
 from glmdeploy.runtime.weights import sub_path
@@ -162,20 +161,18 @@ def _compile(facts: Facts) -> plan.Compile | None:
     if profile.compile is None or seconds is None or limit is None:
         return None
     words = compile_command(facts.settings, facts.catalog, model_path=facts.model_path, seconds=seconds)
-    # What decides the kernels; not the time limit, which ends the command.
-    decides = [
-        profile.gpu,
-        facts.catalog.version,
-        profile.sglang.image,
-        profile.model.repo,
-        profile.model.revision,
-        dict(sorted(profile.sglang.env.items())),
-        words[:-1],
-    ]
+    identity = {
+        "sglang.version": facts.catalog.version,
+        "sglang.image": profile.sglang.image,
+        "model.repo": profile.model.repo,
+        REVISION: profile.model.revision,
+    }
+    deciding = decides(identity, facts.env, facts.settings)
     return plan.Compile(
         options=_options(profile.compile, stages.options(stages.CompileFields)),
         command=words,
         gives_up_after=limit,
         defaults=supervision.defaults(facts, limit),
-        key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16],
+        decides=deciding,
+        keys=keys(deciding, map(str, facts.gpus)),
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__
+from glmdeploy.plan import kernels
 from glmdeploy.resources import DIGEST_TAG, PROFILE_TAG, VERSION_TAG
 from glmdeploy.runtime.weights import sub_path
 
@@ -138,8 +139,15 @@ class Compile(Stage):
     """Seconds after which the container ends SGLang's tool and says why, before Modal ends the container."""
     defaults: dict[str, str]
     """Variables of the tool's process that glmdeploy sets, where the profile does not."""
-    key: str
-    """Digest of all that decides the kernels; the stage is skipped when it already ran for this key."""
+    decides: dict[str, str]
+    """What decides the kernels but the GPU, by its name (:func:`glmdeploy.plan.kernels.decides`)."""
+    keys: dict[str, str]
+    """By GPU, the digest of all that decides the kernels: the stage is skipped where it already ran for this key."""
+
+    def at(self, commit: str) -> Compile:
+        """The stage with the commit that the model's revision means, which decides the kernels in its place."""
+        decides = {**self.decides, kernels.REVISION: commit}
+        return dataclasses.replace(self, decides=decides, keys=kernels.keys(decides, self.keys))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +238,7 @@ class Plan:
             self,
             model=dataclasses.replace(self.model, commit=commit),
             weights=dataclasses.replace(self.weights, sub_path=sub_path(self.model.repo, commit)),
+            compile=self.compile.at(commit) if self.compile else None,
         )
 
     def data(self) -> dict[str, Any]:

@@ -10,12 +10,12 @@ import click
 
 from glmdeploy.operate import apply, proof
 from glmdeploy.plan.plan import short_digest
-from glmdeploy.report.values import change_data, changes_text
+from glmdeploy.report.values import change_data, changes_line, changes_text
 from glmdeploy.report.view import clean
 from glmdeploy.runtime.purpose import first_request, purpose_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from glmdeploy.operate.apply import Event, Preview
     from glmdeploy.operate.preflight import Preflight
@@ -38,11 +38,25 @@ def preview_text(preview: Preview) -> Iterator[str]:
     if now and now.data is None:
         yield f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced."
     yield changes_text(preview.changes) if preview.changes else "The same plan is deployed again."
-    yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {plan.gpu}."
+    yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {' or '.join(plan.gpus)}."
     yield from engine
     download = need.download or preview.verify_weights
     stages = [name for name, run in (("download", download), ("compile", need.compile)) if run]
     yield f"Stages to run first: {', '.join(stages) or 'none, weights and kernels are there'}."
+    yield from _reasons(preview, stages)
+
+
+def _reasons(preview: Preview, stages: Sequence[str]) -> Iterator[str]:
+    """Why each of the stages runs: the values that changed, or what the volume lacks."""
+    plan = preview.plan
+    volumes = {"download": ("the weights", plan.weights), "compile": ("the kernels", plan.kernels)}
+    for name in stages:
+        changes = getattr(preview.because, name)
+        what, volume = volumes[name]
+        lacking = f"{what} are not in the volume {volume.name}, or not whole" if volume else ""
+        asked = name == "download" and not preview.need.download
+        why = "the weights are to be verified" if asked else changes_line(changes) if changes else lacking
+        yield f"  {name}: {why}"
 
 
 def preview_data(preview: Preview) -> dict[str, Any]:
@@ -58,7 +72,16 @@ def preview_data(preview: Preview) -> dict[str, Any]:
     }
     if preview.engine:
         data["engine"] = {"name": preview.engine.name, "why": preview.engine.why}
-    return data | {"stages": {"download": need.download, "compile": need.compile}} if preview.changed else data
+    if not preview.changed:
+        return data
+    because = {"download": preview.because.download, "compile": preview.because.compile}
+    return data | {
+        "stages": {"download": need.download, "compile": need.compile},
+        "stages_because": {
+            name: [change_data(change) for change in changes] if getattr(need, name) else []
+            for name, changes in because.items()
+        },
+    }
 
 
 def event_text(event: Event) -> str | None:

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
     from glmdeploy.authoring.upgrade import Difference, Upgrade
     from glmdeploy.plan.diff import Change
+    from glmdeploy.plan.impact import Impact
     from glmdeploy.plan.plan import Plan
     from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang import translation
     from glmdeploy.sglang.explain import Row
     from glmdeploy.sglang.real.oracle import Resolved
+
+FIRST = 3
+"""How many changes a line names: all of them stand in the list of changes."""
 
 _SYMBOL_COLORS = {"+": "green", "-": "red", "~": "yellow"}
 
@@ -33,10 +37,29 @@ def changes_text(changes: Sequence[Change]) -> str:
     lines = []
     for section, group in groupby(changes, key=lambda change: change.section):
         lines.append(click.style(section, bold=True))
-        for change in group:
-            sides = (redaction.mask(shown(value)) for value in (change.old, change.new) if value is not None)
-            lines.append(f"  {_symbol(change.symbol)} {change.name}: {' -> '.join(sides)}")
+        lines += [f"  {_symbol(change.symbol)} {change.name}: {_sides(change)}" for change in group]
     return "\n".join(lines)
+
+
+def changes_line(changes: Sequence[Change]) -> str:
+    """The first of them on one line: ``sglang --tp-size: 8 -> 4, environment X: + 1, and 3 more``."""
+    symbols = {"+": "+ ", "-": "- ", "~": ""}
+    named = [f"{each.section} {each.name}: {symbols[each.symbol]}{_sides(each)}" for each in changes[:FIRST]]
+    return ", ".join(named) + (f", and {len(changes) - FIRST} more" if len(changes) > FIRST else "")
+
+
+def _sides(change: Change) -> str:
+    """The old value and the new one, as far as there are both."""
+    return " -> ".join(redaction.mask(shown(value)) for value in (change.old, change.new) if value is not None)
+
+
+def impact_text(found: Impact) -> str:
+    """Which stages a change has run again, and why; what is in the volumes already is not known here."""
+    stages = {"download": found.download, "compile": found.compile}
+    lines = [f"  {name}: {changes_line(changes)}" for name, changes in stages.items() if changes]
+    if not lines:
+        return "Stages to run again: none, weights and kernels serve on."
+    return "\n".join(["Stages to run again, where the volumes do not have what they make:", *lines])
 
 
 def change_data(change: Change) -> dict[str, Any]:
@@ -44,13 +67,17 @@ def change_data(change: Change) -> dict[str, Any]:
     return {"section": change.section, "name": change.name, "old": change.old, "new": change.new}
 
 
-def diff_data(old: Plan, new: Plan, changes: Sequence[Change]) -> dict[str, Any]:
-    """Two plans' difference as JSON data; ``old`` and ``new`` are their digests."""
+def diff_data(old: Plan, new: Plan, changes: Sequence[Change], found: Impact) -> dict[str, Any]:
+    """Two plans' difference as JSON data; ``old`` and ``new`` are their digests, ``stages`` what runs again and why."""
     return {
         "same": not changes,
         "old": old.digest,
         "new": new.digest,
         "changes": [change_data(change) for change in changes],
+        "stages": {
+            "download": [change_data(change) for change in found.download],
+            "compile": [change_data(change) for change in found.compile],
+        },
     }
 
 

@@ -18,7 +18,8 @@ from glmdeploy.runtime.launcher import launch
 from glmdeploy.runtime.loopback import NoAnswer, ask_loopback
 from glmdeploy.runtime.masking import Mask, unreserved
 from glmdeploy.runtime.output import say
-from glmdeploy.runtime.quick_checks import WITHOUT_TEXT, fault_of, models_fault, quick_check
+from glmdeploy.runtime.purpose import WITHOUT_TEXT
+from glmdeploy.runtime.quick_checks import fault_of, models_fault, quick_check
 from glmdeploy.runtime.starting import StartLog
 from glmdeploy.runtime.verdict import say_stage
 from glmdeploy.runtime.warming import answers_in, warm_up

@@ -26,6 +26,14 @@ def kernels_mark(key: str) -> str:
     return f"kernels-{key}.json"
 
 
+def kernels_key(deployed: Mapping[str, Any]) -> str:
+    """The key of the kernels for the plan's GPU.
+
+    :raises KeyError: where the plan compiles none.
+    """
+    return str(deployed["compile"]["keys"][deployed["gpu"]])
+
+
 def compiled_kernels(volume: Path) -> dict[str, int]:
     """The kernels that lie in the volume, by their paths in it, with their sizes in bytes.
 

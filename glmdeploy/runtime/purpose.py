@@ -14,6 +14,8 @@ from typing import Any
 
 CHAT, EMBEDDINGS, RERANK, REWARD = "chat", "embeddings", "rerank", "reward"
 
+WITHOUT_TEXT = (EMBEDDINGS, RERANK, REWARD)
+
 EMBEDDING_FLAG = "--is-embedding"
 
 

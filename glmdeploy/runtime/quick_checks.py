@@ -18,9 +18,6 @@ CHECK_TOKENS = 8
 CALL_TOKENS = 256
 """Tokens that the check of a tool call allows: the call below has about 20."""
 
-WITHOUT_TEXT = ("embeddings", "rerank", "reward")
-"""Checks of models that do not generate: 0.5.23 ends itself when one of these is asked for text."""
-
 TOOL = {
     "type": "function",
     "function": {
@@ -41,7 +38,7 @@ class QuickCheck:
 
 
 def quick_check(name: str, served_name: str) -> QuickCheck:
-    """``chat``, ``stream``, ``tool_call``, or one of :data:`WITHOUT_TEXT`."""
+    """``chat``, ``stream``, ``tool_call``, or one of :data:`purpose.WITHOUT_TEXT`."""
     said = [{"role": "user", "content": "Say that you are ready."}]
     chat = {"model": served_name, "messages": said, "max_tokens": CHECK_TOKENS, "temperature": 0, "ignore_eos": True}
     call = {**{name: chat[name] for name in ("model", "messages", "temperature")}, "max_tokens": CALL_TOKENS}

@@ -13,7 +13,7 @@ import modal
 from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
-from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_mark
+from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_key, kernels_mark
 from glmdeploy.runtime.keys import unusable
 from glmdeploy.runtime.markers import read_marker
 from glmdeploy.runtime.masking import Mask
@@ -178,7 +178,7 @@ def missing_weights(deployed: Mapping[str, Any]) -> str | None:
 def _look_at_kernels(deployed: Mapping[str, Any]) -> None:
     """Say where SGLang has to compile what the compile stage should have: minutes of a start that nobody expects."""
     folder = local_folder(deployed["kernels"]["mount"])
-    mark = read_marker(folder, kernels_mark(deployed["compile"]["key"]))
+    mark = read_marker(folder, kernels_mark(kernels_key(deployed)))
     if not mark:
         say("no kernels were compiled for this deployment: SGLang compiles them now, which can take 10 to 20 minutes")
     elif gone := gone_kernels(mark, compiled_kernels(folder)):

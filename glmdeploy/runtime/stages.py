@@ -14,7 +14,7 @@ from glmdeploy.runtime.download import download_weights
 from glmdeploy.runtime.failures import within
 from glmdeploy.runtime.hosting import local_command, local_env, local_folder, local_root, only_one
 from glmdeploy.runtime.hub import token_place
-from glmdeploy.runtime.kernels import compile_kernels
+from glmdeploy.runtime.kernels import compile_kernels, kernels_key
 from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
@@ -95,7 +95,7 @@ def compile_deepgemm() -> dict[str, Any]:
         marker = compile_kernels(
             local_command(stage["command"], mounts()),
             engine_env("compile"),
-            stage["key"],
+            kernels_key(plan()),
             folder,
             stage["gives_up_after"],
         )

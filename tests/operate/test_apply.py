@@ -124,6 +124,31 @@ def test_an_edit_shows_exactly_that_change(cloud: Shell, applied: dict[str, Any]
     assert cloud.json(*APPLY, *edit)["changes"] == []
 
 
+RUNNING = ("--set", "sglang.args.max-running-requests=40")
+IMAGE = ("--set", "sglang.image=lmsysorg/sglang:v0.5.11-cu129")
+
+
+def test_more_requests_run_no_stage_again(cloud: Shell, applied: dict[str, Any]) -> None:
+    done = cloud.run(*APPLY, *RUNNING)
+    assert "Stages to run first: none, weights and kernels are there.\n" in done.stdout
+    assert "Stage compile" not in done.stderr
+
+
+def test_another_image_compiles_again_and_says_why(cloud: Shell, applied: dict[str, Any]) -> None:
+    planned = cloud.json("apply", PROFILE, "--target", "local", *IMAGE, "--dry-run")
+    assert planned["stages"] == {"download": False, "compile": True}
+    change = {"section": "sglang", "name": "image", "old": "lmsysorg/sglang:v0.5.11-cu130", "new": IMAGE[1][13:]}
+    assert planned["stages_because"] == {"download": [], "compile": [change]}
+    done = cloud.run(*APPLY, *IMAGE)
+    assert (
+        "Stages to run first: compile.\n"
+        "  compile: sglang image: lmsysorg/sglang:v0.5.11-cu130 -> lmsysorg/sglang:v0.5.11-cu129\n"
+    ) in done.stdout
+    assert "DeepGEMM Kernels compilation finished" in done.stderr
+    cloud.run(*APPLY)  # what was compiled for the image before is still there
+    assert cloud.run(*APPLY).stdout.startswith("No changes")
+
+
 def test_nobody_to_ask(cloud: Shell, applied: dict[str, Any]) -> None:
     before = cloud.deployments("glm51-fp8")
     done = cloud.run("apply", PROFILE, "--target", "local", "--set", "server.max_inputs=5", code=1)

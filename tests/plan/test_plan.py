@@ -116,19 +116,6 @@ def test_canonical_is_the_data_without_missing_values() -> None:
     assert "compile" not in one.data()
 
 
-def test_compile_key_follows_what_decides_the_kernels() -> None:
-    def key(*sets: str) -> str:
-        stage = plan(*sets).compile
-        assert stage is not None
-        return stage.key
-
-    assert key("compile.timeout=2h", "server.max_containers=1", "sglang.args.watchdog-timeout=900") == key()
-    assert key("model.served_name=other", "sglang.args.reasoning-parser=null") == key()
-    assert key("sglang.image=a/b:c") != key()
-    assert key("model.revision=abc") != key()
-    assert key("sglang.args.max-running-requests=32") != key()
-
-
 def test_the_api_key_is_in_no_command() -> None:
     one = plan()
     assert one.compile is not None
