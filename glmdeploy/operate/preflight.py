@@ -85,9 +85,9 @@ def judged_rehearsal(found: Mapping[str, Any], plan: Plan) -> Preflight:
         )
     doubts: list[str] = []
     placeholders: dict[str, None] = {}
-    arguments = ""
+    arguments, where = "", "a CPU" if found["on_cpu"] else f"a simulated {plan.gpu}"
     for judgement in found["arguments"]:
-        arguments = _taken(judgement, plan, f"takes them with these weights on {plan.gpu}", doubts) or arguments
+        arguments = _taken(judgement, plan, f"takes them with these weights on {where}", doubts) or arguments
         placeholders |= dict.fromkeys(judgement["placeholders"])
     return Preflight(arguments=arguments, doubts=tuple(doubts), placeholders=tuple(placeholders))
 
