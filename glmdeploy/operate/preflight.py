@@ -88,9 +88,9 @@ def judged_rehearsal(found: Mapping[str, Any], plan: Plan) -> Preflight:
         )
     doubts: list[str] = []
     placeholders: dict[str, None] = {}
-    arguments = ""
+    arguments, where = "", "a CPU" if found["on_cpu"] else f"a simulated {' or '.join(plan.gpus)}"
     for judgement in found["arguments"]:
-        arguments = _taken(judgement, plan, f"takes them with these weights on {' or '.join(plan.gpus)}", doubts) or arguments
+        arguments = _taken(judgement, plan, f"takes them with these weights on {where}", doubts) or arguments
         placeholders |= dict.fromkeys(judgement["placeholders"])
     return Preflight(arguments=arguments, doubts=tuple(doubts), placeholders=tuple(placeholders))
 

@@ -27,8 +27,8 @@ from glmdeploy.runtime.transfer import DownloadFailed, Patience, patience_of
 from glmdeploy.runtime.weights import shortcoming, size_of, sub_path
 from glmdeploy.runtime.work import content_key, other_works
 
-JUDGE_SECONDS = 240
-"""What SGLang gets to import itself and judge. Seen of 0.5.11 on two busy cores: 13 to 25 s."""
+JUDGE_SECONDS = 300
+"""What SGLang gets to import itself and judge. Seen of 0.5.11: 13 to 25 s on two cores, a minute on busy ones."""
 
 HUB_PATIENCE = Patience(stall=15, tries=2, pause=1)
 """For a list of files that only tells whether there is room: the download asks again, and waits longer."""
@@ -58,12 +58,14 @@ def rehearse(machines: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
 
     ``lacking`` says what of weights and kernels is not there. ``arguments`` has a :class:`Judgement` for each machine
     that the server may get, as ``oracle_probe.py`` takes one; None for one of which not all is known that CUDA tells.
+    ``on_cpu``: the server uses none of them.
     """
     lacking = _lacking()
     command = plan()["server"]["command"]
     on_cpu = ("--device", "cpu") in pairwise(command)
     return {
         "lacking": lacking,
+        "on_cpu": on_cpu,
         "arguments": []
         if lacking
         else [

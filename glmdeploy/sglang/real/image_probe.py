@@ -172,8 +172,8 @@ def told(error: str, trace: str) -> str:
     kind, _, message = error.partition(":")
     if message.strip():
         return message.strip() if kind in VERDICTS else error
-    source = [line.strip() for line in trace.splitlines() if line.strip() and set(line.strip()) > {"^"}]
-    return next((line for line in reversed(source) if line.startswith(("assert", "raise"))), kind)
+    lines = (line.strip() for line in reversed(trace.splitlines()))
+    return next((line for line in lines if line.startswith(("assert ", "raise "))), kind)
 
 
 def main(request_file: str, descriptor: str) -> None:
