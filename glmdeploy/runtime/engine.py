@@ -158,8 +158,8 @@ class Engine:
                 found.append("/server_info: the answer is no JSON object")
         if not found:
             found = differences(proof.expected, proof.tolerate, info, cards)
-        if not found and proof.warmup is not None:
-            self._warm_up(proof, info, deadline)
+        if not found and proof.warmup is not None and (wrong := self._warm_up(proof, info, deadline)):
+            found = [f"warm-up: {wrong}"]
         for name in proof.checks:
             check = quick_check(name, proof.served_name)
             fault = fault_of(check, *self._asked(check.path, deadline, check.body))
@@ -167,7 +167,7 @@ class Engine:
                 found.append(f"{name}: {fault}")
         if found:
             reasons = [unreserved(self._mask(reason)) for reason in found]
-            raise EngineError(f"the start is refused: {'; '.join(reasons)}", reasons)
+            raise self._error(f"the start is refused: {'; '.join(reasons)}", reasons)
 
     def _server_info(self, deadline: float) -> Mapping[str, Any]:
         """What it says it runs with, the key included: not to be shown. Empty where it says nothing readable."""
@@ -177,23 +177,25 @@ class Engine:
             return info if isinstance(info, dict) else {}
         return {}
 
-    def _warm_up(self, proof: Proof, info: Mapping[str, Any], deadline: float) -> None:
-        """Have it compile what traffic needs, so that no user waits for kernels. :raises EngineError:"""
+    def _warm_up(self, proof: Proof, info: Mapping[str, Any], deadline: float) -> str | None:
+        """Have it compile what traffic needs, so that no user waits for kernels; what is wrong with the answers.
+
+        :raises EngineError: when there is none.
+        """
         began = time.monotonic()
         warming = warm_up(proof.warmup or {}, info, served_name=proof.served_name, route=proof.route)
         for path, body, wanted in warming.requests:
             status, content = self._asked(path, deadline, body)
             if status != 200:
-                raise self._error(
-                    f"the warm-up request was answered {status}: {content[:500].decode(errors='replace')}"
-                )
+                return f"{wanted} requests at a time were answered {status}: {content[:200].decode(errors='replace')}"
             try:
                 answers = answers_in(json.loads(content))
             except (ValueError, RecursionError):
-                answers = 0
+                return "the answer is not JSON"
             if answers != wanted:
-                raise self._error(f"the warm-up of {wanted} requests was answered with {answers} answers")
+                return f"{wanted} requests at a time got {answers} answers"
         say_stage(f"warm-up took {time.monotonic() - began:.0f} s: {warming.words}")
+        return None
 
     def end_container_on_failure(self) -> None:
         """From now on end this process when SGLang ends by itself or hangs: Modal starts a new container."""
@@ -272,12 +274,12 @@ class Engine:
     ) -> tuple[int, bytes]:
         return ask_loopback(f"{self._url}{path}", body, key=key, seconds=seconds)
 
-    def _error(self, reason: str) -> EngineError:
+    def _error(self, reason: str, reasons: Iterable[str] = ()) -> EngineError:
         """What went wrong, with how SGLang ended where it did, and its last lines."""
         if self._process.ended() is not None:
             self._process.kill()  # what it left behind; and its last lines are there then
             reason = f"{reason}: {self._process.explained()}"
-        return EngineError(unreserved(self._mask(f"{reason}\n{self._process.tail()}".rstrip())))
+        return EngineError(unreserved(self._mask(f"{reason}\n{self._process.tail()}".rstrip())), reasons)
 
 
 def start_engine(

@@ -17,7 +17,7 @@ LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 REFUSAL_BYTES = 1000
 """What is read of an answer that is no success."""
 
-ANSWER_BYTES = 64 * 1024 * 1024
+ANSWER_LIMIT = 64 * 1024 * 1024
 """What is read of any answer: that to a warm-up of thousands of requests has some kilobytes for each."""
 
 
@@ -30,7 +30,7 @@ def ask_loopback(
 ) -> tuple[int, bytes]:
     """Status and content of an answer; of one that is no success its first bytes.
 
-    :raises NoAnswer: when there is no whole one within ``seconds``, or it is larger than :data:`ANSWER_BYTES`.
+    :raises NoAnswer: when there is no whole one within ``seconds``, or it is larger than :data:`ANSWER_LIMIT`.
     """
     deadline = time.monotonic() + seconds
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
@@ -59,8 +59,8 @@ def _whole(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     while part := answer.read1(1 << 16):
         parts.append(part)
         size += len(part)
-        if size > ANSWER_BYTES:
-            raise http.client.HTTPException(f"an answer of more than {ANSWER_BYTES} bytes")
+        if size > ANSWER_LIMIT:
+            raise http.client.HTTPException(f"an answer of more than {ANSWER_LIMIT} bytes")
         if time.monotonic() > deadline:
             raise TimeoutError("timed out in the middle of an answer")
     if answer.length:  # what was announced and has not come

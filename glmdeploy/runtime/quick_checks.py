@@ -87,7 +87,7 @@ def models_fault(status: int, content: bytes, served_name: str) -> str | None:
 
 def chat_fault(text: str) -> str | None:
     """What is wrong with the JSON of a chat completion. :raises Exception: for another form"""
-    [choice] = json.loads(text)["choices"]
+    choice = json.loads(text)["choices"][0]
     return None if _says(choice["message"]) else "the answer says nothing"
 
 
@@ -110,7 +110,7 @@ def tool_call_fault(text: str) -> str | None:
 
     A call that the limit of tokens cut off is none, and nothing is wrong with that.
     """
-    [choice] = json.loads(text)["choices"]
+    choice = json.loads(text)["choices"][0]
     if choice["finish_reason"] == "length":
         return None
     calls = choice["message"].get("tool_calls")

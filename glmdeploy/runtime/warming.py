@@ -21,7 +21,7 @@ SHORT_PROMPT = 32
 POOL_SHARE = 0.9
 """Of the KV pool, what a warm-up may take."""
 
-TOKENS = range(10, 250)
+WARM_TOKENS = range(10, 250)
 """Tokens that every vocabulary has."""
 
 
@@ -85,8 +85,8 @@ def _body(route: str, served_name: str, prompts: list[list[int]], output: int) -
 
 def _tokens(count: int, number: int) -> list[int]:
     """A prompt that begins as no other does, so that nothing of it is in the cache."""
-    first = [TOKENS[number // len(TOKENS) ** power % len(TOKENS)] for power in range(2)]
-    return [*first, *(TOKENS[(number + place) % len(TOKENS)] for place in range(2, count))][:count]
+    first = [WARM_TOKENS[number // len(WARM_TOKENS) ** power % len(WARM_TOKENS)] for power in range(2)]
+    return [*first, *(WARM_TOKENS[(number + place) % len(WARM_TOKENS)] for place in range(2, count))][:count]
 
 
 def _number(value: Any) -> int | None:

@@ -41,8 +41,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(503)
             else:
                 self.answer(200)
-        elif DOES == "open" or self.key() == KEY or (DOES == "any key" and self.key()):
-            self.answer(200)
+        elif DOES == "open" or self.key() == (KEY or "") or (DOES == "any key" and self.key()):
+            self.answer(200, '{"data": [{"id": "m"}]}')
         else:
             self.answer(500 if DOES == "broken" else 401)
 
@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         elif KEY is not None and self.key() != KEY or DOES == "refuse":
             self.answer(400, f"no, {self.key()}")
         else:
-            self.answer(200)
+            self.answer(200, '{"choices": [{"message": {"content": "Hello"}}]}')
 
     def key(self):
         return (self.headers["Authorization"] or "").removeprefix("Bearer ")
@@ -94,7 +94,7 @@ if __name__ == "__main__":
 PROGRAM = """
     import os, signal, sys, threading, time
     import glmdeploy.runtime.engine as engines
-    from glmdeploy.runtime.engine import Engine, EngineError, start_engine
+    from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
     from glmdeploy.runtime.keys import without_secrets
     from glmdeploy.runtime.masking import Mask
     from glmdeploy.runtime.output import say
@@ -103,7 +103,8 @@ PROGRAM = """
         return start_engine(
             [sys.executable, "-m", "sglang.launch_server", "--model-path", "a model", "--port", os.environ["PORT"]],
             without_secrets(os.environ, ["API_KEY"]), port=int(os.environ["PORT"]), api_key=key,
-            mask=Mask([], keys=[key] if key else []), health=health, caches=[], served_name="m", seconds=seconds,
+            mask=Mask([], keys=[key] if key else []), health=health, caches=[], seconds=seconds,
+            proof=Proof("m", {}, [], None, ["chat"]),
         )
     health = {}
 """
@@ -203,7 +204,7 @@ FAILURES = {
     "crash in the first request": ": exit code 1: the GPU's memory did not suffice\n",
     "cut answer": "SGLang did not answer /v1/chat/completions: IncompleteRead(4 bytes read, 996 more expected)\n",
     "no answer": "SGLang did not answer /v1/chat/completions: ",
-    "refuse": "the warm-up request was answered 400: no, ***\n",
+    "refuse": "the start is refused: chat: status 400: no, ***\n",
 }
 
 

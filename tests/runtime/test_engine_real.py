@@ -19,6 +19,7 @@ from real_engine import engine_interpreter
 from support import PATIENCE, wait_until
 
 from glmdeploy.local import tiny_model
+from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.real import environment
@@ -35,16 +36,21 @@ KEY = 'sk-it\'s a "very" $ecret \\ key/+%&<>=0123456789'
 PROGRAM = """
     import json, os, time
     from pathlib import Path
-    from glmdeploy.runtime.engine import start_engine
+    from glmdeploy.runtime.engine import EngineError, Proof, start_engine
     from glmdeploy.runtime.keys import without_secrets
     from glmdeploy.runtime.masking import Mask
     from glmdeploy.runtime.output import say
+    from glmdeploy.runtime.verdict import say_refused
     given = json.loads(Path("given.json").read_text())
-    engine = start_engine(
-        given["command"], without_secrets({**given["environment"], "API_KEY": os.environ["API_KEY"]}, ["API_KEY"]),
-        port=given["port"], api_key=os.environ["API_KEY"], mask=Mask([], keys=[os.environ["API_KEY"]]),
-        health={}, caches=[], served_name="tiny", seconds=600,
-    )
+    try:
+        engine = start_engine(
+            given["command"], without_secrets({**given["environment"], "API_KEY": os.environ["API_KEY"]}, ["API_KEY"]),
+            port=given["port"], api_key=os.environ["API_KEY"], mask=Mask([], keys=[os.environ["API_KEY"]]),
+            health={}, caches=[], proof=Proof("tiny", **given["proof"]), seconds=600,
+        )
+    except EngineError as error:
+        say_refused("0" * 40, error.reasons)
+        raise
     say("it is ready")
     while not os.path.exists("stop"):
         time.sleep(0.02)
@@ -83,9 +89,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, interpreter: Path, model: Path, *, spawn: bool = False) -> Iterator[tuple[Container, str]]:
-    """A container that starts the engine as the profile ``local-cpu`` says, and its URL."""
+def running(
+    folder: Path, interpreter: Path, model: Path, *, spawn: bool = False, behind: tuple[str, ...] = ()
+) -> Iterator[tuple[Container, str]]:
+    """A container that starts the engine as the profile ``local-cpu`` says, and its URL.
+
+    ``behind`` are words of the engine's command that its plan does not know of.
+    """
     sglang: Any = load("local-cpu").data["sglang"]
+    server = plan_of(load("local-cpu"))[0].data()["server"]
     release = catalog.load(environment.ENGINE_VERSION)
     settings, problems = command.read(sglang["args"], release)
     assert not problems
@@ -101,10 +113,60 @@ def running(folder: Path, interpreter: Path, model: Path, *, spawn: bool = False
         (folder / "spawning").mkdir()
         (folder / "spawning" / "sitecustomize.py").write_text(SPAWNING)
         variables["PYTHONPATH"] = str(folder / "spawning")
-    given = {"command": [str(interpreter), *words[1:], "--host", "127.0.0.1"], "environment": variables, "port": port}
+    given = {
+        "command": [str(interpreter), *words[1:], "--host", "127.0.0.1", *behind],
+        "environment": variables,
+        "port": port,
+        "proof": {name: server[name] for name in ("expected", "tolerate", "warmup", "checks")},
+    }
     (folder / "given.json").write_text(json.dumps(given))
     with container(folder, PROGRAM, API_KEY=KEY, PYTHONPATH=str(ROOT)) as one:
         yield one, f"http://127.0.0.1:{port}"
+
+
+def test_it_proves_itself(tmp_path: Path, interpreter: Path, model: Path) -> None:
+    with running(tmp_path, interpreter, model) as (one, _):
+        one.said("it is ready")
+        told = [line for line in one.output().splitlines() if line.startswith("glmdeploy ")]
+    assert [line.split(" took ")[0] for line in told] == [
+        "glmdeploy start imports",
+        "glmdeploy start loading weights",
+        "glmdeploy start memory and graphs",
+        "glmdeploy start warm-up",
+    ]
+    assert told[-1].endswith(": a prompt of 2025 tokens, then 8 requests at a time")
+    assert "SGLang is ready after" in told[-2]
+
+
+def test_an_option_changed_behind_the_plan_is_refused(
+    tmp_path: Path, interpreter: Path, model: Path, fault: Fault
+) -> None:
+    behind = ("--max-running-requests", "4", "--max-total-tokens", "2048", "--context-length", "1024")
+    with running(tmp_path, interpreter, model, behind=behind) as (one, url):
+        assert one.wait() == 1
+        [refused] = [line for line in one.output().splitlines() if line.startswith("glmdeploy refused ")]
+        assert refused.partition(": ")[2].split("; ") == [
+            "max_running_requests is 4, the plan says 8",
+            "max_total_num_tokens is 2048, the plan says 3841 to 4096",
+            "context_length is 1024, the plan says 2048",
+        ]
+        with pytest.raises(OSError, match="refused"):
+            status(url, KEY)
+    assert "glmdeploy start warm-up" not in one.output()
+    fault("engine that runs other values than planned", refused.partition(": ")[2], engine=REAL)
+
+
+def test_another_model_behind_the_plan_is_refused(tmp_path: Path, interpreter: Path, model: Path) -> None:
+    with running(
+        tmp_path, interpreter, model, behind=("--served-model-name", "another", "--tool-call-parser", "qwen25")
+    ) as (
+        one,
+        _,
+    ):
+        assert one.wait() == 1
+    assert (
+        "refused 0000000000000000000000000000000000000000 unknown: /v1/models: it does not serve tiny" in one.output()
+    )
 
 
 def status(url: str, key: str | None) -> int:

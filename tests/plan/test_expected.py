@@ -1,0 +1,86 @@
+"""What a plan expects of its engine; tests/sglang/real/test_resolution.py holds it against the real resolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from glmdeploy.plan.make import plan_of
+from glmdeploy.profile.text.load import load
+from glmdeploy.runtime.comparison import COMPARED, POOL
+
+PROFILE = "b200-eagle-bf16kv"
+
+
+def expected(*sets: str, profile: str = PROFILE) -> dict[str, Any]:
+    return plan_of(load(profile, sets=sets))[0].server.expected
+
+
+def checks(*sets: str, profile: str = PROFILE) -> tuple[str, ...]:
+    return plan_of(load(profile, sets=sets))[0].server.checks
+
+
+def test_what_is_decided_is_expected() -> None:
+    found = expected()
+    assert set(found) <= set(COMPARED)
+    assert found["kv_cache_dtype"] == "bfloat16"
+    assert found["speculative_num_draft_tokens"] == 4
+    assert found["max_running_requests"] == 48
+    assert found[POOL] == [65536, 65536]
+    assert "context_length" not in found, "SGLang takes the model's"
+
+
+def test_what_sglang_decides_is_expected() -> None:
+    assert load("b200-nospec-bf16kv", sets=()).data["sglang"]["args"]["kv-cache-dtype"] == "bfloat16"
+    found = expected("sglang.args.kv-cache-dtype=null", profile="b200-nospec-bf16kv")
+    assert found["kv_cache_dtype"] == "fp8_e4m3"
+    assert found["chunked_prefill_size"] == 16384
+
+
+def test_an_estimated_pool_has_a_tolerance() -> None:
+    least, most = expected("sglang.args.max-total-tokens=null")[POOL]
+    middle = (least + most) / 2
+    assert 0.02 < (most - middle) / middle < 0.08
+    assert least < middle < most
+
+
+def test_a_limit_is_cut_down_to_whole_pages() -> None:
+    assert expected("sglang.args.max-total-tokens=65600")[POOL] == [65600, 65600]
+    assert expected("sglang.args.max-total-tokens=65599")[POOL] == [65536, 65536]
+
+
+def test_of_a_model_whose_decisions_are_not_known_only_what_is_given() -> None:
+    found = expected(profile="local-cpu")
+    assert found == {
+        **{"tp_size": 1, "pp_size": 1, "dp_size": 1, "attn_dp_size": 1, "attention_backend": "torch_native"},
+        **{"max_running_requests": 8, "context_length": 2048, POOL: [3841, 4096]},
+    }
+    assert "attention_backend" not in expected("sglang.args.attention-backend=null", profile="local-cpu")
+
+
+def test_more_requests_than_a_pool_holds_are_not_expected() -> None:
+    assert "max_running_requests" not in expected("sglang.args.max-total-tokens=80", profile="local-cpu")
+
+
+@pytest.mark.parametrize(
+    ("sets", "found"),
+    [
+        ((), ("chat", "stream", "tool_call")),
+        (("sglang.args.tool-call-parser=null",), ("chat", "stream")),
+        (("sglang.args.grammar-backend=none",), ("chat", "stream")),
+        (("sglang.args.is-embedding=true",), ("embeddings",)),
+        (("sglang.args.is-embedding=true", "model.repo=a/Qwen3-Reranker-8B"), ("rerank",)),
+        (("sglang.args.is-embedding=true", "model.repo=a/Skywork-Reward-8B"), ("reward",)),
+    ],
+)
+def test_the_quick_checks(sets: tuple[str, ...], found: tuple[str, ...]) -> None:
+    assert checks(*sets, profile="local-cpu") == found
+
+
+def test_warmup_and_tolerance() -> None:
+    server = plan_of(load(PROFILE, sets=("server.warmup={prompt_tokens: 100, batch: 2}",)))[0].server
+    assert server.warmup == {"prompt_tokens": 100, "batch": 2}
+    assert plan_of(load(PROFILE, sets=("server.warmup=off",)))[0].server.warmup is None
+    tolerant = plan_of(load(PROFILE, sets=("server.tolerate=[tp_size, chat, tp_size]",)))[0].server
+    assert tolerant.tolerate == ("chat", "tp_size")
