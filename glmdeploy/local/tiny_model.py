@@ -1,7 +1,7 @@
-"""A tiny random model of a GLM architecture, as the files of a real Hugging Face repository.
+"""A tiny random model, as the files of a real Hugging Face repository.
 
 Less than a megabyte: few layers, a tokenizer of single bytes. The files are what a loader expects: SGLang on
-a CPU serves the two GLM-4 architectures. What such a model generates is noise.
+a CPU serves all but GLM-5. What such a model generates is noise.
 """
 
 from __future__ import annotations
@@ -129,6 +129,22 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 32768,
         **_HEADS,
     },
+    **{
+        kind: {
+            "model_type": "qwen3",
+            "num_hidden_layers": 2,
+            "max_position_embeddings": 32768,
+            "use_qk_norm": True,
+            **{key: value for key, value in _HEADS.items() if key != "partial_rotary_factor"},
+            "attention_bias": False,
+            **labels,
+        }
+        for kind, labels in (
+            ("Qwen3ForCausalLM", {}),
+            ("Qwen3ForSequenceClassification", {"num_labels": 1, "id2label": {"0": "LABEL_0"}}),
+            ("Qwen3ForRewardModel", {"num_labels": 1}),
+        )
+    },
 }
 _FP8 = {
     "activation_scheme": "dynamic",
@@ -141,10 +157,17 @@ _FP8 = {
 def architecture(repo: str) -> str:
     """The architecture that a repository's name suggests.
 
-    GLM-5 and later minor versions are ``GlmMoeDsaForCausalLM``, GLM-4.5, 4.6 and 4.7 ``Glm4MoeForCausalLM``;
-    everything else, GLM or not, is ``Glm4ForCausalLM``.
+    GLM-5 and later minor versions are ``GlmMoeDsaForCausalLM``, GLM-4.5, 4.6 and 4.7 ``Glm4MoeForCausalLM``, Qwen3
+    ``Qwen3ForCausalLM``, which serves embeddings too. A name with ``rerank`` or ``reward`` in it is a Qwen3 that gives
+    a score; everything else, GLM or not, is ``Glm4ForCausalLM``.
     """
     name = repo.rpartition("/")[2].lower()
+    if "rerank" in name:
+        return "Qwen3ForSequenceClassification"
+    if "reward" in name:
+        return "Qwen3ForRewardModel"
+    if re.search(r"qwen-?3(?!\.?\d)", name):
+        return "Qwen3ForCausalLM"
     if re.search(r"glm-?5(?!\d)", name):
         return "GlmMoeDsaForCausalLM"
     if re.search(r"glm-?4\.[567](?!\d)", name):

@@ -82,7 +82,21 @@ def _weights(config: Config) -> Iterator[_Weight]:
         if layer >= layers:
             yield from _prediction(config, prefix)
     yield _norm("model.norm", hidden)
-    yield _linear("lm_head", vocabulary, hidden)
+    yield from _head(config, hidden)
+
+
+def _head(config: Config, hidden: int) -> Iterator[_Weight]:
+    """What makes of the last layer the likelihood of each token, or a score."""
+    [architecture] = config["architectures"]
+    if architecture.endswith("ForSequenceClassification"):
+        yield _linear("score", config["num_labels"], hidden)
+        yield _Weight(name="score.bias", shape=(config["num_labels"],), spread=0.02)
+    elif architecture.endswith("ForRewardModel"):
+        for number, rows in ((0, hidden), (2, config["num_labels"])):
+            yield _linear(f"score.{number}", rows, hidden)
+            yield _Weight(name=f"score.{number}.bias", shape=(rows,), spread=0.02)
+    else:
+        yield _linear("lm_head", config["vocab_size"], hidden)
 
 
 def _layer(config: Config, prefix: str, layer: int) -> Iterator[_Weight]:
@@ -96,7 +110,7 @@ def _layer(config: Config, prefix: str, layer: int) -> Iterator[_Weight]:
         yield _norm(f"{prefix}.post_mlp_layernorm", hidden)
         yield _linear(f"{prefix}.mlp.gate_up_proj", 2 * config["intermediate_size"], hidden)
         yield _linear(f"{prefix}.mlp.down_proj", hidden, config["intermediate_size"])
-    elif layer < config["first_k_dense_replace"]:
+    elif layer < config.get("first_k_dense_replace", layer + 1):
         yield from _mlp(config, f"{prefix}.mlp", config["intermediate_size"])
     else:
         experts = config["n_routed_experts"]
@@ -111,7 +125,8 @@ def _attention(config: Config, prefix: str) -> Iterator[_Weight]:
     heads, pairs = config["num_attention_heads"] * size, config["num_key_value_heads"] * size
     for name, rows in (("q_proj", heads), ("k_proj", pairs), ("v_proj", pairs)):
         yield _linear(f"{prefix}.{name}", rows, hidden)
-        yield _Weight(name=f"{prefix}.{name}.bias", shape=(rows,), spread=0.02)
+        if config["attention_bias"]:
+            yield _Weight(name=f"{prefix}.{name}.bias", shape=(rows,), spread=0.02)
     yield _linear(f"{prefix}.o_proj", hidden, heads)
     if config.get("use_qk_norm"):
         yield _norm(f"{prefix}.q_norm", size)

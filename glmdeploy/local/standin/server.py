@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import os
+import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiohttp import hdrs, web
 
-from glmdeploy.local.standin import body, chat, completions, resolved
+from glmdeploy.local.standin import body, chat, completions, origins, pooling, resolved
 from glmdeploy.local.standin.generation import RequestError
 from glmdeploy.local.standin.scheduler import Scheduler
 from glmdeploy.local.standin.settings import NAME
@@ -20,14 +22,21 @@ if TYPE_CHECKING:
     from glmdeploy.local.standin.body import Call
     from glmdeploy.local.standin.settings import Settings
 
+    Pooled = Callable[[Settings, Mapping[str, Any]], Any]
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+
+_LOG = logging.getLogger("sglang")
 
 _BODY_LIMIT = 64 * 2**20
 
 ADMIN_PATHS = frozenset({"/flush_cache"})
 """Of the paths that the stand-in has, those that SGLang calls ADMIN_OPTIONAL."""
 _OPEN = ("/health", "/metrics")
+_NATIVE = frozenset({"/generate", "/encode", "/classify"})
+"""SGLang's own, whose errors have a shape of their own."""
+_NO_TEXT = "AttributeError: 'LogitsProcessorOutput' object has no attribute 'embeddings'"
+"""What the scheduler of a model that does not generate meets when it is asked for text."""
 
 GARBAGE_VARIABLE = "GLMDEPLOY_STANDIN_GARBAGE"
 """What every request to generate is answered, in Latin-1, to rehearse an engine that talks nonsense."""
@@ -66,6 +75,13 @@ class Server:
                 web.post("/v1/completions", self._generates(completions.openai)),
                 web.post("/generate", self._generates(completions.native)),
                 web.put("/generate", self._generates(completions.native)),
+                web.post("/v1/embeddings", self._pools(pooling.embeddings)),
+                web.post("/v1/rerank", self._pools(pooling.rerank)),
+                *(
+                    route(path, self._pools(pooling.native))
+                    for path in ("/classify", "/encode")
+                    for route in (web.post, web.put)
+                ),
             ]
         )
         return app
@@ -74,10 +90,16 @@ class Server:
         async def handle(request: web.Request) -> web.StreamResponse:
             if GARBAGE_VARIABLE in os.environ:
                 return web.Response(body=os.environ[GARBAGE_VARIABLE].encode("latin-1"))
-            if request.content_type != "application/json":
-                raise body.invalid("Unsupported Media Type: Only 'application/json' is allowed")
-            call = understand(self._settings, body.parse(await request.read()))
+            call = understand(self._settings, await _json(request))
+            if not self._settings.generates:
+                _end_as_sglang(call.completion_tokens)
             return await self._scheduler.answer(request, call)
+
+        return handle
+
+    def _pools(self, understand: Pooled) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return web.json_response(understand(self._settings, await _json(request)))
 
         return handle
 
@@ -121,7 +143,7 @@ class Server:
                 "model_path": str(self._settings.model_path),
                 "served_model_name": self._settings.served_name,
                 "tokenizer_path": shown.get("tokenizer_path") or str(self._settings.model_path),
-                "is_generation": True,
+                "is_generation": self._settings.generates,
                 "preferred_sampling_params": shown.get("preferred_sampling_params"),
                 "weight_version": shown.get("weight_version"),
                 "has_image_understanding": False,
@@ -154,6 +176,8 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if answer := origins.preflight(request):
+            return answer
         authorization = request.headers.get(hdrs.AUTHORIZATION)
         if allowed(self._settings, request.method, request.path, authorization):
             if not request.path.startswith("/health"):
@@ -166,13 +190,37 @@ class Server:
         try:
             return await handler(request)
         except RequestError as error:
-            if request.path == "/generate":
+            if request.path in _NATIVE:
                 return web.json_response({"error": {"message": error.message}}, status=error.status)
             return _error(error.message, error.kind, error.status)
         except web.HTTPNotFound:
             return _error(f"{NAME} has no {request.path}", "Not Found", 404)
+        except web.HTTPMethodNotAllowed as error:
+            allow = ", ".join(sorted(error.allowed_methods))
+            return web.json_response({"detail": error.reason}, status=error.status, headers={hdrs.ALLOW: allow})
         except web.HTTPException as error:
             return _error(error.reason, error.reason, error.status)
+
+
+def _end_as_sglang(tokens: int) -> NoReturn:
+    """What becomes of a model that does not generate and is asked for so many tokens (0.5.23, measured).
+
+    One token needs no second pass: 500. With more SGLang answers nothing, and ends 5 s later, as this process at once.
+
+    :raises RequestError:
+    """
+    if tokens <= 1:
+        raise RequestError("Internal server error: 'text'", status=500, kind="InternalServerError")
+    _LOG.error("Scheduler hit an exception: %s", _NO_TEXT)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("it has ended")
+
+
+async def _json(request: web.Request) -> dict[str, Any]:
+    """:raises RequestError:"""
+    if request.content_type != "application/json":
+        raise body.invalid("Unsupported Media Type: Only 'application/json' is allowed")
+    return body.parse(await request.read())
 
 
 def _error(message: str, kind: str, status: int) -> web.Response:
@@ -181,8 +229,9 @@ def _error(message: str, kind: str, status: int) -> web.Response:
     return web.json_response(content, status=status)
 
 
-async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
+async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = NAME
+    origins.open_to_all(request, response)
 
 
 def allowed(settings: Settings, method: str, path: str, authorization: str | None) -> bool:

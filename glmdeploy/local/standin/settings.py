@@ -35,13 +35,29 @@ _MAX_RUNNING = 48
 
 _INDEX = "model.safetensors.index.json"
 
+_POOLED = frozenset(
+    {
+        *("BertForSequenceClassification", "BertModel", "CLIPModel", "Contriever", "EmbeddingGemma2Model"),
+        *(
+            "Gemma2ForSequenceClassification",
+            "InternLM2ForRewardModel",
+            "Lfm2BidirectionalModel",
+            "LlamaEmbeddingModel",
+        ),
+        *("LlamaForSequenceClassification", "LlamaForSequenceClassificationWithNormal_Weights", "MistralModel"),
+        *("Qwen2ForRewardModel", "Qwen2ForSequenceClassification", "Qwen3ForRewardModel", "Qwen3Model"),
+        *("Qwen3ForSequenceClassification", "XLMRobertaForSequenceClassification", "XLMRobertaModel"),
+    }
+)
+"""Architectures that generate nothing, whatever the arguments say (``srt/configs/model_config.py``, 0.5.23)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """``pool`` is the number of tokens that all requests share; ``arguments`` are all of SGLang's, with the keys.
 
     ``log_interval`` is the number of generated tokens between two lines in the log; ``health_timeout`` is in seconds;
-    ``why`` says why it is the stand-in that answers.
+    ``why`` says why it is the stand-in that answers; ``generates`` whether the model gives text, or embeddings alone.
     """
 
     version: str
@@ -57,6 +73,7 @@ class Settings:
     pool: int
     max_running: int
     reasons: bool
+    generates: bool
     start_seconds: float
     crash_file: Path | None
     hang_file: Path | None
@@ -100,6 +117,7 @@ def settings(
         pool=arguments.max_total_tokens or 4 * context,
         max_running=arguments.max_running_requests or _MAX_RUNNING,
         reasons=arguments.reasoning_parser is not None,
+        generates=not (arguments.is_embedding or _POOLED.intersection(checkpoint.config.get("architectures") or ())),
         start_seconds=float(environment.get(START_VARIABLE, "0.5")),
         crash_file=Path(crash_file) if crash_file else None,
         hang_file=Path(hang_file) if hang_file else None,

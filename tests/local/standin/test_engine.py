@@ -33,9 +33,10 @@ def configured(**arguments: object) -> Settings:
         "max_running_requests": None,
         "decode_log_interval": 40,
         "reasoning_parser": None,
+        "is_embedding": False,
     }
     checkpoint = Checkpoint(config={"max_position_embeddings": 1000}, tensors=1)
-    return settings(argparse.Namespace(**{**defaults, **arguments}), checkpoint, "0.5.11", {})
+    return settings(argparse.Namespace(**{**defaults, **arguments}), checkpoint, "0.5.11", {}, "told")
 
 
 @given(st.text())
@@ -103,7 +104,7 @@ def test_the_context_is_the_models_unless_it_is_set() -> None:
 @pytest.mark.parametrize("version", catalog.versions())
 def test_every_catalogued_release_can_be_imitated(version: str) -> None:
     arguments = parser.build_parser(catalog.load(version)).parse_args(["--model-path", "/models/x"])
-    made = settings(arguments, Checkpoint(config={}, tensors=1), version, {})
+    made = settings(arguments, Checkpoint(config={}, tensors=1), version, {}, "told")
     assert (made.served_name, made.port, made.context_length) == ("/models/x", 30000, 4096)
 
 

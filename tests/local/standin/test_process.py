@@ -166,7 +166,7 @@ def test_wrong_arguments_are_refused_as_argparse_does(
 ) -> None:
     done = run(container, *command("launch_server", model, *arguments))
     assert done.returncode == 2
-    assert done.stderr.splitlines()[1].startswith("usage: launch_server.py [-h]")
+    assert done.stderr.splitlines()[2].startswith("usage: launch_server.py [-h]")
     assert message in done.stderr
 
 

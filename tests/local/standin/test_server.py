@@ -182,8 +182,8 @@ def test_a_body_that_is_no_json_object(engine: Engine, body: bytes) -> None:
 
 
 def test_what_it_does_not_have(engine: Engine) -> None:
-    status, error = engine.ask("/v1/embeddings", {})
-    assert (status, error["message"]) == (404, "glmdeploy-stand-in has no /v1/embeddings")
+    status, error = engine.ask("/v1/score", {})
+    assert (status, error["message"]) == (404, "glmdeploy-stand-in has no /v1/score")
     assert engine.ask("/v1/chat/completions")[0] == 405
 
 
