@@ -138,5 +138,9 @@ class Gateway:
 
 def web_urls(function: api_pb2.FunctionData) -> list[str]:
     """Of a function, of a class's methods, or of a Server."""
-    urls = [function.web_url, *function.flash_service_urls, *(method.web_url for method in function.method_definitions.values())]
+    urls = [
+        function.web_url,
+        *function.flash_service_urls,
+        *(method.web_url for method in function.method_definitions.values()),
+    ]
     return [url for url in urls if url]
