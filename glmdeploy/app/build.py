@@ -29,7 +29,7 @@ from glmdeploy.plan.plan import (
 from glmdeploy.runtime.mounted import PLAN_FILE
 from glmdeploy.runtime.preflight import preflight
 from glmdeploy.runtime.server import define
-from glmdeploy.runtime.stages import compile_deepgemm, describe, download_model, keep_warm
+from glmdeploy.runtime.stages import ask_endpoint, compile_deepgemm, describe, download_model, keep_warm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +70,17 @@ def build(plan: Plan, folder: Path) -> modal.App:
         app.function(
             image=slim,
             schedule=modal.Cron(plan.keepalive.schedule, timezone=plan.keepalive.timezone),
+            secrets=_secrets(plan.proxy_token),
             timeout=PING_TIMEOUT,
             startup_timeout=SMALL_STARTUP_TIMEOUT,
         )(keep_warm)
+    if plan.proxy_token:
+        app.function(
+            image=slim,
+            secrets=_secrets(plan.proxy_token),
+            timeout=PING_TIMEOUT,
+            startup_timeout=SMALL_STARTUP_TIMEOUT,
+        )(ask_endpoint)
     _serve(app, plan, files)
     return app
 

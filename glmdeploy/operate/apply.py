@@ -21,8 +21,9 @@ from glmdeploy import __version__
 from glmdeploy.app import build
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, plainly, within
-from glmdeploy.operate.endpoint import check_key, wait_until_healthy
+from glmdeploy.operate.endpoint import check_key, check_proxy, wait_until_healthy
 from glmdeploy.operate.live import Needed, current, endpoint, needed
+from glmdeploy.operate.proxy import way_in
 from glmdeploy.operate.secrets import creatable, create_secret, missing_secrets
 from glmdeploy.operate.stages import output, running
 from glmdeploy.plan.diff import Change, diff
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
+    from glmdeploy.operate.endpoint import Ask
     from glmdeploy.operate.live import Deployed
     from glmdeploy.operate.secrets import MissingSecret
     from glmdeploy.operate.target import Target
@@ -126,13 +128,23 @@ class Healthy:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRequired:
-    """Who has no key got 401; False where the plan has none and everyone may use the endpoint."""
+    """Who has no key got 401; False where the plan has none and everyone may use the endpoint.
+
+    ``proxy`` says whether Modal's proxy refused who has no proxy token, before SGLang could.
+    """
 
     required: bool
+    proxy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotAsked:
+    """Whether the endpoint answers is not known: Modal's proxy wants a token, and the plan names none."""
 
 
 Event: TypeAlias = (
     "SecretCreated | StageStarted | WeightsVerified | Deploying | Published | Located | Waiting | Healthy | KeyRequired"
+    " | NotAsked"
 )
 
 
@@ -203,7 +215,7 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     """
     plan, target = what.plan, what.target
     for secret in creatable(what.missing, target, make=what.make_secrets):
-        create_secret(secret, target)
+        create_secret(secret, target, proxy_token=secret == plan.proxy_token)
         yield SecretCreated(name=secret.name)
     yield from _run_stages(what)
     forget_failures(plan, target)
@@ -214,19 +226,35 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     yield Published()
     url = endpoint(plan, target)
     yield Located(url=url)
-    if wait:
-        yield Waiting()
-        limit = plan.server.seconds("startup_timeout") + WAIT_MARGIN
-        seconds = attended(
-            target, f"see {plan.app} answer", lambda: plainly(lambda: wait_until_healthy(url, target, limit))
-        )
-        yield Healthy(seconds=seconds)
-        if plan.api_key:
-            stop = target.command(f"app stop {plan.app}")
-            attended(
-                target, f"ask {plan.app} without a key", lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS))
-            )
-        yield KeyRequired(required=plan.api_key is not None)
+    if not wait:
+        return
+    ask = way_in(plan, target, url)
+    if ask is None:
+        yield NotAsked()
+        return
+    yield Waiting()
+    limit = plan.server.seconds("startup_timeout") + WAIT_MARGIN
+    seconds = attended(
+        target, f"see {plan.app} answer", lambda: plainly(lambda: wait_until_healthy(url, target, limit, ask=ask))
+    )
+    yield Healthy(seconds=seconds)
+    yield _refusals(plan, target, url, ask)
+
+
+def _refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
+    """See that who lacks the proxy token is refused, and who lacks the key, as far as the plan wants them.
+
+    :raises DeployError: when somebody is not.
+    """
+    stop = target.command(f"app stop {plan.app}")
+    of_proxy: bytes | None = None
+    if plan.proxy_auth:
+        what = f"ask {plan.app} without a proxy token"
+        of_proxy = attended(target, what, lambda: plainly(lambda: check_proxy(url, stop, KEY_SECONDS)))
+    if plan.api_key:
+        what = f"ask {plan.app} without a key"
+        attended(target, what, lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS, ask=ask, of_proxy=of_proxy)))
+    return KeyRequired(required=plan.api_key is not None, proxy=plan.proxy_auth)
 
 
 def _run_stages(what: Preview) -> Iterator[Event]:

@@ -201,6 +201,8 @@ class Plan:
     """Further ones of the containers that serve."""
     huggingface: Secret | None
     api_key: Secret | None
+    proxy_token: Secret | None
+    """Its two keys are a token's id and secret, which the keep-alive and the checks of ``apply`` send."""
     registry: Secret | None
     """With it Modal pulls the serving image; no container gets it."""
     secrets: tuple[Secret, ...]
@@ -210,6 +212,12 @@ class Plan:
     server: Server
     keepalive: Keepalive | None
     format: int = FORMAT
+
+    @property
+    def proxy_auth(self) -> bool:
+        """Whether Modal's proxy refuses requests without a proxy token."""
+        option = self.server.options.get("requires_proxy_auth")
+        return option is not None and option.value is True
 
     @property
     def gpus(self) -> tuple[str, ...]:

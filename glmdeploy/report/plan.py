@@ -11,13 +11,14 @@ import click
 from glmdeploy.operate import apply
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.report.values import change_data, changes_text
+from glmdeploy.runtime.public import TOKEN_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.operate.apply import Event, Preview
     from glmdeploy.operate.target import Target
-    from glmdeploy.plan.plan import Plan
+    from glmdeploy.plan.plan import Plan, Secret
 
 
 def preview_text(preview: Preview) -> Iterator[str]:
@@ -66,12 +67,24 @@ def event_text(event: Event) -> str | None:
             return "Waiting for the endpoint's first answer ..."
         case apply.Healthy(seconds=seconds):
             return f"Healthy after {seconds:.1f} s."
-        case apply.KeyRequired(required=required):
-            return "Key required: 401 without it." if required else "Public: everyone may use it, no key is required."
+        case apply.KeyRequired(required=required, proxy=proxy):
+            return _refusals_text(required=required, proxy=proxy)
+        case apply.NotAsked():
+            return (
+                "Not asked whether it answers: Modal's proxy wants a token, and the profile names none "
+                "(secrets.proxy_token)."
+            )
         case apply.WeightsVerified(files=files):
             return f"Weights verified: {files} files read and compared; the log above says what was fetched anew."
         case apply.Published() | apply.Located():
             return None
+
+
+def _refusals_text(*, required: bool, proxy: bool) -> str:
+    if not proxy:
+        return "Key required: 401 without it." if required else "Public: everyone may use it, no key is required."
+    key = "and key required: 401 without either" if required else "no key is required: 401 without a token"
+    return f"Proxy token {key}."
 
 
 def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
@@ -82,10 +95,20 @@ def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
     if plan.api_key:
         key = plan.api_key.keys[0]
         header = f' -H "Authorization: Bearer ${key}"'
-        value = f'"$({program} local secret {plan.api_key.name} {key})"' if target.cloud else "..."
-        lines.append(f"  export {key}={value}")
+        lines.append(_export(plan.api_key, key, target, program))
+    if plan.proxy_auth and plan.proxy_token:
+        for name, key in zip(TOKEN_HEADERS, plan.proxy_token.keys, strict=True):
+            header += f' -H "{name}: ${key}"'
+            lines.append(_export(plan.proxy_token, key, target, program))
+    elif plan.proxy_auth:
+        header += "".join(f' -H "{name}: ..."' for name in TOKEN_HEADERS)
     lines.append(
         f"  curl {shlex.quote(url + '/v1/chat/completions')}{header}"
         f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
     )
     return "\n".join(lines)
+
+
+def _export(secret: Secret, key: str, target: Target, program: str) -> str:
+    value = f'"$({program} local secret {secret.name} {key})"' if target.cloud else "..."
+    return f"  export {key}={value}"

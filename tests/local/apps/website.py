@@ -1,5 +1,6 @@
 """A web server in a class, as a stock script for Modal; only the port is taken from where it runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -95,14 +96,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-image = modal.Image.debian_slim().env({"WEBSITE_PORT": str(CONFIGURED), "VERSION": os.environ.get("VERSION", "")})
+SETTINGS = {name: os.environ.get(name, default) for name, default in (("VERSION", ""), ("WEB_SERVER", "{}"))}
+image = modal.Image.debian_slim().env({"WEBSITE_PORT": str(CONFIGURED), **SETTINGS})
 app = modal.App("website", image=image)
 
 
 @app.cls(max_containers=2, scaledown_window=2, secrets=[modal.Secret.from_dict({"KEY": "sk-of-the-website"})])
 @modal.concurrent(max_inputs=2)
 class Website:
-    @modal.web_server(PORT, startup_timeout=600)
+    @modal.web_server(PORT, startup_timeout=600, **json.loads(os.environ.get("WEB_SERVER", "{}")))
     def serve(self) -> None:
         self.process = subprocess.Popen([sys.executable, __file__])
 

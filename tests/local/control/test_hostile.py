@@ -45,6 +45,9 @@ WAITING = {"AppGetLogs", "FunctionGetOutputs", "FunctionCallGetDataOut", "Functi
 PATIENCE = 1.0
 """Seconds after which an answer of these is not waited for any more."""
 
+OF_CONTAINERS = {"ContainerHello", "ContainerHeartbeat", "FunctionGetInputs", "FunctionPutOutputs", "TaskResult"}
+OF_CONTAINERS |= {"ContainerServerLifecycleReady"}
+
 RPCS = sorted(
     "".join(part.capitalize() for part in name.split("_"))
     for handler in HANDLERS
@@ -64,6 +67,9 @@ class Idle:
         return 0
 
     def interrupt(self) -> None:
+        self._end.set()
+
+    def terminate(self) -> None:
         self._end.set()
 
     def end(self, *, after: float) -> None:
@@ -91,13 +97,18 @@ def known(running: Running) -> list[str]:
     app = call(cloud, "AppCreate", api_pb2.AppCreateRequest(description="victim")).app_id
     function = api_pb2.Function(function_name="f", module_name="m")
     created = call(cloud, "FunctionCreate", api_pb2.FunctionCreateRequest(app_id=app, function=function))
+    request = api_pb2.FunctionCreateRequest(app_id=app, function=server(warm_pool_size=1))
+    serving = call(cloud, "FunctionCreate", request)
     cls = call(cloud, "ClassCreate", api_pb2.ClassCreateRequest(app_id=app)).class_id
     publication = api_pb2.AppPublishRequest(
         app_id=app,
         name="victim",
         app_state=api_pb2.APP_STATE_DEPLOYED,
-        function_ids={"f": created.function_id},
-        definition_ids={created.function_id: created.handle_metadata.definition_id},
+        function_ids={"f": created.function_id, "g": serving.function_id},
+        definition_ids={
+            created.function_id: created.handle_metadata.definition_id,
+            serving.function_id: serving.handle_metadata.definition_id,
+        },
     )
     call(cloud, "AppPublish", publication)
     started = call(cloud, "FunctionMap", api_pb2.FunctionMapRequest(function_id=created.function_id))
@@ -113,9 +124,9 @@ def known(running: Running) -> list[str]:
         ).volume_id
         for version in (api_pb2.VOLUME_FS_VERSION_V1, api_pb2.VOLUME_FS_VERSION_V2)
     ]
-    request = api_pb2.SecretGetOrCreateRequest(deployment_name="s", object_creation_type=create, env_dict={"A": "1"})
-    secret = call(cloud, "SecretGetOrCreate", request).secret_id
-    ids = [app, created.function_id, created.handle_metadata.definition_id, cls, image, secret]
+    wanted = api_pb2.SecretGetOrCreateRequest(deployment_name="s", object_creation_type=create, env_dict={"A": "1"})
+    secret = call(cloud, "SecretGetOrCreate", wanted).secret_id
+    ids = [app, created.function_id, serving.function_id, created.handle_metadata.definition_id, cls, image, secret]
     return [*ids, *volumes, started.function_call_id, "victim", "f", "v1", "s", *running.backend.worker.members]
 
 
@@ -253,11 +264,49 @@ FUNCTIONS = {
 }
 
 
+def server(**fields: Any) -> api_pb2.Function:
+    """A Server that can be run, but for ``fields``; those of its http_config are in a mapping."""
+    config = {"port": 8000, "startup_timeout": 30, "proxy_regions": ["us-east"], **fields.pop("http", {})}
+    return api_pb2.Function(**{"function_name": "g", "is_server": True, "http_config": config, **fields})
+
+
+SERVERS = {
+    "no configuration": server(http_config=None),
+    "no port": server(http={"port": 0}),
+    "a port beyond all": server(http={"port": 2**31 - 1}),
+    "no time to start": server(http={"startup_timeout": 0}),
+    "no routing region": server(http={"proxy_regions": [""]}),
+    "more grace than there is": server(http={"exit_grace_period": 3601}),
+    "HTTP/2": server(http={"h2_enabled": True}),
+    "no class": server(http={"lift_and_shift_config": {}}),
+    "sessions": server(is_sessioned=True),
+    "a schedule": server(schedule={"cron": {"cron_string": "* * * * *"}}),
+    "a web function": server(webhook_config={"type": api_pb2.WEBHOOK_TYPE_WEB_SERVER}),
+    "a concurrency that is no number": server(autoscaler_settings={"target_concurrency_float": math.nan}),
+    "a concurrency below nothing": server(autoscaler_settings={"target_concurrency_float": -1.0}),
+    "no Server": server(is_server=False),
+}
+
+
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 def test_functions_that_nobody_can_run(running: Running, function: api_pb2.Function) -> None:
     app_id = call(running.cloud, "AppCreate", api_pb2.AppCreateRequest(description="x")).app_id
     refusal = refused(running, "FunctionCreate", api_pb2.FunctionCreateRequest(app_id=app_id, function=function))
     assert refusal.status in {Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED}
+
+
+@pytest.mark.parametrize("function", SERVERS.values(), ids=SERVERS.keys())
+def test_servers_that_nobody_can_run(running: Running, function: api_pb2.Function) -> None:
+    app_id = call(running.cloud, "AppCreate", api_pb2.AppCreateRequest(description="x")).app_id
+    refusal = refused(running, "FunctionCreate", api_pb2.FunctionCreateRequest(app_id=app_id, function=function))
+    assert refusal.status in {Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED}
+
+
+def test_a_server_is_run(running: Running) -> None:
+    app_id = call(running.cloud, "AppCreate", api_pb2.AppCreateRequest(description="x")).app_id
+    request = api_pb2.FunctionCreateRequest(app_id=app_id, function=server())
+    (url,) = call(running.cloud, "FunctionCreate", request).handle_metadata._experimental_flash_urls
+    assert url.startswith(running.cloud.gateway_url)
 
 
 def test_more_containers_than_a_machine_can_have(running: Running, known: list[str]) -> None:
@@ -314,7 +363,7 @@ def test_anything_is_answered_or_refused(
     def identity() -> dict[str, str]:
         """A container's, where the RPC is for containers and there is one."""
         for member in list(running.backend.worker.members.values()):
-            if rpc in {"ContainerHello", "ContainerHeartbeat", "FunctionGetInputs", "FunctionPutOutputs", "TaskResult"}:
+            if rpc in OF_CONTAINERS:
                 return {
                     "x-glmdeploy-task": member.task_id,
                     "x-glmdeploy-task-secret": member.launch.task_secret,
