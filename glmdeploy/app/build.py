@@ -7,7 +7,7 @@ that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``mo
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,13 @@ from glmdeploy.plan.plan import (
     Secret,
     Volume,
     app_tags,
+    compiler_name,
 )
 from glmdeploy.runtime.mounted import PLAN_FILE
 from glmdeploy.runtime.preflight import JUDGE_SECONDS, preflight, rehearse, resolve_revision
 from glmdeploy.runtime.preflight_image import IMAGE_PROBE
 from glmdeploy.runtime.server import define
-from glmdeploy.runtime.stages import compile_deepgemm, describe, download_model, keep_warm
+from glmdeploy.runtime.stages import ask_endpoint, compile_deepgemm, describe, download_model, keep_warm
 from glmdeploy.sglang.real import catalog_probe, oracle
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class Stages:
     resolve_revision: Stage | None = None
     preflight: Stage | None = None
     download: Stage | None = None
-    compile: Stage | None = None
     rehearse: Stage | None = None
+    compile: dict[str, Stage] = field(default_factory=dict)
+    """By GPU."""
 
 
 def build(plan: Plan, folder: Path) -> modal.App:
@@ -80,9 +82,17 @@ def build(plan: Plan, folder: Path) -> modal.App:
         app.function(
             image=slim,
             schedule=modal.Cron(plan.keepalive.schedule, timezone=plan.keepalive.timezone),
+            secrets=_secrets(plan.proxy_token),
             timeout=PING_TIMEOUT,
             startup_timeout=SMALL_STARTUP_TIMEOUT,
         )(keep_warm)
+    if plan.proxy_token:
+        app.function(
+            image=slim,
+            secrets=_secrets(plan.proxy_token),
+            timeout=PING_TIMEOUT,
+            startup_timeout=SMALL_STARTUP_TIMEOUT,
+        )(ask_endpoint)
     _serve(app, plan, files)
     return app
 
@@ -123,7 +133,7 @@ def stages(
     if checks or rehearsal:
         _add_probes(files)
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
-    asker = checker = downloader = compiling = rehearser = None
+    asker = checker = downloader = rehearser = None
     secrets = _secrets(plan.api_key, plan.huggingface)
     if revision:
         asker = app.function(
@@ -147,15 +157,7 @@ def stages(
             max_containers=1,
             **_arguments(plan.download.keywords("function")),
         )(download_model)
-    if compiler and plan.compile:
-        compiling = app.function(
-            image=_image(plan.server.image, files, plan.registry),
-            gpu=_gpu(plan),
-            volumes=_mounts(plan.weights.writable(), plan.kernels),
-            max_containers=1,
-            scaledown_window=COMPILE_SCALEDOWN,
-            **_arguments(plan.compile.keywords("function")),
-        )(compile_deepgemm)
+    compilers = _compilers(app, plan, files) if compiler and plan.compile else {}
     if rehearsal:
         rehearser = app.function(
             image=_image(plan.server.image, files, plan.registry),
@@ -167,9 +169,27 @@ def stages(
         resolve_revision=asker,
         preflight=checker,
         download=downloader,
-        compile=compiling,
+        compile=compilers,
         rehearse=rehearser,
     )
+
+
+def _compilers(app: modal.App, plan: Plan, files: Path) -> dict[str, Stage]:
+    """Stage 2 by GPU: a function has GPUs of one type."""
+    assert plan.compile is not None
+    image = _image(plan.server.image, files, plan.registry)
+    return {
+        gpu: app.function(
+            name=compiler_name(place),
+            image=image,
+            gpu=gpu,
+            volumes=_mounts(plan.weights.writable(), plan.kernels),
+            max_containers=1,
+            scaledown_window=COMPILE_SCALEDOWN,
+            **_arguments(plan.compile.keywords("function")),
+        )(compile_deepgemm)
+        for place, gpu in enumerate(plan.gpus)
+    }
 
 
 def _stage_files(plan: Plan, folder: Path) -> Path:

@@ -172,8 +172,10 @@ def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[s
                     result["url"] = url
                 case Healthy(seconds=seconds, task=task):
                     result |= {"healthy_after": round(seconds, 1), "proven": task is not None}
-                case KeyRequired(required=required):
+                case KeyRequired(required=required, proxy=proxy):
                     result["key_required"] = required
+                    if proxy:
+                        result["proxy_token_required"] = True
                 case WeightsVerified(files=files):
                     result["weights"] = {"verified": files}
     except (GlmdeployError, KeyboardInterrupt):

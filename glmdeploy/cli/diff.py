@@ -16,7 +16,7 @@ def diff(old: str, new: str, as_json: bool) -> int:
     """Show what changes from profile OLD to profile NEW. Exit code: 0 the same, 1 different, 2 trouble."""
     from glmdeploy.plan import diff
     from glmdeploy.plan.impact import impact
-    from glmdeploy.report import values
+    from glmdeploy.report import outage, values
 
     try:
         before, after = (common.plan(profile, (), ()) for profile in (old, new))
@@ -31,4 +31,7 @@ def diff(old: str, new: str, as_json: bool) -> int:
         common.echo(f"{values.changes_text(changes)}\n\n{values.impact_text(again)}")
     else:
         common.echo("No changes.")
+    if not as_json:
+        for line in outage.outage_text(before.data(), after.data()):
+            common.echo(line)
     return int(bool(changes))

@@ -115,6 +115,15 @@ def secret(name: str, key: str) -> None:
     click.echo(cloud.read_secret(name, key))
 
 
+@local.command("proxy-token")
+def proxy_token() -> None:
+    """Show the headers with which its proxy lets requests through: `glmdeploy local proxy-token | curl -H @- URL`."""
+    from glmdeploy.local import cloud
+
+    for name, value in zip(("Modal-Key", "Modal-Secret"), cloud.read_proxy_token(), strict=True):
+        click.echo(f"{name}: {value}")
+
+
 @local.command()
 def env() -> None:
     """Show the shell lines that point the stock `modal` command at it: eval "$(glmdeploy local env)"."""

@@ -5,7 +5,6 @@ Modal answers in the same way; the texts that begin with ``modal-http`` are its 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from glmdeploy.local.containers.server_pool import RefusedError, ServerPool
 from glmdeploy.local.loopback import refusal
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator
 
     from glmdeploy.local.containers.pool import Pool

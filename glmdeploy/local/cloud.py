@@ -182,6 +182,21 @@ def read_secret(name: str, key: str, *, environment: str = "main") -> str:
     return found.contents[key]
 
 
+def read_proxy_token() -> tuple[str, str]:
+    """The id and the secret of the workspace's proxy token, which web functions and Servers may ask for.
+
+    :raises LocalCloudError: where there is none yet.
+    """
+    place = Home(root=home())
+    try:
+        held = json.loads(place.proxy_token.read_bytes())
+        return str(held["token_id"]), str(held["token_secret"])
+    except FileNotFoundError:
+        raise LocalCloudError("the embedded cloud has never run here: it has no proxy token") from None
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise LocalCloudError(f"{place.proxy_token} cannot be read: {type(fault).__name__}") from None
+
+
 def announce(cloud: Cloud) -> None:
     """Written by the daemon once it is ready. The token is not in it: that has a file of its own."""
     state: dict[str, Any] = {**asdict(cloud), "home": str(cloud.home), "engines": str(cloud.engines)}

@@ -61,7 +61,7 @@ class Exchange:
 
     async def take_in(self) -> None:
         """Have the whole body: it is gone once its request is answered."""
-        while self._streamed and not self._request.content.at_eof():
+        while self._streamed and not self._request.content.at_eof():  # noqa: ASYNC110 (aiohttp does not tell)
             await asyncio.sleep(_LOOK_AGAIN)
         if not self._streamed and self._request.can_read_body:
             self._read = self._read or asyncio.ensure_future(self._request.content.read())

@@ -21,9 +21,10 @@ from glmdeploy import __version__
 from glmdeploy.app import build
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, plainly, within
-from glmdeploy.operate.endpoint import check_key
+from glmdeploy.operate.endpoint import check_key, check_proxy
 from glmdeploy.operate.live import Needed, current, endpoint, needed
 from glmdeploy.operate.proof import follow
+from glmdeploy.operate.proxy import way_in
 from glmdeploy.operate.secrets import creatable, create_secret, missing_secrets
 from glmdeploy.operate.stages import output, running
 from glmdeploy.plan.diff import Change, diff
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from glmdeploy.local.engine import Engine
+    from glmdeploy.operate.endpoint import Ask
     from glmdeploy.operate.live import Deployed
     from glmdeploy.operate.preflight import Preflight
     from glmdeploy.operate.proof import Healthy, Starting
@@ -78,7 +80,7 @@ class Preview:
     @property
     def acts(self) -> bool:
         """Whether there is anything to do."""
-        return self.changed or self.verify_weights or self.need.download or self.need.compile
+        return self.changed or self.verify_weights or self.need.download or bool(self.need.compile)
 
     def check_secrets(self) -> None:
         """:raises DeployError: with the commands that create them, for secrets that :func:`carry_out` cannot create."""
@@ -137,14 +139,23 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRequired:
-    """Who has no key got 401; False where the plan has none and everyone may use the endpoint."""
+    """Who has no key got 401; False where the plan has none and everyone may use the endpoint.
+
+    ``proxy`` says whether Modal's proxy refused who has no proxy token, before SGLang could.
+    """
 
     required: bool
+    proxy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotAsked:
+    """Whether the endpoint answers is not known: Modal's proxy wants a token, and the plan names none."""
 
 
 Event: TypeAlias = (
     "SecretCreated | StageStarted | Judged | WeightsVerified"
-    " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired"
+    " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | NotAsked"
 )
 
 
@@ -229,7 +240,7 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     """
     plan, target = what.plan, what.target
     for secret in creatable(what.missing, target, make=what.make_secrets):
-        create_secret(secret, target)
+        create_secret(secret, target, proxy_token=secret == plan.proxy_token)
         yield SecretCreated(name=secret.name)
     yield from _run_stages(what)
     forget_failures(plan, target)
@@ -240,16 +251,31 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     yield Published()
     url = endpoint(plan, target)
     yield Located(url=url)
-    if wait:
-        yield Waiting()
-        limit = plan.server.seconds("startup_timeout") + WAIT_MARGIN
-        yield from follow(plan, target, url, limit)
-        if plan.api_key:
-            stop = target.command(f"app stop {plan.app}")
-            attended(
-                target, f"ask {plan.app} without a key", lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS))
-            )
-        yield KeyRequired(required=plan.api_key is not None)
+    if not wait:
+        return
+    ask = way_in(plan, target, url)
+    if ask is None:
+        yield NotAsked()
+        return
+    yield Waiting()
+    yield from follow(plan, target, url, plan.server.seconds("startup_timeout") + WAIT_MARGIN, ask)
+    yield _refusals(plan, target, url, ask)
+
+
+def _refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
+    """See that who lacks the proxy token is refused, and who lacks the key, as far as the plan wants them.
+
+    :raises DeployError: when somebody is not.
+    """
+    stop = target.command(f"app stop {plan.app}")
+    of_proxy: bytes | None = None
+    if plan.proxy_auth:
+        what = f"ask {plan.app} without a proxy token"
+        of_proxy = attended(target, what, lambda: plainly(lambda: check_proxy(url, stop, KEY_SECONDS)))
+    if plan.api_key:
+        what = f"ask {plan.app} without a key"
+        attended(target, what, lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS, ask=ask, of_proxy=of_proxy)))
+    return KeyRequired(required=plan.api_key is not None, proxy=plan.proxy_auth)
 
 
 def _started_with(data: Mapping[str, Any]) -> list[Any]:
@@ -268,7 +294,7 @@ def _run_stages(what: Preview) -> Iterator[Event]:
     :raises DeployError:
     """
     plan, need = what.plan, what.need
-    download, compiler = need.download or what.verify_weights, need.compile
+    download, compiler = need.download or what.verify_weights, bool(need.compile)
     checks = what.judged or download or plan.api_key is not None or plan.huggingface is not None
     wanted = {"checks": checks, "download": download, "compiler": compiler, "rehearsal": what.judged}
     if not any(wanted.values()):
@@ -284,7 +310,7 @@ def _run_stages(what: Preview) -> Iterator[Event]:
                 yield WeightsVerified(files=mark["files"])
         if compiler:
             yield StageStarted(name="compile")
-            app.compile()
+            app.compile(need.compile)
         if what.judged:
             yield StageStarted(name="rehearse")
             yield Judged(found=app.rehearse())

@@ -18,7 +18,7 @@ from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
 from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan, Volume
@@ -81,7 +81,8 @@ class Needed:
     """Which preparing stages have to run."""
 
     download: bool
-    compile: bool
+    compile: tuple[str, ...]
+    """The GPUs whose kernels are not there."""
 
 
 def needed(plan: Plan, target: Target) -> Needed:
@@ -91,9 +92,11 @@ def needed(plan: Plan, target: Target) -> Needed:
 
     :raises DeployError:
     """
+    for volume in (plan.weights, plan.kernels, *plan.volumes):
+        if volume and volume.version:
+            _check_version(volume, volume.version, target)
     done = _is_downloaded(plan, target)
-    compiled = plan.compile is None or plan.kernels is None or _are_compiled(plan.kernels, plan.compile.keys, target)
-    return Needed(download=not done, compile=not compiled)
+    return Needed(download=not done, compile=tuple(_not_compiled(plan, target)))
 
 
 def _is_downloaded(plan: Plan, target: Target) -> bool:
@@ -106,9 +109,35 @@ def _is_downloaded(plan: Plan, target: Target) -> bool:
     return all(there.get(f"{folder}/{path}") == entry["size"] for path, entry in mark["files"].items())
 
 
-def _are_compiled(volume: Volume, keys: Mapping[str, str], target: Target) -> bool:
-    """Whether the kernels for every GPU are there: their marks, and all that these name."""
-    return all(_is_compiled(volume, key, target) for key in keys.values())
+def _check_version(volume: Volume, version: int, target: Target) -> None:
+    """See that the volume has the version that the plan wants, or is not there yet. :raises DeployError:"""
+
+    async def look() -> bool:
+        handle = modal.Volume.from_name(volume.name, environment_name=target.environment, version=version)
+        try:
+            await handle.hydrate.aio()
+        except modal.exception.NotFoundError:
+            return True
+        except modal.exception.ConflictError:
+            raise  # a kind of InvalidError
+        except modal.exception.InvalidError:
+            return False
+        return True
+
+    if not within(target, f"look for the volume {volume.name}", look):
+        raise DeployError(
+            f"the volume {volume.name} is there, and not of version {version}",
+            advice="a volume keeps its version, and nothing moves its files to the other: leave `version` out to use "
+            "it as it is, or give the volume a new name, and delete the old one when nothing runs on it any more",
+        )
+
+
+def _not_compiled(plan: Plan, target: Target) -> Iterator[str]:
+    if plan.compile is None or plan.kernels is None:
+        return
+    for gpu in plan.gpus:
+        if not _is_compiled(plan.kernels, plan.compile.keys[gpu], target):
+            yield gpu
 
 
 def _is_compiled(volume: Volume, key: str, target: Target) -> bool:

@@ -19,12 +19,14 @@ from glmdeploy.operate.asking import within
 from glmdeploy.operate.endpoint import wait_until_healthy
 from glmdeploy.operate.tasks import enqueued_at, tasks_of
 from glmdeploy.plan.plan import short_digest
+from glmdeploy.runtime.public import ask_public
 from glmdeploy.runtime.verdict import SPEAKER, read_stage, read_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
+    from glmdeploy.operate.endpoint import Ask
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
     from glmdeploy.runtime.verdict import Verdict
@@ -109,9 +111,9 @@ class _Log:
 class _Asker(threading.Thread):
     """Asks the endpoint until it answers, which starts a container where none runs."""
 
-    def __init__(self, url: str, target: Target, seconds: float) -> None:
+    def __init__(self, url: str, target: Target, seconds: float, ask: Ask) -> None:
         super().__init__(name="asker", daemon=True)
-        self._ask = lambda: wait_until_healthy(url, target, seconds)
+        self._ask = lambda: wait_until_healthy(url, target, seconds, ask=ask)
         self.answered: float | None = None
         self.answered_at: float | None = None
         self.fault: Exception | None = None
@@ -140,13 +142,13 @@ def published_at(plan: Plan, target: Target) -> datetime:
     return within(target, f"look up when {plan.app} was deployed", look)
 
 
-def follow(plan: Plan, target: Target, url: str, seconds: float) -> Iterator[Told]:
+def follow(plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_public) -> Iterator[Told]:
     """Have a container of the new version start, and tell how that goes; the last that is told is :class:`Healthy`.
 
     :raises DeployError: when it refuses to serve, with its reasons; or nothing answers within ``seconds``.
     """
     started = time.monotonic()
-    asker = _Asker(url, target, seconds)
+    asker = _Asker(url, target, seconds, ask)
     try:
         log = _Log(plan, target, published_at(plan, target))
     except DeployError as fault:

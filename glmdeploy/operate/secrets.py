@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import modal
 
 from glmdeploy.errors import DeployError
+from glmdeploy.local import cloud
 from glmdeploy.operate.asking import within
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def missing_secrets(plan: Plan, target: Target) -> tuple[MissingSecret, ...]:
 
     :raises DeployError: if the target cannot be asked.
     """
-    wanted = (plan.huggingface, plan.api_key, plan.registry, *plan.secrets)
+    wanted = (plan.huggingface, plan.api_key, plan.proxy_token, plan.registry, *plan.secrets)
     found = (_missing(secret, target) for secret in wanted if secret)
     return tuple(filter(None, found))
 
@@ -69,12 +70,14 @@ def creatable(missing: Sequence[MissingSecret], target: Target, *, make: bool) -
     return [item.secret for item in missing]
 
 
-def create_secret(secret: Secret, target: Target) -> None:
-    """Create it in the embedded cloud, with a random value for each key.
+def create_secret(secret: Secret, target: Target, *, proxy_token: bool = False) -> None:
+    """Create it in the embedded cloud, with a random value for each key, or with the proxy token of its workspace.
 
     :raises DeployError:
     """
     values = {key: f"glmdeploy-local-{secrets.token_urlsafe(24)}" for key in secret.keys}
+    if proxy_token:
+        values = dict(zip(secret.keys, cloud.read_proxy_token(), strict=True))
 
     async def create() -> None:
         await modal.Secret.objects.create.aio(secret.name, values, allow_existing=True)

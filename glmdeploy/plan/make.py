@@ -60,6 +60,7 @@ def make(facts: Facts) -> plan.Plan:
         volumes=tuple(map(_further, profile.volumes.further)),
         huggingface=_secret(profile.secrets.huggingface),
         api_key=_secret(profile.secrets.api_key),
+        proxy_token=_secret(profile.secrets.proxy_token),
         registry=_secret(profile.secrets.registry),
         secrets=tuple(plan.Secret(name=each.name, keys=each.keys) for each in profile.secrets.further),
         download=plan.Download(

@@ -217,6 +217,8 @@ class Plan:
     """Further ones of the containers that serve."""
     huggingface: Secret | None
     api_key: Secret | None
+    proxy_token: Secret | None
+    """Its two keys are a token's id and secret, which the keep-alive and the checks of ``apply`` send."""
     registry: Secret | None
     """With it Modal pulls the serving image; no container gets it."""
     secrets: tuple[Secret, ...]
@@ -226,6 +228,12 @@ class Plan:
     server: Server
     keepalive: Keepalive | None
     format: int = FORMAT
+
+    @property
+    def proxy_auth(self) -> bool:
+        """Whether Modal's proxy refuses requests without a proxy token."""
+        option = self.server.options.get("requires_proxy_auth")
+        return option is not None and option.value is True
 
     @property
     def gpus(self) -> tuple[str, ...]:
@@ -269,6 +277,11 @@ def app_tags(plan: Plan) -> dict[str, str]:
         PROFILE_TAG: plan.profile,
         VERSION_TAG: __version__,
     }
+
+
+def compiler_name(place: int) -> str:
+    """What the stage that compiles is called for the GPU at this place of the list."""
+    return "compile_deepgemm" if place == 0 else f"compile_deepgemm_{place + 1}"
 
 
 def _plain(value: Any) -> Any:

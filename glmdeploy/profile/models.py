@@ -102,6 +102,15 @@ class Secret(_Model):
     )
 
 
+class ProxyToken(Secret):
+    """A Modal Secret with a proxy token of the workspace."""
+
+    keys: Annotated[tuple[EnvName, ...], Field(strict=False, min_length=2, max_length=2)] = Field(
+        description="The keys of the token's id, sent as `Modal-Key`, and of its secret, sent as `Modal-Secret`.",
+        examples=[["MODAL_PROXY_KEY", "MODAL_PROXY_SECRET"]],
+    )
+
+
 class Secrets(_Model):
     """The secrets, by role."""
 
@@ -111,6 +120,11 @@ class Secrets(_Model):
     api_key: Secret | None = Field(
         None,
         description="The key that clients must send. Without it the endpoint is public; `server.public` must say so.",
+    )
+    proxy_token: ProxyToken | None = Field(
+        None,
+        description="The proxy token with which the keep-alive and `apply` pass Modal's own authentication "
+        "(`server.requires_proxy_auth`). The containers that serve do not get it.",
     )
     registry: Secret | None = Field(
         None,

@@ -10,8 +10,10 @@ import click
 
 from glmdeploy.operate import apply, proof
 from glmdeploy.plan.plan import short_digest
+from glmdeploy.report.outage import outage_data, outage_text
 from glmdeploy.report.values import change_data, changes_line, changes_text
 from glmdeploy.report.view import clean
+from glmdeploy.runtime.public import TOKEN_HEADERS
 from glmdeploy.runtime.purpose import first_request, purpose_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.apply import Event, Preview
     from glmdeploy.operate.preflight import Preflight
     from glmdeploy.operate.target import Target
-    from glmdeploy.plan.plan import Plan
+    from glmdeploy.plan.plan import Plan, Secret
 
 
 def preview_text(preview: Preview) -> Iterator[str]:
@@ -38,7 +40,10 @@ def preview_text(preview: Preview) -> Iterator[str]:
     if now and now.data is None:
         yield f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced."
     yield changes_text(preview.changes) if preview.changes else "The same plan is deployed again."
-    yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {' or '.join(plan.gpus)}."
+    what, gpus = "1 to update" if now else "1 to create", " or ".join(plan.gpus)
+    yield f"\nPlan: {what}: {plan.app} on {preview.target}, {gpus}."
+    if now and now.data:
+        yield from outage_text(now.data, plan.data())
     yield from engine
     download = need.download or preview.verify_weights
     stages = [name for name, run in (("download", download), ("compile", need.compile)) if run]
@@ -69,6 +74,7 @@ def preview_data(preview: Preview) -> dict[str, Any]:
         "digest": plan.digest,
         "changed": preview.changed,
         "changes": [change_data(change) for change in preview.changes],
+        "outages": outage_data(preview.now.data, plan.data()) if preview.now and preview.now.data else [],
     }
     if preview.engine:
         data["engine"] = {"name": preview.engine.name, "why": preview.engine.why}
@@ -76,7 +82,7 @@ def preview_data(preview: Preview) -> dict[str, Any]:
         return data
     because = {"download": preview.because.download, "compile": preview.because.compile}
     return data | {
-        "stages": {"download": need.download, "compile": need.compile},
+        "stages": {"download": need.download, "compile": bool(need.compile)},
         "stages_because": {
             name: [change_data(change) for change in changes] if getattr(need, name) else []
             for name, changes in because.items()
@@ -103,8 +109,13 @@ def event_text(event: Event) -> str | None:
             return f"Healthy after {seconds:.1f} s: it runs what was planned, and answered the quick checks."
         case proof.Healthy(seconds=seconds, doubt=doubt):
             return f"Healthy after {seconds:.1f} s, but not proven: {doubt}."
-        case apply.KeyRequired(required=required):
-            return "Key required: 401 without it." if required else "Public: everyone may use it, no key is required."
+        case apply.KeyRequired(required=required, proxy=proxy):
+            return _refusals_text(required=required, proxy=proxy)
+        case apply.NotAsked():
+            return (
+                "Not asked whether it answers: Modal's proxy wants a token, and the profile names none "
+                "(secrets.proxy_token)."
+            )
         case apply.WeightsVerified(files=files):
             return f"Weights verified: {files} files read and compared; the log above says what was fetched anew."
         case apply.Published() | apply.Located():
@@ -143,6 +154,13 @@ def _bytes(count: int) -> str:
     return f"{scaled:,.1f} {unit}" if power and scaled < 100 else f"{scaled:,.0f} {unit}"
 
 
+def _refusals_text(*, required: bool, proxy: bool) -> str:
+    if not proxy:
+        return "Key required: 401 without it." if required else "Public: everyone may use it, no key is required."
+    key = "and key required: 401 without either" if required else "no key is required: 401 without a token"
+    return f"Proxy token {key}."
+
+
 def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
     """Where the deployment answers, and a command to try it; ``program`` is how the user calls glmdeploy."""
     path, body = first_request(purpose_of(plan.server.command), plan.model.served_name)
@@ -151,10 +169,20 @@ def endpoint_text(plan: Plan, target: Target, url: str, *, program: str) -> str:
     if plan.api_key:
         key = plan.api_key.keys[0]
         header = f' -H "Authorization: Bearer ${key}"'
-        value = f'"$({program} local secret {plan.api_key.name} {key})"' if target.cloud else "..."
-        lines.append(f"  export {key}={value}")
+        lines.append(_export(plan.api_key, key, target, program))
+    if plan.proxy_auth and plan.proxy_token:
+        for name, key in zip(TOKEN_HEADERS, plan.proxy_token.keys, strict=True):
+            header += f' -H "{name}: ${key}"'
+            lines.append(_export(plan.proxy_token, key, target, program))
+    elif plan.proxy_auth:
+        header += "".join(f' -H "{name}: ..."' for name in TOKEN_HEADERS)
     lines.append(
         f"  curl {shlex.quote(url + path)}{header}"
         f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
     )
     return "\n".join(lines)
+
+
+def _export(secret: Secret, key: str, target: Target, program: str) -> str:
+    value = f'"$({program} local secret {secret.name} {key})"' if target.cloud else "..."
+    return f"  export {key}={value}"

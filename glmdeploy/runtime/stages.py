@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import urllib.request
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,9 +17,13 @@ from glmdeploy.runtime.kernels import compile_kernels, kernels_key
 from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
+from glmdeploy.runtime.public import ask_public
 
 RELOAD_LIMIT = 120
 """Seconds that a volume, or the app, may take for an answer."""
+
+PING_SECONDS = 840
+"""What a ping gets, with a whole cold start of a web function: less than Modal gives the function."""
 
 COMMIT_LIMIT = 1800
 """Seconds that a volume may take to make durable what was written, of which there can be hundreds of gigabytes."""
@@ -36,6 +39,12 @@ def mounts() -> list[str]:
     """Mount paths of the plan's volumes: the weights', the kernels', and further ones."""
     roles = [plan()[role] for role in ("weights", "kernels") if role in plan()]
     return [volume["mount"] for volume in [*roles, *plan()["volumes"]]]
+
+
+def planned_gpus() -> list[str]:
+    """What a container may have, in order of preference."""
+    gpu = plan()["gpu"]
+    return [gpu] if isinstance(gpu, str) else list(gpu)
 
 
 def secret_names() -> list[str]:
@@ -87,15 +96,20 @@ def download_model(verify: bool = False) -> dict[str, Any]:
     return {**manifest, "files": len(sizes), "bytes": sum(sizes)}
 
 
-def compile_deepgemm() -> dict[str, Any]:
-    """Stage 2. Returns the completion mark of the kernels."""
+def compile_deepgemm(gpu: str = "") -> dict[str, Any]:
+    """Stage 2, on the plan's GPU, or the first of several where none is named.
+
+    Returns the completion mark of the kernels. Every GPU has a function of its own, which has to be told which one it
+    is.
+    """
     stage, volume = plan()["compile"], plan()["kernels"]
+    key = stage["keys"][gpu or planned_gpus()[0]]
     folder = local_folder(volume["mount"])
     with only_one(folder):
         marker = compile_kernels(
             local_command(stage["command"], mounts()),
             engine_env("compile"),
-            kernels_key(plan()),
+            key,
             folder,
             stage["gives_up_after"],
         )
@@ -119,8 +133,30 @@ def url_of(app: str, kind: str) -> str:
     return str(url)
 
 
+def proxy_token() -> list[str]:
+    """The id and the secret of the plan's proxy token; nothing where the plan has none."""
+    return [os.environ.get(name, "") for name in plan().get("proxy_token", {}).get("keys", ())]
+
+
 def keep_warm() -> int:
-    """Ask /health of the endpoint, so that a container stays up. Returns the HTTP status."""
-    url = plan()["keepalive"]["url"] or within(RELOAD_LIMIT, lambda: url_of(plan()["app"], plan()["server"]["kind"]))
-    with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=600) as answer:
-        return int(answer.status)
+    """Ask /health of the endpoint, so that a container stays up. Returns the HTTP status.
+
+    A Server that has no container answers 503, and one starts: for the next ping, and for whoever comes.
+    """
+    kind = plan()["server"]["kind"]
+    url = plan()["keepalive"]["url"] or within(RELOAD_LIMIT, lambda: url_of(plan()["app"], kind))
+    answer = ask_public(f"{url.rstrip('/')}/health", PING_SECONDS, proxy_token())
+    if answer.status is None or (answer.status != 200 and (kind, answer.status) != ("server", 503)):
+        why = "Modal's proxy wants a token, or refuses this one" if answer.status == 401 else answer.reason
+        raise RuntimeError(f"the ping failed: {why}")
+    return answer.status
+
+
+def ask_endpoint(path: str, authorized: bool, seconds: float) -> dict[str, Any]:
+    """What the endpoint answers to a GET of ``path`` without an API key, with or without the proxy token.
+
+    For ``apply``, which cannot read the secret: ``status`` (None for no answer), ``reason``, and the ``body``.
+    """
+    url = within(RELOAD_LIMIT, lambda: url_of(plan()["app"], plan()["server"]["kind"]))
+    answer = ask_public(url.rstrip("/") + path, seconds, proxy_token() if authorized else ())
+    return {"status": answer.status, "reason": answer.reason, "body": answer.body}

@@ -210,9 +210,7 @@ class TestLoad:
         assert (settings.target_concurrency, settings.max_containers) == (3, 2)
         assert not settings.min_containers
 
-    def test_one_session_stays_with_one_container(
-        self, deploy: Callable[..., str], client: modal.Client
-    ) -> None:
+    def test_one_session_stays_with_one_container(self, deploy: Callable[..., str], client: modal.Client) -> None:
         url = deploy(min_containers=2)
         sessions = "abcdefghijklmnop"
 

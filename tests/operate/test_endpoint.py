@@ -14,8 +14,9 @@ from aiohttp import web
 from support import PATIENCE, serving
 
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.endpoint import ask, check_key, failed_start, wait_until_healthy
+from glmdeploy.operate.endpoint import check_key, failed_start, wait_until_healthy
 from glmdeploy.operate.target import Target
+from glmdeploy.runtime.public import ask_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ def test_redirects_are_followed_as_often_as_modal_sends_them() -> None:
         return web.Response()
 
     with endpoint(answer) as url:
-        assert ask(f"{url}/health", PATIENCE).status == 200
+        assert ask_public(f"{url}/health", PATIENCE).status == 200
 
 
 def test_silence_ends() -> None:
@@ -111,7 +112,7 @@ def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with raw(HEALTHY) as url:
-        assert ask(url, PATIENCE).status == 200
+        assert ask_public(url, PATIENCE).status == 200
 
 
 def test_a_key_is_required_where_401_is_answered_at_last() -> None:

@@ -116,6 +116,16 @@ def test_canonical_is_the_data_without_missing_values() -> None:
     assert "compile" not in one.data()
 
 
+def test_each_gpu_of_a_list_has_kernels_of_its_own() -> None:
+    one = plan("gpu=[B200:8, B300:8]")
+    assert one.compile is not None
+    assert list(one.compile.keys) == list(one.gpus) == ["B200:8", "B300:8"]
+    assert len(set(one.compile.keys.values())) == 2
+    alone = plan().compile
+    assert alone is not None
+    assert alone.keys["B200:8"] == one.compile.keys["B200:8"]
+
+
 def test_the_api_key_is_in_no_command() -> None:
     one = plan()
     assert one.compile is not None

@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(self.rfile.read(int(self.headers["Content-Length"])))
 
     def stream(self, query: dict[str, list[str]]) -> None:
-        """A line every tenth of a second, until the client hangs up or there is a file ``go`` in the folder ``hold``."""
+        """A line every tenth of a second, until there is a file ``go`` in the folder ``hold``."""
         self.send_response(200)
         self.send_header("Connection", "close")
         self.end_headers()

@@ -287,6 +287,7 @@ SERVERS = {
     "no Server": server(is_server=False),
 }
 
+
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 def test_functions_that_nobody_can_run(running: Running, function: api_pb2.Function) -> None:
     app_id = call(running.cloud, "AppCreate", api_pb2.AppCreateRequest(description="x")).app_id
