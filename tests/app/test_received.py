@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from glmdeploy.local.cloud import Cloud
 
 PROFILE = "b200-eagle-bf16kv"
-SECRETS = {"huggingface-secret": "HF_TOKEN", "glm51-api-key": "API_KEY"}
+SECRETS = {
+    "huggingface-secret": ("HF_TOKEN",),
+    "glm51-api-key": ("API_KEY",),
+    "modal-proxy": ("PROXY_KEY", "PROXY_SECRET"),
+}
 
 
 class Received:
@@ -63,8 +67,8 @@ def receiving() -> Iterator[tuple[Received, Cloud, modal.Client]]:
     received = Received()
     with tempfile.TemporaryDirectory() as folder, in_thread(Path(folder) / "home", observer=received) as running:
         client = connect(running.cloud)
-        for name, key in SECRETS.items():
-            modal.Secret.objects.create(name, {key: "x"}, client=client)
+        for name, keys in SECRETS.items():
+            modal.Secret.objects.create(name, dict.fromkeys(keys, "x"), client=client)
         received.log.clear()
         yield received, running.cloud, client
     # What the containers of `min_containers` ask for afterwards is not the deployment's.
@@ -274,6 +278,11 @@ def named(received: Received) -> dict[str, Any]:
             "server.min_containers=1",
             "tags.team=ml",
             *(f"server.{text}" for text, _, _ in OPTIONS),
+        ),
+        (
+            "server.requires_proxy_auth=true",
+            "secrets.proxy_token={name: modal-proxy, keys: [PROXY_KEY, PROXY_SECRET]}",
+            "keepalive.enabled=true",
         ),
     ],
 )

@@ -197,9 +197,7 @@ def _remarks(pool: Pool) -> list[str]:
         for ranked in pool.live.data.ranked_functions
         if ranked.function.resources.gpu_config.count
     ]
-    remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
-    read_only = [mount.mount_path for mount in pool.live.proto.volume_mounts if mount.read_only]
-    return remarks + [f"the volume at {path} is read-only on Modal: that is not enforced here" for path in read_only]
+    return [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
 
 
 def _replaced(member: Member) -> list[str]:
