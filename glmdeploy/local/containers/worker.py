@@ -197,7 +197,11 @@ def _remarks(pool: Pool) -> list[str]:
         for ranked in pool.live.data.ranked_functions
         if ranked.function.resources.gpu_config.count
     ]
-    return [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
+    remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
+    methods = pool.live.proto.method_definitions.values()
+    if domains := [name for method in methods for name in method.webhook_config.custom_domains]:
+        remarks.append(f"the domains {', '.join(domains)} lead nowhere here: the function answers at its own URL")
+    return remarks
 
 
 def _replaced(member: Member) -> list[str]:
