@@ -7,7 +7,7 @@ that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``mo
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from glmdeploy.plan.plan import (
     Secret,
     Volume,
     app_tags,
+    compiler_name,
 )
 from glmdeploy.runtime.mounted import PLAN_FILE
 from glmdeploy.runtime.preflight import preflight
@@ -55,7 +56,8 @@ class Stages:
     app: modal.App
     preflight: Stage | None = None
     download: Stage | None = None
-    compile: Stage | None = None
+    compile: dict[str, Stage] = field(default_factory=dict)
+    """By GPU."""
 
 
 def build(plan: Plan, folder: Path) -> modal.App:
@@ -105,7 +107,7 @@ def stages(plan: Plan, folder: Path, *, checks: bool = False, download: bool = F
     """The stages that are wanted; ``folder`` as for :func:`build`. ``checks`` is for the preflight alone."""
     files = _stage_files(plan, folder)
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
-    checker = downloader = compiling = None
+    checker = downloader = None
     if checks:
         checker = app.function(
             image=_image(plan.download.image, files),
@@ -121,16 +123,26 @@ def stages(plan: Plan, folder: Path, *, checks: bool = False, download: bool = F
             max_containers=1,
             **_arguments(plan.download.keywords("function")),
         )(download_model)
-    if compiler and plan.compile:
-        compiling = app.function(
-            image=_image(plan.server.image, files, plan.registry),
-            gpu=_gpu(plan),
+    compilers = _compilers(app, plan, files) if compiler and plan.compile else {}
+    return Stages(app=app, preflight=checker, download=downloader, compile=compilers)
+
+
+def _compilers(app: modal.App, plan: Plan, files: Path) -> dict[str, Stage]:
+    """Stage 2 by GPU: a function has GPUs of one type."""
+    assert plan.compile is not None
+    image = _image(plan.server.image, files, plan.registry)
+    return {
+        gpu: app.function(
+            name=compiler_name(place),
+            image=image,
+            gpu=gpu,
             volumes=_mounts(plan.weights.writable(), plan.kernels),
             max_containers=1,
             scaledown_window=COMPILE_SCALEDOWN,
             **_arguments(plan.compile.keywords("function")),
         )(compile_deepgemm)
-    return Stages(app=app, preflight=checker, download=downloader, compile=compiling)
+        for place, gpu in enumerate(plan.gpus)
+    }
 
 
 def _stage_files(plan: Plan, folder: Path) -> Path:

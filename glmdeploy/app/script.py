@@ -23,6 +23,7 @@ from glmdeploy.plan.plan import (
     STEPS,
     Made,
     app_tags,
+    compiler_name,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def render(plan: Plan) -> str:
         arguments=_arguments,
         volume=lambda role: _Code(_volume(plan, role)),
         steps=_steps(plan),
+        compilers=_compilers(plan),
+        gpu_text={compiler_name(place): _Code(gpu) for place, gpu in enumerate(plan.gpus)},
         decorator=_Code("server" if plan.server.kind == "server" else "cls"),
         decorator_name="server" if plan.server.kind == "server" else "cls",
         imports=_Code(imports),
@@ -144,6 +147,14 @@ def _steps(plan: Plan) -> list[_Code]:
         for place, step in enumerate(plan.server.image.steps)
         for name in step
     ]
+
+
+def _compilers(plan: Plan) -> list[tuple[_Code, _Code]]:
+    """The functions that compile, and their GPUs; the first GPU's comes last, because it takes the name of the code."""
+    if isinstance(plan.gpu, str):
+        return [(_Code(compiler_name(0)), _Code('PLAN["gpu"]'))]
+    places = range(len(plan.gpu))
+    return [(_Code(compiler_name(place)), _Code(f'PLAN["gpu"][{place}]')) for place in reversed(places)]
 
 
 def _runtime() -> tuple[str, str]:

@@ -69,7 +69,7 @@ class Preview:
     @property
     def acts(self) -> bool:
         """Whether there is anything to do."""
-        return self.changed or self.verify_weights or self.need.download or self.need.compile
+        return self.changed or self.verify_weights or self.need.download or bool(self.need.compile)
 
     def check_secrets(self) -> None:
         """:raises DeployError: with the commands that create them, for secrets that :func:`carry_out` cannot create."""
@@ -266,7 +266,7 @@ def _run_stages(what: Preview) -> Iterator[Event]:
     """
     plan, need = what.plan, what.need
     checks = plan.api_key is not None or plan.huggingface is not None
-    download, compiler = need.download or what.verify_weights, need.compile
+    download, compiler = need.download or what.verify_weights, bool(need.compile)
     if checks and compiler:
         # In an app of its own: it need not wait until the image of the server is built.
         with running(plan, what.target, checks=True) as app:
@@ -285,7 +285,7 @@ def _run_stages(what: Preview) -> Iterator[Event]:
                     yield WeightsVerified(files=mark["files"])
             if compiler:
                 yield StageStarted(name="compile")
-                app.compile()
+                app.compile(need.compile)
 
 
 def _deploy(plan: Plan, target: Target, *, strategy: str, tag: str) -> None:

@@ -18,6 +18,8 @@ from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
 from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan, Volume
 
@@ -79,7 +81,8 @@ class Needed:
     """Which preparing stages have to run."""
 
     download: bool
-    compile: bool
+    compile: tuple[str, ...]
+    """The GPUs whose kernels are not there."""
 
 
 def needed(plan: Plan, target: Target) -> Needed:
@@ -90,8 +93,7 @@ def needed(plan: Plan, target: Target) -> Needed:
     :raises DeployError:
     """
     done = _is_downloaded(plan, target)
-    compiled = plan.compile is None or plan.kernels is None or _is_compiled(plan.kernels, plan.compile.key, target)
-    return Needed(download=not done, compile=not compiled)
+    return Needed(download=not done, compile=tuple(_not_compiled(plan, target)))
 
 
 def _is_downloaded(plan: Plan, target: Target) -> bool:
@@ -102,6 +104,14 @@ def _is_downloaded(plan: Plan, target: Target) -> bool:
         return False
     there = _sizes(plan.weights, folder, target)
     return all(there.get(f"{folder}/{path}") == entry["size"] for path, entry in mark["files"].items())
+
+
+def _not_compiled(plan: Plan, target: Target) -> Iterator[str]:
+    if plan.compile is None or plan.kernels is None:
+        return
+    for gpu in plan.gpus:
+        if not _is_compiled(plan.kernels, plan.compile.keys[gpu], target):
+            yield gpu
 
 
 def _is_compiled(volume: Volume, key: str, target: Target) -> bool:

@@ -18,7 +18,7 @@ from glmdeploy.operate.secrets import create_command
 from glmdeploy.runtime.engine import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from glmdeploy.operate.target import Target
@@ -62,13 +62,13 @@ class Running:
         assert self.stages.download is not None
         return self._run("download", self.stages.download, **({"verify": True} if verify else {}))
 
-    def compile(self) -> dict[str, Any]:
-        """The mark of the kernels.
+    def compile(self, gpus: Iterable[str]) -> None:
+        """Compile the kernels for each of the GPUs, one after the other.
 
         :raises DeployError:
         """
-        assert self.stages.compile is not None
-        return self._run("compile", self.stages.compile)
+        for gpu in gpus:
+            self._run("compile", self.stages.compile[gpu], gpu=gpu)
 
     def _run(self, name: str, stage: build.Stage, **arguments: Any) -> dict[str, Any]:
         async def call() -> dict[str, Any]:

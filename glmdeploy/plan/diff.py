@@ -15,7 +15,7 @@ COMMANDS = (("server", "command"), ("compile", "command"))
 """Paths of the values that are command lines."""
 
 OMITTED = (
-    *(("compile", "key"), ("compile", "gives_up_after"), ("compile", "defaults")),
+    *(("compile", "keys"), ("compile", "gives_up_after"), ("compile", "defaults")),
     *(("server", "gives_up_after"), ("server", "defaults"), ("weights", "sub_path")),
     *(("server", "health", "compiling"), ("server", "health", "decoding"), ("server", "health", "ranks")),
 )

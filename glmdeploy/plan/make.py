@@ -156,7 +156,6 @@ def _compile(facts: Facts) -> plan.Compile | None:
     words = compile_command(facts.settings, facts.catalog, model_path=facts.model_path, seconds=seconds)
     # What decides the kernels; not the time limit, which ends the command.
     decides = [
-        profile.gpu,
         facts.catalog.version,
         profile.sglang.image,
         profile.model.repo,
@@ -169,5 +168,7 @@ def _compile(facts: Facts) -> plan.Compile | None:
         command=words,
         gives_up_after=limit,
         defaults=supervision.defaults(facts, limit),
-        key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16],
+        keys={
+            str(gpu): hashlib.sha256(json.dumps([str(gpu), *decides]).encode()).hexdigest()[:16] for gpu in facts.gpus
+        },
     )

@@ -138,8 +138,8 @@ class Compile(Stage):
     """Seconds after which the container ends SGLang's tool and says why, before Modal ends the container."""
     defaults: dict[str, str]
     """Variables of the tool's process that glmdeploy sets, where the profile does not."""
-    key: str
-    """Digest of all that decides the kernels; the stage is skipped when it already ran for this key."""
+    keys: dict[str, str]
+    """By GPU, the digest of all that decides the kernels: the stage is skipped where it already ran for this key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +260,11 @@ def app_tags(plan: Plan) -> dict[str, str]:
         PROFILE_TAG: plan.profile,
         VERSION_TAG: __version__,
     }
+
+
+def compiler_name(place: int) -> str:
+    """What the stage that compiles is called for the GPU at this place of the list."""
+    return "compile_deepgemm" if place == 0 else f"compile_deepgemm_{place + 1}"
 
 
 def _plain(value: Any) -> Any:

@@ -51,7 +51,7 @@ def preview_data(preview: Preview) -> dict[str, Any]:
         "changed": preview.changed,
         "changes": [change_data(change) for change in preview.changes],
     }
-    return data | {"stages": {"download": need.download, "compile": need.compile}} if preview.changed else data
+    return data | {"stages": {"download": need.download, "compile": bool(need.compile)}} if preview.changed else data
 
 
 def event_text(event: Event) -> str | None:

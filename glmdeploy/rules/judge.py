@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -28,14 +28,33 @@ def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) 
     """
     known = {rule.id: rule for rule in rules}
     valid = _reasons(facts.profile.waive, known, today)
+    each = facts.each_gpu()
     found = [
         _finding(rule, violation, document, valid.get(rule.id))
         for rule in rules
-        if rule.scope.covers(facts)
-        for violation in rule.check(facts)
+        for violation in _violations(rule, each)
     ]
     broken = {finding.id for finding in found}
     return [*_faults(facts.profile.waive, known, broken, document, today), *found]
+
+
+def _violations(rule: Rule, each: Sequence[Facts]) -> list[Violation]:
+    """How the rule is broken with any of the GPUs that a container may have; with which, where not with all."""
+    broken: dict[Violation, list[Facts]] = {}
+    for facts in each:
+        if rule.scope.covers(facts):
+            for violation in rule.check(facts):
+                broken.setdefault(violation, []).append(facts)
+    return [
+        violation if len(where) == len(each) else replace(violation, message=_with_gpus(violation.message, where))
+        for violation, where in broken.items()
+    ]
+
+
+def _with_gpus(message: str, where: Sequence[Facts]) -> str:
+    """The message with the GPUs that it holds for, where it does not name the one."""
+    named = [str(facts.gpu) for facts in where]
+    return message if len(named) == 1 and named[0] in message else f"on {' and '.join(named)}: {message}"
 
 
 def _finding(rule: Rule, violation: Violation, document: Document, waived: str | None) -> Finding:

@@ -91,6 +91,10 @@ AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu13
 """What moves an example to the oldest release that runs GLM-5."""
 
 
+AS_SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null")
+"""What makes an example a Server of Modal's: what only a web function has is left out."""
+
+
 def as_written(value: object) -> str:
     """The value of an option as YAML writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -144,12 +144,17 @@ def missing_weights(deployed: Mapping[str, Any]) -> str | None:
 
 def _look_at_kernels(deployed: Mapping[str, Any]) -> None:
     """Say where SGLang has to compile what the compile stage should have: minutes of a start that nobody expects."""
-    folder = local_folder(deployed["kernels"]["mount"])
-    mark = read_marker(folder, kernels_mark(deployed["compile"]["key"]))
-    if not mark:
-        say("no kernels were compiled for this deployment: SGLang compiles them now, which can take 10 to 20 minutes")
-    elif gone := gone_kernels(mark, compiled_kernels(folder)):
-        say(f"{gone} of {len(mark['files'])} compiled kernels are gone: SGLang compiles them now, `apply` beforehand")
+    folder, keys = local_folder(deployed["kernels"]["mount"]), deployed["compile"]["keys"]
+    for gpu, key in keys.items():
+        # Which of several GPUs this container has does not matter: each of them should have its kernels.
+        where = "for this deployment" if len(keys) == 1 else f"for {gpu}"
+        mark = read_marker(folder, kernels_mark(key))
+        if not mark:
+            say(f"no kernels were compiled {where}: SGLang compiles them at a start, which can take 10 to 20 minutes")
+        elif gone := gone_kernels(mark, compiled_kernels(folder)):
+            say(
+                f"{gone} of {len(mark['files'])} kernels {where} are gone: SGLang compiles them now, `apply` beforehand"
+            )
 
 
 def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Path]:

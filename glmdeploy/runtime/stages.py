@@ -41,6 +41,12 @@ def mounts() -> list[str]:
     return [volume["mount"] for volume in [*roles, *plan()["volumes"]]]
 
 
+def planned_gpus() -> list[str]:
+    """What a container may have, in order of preference."""
+    gpu = plan()["gpu"]
+    return [gpu] if isinstance(gpu, str) else list(gpu)
+
+
 def secret_names() -> list[str]:
     """The variables that hold the plan's secrets in the containers that get them."""
     return [name for role in ("api_key", "huggingface") for name in plan().get(role, {}).get("keys", ())]
@@ -90,15 +96,20 @@ def download_model(verify: bool = False) -> dict[str, Any]:
     return {**manifest, "files": len(sizes), "bytes": sum(sizes)}
 
 
-def compile_deepgemm() -> dict[str, Any]:
-    """Stage 2. Returns the completion mark of the kernels."""
+def compile_deepgemm(gpu: str = "") -> dict[str, Any]:
+    """Stage 2, on the plan's GPU, or the first of several where none is named.
+
+    Returns the completion mark of the kernels. Every GPU has a function of its own, which has to be told which one it
+    is.
+    """
     stage, volume = plan()["compile"], plan()["kernels"]
+    key = stage["keys"][gpu or planned_gpus()[0]]
     folder = local_folder(volume["mount"])
     with only_one(folder):
         marker = compile_kernels(
             local_command(stage["command"], mounts()),
             engine_env("compile"),
-            stage["key"],
+            key,
             folder,
             stage["gives_up_after"],
         )

@@ -120,13 +120,23 @@ def test_compile_key_follows_what_decides_the_kernels() -> None:
     def key(*sets: str) -> str:
         stage = plan(*sets).compile
         assert stage is not None
-        return stage.key
+        return stage.keys["B200:8"]
 
     assert key("compile.timeout=2h", "server.max_containers=1", "sglang.args.watchdog-timeout=900") == key()
     assert key("model.served_name=other", "sglang.args.reasoning-parser=null") == key()
     assert key("sglang.image=a/b:c") != key()
     assert key("model.revision=abc") != key()
     assert key("sglang.args.max-running-requests=32") != key()
+
+
+def test_each_gpu_of_a_list_has_kernels_of_its_own() -> None:
+    one = plan("gpu=[B200:8, B300:8]")
+    assert one.compile is not None
+    assert list(one.compile.keys) == list(one.gpus) == ["B200:8", "B300:8"]
+    assert len(set(one.compile.keys.values())) == 2
+    alone = plan().compile
+    assert alone is not None
+    assert alone.keys["B200:8"] == one.compile.keys["B200:8"]
 
 
 def test_the_api_key_is_in_no_command() -> None:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 from itertools import combinations
 from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
 
 from glmdeploy import cron
 from glmdeploy.findings import Severity
+from glmdeploy.profile.serving import of_one_kind
 from glmdeploy.rules.facts import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK
-from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, NOSPEC, Rule, Topic, Violation, as_written, example
+from glmdeploy.rules.rule import (
+    AIR,
+    AS_SERVER,
+    AT_0_5_10,
+    AT_0_5_23,
+    NOSPEC,
+    Rule,
+    Topic,
+    Violation,
+    as_written,
+    example,
+)
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 
@@ -56,18 +70,28 @@ def _scaling(facts: Facts) -> Iterator[Violation]:
 
 
 def _inputs(facts: Facts) -> Iterator[Violation]:
-    target, most = facts.profile.server.target_inputs, facts.profile.server.max_inputs
-    if target is not None and target > most:
-        yield Violation(
-            path=("server", "target_inputs"), message=f"`target_inputs` {target} is above `max_inputs` {most}"
-        )
+    server = facts.profile.server
+    for target, most in (("target_inputs", "max_inputs"), ("target_concurrency", "max_concurrency")):
+        wanted, limit = getattr(server, target), getattr(server, most)
+        if server.kind != of_one_kind()[target] or wanted is None or limit is None:
+            continue
+        if wanted > limit:
+            # Of two that Modal would refuse the one that is written is shown.
+            written = target if target in server.model_fields_set else most
+            yield Violation(path=("server", written), message=f"`{target}` {wanted:g} is above `{most}` {limit}")
 
 
 def _schedule(facts: Facts) -> Iterator[Violation]:
+    keepalive = facts.profile.keepalive
     try:
-        cron.parse(facts.profile.keepalive.schedule)
+        cron.parse(keepalive.schedule)
     except cron.CronError as error:
         yield Violation(path=("keepalive", "schedule"), message=f"the schedule is no cron expression: {error}")
+    known = available_timezones() | {"UTC"}
+    if len(known) > 1 and keepalive.timezone not in known:
+        near = difflib.get_close_matches(keepalive.timezone, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield Violation(path=("keepalive", "timezone"), message=f"there is no time zone {keepalive.timezone}{hint}")
 
 
 def _overruled(facts: Facts) -> Iterator[Violation]:
@@ -199,30 +223,40 @@ SCALING = Rule(
 
 INPUTS = Rule(
     id="GLM125",
-    title="target_inputs above max_inputs",
+    title="target above the most that a container is given",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="Modal adds a container before the others have more requests than `target_inputs`, and gives none more than "
-    "`max_inputs`: its SDK refuses a target that is never reached.",
-    fix="lower `target_inputs`, or leave it out: then it is `max_inputs`",
-    sources=("modal/_partial_function.py, concurrent (modal 1.6.4)",),
+    why="Modal adds a container before the others have more requests than the target (`target_inputs` of a web "
+    "function, `target_concurrency` of a Server), and gives none more than the limit (`max_inputs`, "
+    "`max_concurrency`): its SDK refuses a target that is never reached.",
+    fix="lower the target, or raise the limit; `target_inputs` left out is `max_inputs`",
+    sources=("modal/_partial_function.py, concurrent (modal 1.6.4)", "modal/app.py, server (modal 1.6.4)"),
     check=_inputs,
-    fails=(example("server.target_inputs=21"),),
-    passes=(example("server.target_inputs=20"), example("server.target_inputs=30", "server.max_inputs=40")),
+    fails=(
+        example("server.target_inputs=21"),
+        example(*AS_SERVER, "server.max_concurrency=10"),
+        example(*AS_SERVER, "server.target_concurrency=64", "server.max_concurrency=48"),
+    ),
+    passes=(
+        example("server.target_inputs=20"),
+        example("server.target_inputs=30", "server.max_inputs=40"),
+        example(*AS_SERVER, "server.max_concurrency=20"),
+    ),
     waivable=False,
 )
 
 SCHEDULE = Rule(
     id="GLM024",
-    title="keep-alive schedule that is no cron expression",
+    title="keep-alive at a time that is none",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="Modal takes five cron fields in UTC and refuses anything else at deployment.",
-    fix='write five fields, for instance "*/10 9-18 * * 1-5": every ten minutes in business hours',
+    why="Modal takes five cron fields and the IANA name of a time zone, and refuses anything else at deployment.",
+    fix='write five fields, for instance "*/10 9-18 * * 1-5": every ten minutes in business hours; and a `timezone` '
+    "such as Europe/Berlin",
     sources=("https://modal.com/docs/guide/cron",),
     check=_schedule,
-    fails=(example("keepalive.schedule=every ten minutes"),),
-    passes=(example(),),
+    fails=(example("keepalive.schedule=every ten minutes"), example("keepalive.timezone=Europe/Berlim")),
+    passes=(example(), example("keepalive.timezone=America/New_York")),
     waivable=False,
 )
 

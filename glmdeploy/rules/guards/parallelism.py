@@ -65,7 +65,7 @@ def _gpu_count(facts: Facts) -> Iterator[Violation]:
     yield Violation(
         path=facts.path(culprit),
         key=culprit not in facts.settings,
-        message=f"{product} uses {wanted} GPUs, but `gpu: {facts.profile.gpu}` rents {facts.gpu.count}",
+        message=f"{product} uses {wanted} GPUs, but {facts.gpu} has {facts.gpu.count}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import AIR, LONG, NOSPEC, Rule, Topic, Violation, example
+from glmdeploy.rules.rule import AIR, AS_SERVER, LONG, NOSPEC, Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,18 +72,20 @@ def _longer_context(facts: Facts) -> Iterator[Violation]:
 
 
 def _inputs(facts: Facts) -> Iterator[Violation]:
-    inputs, requests = facts.profile.server.max_inputs, facts.number(_REQUESTS)
-    written = "max_inputs" in facts.profile.server.model_fields_set
-    if requests is None or requests < 1 or inputs == requests or not (written or _REQUESTS in facts.settings):
+    (field, inputs), requests = facts.at_once, facts.number(_REQUESTS)
+    written = field in facts.profile.server.model_fields_set
+    if requests is None or requests < 1 or inputs in (0, requests) or not (written or _REQUESTS in facts.settings):
         return
+    then = {
+        "max_inputs": f"Modal gives a container {inputs:g}",
+        "max_concurrency": f"Modal answers 429 above {inputs:g}",
+        "target_concurrency": f"Modal adds a container above {inputs:g}",
+    }[field]
     if inputs < requests:
-        message = f"SGLang would run {requests} requests at a time, and Modal gives a container {inputs}"
+        message = f"SGLang would run {requests} requests at a time, and {then}"
     else:
-        message = f"Modal gives a container {inputs} requests, of which {inputs - requests} wait inside SGLang"
-    yield Violation(
-        path=("server", "max_inputs") if written else facts.path(_REQUESTS),
-        message=message,
-    )
+        message = f"{then} requests, of which {inputs - requests:g} wait inside SGLang"
+    yield Violation(path=("server", field) if written else facts.path(_REQUESTS), message=message)
 
 
 def _prefill(facts: Facts) -> Iterator[Violation]:
@@ -177,15 +179,29 @@ INPUTS = Rule(
     title="number of requests that Modal and SGLang do not share",
     severity=Severity.INFO,
     topic=Topic.CONSISTENCY,
-    why="`max_inputs` is how many requests Modal gives one container at a time, `max-running-requests` how many SGLang "
-    "runs (48 with EAGLE unless told otherwise). With fewer inputs the rest of SGLang's places stay empty, and Modal "
-    "starts another container although this one could do more. With more inputs the rest waits inside SGLang while "
-    "Modal, which sees them all served, starts no other container. Either can be meant: few requests are fast ones.",
-    fix="make `server.max_inputs` and `max-running-requests` the same, or leave them apart on purpose",
+    why="`max_inputs` is how many requests Modal gives one container of a web function at a time, "
+    "`max-running-requests` how many SGLang runs (48 with EAGLE unless told otherwise). With fewer inputs the rest of "
+    "SGLang's places stay empty, and Modal starts another container although this one could do more. With more inputs "
+    "the rest waits inside SGLang while Modal, which sees them all served, starts no other container. Either can be "
+    "meant: few requests are fast ones. Of a Server it is `max_concurrency`, above which clients get 429, else "
+    "`target_concurrency`.",
+    fix="make the field of `server` and `max-running-requests` the same, or leave them apart on purpose",
     sources=(_MODAL, "sglang/srt/arg_groups/speculative_hook.py (0.5.23)"),
     check=_inputs,
-    fails=(example(), example("server.max_inputs=64")),
-    passes=(example("server.max_inputs=48"), example(profile=LONG), example(profile="local-cpu")),
+    fails=(
+        example(),
+        example("server.max_inputs=64"),
+        example(*AS_SERVER),
+        example(*AS_SERVER, "server.target_concurrency=64"),
+        example(*AS_SERVER, "server.max_concurrency=24"),
+    ),
+    passes=(
+        example("server.max_inputs=48"),
+        example(profile=LONG),
+        example(profile="local-cpu"),
+        example(*AS_SERVER, "server.target_concurrency=48"),
+        example(*AS_SERVER, "server.max_concurrency=48"),
+    ),
 )
 
 PREFILL = Rule(
