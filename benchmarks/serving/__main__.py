@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -57,8 +58,12 @@ def main() -> None:
         with floor(engine) as proxy:
             path = urlsplit(wide).path
             gateway = urlsplit(running.gateway_url).port
-            targets = {"engine": (engine, ""), "bare proxy": (proxy, ""), "gateway": (gateway, path)}
-            queue = {"engine": (narrow_engine, ""), "gateway": (gateway, urlsplit(narrow).path)}
+            direct, through = Target(engine), Target(gateway, path, running.pid)
+            targets = {"engine": direct, "bare proxy": proxy, "gateway": through}
+            queue = {
+                "engine": Target(narrow_engine),
+                "gateway": Target(gateway, urlsplit(narrow).path, running.pid),
+            }
             print(HEADER)
             for mode in given.modes.split(","):
                 for streams in map(int, given.streams.split(",")):
@@ -66,34 +71,43 @@ def main() -> None:
                         continue
                     asked = {"streams": streams, "seconds": given.seconds, "burst": mode != "steady"}
                     asked |= {"headers": {}, "body": body}
-                    measure(mode, asked, queue if mode == "queue" else targets, given.rounds, running.pid)
+                    measure(mode, asked, queue if mode == "queue" else targets, given.rounds)
 
 
 HEADER = (
     f"{'':7}{'streams':>8} {'':10}{'first token ms':>22}{'added':>8}{'there':>8}{'back':>13}{'later':>14}{'gap':>14}"
-    f"{'tokens':>9}{'lost':>6}{'of':>6}{'late':>7}{'daemon':>9}{'':>6}\n"
+    f"{'tokens':>9}{'lost':>6}{'of':>6}{'late':>7}{'CPU ms':>8}{'':>6}\n"
     f"{'':7}{'':>8} {'':10}{'p50':>8}{'p95':>7}{'p99':>7}{'p50':>8}{'p50':>8}{'p50':>7}{'p99':>6}{'p50':>8}{'p99':>6}"
-    f"{'p50':>8}{'p99':>6}{'a second':>9}{'':>6}{'':>6}{'p99':>7}{'CPU %':>9}{'MiB':>6}"
+    f"{'p50':>8}{'p99':>6}{'a second':>9}{'':>6}{'':>6}{'p99':>7}{'a stream':>8}{'MiB':>6}"
 )
 
 
-def measure(mode: str, asked: dict[str, Any], targets: dict[str, tuple[int, str]], rounds: int, daemon: int) -> None:
+@dataclass(frozen=True)
+class Target:
+    """``pid`` is of the process on the way to the engine; 0 where there is none."""
+
+    port: int
+    path: str = ""
+    pid: int = 0
+
+
+def measure(mode: str, asked: dict[str, Any], targets: dict[str, Target], rounds: int) -> None:
     """Ask each target in each round; a row for each."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
     costs = dict.fromkeys(targets, 0.0)
     for number in range(rounds):
         names = list(targets)
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            port, path = targets[name]
-            before = cpu_seconds(daemon)
-            spec = asked | {"port": port, "path": f"{path}/v1/chat/completions", "seed": number}
+            target = targets[name]
+            before = cpu_seconds(target.pid)
+            spec = asked | {"port": target.port, "path": f"{target.path}/v1/chat/completions", "seed": number}
             found[name].append(client(spec))
-            costs[name] += cpu_seconds(daemon) - before
+            costs[name] += cpu_seconds(target.pid) - before
     direct = 0.0
     for name, samples in found.items():
         total = {key: [value for each in samples for value in each[key]] for key in TIMES}
         seconds = sum(each["seconds"] for each in samples)
-        first = quantile(total["first"], 50)
+        first, pid = quantile(total["first"], 50), targets[name].pid
         direct = direct or first
         added = f"{first - direct:8.2f}" if name != "engine" else " " * 8
         print(
@@ -104,7 +118,7 @@ def measure(mode: str, asked: dict[str, Any], targets: dict[str, tuple[int, str]
             f"{quantile(total['gaps'], 50):8.2f}{quantile(total['gaps'], 99):6.1f}"
             f"{sum(each['tokens'] for each in samples) / seconds:9.0f}{sum(each['lost'] for each in samples):6}"
             f"{sum(each['streams'] for each in samples):6}{quantile(total['behind'], 99):7.2f}"
-            + (f"{costs[name] / seconds * 100:9.0f}{resident(daemon):6.0f}" if name == "gateway" else ""),
+            + (f"{costs[name] / len(total['first']) * 1000:8.2f}{resident(pid):6.0f}" if pid else ""),
             flush=True,
         )
     print(f"{'':15} load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
@@ -152,8 +166,8 @@ def deployed(running: Cloud) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def floor(engine: int) -> Iterator[int]:
-    """A bare proxy; its port."""
+def floor(engine: int) -> Iterator[Target]:
+    """A bare proxy."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     process = subprocess.Popen([sys.executable, str(HERE / "floor.py"), str(port), str(engine)])
@@ -162,13 +176,16 @@ def floor(engine: int) -> Iterator[int]:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.05)
-        yield port
+        yield Target(port, "", process.pid)
     finally:
         process.terminate()
         process.wait()
 
 
 def cpu_seconds(pid: int) -> float:
+    """Of a process; 0 of none."""
+    if not pid:
+        return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import shlex
@@ -278,6 +279,8 @@ async def _run(home: Home, port: int | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serve(home.root, gateway_port=port) as running:
         announce(running.cloud)
+        # What is there now stays. A collection that looks at all of it holds every stream up: 74 ms on two busy cores.
+        gc.freeze()
         log.info("ready: %s", running.cloud)
         await stop.wait()
         announce_end(home)

@@ -284,7 +284,7 @@ class Store:
 
     @property
     def changes(self) -> int:
-        """Another number after each write: whoever keeps what was read must read again. None writes but this process."""
+        """Another number after each write: whoever keeps what was read must read again. Nobody else writes."""
         return self._connection.total_changes
 
     @contextmanager
