@@ -10,12 +10,13 @@ from typing import Any
 
 import modal
 
+from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, unpack_caches
 from glmdeploy.runtime.engine import Engine, EngineError, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
 from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_key, kernels_mark
 from glmdeploy.runtime.keys import unusable
-from glmdeploy.runtime.markers import read_marker
+from glmdeploy.runtime.markers import FOLDER, read_marker
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
@@ -25,6 +26,7 @@ from glmdeploy.runtime.weights import shortcoming
 CACHE_VARIABLES = (
     *("SGLANG_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "SGLANG_DG_CACHE_DIR", "TRITON_CACHE_DIR"),
     *("TORCHINDUCTOR_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE", "TVM_FFI_CACHE_DIR", "CUDA_CACHE_PATH"),
+    "TILELANG_CACHE_DIR",
 )
 """Where SGLang's compilers keep kernels, if the variable is set (0.5.10 to 0.5.23)."""
 
@@ -76,7 +78,7 @@ def start(deployed: dict[str, Any]) -> Engine:
     if lacking := missing_weights(deployed):
         raise EngineError(f"the weights are not complete, `apply` brings what is missing: {lacking}")
     if "compile" in deployed and "kernels" in deployed:
-        _look_at_kernels(deployed)
+        _bring_kernels(deployed)
     volume, digest = modal.Volume.from_name(deployed["weights"]["name"]), digest_of(deployed)
     if refusal := too_many(volume, digest):
         raise EngineError(refusal)
@@ -126,14 +128,27 @@ def missing_weights(deployed: Mapping[str, Any]) -> str | None:
     return shortcoming(folder, model["repo"], model.get("commit"), Path(model["path"]).name)
 
 
-def _look_at_kernels(deployed: Mapping[str, Any]) -> None:
-    """Say where SGLang has to compile what the compile stage should have: minutes of a start that nobody expects."""
-    folder = local_folder(deployed["kernels"]["mount"])
-    mark = read_marker(folder, kernels_mark(kernels_key(deployed)))
+def _bring_kernels(deployed: Mapping[str, Any]) -> None:
+    """Unpack what the compile stage left; say where SGLang has to compile it: minutes that nobody expects."""
+    folder, key = local_folder(deployed["kernels"]["mount"]), kernels_key(deployed)
+    mark = read_marker(folder, kernels_mark(key))
+    if packed := mark.get("caches"):
+        _unpack(folder / FOLDER / caches_archive(key), packed)
     if not mark:
         say("no kernels were compiled for this deployment: SGLang compiles them now, which can take 10 to 20 minutes")
     elif gone := gone_kernels(mark, compiled_kernels(folder)):
         say(f"{gone} of {len(mark['files'])} compiled kernels are gone: SGLang compiles them now, `apply` beforehand")
+
+
+def _unpack(archive: Path, packed: Mapping[str, Any]) -> None:
+    """Put the kernel caches where SGLang looks for them; a start without them is slow, and still a start."""
+    started = time.monotonic()
+    try:
+        count = unpack_caches(archive, packed, local_folder(CACHES))
+    except (DamagedCaches, OSError) as fault:
+        say(f"the kernel caches cannot be unpacked, SGLang compiles what it needs: {fault}")
+        return
+    say(f"{count:,} files of the kernel caches unpacked in {time.monotonic() - started:.1f} s")
 
 
 def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Path]:
