@@ -81,7 +81,7 @@ def pack_caches(folder: Path, archive: Path) -> dict[str, Any]:
     try:
         with draft.open("wb") as file:
             hashed = _Hashed(file)
-            with tarfile.open(fileobj=hashed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK) as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=hashed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK) as tar:
                 for path in files:
                     _add(tar, path, str(path.relative_to(folder)))
             file.flush()
@@ -103,7 +103,7 @@ def unpack_caches(archive: Path, packed: Mapping[str, Any], folder: Path) -> int
     try:
         with archive.open("rb") as file:
             hashed = _Hashed(file)
-            with tarfile.open(fileobj=hashed, mode="r|", bufsize=_BLOCK) as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=hashed, mode="r|", bufsize=_BLOCK) as tar:
                 count = sum(_extract(tar, member, folder) for member in tar)
             while hashed.read(_BLOCK):  # what follows the last file belongs to the archive too
                 pass
