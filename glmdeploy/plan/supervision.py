@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.plan.plan import Health
+from glmdeploy.runtime.caches import CACHES
 
 if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
@@ -14,6 +15,46 @@ _WATCHDOG = 300
 
 _INFORMED = ("info", "debug")
 """Log levels at which SGLang prints its "Decode batch" lines (``scheduler_metrics_mixin.py``, 0.5.10 to 0.5.23)."""
+
+
+CACHE_FOLDERS = {
+    "SGLANG_CACHE_DIR": "sglang",
+    "SGLANG_JIT_CACHE_DIR": "jit",
+    "SGLANG_DG_CACHE_DIR": "deep_gemm",
+    "TRITON_CACHE_DIR": "triton",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "FLASHINFER_WORKSPACE_BASE": "flashinfer",
+    "TVM_FFI_CACHE_DIR": "tvm-ffi",
+    "CUDA_CACHE_PATH": "nv",
+    "TILELANG_CACHE_DIR": "tilelang",
+}
+"""Where SGLang's compilers keep kernels: by variable, the folder below that of the caches.
+
+FlashInfer appends ``.cache/flashinfer`` to its own. SGLang's own kernels are tvm-ffi's until 0.5.17, and have
+``SGLANG_JIT_CACHE_DIR`` from 0.5.18 on.
+"""
+
+_FOLLOWERS = frozenset(CACHE_FOLDERS) - {"SGLANG_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "TVM_FFI_CACHE_DIR"}
+"""Those that ``SGLANG_CACHE_DIR`` moves from 0.5.18 on (``sglang/srt/environ.py``, ``third_party_cache_defaults``)."""
+
+
+def caches(facts: Facts) -> dict[str, str]:
+    """The variables of the kernel caches that the profile leaves open, where a stage compiles beforehand.
+
+    FlashInfer's folder also has the kernels that NVIDIA compiled. Up to 0.5.15.post1 a package of the image holds them
+    (``flashinfer_cubin``, the wheels' metadata); 0.5.16 and 0.5.17 need no such package, and an image of theirs may
+    have them in the usual folder. From 0.5.18 on SGLang itself uses another one.
+    """
+    if facts.profile.compile is None:
+        return {}
+    moved = set(_FOLLOWERS) if "SGLANG_CACHE_DIR" in facts.env and facts.between("0.5.18", None) else set()
+    if facts.between("0.5.16", "0.5.17"):
+        moved.add("FLASHINFER_WORKSPACE_BASE")
+    return {
+        name: f"{CACHES}/{folder}"
+        for name, folder in CACHE_FOLDERS.items()
+        if name not in facts.env and name not in moved and (name in facts.catalog.env or not name.startswith("SGLANG_"))
+    }
 
 
 def defaults(facts: Facts, seconds: int) -> dict[str, str]:
@@ -27,6 +68,7 @@ def defaults(facts: Facts, seconds: int) -> dict[str, str]:
     (``tokenizer_manager.py``), in which the container serves nobody.
     """
     own = {
+        **caches(facts),
         "SGLANG_WARMUP_TIMEOUT": str(seconds),
         "SGLANG_HEALTH_CHECK_TIMEOUT": str(facts.profile.server.health.limit),
     }

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.gpus import SECONDS_AN_HOUR
 from glmdeploy.report.grid import Bar, bars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from glmdeploy.sizing.size import Size
+    from glmdeploy.sizing.timeline import Step
 
 NARROWEST, WIDEST = 40, 100
 """Columns. A longer line is hard to read, however wide the terminal; numbers need the shorter one."""
@@ -22,7 +24,8 @@ def size_text(size: Size, width: int) -> str:
     """What ``glmdeploy size`` shows in a terminal of ``width`` columns."""
     width = max(NARROWEST, min(width, WIDEST))
     sections = (_head(size, width), _memory(size, width), _kv_cache(size, width), _costs(size, width))
-    return "\n\n".join("\n".join(lines) for lines in (*sections, _cold_start(size, width)))
+    times = (_cold_start(size, width), _before_the_first(size, width))
+    return "\n\n".join("\n".join(lines) for lines in (*sections, *times))
 
 
 def _head(size: Size, width: int) -> Iterator[str]:
@@ -137,12 +140,37 @@ def _cold_start(size: Size, width: int) -> Iterator[str]:
     allowed, late = size.startup_timeout, size.cold_start > size.startup_timeout
     title = f"Cold start: about {_duration(size.cold_start)} of the {_duration(allowed)} that `startup_timeout` allows"
     yield from _title(title, width, fg="red" if late else None)
-    steps = [
-        Bar(name=step.name, length=step.seconds, shown=_duration(step.seconds), color="magenta") for step in size.steps
-    ]
-    for line, step in zip(bars(steps, width), size.steps, strict=True):
+    yield from _steps(size.steps, width)
+    least, most = size.cold_start_range
+    yield from _wrapped(
+        f"Between {_about(least)} and {_about(most)}, by the least and the most that was measured or reported.",
+        width,
+        indent=2,
+    )
+
+
+def _before_the_first(size: Size, width: int) -> Iterator[str]:
+    yield from _title("Before the first cold start, once", width)
+    yield from _steps(size.once, width)
+    note = "The image is built once too; how long that takes, and Modal for finding GPUs, is not known here."
+    compiling = next((step.seconds for step in size.once if step.name == "compile"), None)
+    if compiling is not None:
+        dollars = size.spending.container * compiling / SECONDS_AN_HOUR
+        note = f"The compilation costs about {_dollars(dollars)}. {note}"
+    yield from _wrapped(note, width, indent=2)
+
+
+def _steps(steps: Sequence[Step], width: int) -> Iterator[str]:
+    """A bar a step, with the source of its length below it."""
+    rows = [Bar(name=step.name, length=step.seconds, shown=_duration(step.seconds), color="magenta") for step in steps]
+    for line, step in zip(bars(rows, width), steps, strict=True):
         yield line
         yield from _wrapped(step.basis, width, indent=4, dim=True)
+
+
+def _about(seconds: int) -> str:
+    """In whole minutes from two minutes on: an estimate has no seconds."""
+    return f"{round(seconds / 60)} min" if seconds >= 120 else f"{seconds} s"
 
 
 def _wrapped(text: str, width: int, *, indent: int = 0, **style: Any) -> Iterator[str]:
@@ -248,10 +276,20 @@ def size_data(size: Size) -> dict[str, Any]:
         },
         "cold_start": {
             "seconds": size.cold_start,
+            "least_seconds": size.cold_start_range[0],
+            "most_seconds": size.cold_start_range[1],
             "startup_timeout_seconds": size.startup_timeout,
-            "steps": [
-                {"name": step.name, "seconds": step.seconds, "least_seconds": step.least, "basis": step.basis}
-                for step in size.steps
-            ],
+            "steps": [_step_data(step) for step in size.steps],
         },
+        "before_the_first_cold_start": {"steps": [_step_data(step) for step in size.once]},
+    }
+
+
+def _step_data(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "seconds": step.seconds,
+        "least_seconds": step.least,
+        "most_seconds": step.most,
+        "basis": step.basis,
     }

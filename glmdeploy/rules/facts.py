@@ -15,7 +15,7 @@ from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.effective import RAW, effective
 from glmdeploy.sglang.models import GLM_DSA
-from glmdeploy.sizing import cost, memory, model
+from glmdeploy.sizing import memory, model, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
-    from glmdeploy.sizing.cost import Step
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
+    from glmdeploy.sizing.timeline import Step
 
 ARGS: KeyPath = ("sglang", "args")
 
@@ -263,7 +263,9 @@ class Facts:
 
     def cold_start(self, *, compiled: bool | None = None) -> tuple[Step, ...]:
         """The steps of a cold start; ``compiled`` defaults to whether the profile has kernels compiled beforehand."""
-        return cost.cold_start(self.model_loaded, compiled=not self.compiles_at_start if compiled is None else compiled)
+        return timeline.cold_start(
+            self.model_loaded, compiled=not self.compiles_at_start if compiled is None else compiled
+        )
 
     @property
     def ready_within(self) -> int:

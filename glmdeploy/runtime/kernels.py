@@ -1,4 +1,4 @@
-"""Stage 2: DeepGEMM kernels into the kernels volume, once for everything that decides them."""
+"""Stage 2: kernels into the kernels volume, once for everything that decides them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glmdeploy.runtime.caches import caches_archive, pack_caches
 from glmdeploy.runtime.engine import EngineError
-from glmdeploy.runtime.markers import read_marker, write_marker
+from glmdeploy.runtime.markers import FOLDER, read_marker, write_marker
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.output import say
 from glmdeploy.runtime.processes import Process
@@ -26,21 +27,13 @@ def kernels_mark(key: str) -> str:
     return f"kernels-{key}.json"
 
 
-def kernels_key(deployed: Mapping[str, Any]) -> str:
-    """The key of the kernels for the plan's GPU.
-
-    :raises KeyError: where the plan compiles none.
-    """
-    return str(deployed["compile"]["keys"][deployed["gpu"]])
-
-
 def compiled_kernels(volume: Path) -> dict[str, int]:
-    """The kernels that lie in the volume, by their paths in it, with their sizes in bytes.
+    """The kernels that lie in the volume, by their paths in it, with their sizes in bytes; and archives of caches.
 
     DeepGEMM keeps each in a folder of its own as ``kernel.cubin`` (2.x, ``csrc/jit/compiler.hpp``).
     """
     found = {}
-    for file in volume.rglob(f"*{KERNEL_SUFFIX}"):
+    for file in [*volume.rglob(f"*{KERNEL_SUFFIX}"), *(volume / FOLDER).glob(caches_archive("*"))]:
         with contextlib.suppress(OSError):
             found[str(file.relative_to(volume))] = file.stat().st_size
     return found
@@ -53,18 +46,19 @@ def gone_kernels(marker: Mapping[str, Any], there: Mapping[str, int]) -> int:
 
 
 def compile_kernels(
-    command: list[str], environment: Mapping[str, str], key: str, volume: Path, seconds: float
+    command: list[str], environment: Mapping[str, str], key: str, volume: Path, caches: Path, seconds: float
 ) -> dict[str, Any]:
     """Run SGLang's ``compile_deep_gemm`` unless it already ran for ``key``; the kernels lie in ``volume``.
 
-    Returns the mark: ``key``, ``command``, and the sizes in bytes of the compiled ``files``. It is worth nothing when
-    one of these is gone. The tool gets ``environment`` and no other variable; however it ends, nothing of it is left.
+    Returns the mark: ``key``, ``command``, the sizes in bytes of the compiled ``files``, and what is in the archive of
+    the ``caches`` that the tool filled on its own disk. It is worth nothing when one of the files is gone. The tool
+    gets ``environment`` and no other variable; however it ends, nothing of it is left.
 
     SGLang's tool needs watching (``sglang/compile_deep_gemm.py``, 0.5.11): it does not notice when the server that it
     started dies, and polls on for an hour of rented GPUs; and after a failure it can wait for that server for ever. It
     never gets the API key: it polls without one, so that with a key it waits for itself in vain.
 
-    :raises EngineError: when the tool fails or takes more than ``seconds``.
+    :raises EngineError: when the tool fails or takes more than ``seconds``, or what it made cannot be kept.
     """
     name = kernels_mark(key)
     if marker := read_marker(volume, name):
@@ -87,10 +81,27 @@ def compile_kernels(
         reason = f"ended with {process.explained()}"
     if reason is not None:
         raise EngineError(f"compile_deep_gemm {reason}\n{process.tail()}".rstrip())
-    marker = {"key": key, "command": command, "files": compiled_kernels(volume)}
+    marker = {"key": key, "command": command, **_kept(key, volume, caches)}
     write_marker(volume, name, marker)
     say(f"kernels for {key} are compiled")
     return marker
+
+
+def _kept(key: str, volume: Path, caches: Path) -> dict[str, Any]:
+    """Pack the caches into the volume: the ``files`` in it that a server needs, and what is in the archive.
+
+    :raises EngineError:
+    """
+    archive = volume / FOLDER / caches_archive(key)
+    try:
+        packed = pack_caches(caches, archive)
+    except OSError as error:
+        raise EngineError(f"the compiled kernels could not be written into the volume: {error}") from None
+    files = {path: size for path, size in compiled_kernels(volume).items() if path.endswith(KERNEL_SUFFIX)}
+    if not packed:
+        return {"files": files}
+    say(f"{packed['files']:,} files of the kernel caches, {packed['bytes'] / 2**20:,.0f} MiB, are in the volume")
+    return {"files": {**files, str(archive.relative_to(volume)): packed["bytes"]}, "caches": packed}
 
 
 def _compiler_fault(process: Process, deadline: float) -> str | None:

@@ -172,9 +172,10 @@ def _lacking() -> list[str]:
     lacking = [found] if found else []
     if "compile" in plan() and "kernels" in plan():
         volume = local_folder(plan()["kernels"]["mount"])
-        mark = read_marker(volume, kernels_mark(plan()["compile"]["key"]))
-        if not mark:
-            lacking.append(f"{volume} has no mark of compiled kernels")
-        elif gone := gone_kernels(mark, compiled_kernels(volume)):
-            lacking.append(f"{gone} of {len(mark['files'])} compiled kernels are gone from {volume}")
+        for gpu, key in plan()["compile"]["keys"].items():
+            mark = read_marker(volume, kernels_mark(key))
+            if not mark:
+                lacking.append(f"{volume} has no mark of kernels compiled for {gpu}")
+            elif gone := gone_kernels(mark, compiled_kernels(volume)):
+                lacking.append(f"{gone} of {len(mark['files'])} compiled kernels for {gpu} are gone from {volume}")
     return lacking

@@ -10,12 +10,13 @@ from typing import Any
 
 import modal
 
+from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, unpack_caches
 from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
-from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_key, kernels_mark
+from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_mark
 from glmdeploy.runtime.keys import unusable
-from glmdeploy.runtime.markers import read_marker
+from glmdeploy.runtime.markers import FOLDER, read_marker
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
@@ -26,6 +27,7 @@ from glmdeploy.runtime.weights import shortcoming, weights_mark
 CACHE_VARIABLES = (
     *("SGLANG_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "SGLANG_DG_CACHE_DIR", "TRITON_CACHE_DIR"),
     *("TORCHINDUCTOR_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE", "TVM_FFI_CACHE_DIR", "CUDA_CACHE_PATH"),
+    "TILELANG_CACHE_DIR",
 )
 """Where SGLang's compilers keep kernels, if the variable is set (0.5.10 to 0.5.23)."""
 
@@ -111,7 +113,7 @@ def proven(deployed: dict[str, Any], digest: str) -> Engine:
     if lacking := missing_weights(deployed):
         raise EngineError(f"the weights are not complete, `apply` brings what is missing: {lacking}")
     if "compile" in deployed and "kernels" in deployed:
-        _look_at_kernels(deployed)
+        _bring_kernels(deployed)
     volume = modal.Volume.from_name(deployed["weights"]["name"])
     if refusal := too_many(volume, digest):
         raise EngineError(refusal)
@@ -175,19 +177,34 @@ def missing_weights(deployed: Mapping[str, Any]) -> str | None:
     return shortcoming(folder, model["repo"], model.get("commit"), Path(model["path"]).name)
 
 
-def _look_at_kernels(deployed: Mapping[str, Any]) -> None:
-    """Say where SGLang has to compile what the compile stage should have: minutes of a start that nobody expects."""
+def _bring_kernels(deployed: Mapping[str, Any]) -> None:
+    """Unpack what the compile stage left; say where SGLang has to compile it: minutes that nobody expects.
+
+    Which of several GPUs this container has does not matter: each of them should have its kernels.
+    """
     folder, keys = local_folder(deployed["kernels"]["mount"]), deployed["compile"]["keys"]
     for gpu, key in keys.items():
-        # Which of several GPUs this container has does not matter: each of them should have its kernels.
         where = "for this deployment" if len(keys) == 1 else f"for {gpu}"
         mark = read_marker(folder, kernels_mark(key))
+        if packed := mark.get("caches"):
+            _unpack(folder / FOLDER / caches_archive(key), packed)
         if not mark:
             say(f"no kernels were compiled {where}: SGLang compiles them at a start, which can take 10 to 20 minutes")
         elif gone := gone_kernels(mark, compiled_kernels(folder)):
             say(
                 f"{gone} of {len(mark['files'])} kernels {where} are gone: SGLang compiles them now, `apply` beforehand"
             )
+
+
+def _unpack(archive: Path, packed: Mapping[str, Any]) -> None:
+    """Put the kernel caches where SGLang looks for them; a start without them is slow, and still a start."""
+    started = time.monotonic()
+    try:
+        count = unpack_caches(archive, packed, local_folder(CACHES))
+    except (DamagedCaches, OSError) as fault:
+        say(f"the kernel caches cannot be unpacked, SGLang compiles what it needs: {fault}")
+        return
+    say(f"{count:,} files of the kernel caches unpacked in {time.monotonic() - started:.1f} s")
 
 
 def kernel_caches(environment: Mapping[str, str], volumes: list[str]) -> list[Path]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import modal
 
+from glmdeploy.runtime.caches import CACHES
 from glmdeploy.runtime.download import download_weights
 from glmdeploy.runtime.failures import within
 from glmdeploy.runtime.hosting import local_command, local_env, local_folder, local_root, only_one
 from glmdeploy.runtime.hub import token_place
-from glmdeploy.runtime.kernels import compile_kernels, kernels_key
+from glmdeploy.runtime.kernels import compile_kernels
 from glmdeploy.runtime.keys import without_secrets
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
@@ -27,6 +28,10 @@ PING_SECONDS = 840
 
 COMMIT_LIMIT = 1800
 """Seconds that a volume may take to make durable what was written, of which there can be hundreds of gigabytes."""
+
+
+NO_COMPILER = "SGLANG_CRASH_ON_JIT_COMPILE"
+"""With it SGLang ends instead of compiling a kernel of its own (0.5.20 on, ``kernels/jit/utils/compile/loader.py``)."""
 
 
 def plan() -> dict[str, Any]:
@@ -64,7 +69,10 @@ def engine_env(stage: str) -> dict[str, str]:
     """
     server = plan()["server"]
     planned = {**server["image"]["env"], **plan()[stage]["defaults"], **server["env"]}
-    return without_secrets({**os.environ, **local_env(planned, mounts(), plan()["sglang"])}, secret_names())
+    if stage == "compile" and NO_COMPILER in planned:
+        planned[NO_COMPILER] = "0"  # it is what the stage is for
+    own = local_env(planned, [*mounts(), CACHES], plan()["sglang"])
+    return without_secrets({**os.environ, **own}, secret_names())
 
 
 def download_model(verify: bool = False) -> dict[str, Any]:
@@ -111,6 +119,7 @@ def compile_deepgemm(gpu: str = "") -> dict[str, Any]:
             engine_env("compile"),
             key,
             folder,
+            local_folder(CACHES),
             stage["gives_up_after"],
         )
     within(COMMIT_LIMIT, modal.Volume.from_name(volume["name"]).commit)

@@ -9,7 +9,7 @@ from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.gpus import PRICES
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.sizing import checkpoint, cost
+from glmdeploy.sizing import checkpoint, cost, timeline
 from glmdeploy.sizing.memory import memory
 from glmdeploy.sizing.model import UnknownModel, from_config
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from glmdeploy.profile.models import Profile
     from glmdeploy.sglang.command import Setting
     from glmdeploy.sglang.effective import Effective
-    from glmdeploy.sizing.cost import Spending, Step, Traffic
+    from glmdeploy.sizing.cost import Spending, Traffic
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
+    from glmdeploy.sizing.timeline import Step
 
 SHIPPED = "what ships with glmdeploy"
 COUNTED = "counted from the dimensions"
@@ -93,6 +94,8 @@ class Size:
     spending: Spending
     steps: Sequence[Step]
     """Of a cold start, in their order."""
+    once: Sequence[Step]
+    """What comes before the first cold start, in its order."""
     startup_timeout: int
     """Seconds that a cold start may take."""
 
@@ -133,6 +136,11 @@ class Size:
         """Seconds from a container's start to its first answer."""
         return sum(step.seconds for step in self.steps)
 
+    @property
+    def cold_start_range(self) -> tuple[int, int]:
+        """The same if each step takes the least that was measured or reported, and if each takes the most."""
+        return sum(step.least for step in self.steps), sum(step.most for step in self.steps)
+
 
 def dimensions(sizable: Sizable, config: Path | None = None) -> Dimensions:
     """The model's dimensions: from ``config``, else from what ships with glmdeploy, else from the Hugging Face Hub.
@@ -167,7 +175,7 @@ def size(
             f"the price of {sizable.gpu.type} is not known here",
             advice="give the dollars of a GPU and hour with --price",
         )
-    steps = cost.cold_start(model, compiled=profile.compile is not None)
+    steps = timeline.cold_start(model, compiled=profile.compile is not None)
     replicas = sizable.number("dp_size") or 1
     running, server = sizable.number("max_running_requests"), profile.server
     return Size(
@@ -195,6 +203,7 @@ def size(
             schedule=_schedule(sizable),
         ),
         steps=steps,
+        once=timeline.before_the_first(model, compiles=profile.compile is not None),
         startup_timeout=server.startup_timeout,
     )
 

@@ -183,7 +183,6 @@ FAULTS: dict[str, tuple[str, str]] = {
         "    'admin-api-key': \"not-a-real-key\"  # why?\n    enable-metrics: true",
     ),
     "weights lost": ("    trust-remote-code", "    delete-ckpt-after-loading: true\n    trust-remote-code"),
-    "kernels lost": ("    SGLANG_DG_CACHE_DIR: /dg-cache  #", "    #"),
     "kernels elsewhere": ("SGLANG_DG_CACHE_DIR: /dg-cache ", '"SGLANG_DG_CACHE_DIR": "/tmp" '),
     "no waiver": ("\n\nkeepalive:", '\nwaive: [{rule: GLM060, reason: "#", until: "2999-01-31"}]   # none\nkeepalive:'),
     "idle waiver": ("\n\nkeepalive:", '\nwaive:\n- rule: GLM003\n  reason: none\n  until: "2999-01-31"\nkeepalive:'),

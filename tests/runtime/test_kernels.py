@@ -33,7 +33,8 @@ PROGRAM = """
     for _ in range(int(os.environ["TIMES"])):
         try:
             say(str(kernels.compile_kernels(
-                [sys.executable, "-c", os.environ["TOOL"]], os.environ, "abc", volume, float(os.environ["SECONDS"])
+                [sys.executable, "-c", os.environ["TOOL"]], os.environ, "abc", volume, Path("caches"),
+                float(os.environ["SECONDS"]),
             )["key"]))
         except EngineError as error:
             say(f"failed: {error!r}")

@@ -10,7 +10,7 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from glmdeploy.findings import Remove, SetValue, Severity
+from glmdeploy.findings import Remove, Severity
 from glmdeploy.gpus import BLACKWELL, HOPPER
 from glmdeploy.rules.facts import FP8_GEMM, JIT_DEEP_GEMM
 from glmdeploy.rules.rule import ISSUES, Rule, Scope, Topic, Violation, example
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 _WRAPPER = "sglang/srt/layers/deep_gemm_wrapper"
 _CACHE = "SGLANG_DG_CACHE_DIR"
+_GENERAL = "SGLANG_CACHE_DIR"
 
 
 def _cache(facts: Facts) -> str | None:
-    """Where DeepGEMM keeps its kernels in the container, None for SGLang's default in the home folder.
+    """Where the profile has DeepGEMM keep its kernels; None where it leaves that open, and the plan decides.
 
     SGLang overwrites DeepGEMM's own variable. From 0.5.18 on the default lies below its general cache.
     """
-    if folder := facts.env.get(_CACHE):
-        return folder
-    general = facts.env.get("SGLANG_CACHE_DIR")
+    if _CACHE in facts.env:
+        return facts.env[_CACHE]
+    general = facts.env.get(_GENERAL)
     tracks = version_key("0.5.18") <= version_key(facts.catalog.version)
     return f"{general}/deep_gemm" if general and tracks else None
 
@@ -58,19 +59,14 @@ def _not_compiled(facts: Facts) -> Iterator[Violation]:
 
 def _lost(facts: Facts) -> Iterator[Violation]:
     kernels, cache = facts.profile.volumes.kernels, _cache(facts)
-    if facts.profile.compile is None or kernels is None or _kept(facts):
+    if facts.profile.compile is None or kernels is None or cache is None or _kept(facts):
         return
-    if cache is None:
-        message = f"`{_CACHE}` is not set, so the stage `compile` leaves its kernels in its own container"
-    else:
-        message = f"DeepGEMM's cache {cache} is not inside the kernels volume, which is mounted at {kernels.mount}"
-    path = facts.env_path(_CACHE)
-    absent = _CACHE not in facts.env
+    name = _CACHE if _CACHE in facts.env else _GENERAL
+    path = facts.env_path(name)
     yield Violation(
         path=path,
-        key=absent,
-        message=message,
-        edits=(SetValue(path=(*path, _CACHE) if absent else path, value=kernels.mount),),
+        message=f"DeepGEMM's cache {cache} is not inside the kernels volume, which is mounted at {kernels.mount}",
+        edits=(Remove(path=path),),
     )
 
 
@@ -165,7 +161,7 @@ NOT_COMPILED = Rule(
     "users, 10 to 20 by SGLang's own log. All GPUs are rented meanwhile, and the start-up time limit may pass. The "
     "stage `compile` does it once. SGLANG_JIT_DEEPGEMM_FAST_WARMUP=1 makes it a few minutes instead, by leaving out "
     "most of the larger batch sizes.",
-    fix="add `compile: {timeout: 1h}` with a kernels volume, and set SGLANG_DG_CACHE_DIR to its mount",
+    fix="add `compile: {timeout: 1h}` with a kernels volume",
     sources=(
         f"{_WRAPPER}/compile_utils.py (0.5.11)",
         "sglang/srt/layers/quantization/fp8_utils.py (0.5.10 to 0.5.23)",
@@ -195,23 +191,28 @@ LOST = Rule(
     severity=Severity.ERROR,
     topic=Topic.KNOWN_ISSUE,
     why="DeepGEMM's kernels go to the folder that SGLANG_DG_CACHE_DIR names (SGLang sets DeepGEMM's own variable from "
-    "it), otherwise to the home folder of the container. Outside the kernels volume they end with the container: the "
-    "stage `compile` rents its GPUs for up to an hour and reports success, and each server compiles again. From 0.5.18 "
-    "on SGLANG_CACHE_DIR moves the folder too.",
-    fix="set SGLANG_DG_CACHE_DIR under `sglang.env` to the mount of `volumes.kernels`",
+    "it); from 0.5.18 on SGLANG_CACHE_DIR moves it too. Where a profile names one outside the kernels volume, they end "
+    "with the container: the stage `compile` rents its GPUs for up to an hour and reports success, and each server "
+    "compiles again. Left open, glmdeploy keeps them on the container's disk and carries them through the volume.",
+    fix="remove the variable, or set it under `sglang.env` to the mount of `volumes.kernels`",
     sources=(f"{_WRAPPER}/compile_utils.py (0.5.11, 0.5.23)", "sglang/srt/environ.py (0.5.18)"),
     check=_lost,
     fails=(
-        example("sglang.env.SGLANG_DG_CACHE_DIR=null"),
         example("sglang.env.SGLANG_DG_CACHE_DIR=/dg-cache-2"),
         example("sglang.env.SGLANG_DG_CACHE_DIR=dg-cache"),
         example("sglang.env.SGLANG_DG_CACHE_DIR=/dg-cache/../root"),
         example("volumes.kernels.mount=/kernels"),
         example("server.env.SGLANG_DG_CACHE_DIR=/root/.cache/deep_gemm"),
-        example("sglang.env.SGLANG_DG_CACHE_DIR=null", "sglang.env.SGLANG_CACHE_DIR=/dg-cache"),
+        example(
+            "sglang.env.SGLANG_DG_CACHE_DIR=null",
+            "sglang.env.SGLANG_CACHE_DIR=/root/.cache/sglang",
+            profile="b200-eagle-bf16kv-0.5.23",
+        ),
     ),
     passes=(
         example(),
+        example("sglang.env.SGLANG_DG_CACHE_DIR=null"),
+        example("sglang.env.SGLANG_DG_CACHE_DIR=null", "sglang.env.SGLANG_CACHE_DIR=/root/.cache/sglang"),
         example("sglang.env.SGLANG_DG_CACHE_DIR=/dg-cache/0.5.11/"),
         example("sglang.env.SGLANG_DG_CACHE_DIR=null", "server.env.SGLANG_DG_CACHE_DIR=/dg-cache"),
         example(

@@ -1,6 +1,6 @@
 """Rules about the chain of time limits: download, compilation, cold start, and SGLang's watchdog.
 
-Estimates are :mod:`glmdeploy.sizing.cost`'s, for models whose size ships with glmdeploy. An error says that a limit
+Estimates are :mod:`glmdeploy.sizing.timeline`'s, for models whose size ships with glmdeploy. An error says that a limit
 is below what was ever measured or reported, a warning that it is below what is likely.
 """
 
@@ -13,14 +13,14 @@ from glmdeploy.profile import fields
 from glmdeploy.profile.fields import MAX_TIMEOUT
 from glmdeploy.rules.facts import COMPILE_MARGIN, SETTLE
 from glmdeploy.rules.rule import ISSUES, Rule, Topic, Violation, example
-from glmdeploy.sizing import cost
+from glmdeploy.sizing import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.rules.facts import Facts
-    from glmdeploy.sizing.cost import Step
+    from glmdeploy.sizing.timeline import Step
 
 _WATCHDOG = "watchdog_timeout"
 _STARTUP: KeyPath = ("server", "startup_timeout")
@@ -35,7 +35,7 @@ def _watchdog(facts: Facts) -> Iterator[Violation]:
     model, limit = facts.model_loaded, facts.value(_WATCHDOG)
     if model is None or not isinstance(limit, int | float) or isinstance(limit, bool):
         return
-    load = cost.weight_load(model)
+    load = timeline.weight_load(model)
     if limit < load:
         default = "" if _WATCHDOG in facts.settings else ", SGLang's default"
         yield Violation(
@@ -70,23 +70,23 @@ def _short_start(facts: Facts, steps: Iterable[Step], seconds: list[int], how: s
 
 
 def _download_impossible(facts: Facts) -> Iterator[Violation]:
-    yield from _short_download(facts, cost.VOLUME_RATE, "the fastest that a Modal Volume was reported to be")
+    yield from _short_download(facts, timeline.VOLUME_RATE, "the fastest that a Modal Volume was reported to be")
 
 
 def _download_unlikely(facts: Facts) -> Iterator[Violation]:
     if not any(_download_impossible(facts)):
-        yield from _short_download(facts, cost.HUB_RATE, "what the Hub is reported to give")
+        yield from _short_download(facts, timeline.HUB_RATE, "what the Hub is reported to give")
 
 
 def _short_download(facts: Facts, rate: int, whose: str) -> Iterator[Violation]:
     model, limit = facts.model_loaded, facts.profile.download.timeout
-    if model is not None and limit < (needed := cost.download(model, rate)):
+    if model is not None and limit < (needed := timeline.download(model, rate)):
         path = ("download", "timeout")
         yield Violation(
             path=path,
             message=f"{model.weights / 1e9:.0f} GB in {fields.describe(limit)} means more than "
             f"{rate / 1e6:.0f} MB a second, {whose}: it takes {needed} s at that rate",
-            edits=_raised(path, cost.download(model)),
+            edits=_raised(path, timeline.download(model)),
         )
 
 
@@ -103,7 +103,7 @@ def _short_compile(facts: Facts, *, least: bool) -> Iterator[Violation]:
     model, stage, compiles = facts.model_loaded, facts.profile.compile, facts.compiler_gives_up_after
     if model is None or stage is None or compiles is None or not facts.block_fp8:
         return
-    steps = cost.cold_start(model, compiled=False)
+    steps = timeline.cold_start(model, compiled=False)
     needed = sum(step.least if least else step.seconds for step in steps)
     if compiles < needed:
         path = ("compile", "timeout")
