@@ -113,7 +113,8 @@ class _Asker(threading.Thread):
 
     def __init__(self, url: str, target: Target, seconds: float, ask: Ask) -> None:
         super().__init__(name="asker", daemon=True)
-        self._ask = lambda: wait_until_healthy(url, target, seconds, ask=ask)
+        self._asks = url, target, seconds
+        self._ask = ask
         self.answered: float | None = None
         self.answered_at: float | None = None
         self.fault: Exception | None = None
@@ -121,7 +122,7 @@ class _Asker(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.answered = self._ask()
+            self.answered = wait_until_healthy(*self._asks, ask=self._ask)
         except Exception as fault:
             self.fault = fault
         else:
@@ -136,7 +137,7 @@ def published_at(plan: Plan, target: Target) -> datetime:
 
     async def look() -> datetime:
         app = await modal.App.lookup.aio(plan.app, environment_name=target.environment)
-        info = await app.info.aio(refresh=True)  # type: ignore[no-untyped-call]
+        info = await app.info.aio(refresh=True)
         return info.lifecycle.deployed_at or datetime.now(UTC)
 
     return within(target, f"look up when {plan.app} was deployed", look)
