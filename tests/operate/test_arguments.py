@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fault_rows import Fault
+
     from glmdeploy.operate.preflight import Preflight
 
 APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-wait")
@@ -83,7 +85,7 @@ def carried_out(shell: Shell, stage: str, words: list[str]) -> tuple[Any, str]:
     ids=["unknown", "choice", "missing", "type", "ambiguous", "of a later release"],
 )
 def test_the_parsers_own_words_stop_it(
-    stage: str, words: list[str], said: str, options: list[str], shell: Shell
+    stage: str, words: list[str], said: str, options: list[str], shell: Shell, fault: Fault
 ) -> None:
     before = shell.deployments("glm51-fp8")
     told, printed = carried_out(shell, stage, words)
@@ -92,6 +94,8 @@ def test_the_parsers_own_words_stop_it(
     assert told["options"][: len(options)] == options
     assert "Stage download" not in printed
     assert shell.deployments("glm51-fp8") == before
+    if words[0] == "--page-size":
+        fault("option without its value that no rule has found", f"error: {told['message']}")
 
 
 def test_a_secret_in_them_is_masked(shell: Shell) -> None:
