@@ -104,8 +104,8 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
             try:
                 result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
             except ArgumentsRefused as refused:
-                places = _places(document, plan.sglang, refused.options)
-                refused.advice = "\n".join([*places, *filter(None, [refused.advice])])
+                written = places(document, plan.sglang, refused.options)
+                refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
                 raise
         elif not dry_run:
             forget_failures(plan, destination)
@@ -117,7 +117,7 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
             click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
 
 
-def _places(document: Document, release: str, options: Sequence[str]) -> Iterator[str]:
+def places(document: Document, release: str, options: Sequence[str]) -> Iterator[str]:
     """Where the profile sets the options."""
     from glmdeploy.sglang import catalog
     from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan, Secret
 
-OPTION = re.compile(r"--[a-z0-9][a-z0-9-]*")
+NAME = re.compile(r"--[a-z0-9][a-z0-9-]*|\b[a-z]+(?:_[a-z0-9]+)+\b")
+"""An option, or the field that holds it, by which SGLang's own checks call it."""
 WHOSE = {"server": "of the server", "compile": "of the kernel compilation"}
 
 
@@ -112,16 +113,21 @@ def _taken(judgement: Mapping[str, Any], plan: Plan, does: str, doubts: list[str
         )
     engine = f"the stand-in for SGLang {plan.sglang}" if stand_in else f"SGLang {plan.sglang}"
     for command, said in judgement["refused"].items():
-        options = [option.removeprefix("--") for option in dict.fromkeys(OPTION.findall(said))]
         raise ArgumentsRefused(
             f"{engine} refuses the arguments {WHOSE[command]}: {said}",
-            options=options,
+            options=named(said),
             advice="its own words; `glmdeploy command PROFILE` shows the arguments, `glmdeploy explain` the options",
         )
     if why := judgement["unjudged"]:
         doubts.append(f"whether {engine} {does} was not judged: {why}")
         return ""
     return f"{engine} {does}"
+
+
+def named(said: str) -> list[str]:
+    """The options that a refusal names, without the dashes; of an abbreviation not what it could be."""
+    names = NAME.findall(said.partition(" could match ")[0])
+    return list(dict.fromkeys(name.removeprefix("--").replace("_", "-") for name in names))
 
 
 def _room(room: Mapping[str, Any], plan: Plan, doubts: list[str]) -> int | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import PATIENCE, Shell, copied_cloud
 
+from glmdeploy.cli.apply import places
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.preflight import ArgumentsRefused, judged_preflight, judged_rehearsal
+from glmdeploy.operate.preflight import ArgumentsRefused, judged_preflight, judged_rehearsal, named
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
 from glmdeploy.report.plan import preflight_lines
@@ -19,7 +21,8 @@ from glmdeploy.runtime.preflight_image import Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from fault_rows import Fault
 
     from glmdeploy.operate.preflight import Preflight
 
@@ -27,6 +30,7 @@ APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-wait"
 
 BY_HAND = """
 import dataclasses, json, sys
+from glmdeploy.cli.apply import places
 from glmdeploy.errors import DeployError
 from glmdeploy.operate import target
 from glmdeploy.plan.make import plan_of
@@ -75,7 +79,7 @@ def carried_out(shell: Shell, stage: str, words: list[str]) -> tuple[Any, str]:
             "compile",
             ["--tp", "two"],
             "argument --tensor-parallel-size/--tp-size: invalid int",
-            ["tensor-parallel-size"],
+            ["tensor-parallel-size", "tp-size"],
         ),
         ("server", ["--spec", "EAGLE"], "ambiguous option: --spec could match --speculative-", ["spec"]),
         ("server", ["--dsa-decode-backend", "trtllm"], "unrecognized arguments: --dsa-decode", ["dsa-decode-backend"]),
@@ -83,15 +87,36 @@ def carried_out(shell: Shell, stage: str, words: list[str]) -> tuple[Any, str]:
     ids=["unknown", "choice", "missing", "type", "ambiguous", "of a later release"],
 )
 def test_the_parsers_own_words_stop_it(
-    stage: str, words: list[str], said: str, options: list[str], shell: Shell
+    stage: str, words: list[str], said: str, options: list[str], shell: Shell, fault: Fault
 ) -> None:
     before = shell.deployments("glm51-fp8")
     told, printed = carried_out(shell, stage, words)
     whose = {"server": "of the server", "compile": "of the kernel compilation"}[stage]
     assert told["message"].startswith(f"the stand-in for SGLang 0.5.11 refuses the arguments {whose}: {said}")
-    assert told["options"][: len(options)] == options
+    assert told["options"] == options
     assert "Stage download" not in printed
     assert shell.deployments("glm51-fp8") == before
+    if words[0] == "--page-size":
+        fault("option without its value that no rule has found", f"error: {told['message']}")
+
+
+@pytest.mark.parametrize(
+    ("said", "keys"),
+    [
+        ("argument --tensor-parallel-size/--tp-size: invalid int value: 'two'", ["tp"]),
+        ("DeepSeek DSA only supports bf16/bfloat16 or fp8_e4m3 kv_cache_dtype", ["kv-cache-dtype"]),
+        ("speculative_eagle_topk(10) > 1 with page_size(64) > 1 is unstable", ["speculative-eagle-topk"]),
+        ("ambiguous option: --spec could match --speculative-algorithm, --speculative-num-steps", []),
+        ("unrecognized arguments: --kv-cach-dtype auto", []),
+    ],
+)
+def test_the_place_in_the_profile(said: str, keys: list[str]) -> None:
+    document = load("b200-eagle-bf16kv")
+    lines = list(places(document, "0.5.11", named(said)))
+    assert [line.rpartition(".")[2] for line in lines] == keys
+    for line in lines:
+        file, number, _, _ = line.strip().split(":")
+        assert Path(file).read_text().splitlines()[int(number) - 1].strip().startswith(line.rpartition(".")[2])
 
 
 def test_a_secret_in_them_is_masked(shell: Shell) -> None:

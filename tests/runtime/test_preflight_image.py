@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_rows import NONE
 
 from glmdeploy.local.standin import settings
 from glmdeploy.runtime.preflight_image import IMAGE_PROBE, Judgement, judge_arguments, write_nvidia_smi
@@ -16,6 +17,8 @@ from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fault_rows import Fault
 
 STANDIN = Path(settings.__file__).parent / "path"
 PATIENCE = 600
@@ -46,9 +49,14 @@ def package(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_a_process_that_is_killed_is_no_verdict(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_is_no_verdict(tmp_path: Path, fault: Fault) -> None:
     found = judged(package(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), [])
     assert found == Judgement(unjudged="it was ended by SIGSEGV")
+    fault(
+        "crash of what judges the arguments",
+        f"warning: whether SGLang takes them was not judged: {found.unjudged}",
+        engine=NONE,
+    )
 
 
 def test_what_it_prints_is_no_answer_but_its_last_words(tmp_path: Path) -> None:
