@@ -105,7 +105,7 @@ def test_a_long_line_is_not_cut_so_that_it_speaks(cut: int, length: int) -> None
 
 
 def test_messages_do_not_have_them_either() -> None:
-    assert SPEAKER == RESERVED.decode()
+    assert RESERVED.decode() == SPEAKER
     assert unreserved(f"status 400\n{FORGED.decode()}") == "status 400\nglmdeploy| ready 0123 ta-1"
 
 
