@@ -163,7 +163,7 @@ def follow(plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_
                     yield event
                     continue
                 if event.reasons:
-                    raise _refused(plan, event)
+                    raise _refused(plan, event, asker)
                 asker.join(max(seconds - (time.monotonic() - started), 1.0))
                 answered = _answer(asker, target)
                 yield Healthy(seconds=answered, task=event.task)
@@ -246,9 +246,15 @@ def _unproven(asker: _Asker, target: Target, doubt: str) -> Healthy:
     return Healthy(seconds=_answer(asker, target), doubt=doubt)
 
 
-def _refused(plan: Plan, verdict: Verdict) -> DeployError:
+def _refused(plan: Plan, verdict: Verdict, asker: _Asker) -> DeployError:
+    """The reasons; and where the engine itself has failed its last lines, if the endpoint tells them."""
     first, *more = verdict.reasons
+    lines = [f"  and {reason}" for reason in more]
+    if first.startswith("SGLang "):
+        asker.join(LATE_LOOKS * LOOK_SECONDS)
+        if isinstance(asker.fault, DeployError) and asker.fault.advice:
+            lines += asker.fault.advice.splitlines()
     return DeployError(
         f"the new version of {plan.app} refuses to serve: {first}",
-        advice="\n".join([*(f"  and {reason}" for reason in more), "it never answered a request"]),
+        advice="\n".join([*lines, "it never answered a request"]),
     )

@@ -28,8 +28,8 @@ ALWAYS = ("tp_size", "pp_size", "attn_dp_size")
 """What holds for every model, given or not."""
 
 ESTIMATE_SHARE, ESTIMATE_BYTES = 0.02, 2 * 2**30
-"""By how much an estimated pool may be off: 0.8 % was measured in five starts of 0.5.11 on an H200, 1 % in a published log
-of another's; and CUDA and NCCL hold 1.5 to 3.7 GiB where :data:`glmdeploy.sizing.memory.OVERHEAD` says 2.5. A KV cache
+"""By how much an estimated pool may be off: 0.8 % was measured in five starts of 0.5.11 on an H200, 1 % is in a
+published log; and CUDA and NCCL hold 1.5 to 3.7 GiB where :data:`glmdeploy.sizing.memory.OVERHEAD` says 2.5. A KV cache
 of another type differs by more."""
 
 LARGEST_PAGE = 256

@@ -1,8 +1,8 @@
 """Compares what the engine says it runs with what the plan resolved. Pure: nothing is asked here.
 
-``/server_info`` has the values of the launcher, and in ``internal_states`` those of each data-parallel rank's scheduler,
-which are closer to what runs; ``/v1/models`` has the length of the context (SGLang 0.5.10 to 0.5.23). Both hold secrets
-among other things: only the values of :data:`COMPARED` are ever shown.
+``/server_info`` has the values of the launcher, and in ``internal_states`` those of each data-parallel rank's
+scheduler, which are closer to what runs; ``/v1/models`` has the length of the context (SGLang 0.5.10 to 0.5.23). The
+former holds the key among other things: only the values of :data:`COMPARED` are ever shown.
 """
 
 from __future__ import annotations

@@ -53,8 +53,14 @@ def test_a_limit_is_cut_down_to_whole_pages() -> None:
 def test_of_a_model_whose_decisions_are_not_known_only_what_is_given() -> None:
     found = expected(profile="local-cpu")
     assert found == {
-        "tp_size": 1, "pp_size": 1, "dp_size": 1, "attn_dp_size": 1, "attention_backend": "torch_native",
-        "max_running_requests": 8, "context_length": 2048, POOL: [3841, 4096],
+        "tp_size": 1,
+        "pp_size": 1,
+        "dp_size": 1,
+        "attn_dp_size": 1,
+        "attention_backend": "torch_native",
+        "max_running_requests": 8,
+        "context_length": 2048,
+        POOL: [3841, 4096],
     }
     assert "attention_backend" not in expected("sglang.args.attention-backend=null", profile="local-cpu")
 

@@ -26,7 +26,7 @@ RANKS = """
 Loading safetensors checkpoint shards:  12% Completed | 17/142 [00:41<05:00,  2.40s/it]
 Loading safetensors checkpoint shards:  61% Completed | 86/142 [03:20<03:05,  2.33s/it]
 Loading safetensors checkpoint shards: 100% Completed | 142/142 [05:20<00:00,  2.25s/it]
-[2026-11-28 10:00:00 TP3] Load weight end. elapsed=331.00 s, type=GlmMoeDsaForCausalLM, avail mem=86.00 GB, mem usage=89.58 GB.
+[2026-11-28 10:00:00 TP3] Load weight end. elapsed=331.00 s, type=GlmMoeDsaForCausalLM, avail mem=86.00 GB.
 [2026-11-28 10:00:00 TP0] KV Cache is allocated. #tokens: 65536, KV size: 6.12 GB
 [2026-11-28 10:00:00 TP0] Capture draft cuda graph begin. This can take up to several minutes. avail mem=77.10 GB
 [2026-11-28 10:00:00 TP0] Load weight begin. avail mem=77.00 GB
