@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,9 @@ def applied(folder: Path, profile: str) -> Iterator[tuple[Shell, str, str, str]]
     """A cloud with the real engine that has deployed a profile; its URL, its key, and what the command printed."""
     engines = engine_interpreter().parents[2]
     with own_cloud(folder, GLMDEPLOY_ENGINE=str(engines)) as shell:
-        assert "the real SGLang 0.5.23 for profiles with `device: cpu`" not in shell.run("local", "status", code=1).stdout
+        assert (
+            "the real SGLang 0.5.23 for profiles with `device: cpu`" not in shell.run("local", "status", code=1).stdout
+        )
         done = shell.run("apply", profile, "--target", "local", "--yes", "--make-secrets")
         assert f"\n{REAL}.\n" in done.stdout
         assert "engine     the real SGLang 0.5.23 for profiles" in shell.run("local", "status").stdout
@@ -97,14 +98,12 @@ def test_a_model_that_generates(tmp_path: Path) -> None:
         assert key not in said + printed
 
         # A stream that runs when the cloud is stopped comes to its end.
-        lines: list[str] = []
-        long = {**plain, "max_tokens": 300, "ignore_eos": True, "stream": True}
-        reader = threading.Thread(target=lambda: lines.append(asked.ask(chat, key, long).text))
-        reader.start()
-        wait_until(lambda: asked.ask(f"{url}/v1/loads", key).data["aggregate"]["total_running_reqs"] > 0)
-        shell.run("local", "stop")
-        reader.join()
-        assert [one["choices"][0]["finish_reason"] for one in events(lines[0])][-1] == "length"
+        long = {**plain, "max_tokens": 24, "ignore_eos": True, "stream": True}
+        with asked.opened(chat, key, long) as stream:
+            begun = stream.readline()
+            shell.run("local", "stop")
+            rest = stream.read()
+        assert [one["choices"][0]["finish_reason"] for one in events((begun + rest).decode())][-1] == "length"
 
 
 def test_a_model_that_gives_embeddings(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_without_a_network_the_last_words_of_pip_are_told_and_nothing_is_left(tm
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
-PROXIES = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
