@@ -35,14 +35,19 @@ class Answer:
         return str(self.data["message"])
 
 
-def ask(url: str, key: str | None, body: object = None, *, method: str | None = None, **headers: str) -> Answer:
-    """Header names with ``_`` for ``-``."""
+def opened(url: str, key: str | None, body: object = None, *, method: str | None = None, **headers: str) -> Any:
+    """An answer whose body is still to be read. Header names with ``_`` for ``-``. :raises urllib.error.HTTPError:"""
     data = None if body is None else json.dumps(body).encode()
     sent = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(url, data=data, headers=sent, method=method)
+    return urllib.request.urlopen(request, timeout=PATIENCE)
+
+
+def ask(url: str, key: str | None, body: object = None, *, method: str | None = None, **headers: str) -> Answer:
+    """The whole answer, an error's too."""
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with opened(url, key, body, method=method, **headers) as answer:
             return Answer(answer.status, dict(answer.headers), answer.read().decode())
     except urllib.error.HTTPError as error:
         with error:

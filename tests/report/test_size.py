@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 B200 = "b200-eagle-bf16kv"
-PROFILES = sorted(path.stem for path in profiles_dir().glob("*.yaml") if path.stem != "local-cpu")
+PROFILES = sorted(path.stem for path in profiles_dir().glob("*.yaml") if not path.stem.startswith("local-cpu"))
 
 
 def sized(profile: str = B200, *sets: str, **options: Any) -> size.Size:

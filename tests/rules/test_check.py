@@ -24,6 +24,7 @@ SHIPPED = {
     "h100-glm45-air-fp8": [],
     "h200-eagle-bf16kv": ["GLM014", "GLM030", "GLM068"],
     "local-cpu": [],
+    "local-cpu-embedding": [],
 }
 """Warnings of the shipped profiles, which carry the values of the page that they follow; none has an error."""
 

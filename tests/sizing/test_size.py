@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
 
 B200 = "b200-eagle-bf16kv"
-PROFILES = sorted(path.stem for path in profiles_dir().glob("*.yaml") if path.stem != "local-cpu")
+PROFILES = sorted(path.stem for path in profiles_dir().glob("*.yaml") if not path.stem.startswith("local-cpu"))
 GIB = 2**30
 
 
