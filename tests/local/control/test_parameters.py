@@ -12,7 +12,6 @@ from glmdeploy.local.daemon import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from types import ModuleType
 
     from google.protobuf.message import Message
