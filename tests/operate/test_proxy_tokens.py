@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 PROFILE = "b200-eagle-bf16kv"
 ASKS = "server.requires_proxy_auth=true"
 NAMED = "secrets.proxy_token={name: modal-proxy, keys: [PROXY_KEY, PROXY_SECRET]}"
+AS = {
+    "web_server": ("server.kind=web_server",),
+    "server": ("server.kind=server", "server.timeout=null", "server.max_inputs=null"),
+}
 MODAL = Target(name="modal", environment=None)
 TOKEN = ("wk-id", "ws-secret")
 
 
 def apply(shell: Shell, kind: str, *sets: str) -> dict[str, Any]:
-    options = [word for each in (f"server.kind={kind}", ASKS, *sets) for word in ("--set", each)]
+    options = [word for each in (*AS[kind], ASKS, *sets) for word in ("--set", each)]
     done = shell.run("apply", PROFILE, *options, "--target", "local", "--yes", "--make-secrets", "--json")
     return {**json.loads(done.stdout), "stderr": done.stderr}
 
@@ -95,7 +99,7 @@ def test_a_token_that_is_refused_is_told_at_once(ready: Shell) -> None:
     ready.run("local", "start")
     client = connect(ready.cloud)
     modal.Secret.objects.create("modal-proxy", {"PROXY_KEY": "wk-other", "PROXY_SECRET": "ws-other"}, client=client)
-    options = [word for each in ("server.kind=server", ASKS, NAMED) for word in ("--set", each)]
+    options = [word for each in (*AS["server"], ASKS, NAMED) for word in ("--set", each)]
     failed = ready.run("apply", PROFILE, *options, "--target", "local", "--yes", code=1)
     assert "Modal's proxy lets nobody through to" in failed.stderr
     assert "modal workspace proxy-tokens create" in failed.stderr

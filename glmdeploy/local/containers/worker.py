@@ -204,7 +204,7 @@ def _remarks(pool: Pool) -> list[str]:
     ]
     remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
     methods = pool.live.proto.method_definitions.values()
-    if domains := [name for method in methods for name in method.webhook_config.custom_domains]:
+    if domains := [each.name for method in methods for each in method.webhook_config.custom_domains]:
         remarks.append(f"the domains {', '.join(domains)} lead nowhere here: the function answers at its own URL")
     return remarks
 
