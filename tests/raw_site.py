@@ -54,6 +54,7 @@ class Site:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """A connection to the web server has ended."""
     told: list[str] = field(default_factory=list)
+    member: Any = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
@@ -78,12 +79,12 @@ async def site(answer: Answer, *, limit: float | None = None) -> AsyncIterator[S
     async def web_port(_: int) -> int:
         return served.port
 
-    member: Any = SimpleNamespace(task_id="ta-1", web_port=web_port, say=served.told.append, stop=lambda: None)
+    served.member = SimpleNamespace(task_id="ta-1", web_port=web_port, say=served.told.append, stop=lambda: None)
     pool: Any = SimpleNamespace(limits=SimpleNamespace(timeout=limit), balance=lambda: None)
     async with Passage() as passage:
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await pass_through(passage, request, member, 1, pool)
+            return await pass_through(passage, request, served.member, 1, pool)
 
         application = web.Application()
         application.router.add_route("*", "/{label}/{path:.*}", handle)

@@ -1,16 +1,16 @@
 """What the embedded gateway and the container's pump add to a stream, beside the engine asked directly, in one run.
 
-    python benchmarks/serving [--streams 1,8,64,256] [--rounds 5] [--seconds 3]
+    python benchmarks/serving [--streams 1,8,64,256] [--rounds 5] [--seconds 3] [--profile local-cpu]
 
 An embedded cloud of its own runs ``engine.py``, whose tokens come at a known pace, in a container as SGLang would run.
 The same streams go to the engine itself, through a bare proxy in Python (``floor.py``), which is what this machine
 takes for any second process on the way, and through the gateway. The three alternate, round by round, so that a busy
 machine treats them alike. ``steady``: so many clients ask again and again, each at moments of its own; ``burst``: all
 at the same moment, over new connections; ``queue``: a burst at a container of 8 inputs, where most of the time is
-waiting for a turn.
+waiting for a turn. With ``--profile`` it is the engine of a profile instead, with its own pace and its own queue.
 
 First token: ms from asking to its arrival. On the way: ms that the request, the first and the later tokens spent
-between client and engine, by the clock that both share. A stream that is not whole is lost.
+between client and engine, by the clock that both share (of the paced engine alone). A stream that is not whole is lost.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -43,6 +44,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--profile", help="ask what this profile serves, as it is deployed by apply --target local")
     parser.add_argument("--streams", default="1,8,64,256")
     parser.add_argument("--modes", default="steady,burst,queue")
     parser.add_argument("--rounds", type=int, default=5)
@@ -51,27 +53,23 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=20, help="ms between two tokens of a stream")
     parser.add_argument("--tokens", type=int, default=25, help="of each stream")
     given = parser.parse_args()
-    body = {"first": given.first, "interval": given.interval, "tokens": given.tokens}
     with embedded_cloud() as running:
-        wide, narrow = deployed(running)
-        engine, narrow_engine = [int(urllib.request.urlopen(url, timeout=60).read()) for url in (wide, narrow)]
-        with floor(engine) as proxy:
-            path = urlsplit(wide).path
-            gateway = urlsplit(running.gateway_url).port
-            direct, through = Target(engine), Target(gateway, path, running.pid)
-            targets = {"engine": direct, "bare proxy": proxy, "gateway": through}
-            queue = {
-                "engine": Target(narrow_engine),
-                "gateway": Target(gateway, urlsplit(narrow).path, running.pid),
-            }
+        if given.profile:
+            wide = narrow = served(running, given.profile, given.tokens)
+        else:
+            wide, narrow = paced(running, {"first": given.first, "interval": given.interval, "tokens": given.tokens})
+        with floor(wide.engine.port) as proxy:
             print(HEADER)
             for mode in given.modes.split(","):
                 for streams in map(int, given.streams.split(",")):
-                    if mode == "queue" and streams != 64:
+                    if mode == "queue" and (given.profile or streams != 64):
                         continue
+                    subject = narrow if mode == "queue" else wide
+                    targets = {"engine": subject.engine, "bare proxy": proxy, "gateway": subject.gateway}
+                    if mode == "queue":
+                        del targets["bare proxy"]
                     asked = {"streams": streams, "seconds": given.seconds, "burst": mode != "steady"}
-                    asked |= {"headers": {}, "body": body}
-                    measure(mode, asked, queue if mode == "queue" else targets, given.rounds)
+                    measure(mode, asked | {"headers": subject.headers, "body": subject.body}, targets, given.rounds)
 
 
 HEADER = (
@@ -89,6 +87,16 @@ class Target:
     port: int
     path: str = ""
     pid: int = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: an engine, directly and through the gateway, and what it is asked."""
+
+    engine: Target
+    gateway: Target
+    headers: dict[str, str]
+    body: dict[str, Any]
 
 
 def measure(mode: str, asked: dict[str, Any], targets: dict[str, Target], rounds: int) -> None:
@@ -151,8 +159,8 @@ def embedded_cloud() -> Iterator[Cloud]:
             cloud.stop()
 
 
-def deployed(running: Cloud) -> tuple[str, str]:
-    """The URLs of the engine with room for all, and with room for 8."""
+def paced(running: Cloud, body: dict[str, Any]) -> list[Subject]:
+    """The paced engine with room for all, and with room for 8."""
     sys.path.insert(0, str(HERE))
     import app
     import modal
@@ -160,9 +168,35 @@ def deployed(running: Cloud) -> tuple[str, str]:
     os.environ.update(cloud.environ(running))
     client = modal.Client.from_credentials(running.token_id, running.token_secret)
     app.app.deploy(client=client)
-    names = [modal.Cls.from_name("serving-benchmark", name, client=client) for name in ("Wide", "Narrow")]
-    wide, narrow = [str(each().serve.get_web_url()) for each in names]
-    return wide, narrow
+    found = []
+    for name in ("Wide", "Narrow"):
+        url = str(modal.Cls.from_name("serving-benchmark", name, client=client)().serve.get_web_url())
+        port = int(urllib.request.urlopen(url, timeout=60).read())
+        found.append(Subject(Target(port), through(running, url), {}, body))
+    return found
+
+
+def served(running: Cloud, profile: str, tokens: int) -> Subject:
+    """What a profile serves: the engine says itself where it listens."""
+    glmdeploy = [sys.executable, "-m", "glmdeploy"]
+    command = [*glmdeploy, "apply", profile, "--target", "local", "--yes", "--make-secrets"]
+    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    url = re.findall(r"^Endpoint: (\S+)", told, re.MULTILINE)[0]
+    key = re.findall(r"local secret (\S+) (\S+?)\)", told)[0]
+    secret = subprocess.run([*glmdeploy, "local", "secret", *key], capture_output=True, text=True, check=True).stdout
+    headers = {"Authorization": f"Bearer {secret.strip()}"}
+    request = urllib.request.Request(f"{url}/server_info", headers=headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        info = json.load(answer)
+    print(f"{profile}, answered by {info.get('engine', 'SGLang')} {info.get('version', '')}")
+    messages = [{"role": "user", "content": "Count: " + " ".join(map(str, range(100)))}]
+    body = {"model": info["served_model_name"], "messages": messages, "max_tokens": tokens, "stream": True}
+    return Subject(Target(int(info["port"])), through(running, url), headers, body | {"ignore_eos": True})
+
+
+def through(running: Cloud, url: str) -> Target:
+    """The gateway, at the path of ``url``."""
+    return Target(urlsplit(url).port or 80, urlsplit(url).path, running.pid)
 
 
 @contextlib.contextmanager

@@ -243,7 +243,13 @@ async def _serve_http(
 ) -> None:
     """Until the stack is closed; requests that are running then have ``grace`` seconds more."""
     # A client that hangs up cancels its request, and with that what it has asked of a container.
-    runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=grace)
+    runner = web.AppRunner(
+        application,
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=grace,
+        auto_decompress=False,  # a body goes on with its Content-Encoding
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.SockSite(runner, listener, backlog=_BACKLOG).start()

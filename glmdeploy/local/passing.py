@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
-from aiohttp.http import HttpVersion11
 from multidict import CIMultiDict
 
 from glmdeploy.local.loopback import refusal
@@ -107,7 +106,7 @@ async def _relay(upstream: Connection, request: web.Request, response: web.Strea
     :raises aiohttp.ClientError: where the client is gone.
     """
     no_body = request.method == "HEAD" or response.status in {204, 304}
-    framed = request.version >= HttpVersion11 and response.content_length is None and not no_body
+    framed = request.version >= aiohttp.HttpVersion11 and response.content_length is None and not no_body
     if framed:
         response.enable_chunked_encoding()
     writer = await response.prepare(request)

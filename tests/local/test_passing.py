@@ -68,6 +68,17 @@ def test_a_connection_is_not_used_again(said: bytes) -> None:
     run(test())
 
 
+def test_a_container_is_not_asked_over_the_connection_of_another() -> None:
+    async def test() -> None:
+        async with site(always) as served:
+            await get(served)
+            served.member.task_id = "ta-2"  # another one, at the same port
+            await get(served)
+            assert [connection.answered for connection in served.connections] == [1, 1]
+
+    run(test())
+
+
 def test_connections_that_the_server_closes_after_an_answer_lose_no_request() -> None:
     async def answer(connection: Connection, head: bytes) -> None:
         await connection.body(head)
