@@ -65,7 +65,14 @@ def test_the_longest_wins(select: list[str], ignore: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("GLM999", "GLM"), ("shema", "schema"), ("GML021", "GLM021"), ("", None), ("sgl", "sglang"), ("G", None)],
+    [
+        ("GLM999", "mean GLM"),
+        ("shema", "schema"),
+        ("GML021", "GLM021"),
+        ("", None),
+        ("sgl", "sglang"),
+        ("G", None),
+    ],
 )
 def test_unknown(name: str, near: str | None) -> None:
     if not name:
