@@ -34,6 +34,7 @@ SECRETS = {
     "aws": ("AWS_ROLE_ARN", "AWS_REGION"),
     "google": ("SERVICE_ACCOUNT_JSON",),
     "bucket": ("BUCKET_ID", "BUCKET_NAME"),
+    "modal-proxy": ("PROXY_KEY", "PROXY_SECRET"),
 }
 """What the embedded cloud has, with the keys."""
 

@@ -78,9 +78,10 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class SecretCreated:
-    """The embedded cloud has a secret with a random value now."""
+    """The embedded cloud has a secret with a random value now, or with the proxy token of its workspace."""
 
     name: str
+    proxy_token: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +216,9 @@ def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator
     """
     plan, target = what.plan, what.target
     for secret in creatable(what.missing, target, make=what.make_secrets):
-        create_secret(secret, target, proxy_token=secret == plan.proxy_token)
-        yield SecretCreated(name=secret.name)
+        proxy_token = secret == plan.proxy_token
+        create_secret(secret, target, proxy_token=proxy_token)
+        yield SecretCreated(name=secret.name, proxy_token=proxy_token)
     yield from _run_stages(what)
     forget_failures(plan, target)
     if not what.changed:

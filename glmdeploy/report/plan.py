@@ -62,8 +62,9 @@ def preview_data(preview: Preview) -> dict[str, Any]:
 def event_text(event: Event) -> str | None:
     """A line on a step of ``apply``; None for one that the next line tells."""
     match event:
-        case apply.SecretCreated(name=name):
-            return f"created the secret {name} in the embedded cloud, with a random value"
+        case apply.SecretCreated(name=name, proxy_token=proxy_token):
+            value = "its workspace's proxy token" if proxy_token else "a random value"
+            return f"created the secret {name} in the embedded cloud, with {value}"
         case apply.StageStarted(name=name):
             return f"Stage {name} ..."
         case apply.Deploying():

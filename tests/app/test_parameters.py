@@ -237,6 +237,18 @@ def test_steps_of_the_image() -> None:
     assert any("COPY /python/. /usr/local" in line for line in lines)
 
 
+def test_the_keep_alive_and_the_checks_have_the_proxy_token() -> None:
+    token = "secrets.proxy_token={name: modal-proxy, keys: [PROXY_KEY, PROXY_SECRET]}"
+    received = built("keepalive.enabled=true", "server.requires_proxy_auth=true", token)
+    functions = received.functions()
+    holders = {name for name, function in functions.items() if function.secret_ids == functions["keep_warm"].secret_ids}
+    assert holders == {"keep_warm", "ask_endpoint"}
+    assert len(functions["keep_warm"].secret_ids) == 1
+    plain = built("keepalive.enabled=true").functions()
+    assert "ask_endpoint" not in plain
+    assert not plain["keep_warm"].secret_ids
+
+
 def test_keepalive() -> None:
     received = built("keepalive.enabled=true", "keepalive.timezone=Europe/Berlin")
     cron = received.functions()["keep_warm"].schedule.cron
@@ -252,6 +264,7 @@ EVERYTHING = (
     FURTHER,
     "secrets.registry={name: registry, keys: [REGISTRY_USERNAME, REGISTRY_PASSWORD]}",
     "secrets.further=[{name: bucket, keys: [BUCKET_ID, BUCKET_NAME]}]",
+    "secrets.proxy_token={name: modal-proxy, keys: [PROXY_KEY, PROXY_SECRET]}",
     'sglang.image_steps=[{run: ["echo one"]}, {apt: [git], pip: ["nvtx==0.2.13"]}]',
     'sglang.add_python="3.12"',
     *(f"{section}.{text}" for section, (_, _, found) in STAGES.items() for text, _, _ in found),

@@ -8,6 +8,9 @@ when a release of the SDK changes it.
 """
 
 import contextlib
+import ctypes
+import errno
+import json
 import os
 import runpy
 import signal
@@ -21,6 +24,9 @@ ARGUMENTS_VARIABLE = "MODAL_CONTAINER_ARGUMENTS_PATH"
 """Names the file of the serialized ContainerArguments."""
 HEADERS_VARIABLE = "MODAL_OVERRIDE_HEADERS"
 """Headers of every request that the container sends, as ``name:value,name:value``."""
+
+READ_ONLY_VARIABLE = "GLMDEPLOY_LOCAL_READ_ONLY"
+"""Folders that the container may read alone, as a JSON list."""
 
 _GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL, once the daemon is gone."""
@@ -89,6 +95,59 @@ def kill_session(session: int, *, sparing: int = 0) -> None:
         killed |= fresh
 
 
+def protect(folders: list[str]) -> None:
+    """Have this process, and all that it starts, not write into the folders, which others go on writing.
+
+    It gets a view of the file system of its own; who is not root needs a user namespace for that.
+
+    :raises OSError: where the system does not allow it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    own_view, own_users = 0x20000, 0x10000000  # CLONE_NEWNS, CLONE_NEWUSER
+    bind, again, read_only, private, recursive = 4096, 32, 1, 1 << 18, 16384  # MS_*
+    kept = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME
+
+    def asked(result: int) -> None:
+        if result:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    if not hasattr(libc, "unshare"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    uid, gid = os.getuid(), os.getgid()
+    if libc.unshare(own_view):
+        asked(libc.unshare(own_view | own_users))
+        for name, text in (
+            ("setgroups", b"deny"),
+            ("uid_map", b"%d %d 1" % (uid, uid)),
+            ("gid_map", b"%d %d 1" % (gid, gid)),
+        ):
+            Path(f"/proc/self/{name}").write_bytes(text)
+    asked(libc.mount(b"none", b"/", None, private | recursive, None))
+    for folder in map(os.fsencode, folders):
+        flags = os.statvfs(folder).f_flag & kept
+        asked(libc.mount(folder, folder, None, bind, None))
+        asked(libc.mount(b"none", folder, None, bind | again | read_only | flags, None))
+
+
+def unprotectable(folders: list[str]) -> str:
+    """Why :func:`protect` would fail; empty where it would not.
+
+    Tried in a process of its own, for half of it is no state to be in.
+    """
+    child = os.fork()
+    if not child:
+        number = 1
+        try:
+            protect(folders)
+            number = 0
+        except OSError as fault:
+            number = fault.errno or errno.ENOSYS
+        finally:
+            os._exit(number)
+    number = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.strerror(number) if number > 0 else "killed" if number else ""
+
+
 def loopback(ifname: bytes) -> str:
     return "127.0.0.1"
 
@@ -108,6 +167,11 @@ def main() -> None:
         watch_lifeline(int(sys.argv[2]))
         return
     start_watcher(int(os.environ.pop("GLMDEPLOY_LOCAL_LIFELINE")))
+    if folders := json.loads(os.environ.pop(READ_ONLY_VARIABLE, "[]")):
+        if fault := unprotectable(folders):
+            print(f"volumes that are read-only on Modal can be written here: {fault}", file=sys.stderr)
+        else:
+            protect(folders)
     if "GLMDEPLOY_LOCAL_PORT" in os.environ:
         listen_on_loopback()
     sys.argv = [ENTRYPOINT]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
-from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VARIABLE
+from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VARIABLE, READ_ONLY_VARIABLE
 from glmdeploy.local.home import inside
 from glmdeploy.local.state.store import new_id
 from glmdeploy.redaction import Redactor
@@ -120,6 +120,8 @@ class Planner:
         }
         if port:
             own["GLMDEPLOY_LOCAL_PORT"] = str(port)
+        if read_only := [str(self._folder(mount)) for mount in live.proto.volume_mounts if mount.read_only]:
+            own[READ_ONLY_VARIABLE] = json.dumps(read_only)
         environment = {**given, **self._paths(given, root), **own}
         self._add_dependencies(layout, live.proto)
         arguments = api_pb2.ContainerArguments(
@@ -201,8 +203,11 @@ class Planner:
 
     def _links(self, function: api_pb2.Function) -> Iterator[tuple[PurePosixPath, Path]]:
         for mount in function.volume_mounts:
-            target = self._home.volumes / mount.volume_id
-            yield inside(PurePosixPath(mount.mount_path)), target / inside(PurePosixPath(mount.sub_path))
+            yield inside(PurePosixPath(mount.mount_path)), self._folder(mount)
+
+    def _folder(self, mount: api_pb2.VolumeMount) -> Path:
+        """What of a volume is mounted."""
+        return self._home.volumes / mount.volume_id / inside(PurePosixPath(mount.sub_path))
 
 
 def _given(images: Iterable[api_pb2.Image], contents: Mapping[str, str]) -> dict[str, str]:

@@ -198,8 +198,10 @@ def _remarks(pool: Pool) -> list[str]:
         if ranked.function.resources.gpu_config.count
     ]
     remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
-    read_only = [mount.mount_path for mount in pool.live.proto.volume_mounts if mount.read_only]
-    return remarks + [f"the volume at {path} is read-only on Modal: that is not enforced here" for path in read_only]
+    methods = pool.live.proto.method_definitions.values()
+    if domains := [each.name for method in methods for each in method.webhook_config.custom_domains]:
+        remarks.append(f"the domains {', '.join(domains)} lead nowhere here: the function answers at its own URL")
+    return remarks
 
 
 def _replaced(member: Member) -> list[str]:

@@ -94,8 +94,8 @@ IDLE_TOKEN = Rule(
     title="proxy token that nothing asks for",
     severity=Severity.INFO,
     topic=Topic.SECURITY,
-    why="The keep-alive and `apply` send `secrets.proxy_token`. Without `server.requires_proxy_auth` Modal lets requests "
-    "through without it, unless the Environment wants tokens of all that runs in it.",
+    why="The keep-alive and `apply` send `secrets.proxy_token`. Without `server.requires_proxy_auth` Modal lets "
+    "requests through without it, unless the Environment wants tokens of all that runs in it.",
     fix="nothing, if the Environment wants tokens; else set `server.requires_proxy_auth: true`, or remove it",
     sources=(_TOKENS,),
     check=_idle_token,

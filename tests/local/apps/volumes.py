@@ -1,6 +1,7 @@
 """Volumes as a container uses them: mounted whole or in part, and through the SDK's own calls."""
 
 import os
+import subprocess
 from io import BytesIO
 from pathlib import Path
 
@@ -42,8 +43,21 @@ def through_the_sdk(name: str) -> dict[str, object]:
     return {"listed": listed, "read": read, "large": large, "all": everything, "left": left, "missing": missing}
 
 
+def reading(name: str) -> list[str]:
+    """What comes of a write, by Python and by a program, into a volume that may only be read; and what is read."""
+    told = []
+    try:
+        (inside("/read") / name).write_text("no")
+    except OSError as fault:
+        told.append(str(fault.strerror))
+    done = subprocess.run(["touch", str(inside("/read") / name)], capture_output=True, text=True, check=False)
+    told.append(done.stderr.strip().rpartition(": ")[2])
+    return [*told, *sorted(path.name for path in inside("/read").iterdir())]
+
+
 def register(app: modal.App) -> None:
     volume = modal.Volume.from_name("parts", create_if_missing=True)
     mounted = volume.with_mount_options(sub_path="org/model/0123")
     app.function(volumes={"/part": mounted})(part)
+    app.function(volumes={"/read": mounted.with_mount_options(read_only=True)})(reading)
     app.function(volumes={"/whole": volume.with_mount_options(read_only=True)})(through_the_sdk)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
+
+from glmdeploy.local.containers.bootstrap import unprotectable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,23 @@ def test_a_part_of_a_volume_is_made_where_it_is_missing(
     # What comes from elsewhere is seen, and what lies beside it is not.
     assert function("part").remote("a.txt", "second") == ["a.txt", "b.txt"]
     assert b"".join(volume.read_file("org/model/0123/a.txt")) == b"second"
+
+
+def test_what_is_read_only_is_not_written(function: Callable[[str], modal.Function[..., Any, Any]]) -> None:
+    if fault := protection():
+        pytest.skip(f"this machine gives no process a view of its own: {fault}")
+    assert "d.txt" in function("part").remote("d.txt", "kept")
+    *refusals, found = function("reading").remote("e.txt")[:3]
+    assert refusals == ["Read-only file system"] * 2
+    assert "d.txt" in function("reading").remote("e.txt")
+    # It is read-only for that container alone.
+    assert "e.txt" in function("part").remote("e.txt", "written")
+    assert found != "e.txt"
+
+
+def protection() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return unprotectable([folder])
 
 
 @pytest.mark.parametrize("version", [1, 2])
