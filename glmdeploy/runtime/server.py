@@ -128,7 +128,7 @@ def proven(deployed: dict[str, Any], digest: str) -> Engine:
             api_key=api_key,
             mask=Mask(others, keys=[api_key] if api_key else []),
             health=server["health"],
-            caches=kernel_caches(environment, mounts()[1:]),
+            caches=kernel_caches(environment, [deployed["kernels"]["mount"]] if "kernels" in deployed else []),
             proof=proof_of(deployed),
             seconds=server["gives_up_after"] - (time.monotonic() - started),
             weight_bytes=sum(entry["size"] for name, entry in files.items() if name.endswith(".safetensors")),
