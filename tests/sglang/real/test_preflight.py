@@ -20,7 +20,7 @@ from glmdeploy.sglang.real import environment, oracle
 if TYPE_CHECKING:
     from sglang_record import Recorder
 
-RELEASES = ("0.5.10", "0.5.11", "0.5.18", "0.5.23")
+RELEASES = ("0.5.11", "0.5.23")
 
 ARGS = {"tp": 8, "mem-fraction-static": 0.85, "speculative-algorithm": "EAGLE", "trust-remote-code": True}
 
@@ -87,7 +87,6 @@ KV = "DeepSeek DSA only supports bf16/bfloat16 or fp8_e4m3 kv_cache_dtype"
     ("release", "further", "said"),
     [
         *((release, ("--kv-cache-dtype", "fp8_e5m2"), KV) for release in RELEASES),
-        ("0.5.23", ("--enable-hierarchical-cache", "--disable-radix-cache"), "are mutually exclusive"),
         ("0.5.23", ("--schedule-conservativeness", "-1"), "schedule_conservativeness must be non-negative"),
     ],
 )
