@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import modal
 
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.asking import within
+from glmdeploy.operate.asking import attended, plainly, within
 from glmdeploy.operate.endpoint import wait_until_healthy
 from glmdeploy.operate.tasks import enqueued_at, tasks_of
 from glmdeploy.plan.plan import short_digest
@@ -113,8 +113,7 @@ class _Asker(threading.Thread):
 
     def __init__(self, url: str, target: Target, seconds: float, ask: Ask) -> None:
         super().__init__(name="asker", daemon=True)
-        self._asks = url, target, seconds
-        self._ask = ask
+        self._url, self._target, self._seconds, self._ask = url, target, seconds, ask
         self.answered: float | None = None
         self.answered_at: float | None = None
         self.fault: Exception | None = None
@@ -122,7 +121,7 @@ class _Asker(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.answered = wait_until_healthy(*self._asks, ask=self._ask)
+            self.answered = wait_until_healthy(self._url, self._target, self._seconds, ask=self._ask)
         except Exception as fault:
             self.fault = fault
         else:
@@ -240,21 +239,19 @@ def _answer(asker: _Asker, target: Target) -> float:
 
 def _unproven(asker: _Asker, target: Target, doubt: str) -> Healthy:
     """The endpoint's answer is all that is known. :raises DeployError: when there is none"""
-    while asker.is_alive():
-        target.check_alive()
-        asker.join(LOOK_SECONDS)
+    attended(target, "see the endpoint answer", lambda: plainly(asker.join))
     return Healthy(seconds=_answer(asker, target), doubt=doubt)
 
 
 def _refused(plan: Plan, verdict: Verdict, asker: _Asker) -> DeployError:
     """The reasons; and where the engine itself has failed its last lines, if the endpoint tells them."""
     first, *more = verdict.reasons
-    lines = [f"  and {reason}" for reason in more]
+    lines = [*(f"  and {reason}" for reason in more), "it never answered a request"]
     if first.startswith("SGLang "):
         asker.join(LATE_LOOKS * LOOK_SECONDS)
         if isinstance(asker.fault, DeployError) and asker.fault.advice:
             lines += asker.fault.advice.splitlines()
     return DeployError(
         f"the new version of {plan.app} refuses to serve: {first}",
-        advice="\n".join([*lines, "it never answered a request"]),
+        advice="\n".join(lines),
     )

@@ -108,9 +108,10 @@ def test_a_server_that_does_not_start(warm: Shell) -> None:
     done = warm.run(*APPLY, *crash, code=1)
     assert "The app is deployed" in done.stderr
     told = done.stderr[done.stderr.index("error: ") :].splitlines()
-    assert told[0].startswith("error: the endpoint did not start: container failed to start: SGLang ")
+    assert told[0].startswith("error: the new version of glm51-fp8 refuses to serve: SGLang ")
+    assert told[1] == "it never answered a request"
     assert told[-1].endswith("exists: the stand-in kills itself")
-    assert all(line.startswith("  | ") for line in told[1:])
+    assert all(line.startswith("  | ") for line in told[2:])
 
 
 def test_a_stage_that_fails(ready: Shell) -> None:

@@ -1,4 +1,4 @@
-"""A start proves itself to ``apply``: what differs, or talks nonsense, is refused with every reason, and never serves."""
+"""A start proves itself to ``apply``: what differs, or talks nonsense, is refused with every reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from glmdeploy.runtime.verdict import read_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
     from pathlib import Path
 
     from fault_rows import Fault
