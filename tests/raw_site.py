@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from glmdeploy.local.passing import Passage, pass_through
+from glmdeploy.local.redirects import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -84,7 +85,7 @@ async def site(answer: Answer, *, limit: float | None = None) -> AsyncIterator[S
     async with Passage() as passage:
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await pass_through(passage, request, served.member, 1, pool)
+            return await pass_through(passage, request, served.member, 1, pool, Exchange.unredirected(request))
 
         application = web.Application()
         application.router.add_route("*", "/{label}/{path:.*}", handle)

@@ -62,11 +62,11 @@ log = logging.getLogger("glmdeploy.local.daemon")
 STOP_GRACE = 10.0
 """Seconds that running requests get when the embedded cloud stops, and after them containers for their exit hooks."""
 
-_BACKLOG = 1024
-"""Connections that may wait to be taken: of one more the client hears nothing, and tries again after a second."""
-
 WEB_TIMEOUT_VARIABLE = "GLMDEPLOY_LOCAL_WEB_TIMEOUT"
 """Seconds after which a web function's client is redirected, where Modal's 150 are too many for a rehearsal."""
+
+_BACKLOG = 1024
+"""Connections that may wait to be taken: of one more the client hears nothing, and tries again after a second."""
 
 _SCRATCH = "glmdeploy-"
 

@@ -79,9 +79,7 @@ class Gateway:
                 return refused(fault)
 
         if door.is_server or request.headers.get("Upgrade", "").lower() == "websocket":
-            exchange = Exchange(request)
-            exchange.waiting.set_result(request)
-            return await answer(exchange)
+            return await answer(Exchange.unredirected(request))
         return await self._exchanges.answer(request, answer)
 
     # Files
