@@ -35,7 +35,8 @@ FlashInfer appends ``.cache/flashinfer`` to its own. SGLang's own kernels are tv
 """
 
 _FOLLOWERS = frozenset(CACHE_FOLDERS) - {"SGLANG_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "TVM_FFI_CACHE_DIR"}
-"""Those that ``SGLANG_CACHE_DIR`` moves from 0.5.18 on (``sglang/srt/environ.py``, ``third_party_cache_defaults``)."""
+"""Those that ``SGLANG_CACHE_DIR`` moves from 0.5.18 on, TileLang's from 0.5.21 on (``sglang/srt/environ.py``,
+``third_party_cache_defaults``)."""
 
 
 def caches(facts: Facts) -> dict[str, str]:
@@ -48,6 +49,8 @@ def caches(facts: Facts) -> dict[str, str]:
     if facts.profile.compile is None:
         return {}
     moved = set(_FOLLOWERS) if "SGLANG_CACHE_DIR" in facts.env and facts.between("0.5.18", None) else set()
+    if not facts.between("0.5.21", None):
+        moved.discard("TILELANG_CACHE_DIR")
     if facts.between("0.5.16", "0.5.17"):
         moved.add("FLASHINFER_WORKSPACE_BASE")
     return {

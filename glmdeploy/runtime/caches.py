@@ -65,6 +65,16 @@ def caches_archive(key: str) -> str:
     return f"caches-{key}.tar"
 
 
+def make_caches(environment: Mapping[str, str], folder: Path) -> None:
+    """Make the folders below ``folder`` that the variables name: not every compiler makes more than the last one.
+
+    :raises OSError:
+    """
+    for value in environment.values():
+        if value.startswith(f"{folder}/"):
+            Path(value).mkdir(parents=True, exist_ok=True)
+
+
 def pack_caches(folder: Path, archive: Path) -> dict[str, Any]:
     """Write the files below ``folder`` into ``archive``.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glmdeploy.runtime.caches import caches_archive, pack_caches
+from glmdeploy.runtime.caches import caches_archive, make_caches, pack_caches
 from glmdeploy.runtime.engine import EngineError
 from glmdeploy.runtime.markers import FOLDER, read_marker, write_marker
 from glmdeploy.runtime.masking import Mask
@@ -68,6 +68,7 @@ def compile_kernels(
             return marker
         say(f"{gone} of the {len(marker['files'])} kernels for {key} are gone: compiling them anew")
     try:
+        make_caches(environment, caches)
         process = Process(command, environment, Mask(()))
     except OSError as error:
         raise EngineError(f"compile_deep_gemm could not be started: {error}") from None

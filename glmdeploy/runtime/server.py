@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import modal
 
-from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, unpack_caches
+from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, make_caches, unpack_caches
 from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
@@ -120,6 +121,8 @@ def proven(deployed: dict[str, Any], digest: str) -> Engine:
     server, environment = deployed["server"], engine_env("server")
     others = [os.environ.get(name, "") for name in [*secret_names(), *further_secret_names()]]
     files = weights_mark(local_folder(deployed["weights"]["mount"])).get("files", {})
+    with contextlib.suppress(OSError):  # SGLang's compilers say what they cannot write
+        make_caches(environment, local_folder(CACHES))
     try:
         engine = start_engine(
             local_command(server["command"], mounts()),

@@ -69,7 +69,9 @@ def test_what_the_profile_sets_stays() -> None:
 
 def test_the_general_folder_of_a_profile_moves_the_others_where_sglang_does() -> None:
     general = "sglang.env.SGLANG_CACHE_DIR=/tmp/sglang"
-    assert caches("sglang.version=0.5.18", OPEN, general) == {"SGLANG_JIT_CACHE_DIR", "TVM_FFI_CACHE_DIR"}
+    left = {"SGLANG_JIT_CACHE_DIR", "TVM_FFI_CACHE_DIR"}
+    assert caches("sglang.version=0.5.23", OPEN, general) == left
+    assert caches("sglang.version=0.5.18", OPEN, general) == {*left, "TILELANG_CACHE_DIR"}
     assert caches("sglang.version=0.5.17", OPEN, general) == EVERYWHERE | DEEP_GEMM
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glmdeploy.runtime.caches import DamagedCaches, caches_archive, pack_caches, unpack_caches
+from glmdeploy.runtime.caches import DamagedCaches, caches_archive, make_caches, pack_caches, unpack_caches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,15 @@ def test_what_is_unfinished_or_a_lock_stays_behind(tmp_path: Path) -> None:
     packed = pack_caches(caches, tmp_path / "a.tar")
     unpack_caches(tmp_path / "a.tar", packed, tmp_path / "there")
     assert list(tree(tmp_path / "there")) == ["triton/ab/k.cubin"]
+
+
+def test_the_folders_of_the_variables_are_made(tmp_path: Path) -> None:
+    """The CUDA driver makes no folder of several new ones."""
+    caches = tmp_path / "caches"
+    named = {"CUDA_CACHE_PATH": f"{caches}/nv", "HOME": str(tmp_path / "home"), "EMPTY": "", "OTHER": f"{caches}-x/y"}
+    make_caches(named, caches)
+    make_caches(named, caches)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["caches", "nv"]
 
 
 def test_no_caches_no_archive(tmp_path: Path) -> None:
