@@ -129,10 +129,11 @@ def _idle(facts: Facts) -> Iterator[Violation]:
             f"{PRICES[facts.gpu.type].date})",
         )
     if spare := server.buffer_containers:
+        verb = "waits" if spare == 1 else "wait"
         yield Violation(
             path=("server", "buffer_containers"),
-            message=f"{_containers(spare)} of {facts.gpu} {'waits' if spare == 1 else 'wait'} beside the busy ones "
-            f"while there are requests: {_money(rate * spare)} dollars an hour (prices of {PRICES[facts.gpu.type].date})",
+            message=f"{_containers(spare)} of {facts.gpu} {verb} beside the busy ones while there are requests: "
+            f"{_money(rate * spare)} dollars an hour (prices of {PRICES[facts.gpu.type].date})",
         )
 
 
