@@ -406,8 +406,9 @@ def test_headers_there_and_back() -> None:
         )
 
     async def test() -> None:
-        request = b"GET /label/a%2Fb?q=%C3%A9 HTTP/1.1\r\nHost: x\r\nConnection: x-mine, host\r\nX-Mine: 1\r\nA: 1\r\nA: 2\r\n\r\n"
-        async with site(answer) as served, raw(served, request + b"\r\n") as (reader, _):
+        request = b"GET /label/a%2Fb?q=%C3%A9 HTTP/1.1\r\nHost: x\r\nConnection: x-mine, host\r\n"
+        request += b"X-Mine: 1\r\nA: 1\r\nA: 2\r\n\r\n"
+        async with site(answer) as served, raw(served, request) as (reader, _):
             back = (await reader.readuntil(b"\r\n\r\n")).decode()
         there = seen[0].split("\r\n")
         assert there[0] == "GET /a%2Fb?q=%C3%A9 HTTP/1.1"
