@@ -45,9 +45,9 @@ FORGIVEN = Rule(
     title="start that may fail to answer",
     severity=Severity.WARNING,
     topic=Topic.CONSISTENCY,
-    why="`server.tolerate` lets a container serve in spite of what its start was found to lack. A value in which SGLang "
-    "differs may be known and wanted; an engine that answers no request, or not in the form that clients read, serves "
-    "nobody, and is billed for it.",
+    why="`server.tolerate` lets a container serve in spite of what its start was found to lack. A value in which "
+    "SGLang differs may be known and wanted; an engine that answers no request, or not in the form that clients read, "
+    "serves nobody, and is billed for it.",
     fix="remove the check from `server.tolerate`",
     sources=("glmdeploy/runtime/quick_checks.py",),
     check=_forgiven,
