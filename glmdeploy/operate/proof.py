@@ -163,9 +163,7 @@ def follow(plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_
                     continue
                 if event.reasons:
                     raise _refused(plan, event, asker)
-                asker.join(max(seconds - (time.monotonic() - started), 1.0))
-                answered = _answer(asker, target)
-                yield Healthy(seconds=answered, task=event.task)
+                yield Healthy(seconds=_answer(asker, target), task=event.task)
                 return
             faults = 0
             new = _new_tasks(log) if asker.answered_at else []
@@ -228,18 +226,16 @@ def _new_tasks(log: _Log) -> list[str]:
 
 
 def _answer(asker: _Asker, target: Target) -> float:
-    """Seconds after which the endpoint answered. :raises DeployError: when it has not"""
+    """Seconds after which the endpoint answered, which has a limit of its own. :raises DeployError: when it has not"""
+    attended(target, "see the endpoint answer", lambda: plainly(asker.join))
     if asker.fault is not None:
         raise asker.fault
-    if asker.answered is None:
-        target.check_alive()
-        raise DeployError("the container is ready, but the endpoint does not answer")
+    assert asker.answered is not None
     return asker.answered
 
 
 def _unproven(asker: _Asker, target: Target, doubt: str) -> Healthy:
     """The endpoint's answer is all that is known. :raises DeployError: when there is none"""
-    attended(target, "see the endpoint answer", lambda: plainly(asker.join))
     return Healthy(seconds=_answer(asker, target), doubt=doubt)
 
 

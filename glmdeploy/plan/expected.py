@@ -27,6 +27,9 @@ AS_GIVEN = (
 ALWAYS = ("tp_size", "pp_size", "attn_dp_size")
 """What holds for every model, given or not."""
 
+MOVING = ("speculative_num_steps", "speculative_num_draft_tokens")
+"""What ``speculative-adaptive`` changes while the engine runs (0.5.12.post1 to 0.5.14, ``eagle_worker_v2.py``)."""
+
 ESTIMATE_SHARE, ESTIMATE_BYTES = 0.02, 2 * 2**30
 """By how much an estimated pool may be off: 0.8 % was measured in five starts of 0.5.11 on an H200, 1 % is in a
 published log; and CUDA and NCCL hold 1.5 to 3.7 GiB where :data:`glmdeploy.sizing.memory.OVERHEAD` says 2.5. A KV cache
@@ -75,7 +78,7 @@ def _option(facts: Facts, name: str, *, known: bool) -> Any:
     if name == "max_running_requests":
         return _requests(facts)
     effective = facts.effective.get(name)
-    if effective is None or not effective.known:
+    if effective is None or not effective.known or (name in MOVING and facts.value("speculative_adaptive")):
         return None
     if known or name in ALWAYS:
         return effective.value

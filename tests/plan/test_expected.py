@@ -32,10 +32,17 @@ def test_what_is_decided_is_expected() -> None:
 
 
 def test_what_sglang_decides_is_expected() -> None:
-    assert load("b200-nospec-bf16kv", sets=()).data["sglang"]["args"]["kv-cache-dtype"] == "bfloat16"
-    found = expected("sglang.args.kv-cache-dtype=null", profile="b200-nospec-bf16kv")
+    waived = "waive=[{rule: GLM002, reason: a test, until: 2099-01-01}]"
+    found = expected("sglang.args.kv-cache-dtype=null", waived, profile="b200-nospec-bf16kv")
     assert found["kv_cache_dtype"] == "fp8_e4m3"
     assert found["chunked_prefill_size"] == 16384
+
+
+def test_what_adapts_is_not_expected() -> None:
+    args = ("sglang.args.speculative-adaptive=true",)
+    found = expected(*args, profile="b200-eagle-bf16kv-0.5.23")
+    assert found["speculative_algorithm"] == "EAGLE"
+    assert not {"speculative_num_steps", "speculative_num_draft_tokens"} & set(found)
 
 
 def test_an_estimated_pool_has_a_tolerance() -> None:
