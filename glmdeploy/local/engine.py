@@ -59,7 +59,8 @@ def engine(arguments: Sequence[str], release: str, variables: Mapping[str, str],
         raise LocalCloudError(f"{ENGINE_VARIABLE} asks for the real SGLang, which cannot be: {reason}", advice=advice)
     if asked not in {None, REAL}:
         raise LocalCloudError(
-            f"{ENGINE_VARIABLE} is {asked!r}", advice=f"set it to {REAL} or {STANDIN}, or leave it out"
+            f"{ENGINE_VARIABLE} is {asked!r}, which is no engine",
+            advice=f"set it to {REAL} or {STANDIN}, or leave it out",
         )
     if against:
         return Engine(python=None, why=against[0])

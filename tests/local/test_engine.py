@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import asked
 import pytest
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local.engine import ENGINE_VARIABLE, engine
+
+if TYPE_CHECKING:
+    from support import Shell
 
 PYTHON = Path("/engines/python")
 CPU = ("--tp-size", "1", "--device", "cpu", "--port", "8000")
@@ -53,3 +58,27 @@ def test_what_is_asked_for() -> None:
     assert engine(CPU, "0.5.23", {ENGINE_VARIABLE: "standin"}, PYTHON).why == f"{ENGINE_VARIABLE} asks for it"
     with pytest.raises(LocalCloudError, match="is 'vllm', which is no engine"):
         engine(CPU, "0.5.23", {ENGINE_VARIABLE: "vllm"}, PYTHON)
+
+
+def test_apply_says_which_and_why(fresh: Shell) -> None:
+    apply = ("apply", "local-cpu", "--target", "local", "--dry-run")
+    assert "\nEngine: a stand-in for SGLang: the real engine is not installed.\n" in fresh.run(*apply).stdout
+    for_a_gpu = fresh.json("apply", "b200-eagle-bf16kv", "--target", "local", "--dry-run")
+    assert for_a_gpu["engine"] == {"name": "standin", "why": "the profile is for a GPU, and there is none here"}
+    refused = fresh.run(*apply, "--set", f"sglang.env.{ENGINE_VARIABLE}=sglang", code=1).stderr
+    assert "asks for the real SGLang, which cannot be: the real engine is not installed" in refused
+    assert "`glmdeploy local engine install`" in refused
+    assert "engine     a stand-in, since the real one is not installed" in fresh.run("local", "status").stdout
+    assert fresh.json("local", "status")["real_engine"] is None
+
+
+def test_the_container_says_it_too(fresh: Shell) -> None:
+    fresh.run("apply", "local-cpu-embedding", "--target", "local", "--yes", "--make-secrets")
+    why = "the real engine is not installed"
+    logs = fresh.modal("app", "logs", "local-cpu-embedding").stdout
+    assert f"Engine: a stand-in for SGLang: {why}\n" in logs
+    url = fresh.json("apply", "local-cpu-embedding", "--target", "local")["url"]
+    key = fresh.run("local", "secret", "glm-local-api-key", "API_KEY").stdout.strip()
+    info = asked.ask(f"{url}/server_info", key).data
+    assert (info["engine"], info["engine_because"]) == ("glmdeploy-stand-in", why)
+    asked.check_embeddings(url, key)

@@ -208,3 +208,14 @@ def test_compile_deep_gemm_with_a_key_fails_at_once_where_sglang_hangs(
     assert "polls its server without a key" in done.stderr
     assert KEY not in done.stderr
     assert not (tmp_path / "dg").exists()
+
+
+def test_a_real_engine_that_is_asked_for_and_is_not_there_is_no_stand_in(model: Path, container: Path) -> None:
+    asked = {"GLMDEPLOY_LOCAL_ENGINE": "sglang", "GLMDEPLOY_STANDIN_SGLANG_VERSION": "0.5.23"}
+    variables = {name: value for name, value in environment(container).items() if not name.endswith("START_SECONDS")}
+    words = command("launch_server", model, "--device", "cpu")
+    done = subprocess.run(words, cwd=container, env={**variables, **asked}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == (
+        "Engine: GLMDEPLOY_LOCAL_ENGINE asks for the real SGLang, which cannot be: the real engine is not installed"
+    )
