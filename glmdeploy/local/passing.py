@@ -138,6 +138,7 @@ def _forwarded(request: web.Request) -> CIMultiDict[str]:
         for name, value in request.headers.items()
         if name.lower() not in dropped and not name.lower().startswith("x-forwarded-")
     )
+    headers.setdefault("Host", request.host)  # whatever Connection names
     headers["X-Forwarded-For"] = request.remote or "127.0.0.1"
     headers["X-Forwarded-Proto"] = request.scheme
     headers["X-Forwarded-Host"] = request.host
@@ -147,6 +148,8 @@ def _forwarded(request: web.Request) -> CIMultiDict[str]:
 
 def _returned(head: Head, label: str) -> CIMultiDict[str]:
     headers = CIMultiDict((name, value) for name, value in head.headers.items() if name.lower() not in _HOP_BY_HOP)
+    if "Transfer-Encoding" in head.headers:
+        headers.popall("Content-Length", None)  # it does not count beside the other (RFC 9112, 6.3)
     location = headers.get("Location", "")
     if location.startswith("/") and not location.startswith("//"):
         headers["Location"] = f"/{label}{location}"

@@ -214,6 +214,18 @@ def test_answers_with_little_in_them(method: str, said: bytes, expected: tuple[i
     run(test())
 
 
+def test_a_length_beside_chunks_does_not_count() -> None:
+    async def answer(connection: Connection, head: bytes) -> None:
+        await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await connection.say(b"2\r\nok\r\n0\r\n\r\n")
+
+    async def test() -> None:
+        async with site(answer) as served:
+            assert await get(served) == (200, b"ok")
+
+    run(test())
+
+
 def test_a_body_that_ends_with_its_connection() -> None:
     async def answer(connection: Connection, head: bytes) -> None:
         await connection.say(b"HTTP/1.0 200 OK\r\n\r\n" + MEBIBYTE)
@@ -394,15 +406,15 @@ def test_headers_there_and_back() -> None:
         )
 
     async def test() -> None:
-        request = (
-            b"GET /label/a%2Fb?q=%C3%A9 HTTP/1.1\r\nHost: x\r\nConnection: x-mine\r\nX-Mine: 1\r\nA: 1\r\nA: 2\r\n\r\n"
-        )
-        async with site(answer) as served, raw(served, request + b"\r\n") as (reader, _):
+        request = b"GET /label/a%2Fb?q=%C3%A9 HTTP/1.1\r\nHost: x\r\nConnection: x-mine, host\r\n"
+        request += b"X-Mine: 1\r\nA: 1\r\nA: 2\r\n\r\n"
+        async with site(answer) as served, raw(served, request) as (reader, _):
             back = (await reader.readuntil(b"\r\n\r\n")).decode()
         there = seen[0].split("\r\n")
         assert there[0] == "GET /a%2Fb?q=%C3%A9 HTTP/1.1"
         assert ("A: 1" in there, "A: 2" in there, "X-Mine: 1" in there) == (True, True, False)
         assert "X-Forwarded-Prefix: /label" in there
+        assert "Host: x" in there
         assert "Location: /label/there\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n" in back
         assert "timeout=5" not in back
 
