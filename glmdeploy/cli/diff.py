@@ -15,7 +15,7 @@ from glmdeploy.errors import GlmdeployError
 def diff(old: str, new: str, as_json: bool) -> int:
     """Show what changes from profile OLD to profile NEW. Exit code: 0 the same, 1 different, 2 trouble."""
     from glmdeploy.plan import diff
-    from glmdeploy.report import values
+    from glmdeploy.report import outage, values
 
     try:
         before, after = (common.plan(profile, (), ()) for profile in (old, new))
@@ -27,4 +27,6 @@ def diff(old: str, new: str, as_json: bool) -> int:
         common.echo_json(values.diff_data(before, after, changes))
     else:
         common.echo(values.changes_text(changes) if changes else "No changes.")
+        for line in outage.outage_text(before.data(), after.data()):
+            common.echo(line)
     return int(bool(changes))

@@ -15,7 +15,7 @@ from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from glmdeploy.gpus import Price
     from glmdeploy.rules.check import Checked
@@ -78,7 +78,8 @@ def size(
     """Show how much memory, money and time a profile takes: bytes of each GPU, tokens of KV cache, dollars, seconds.
 
     For models whose dimensions ship with glmdeploy nothing is fetched; for others the Hugging Face Hub, or its cache
-    on this machine, is asked for config.json. The exit code is 1 where the model does not fit.
+    on this machine, is asked for config.json. Of a list of GPUs each is shown. The exit code is 1 where the model does
+    not fit.
     """
     from glmdeploy.report.size import size_data, size_text
     from glmdeploy.rules.check import check
@@ -92,26 +93,26 @@ def size(
     faults = [finding for finding in checked.findings if finding.id in FAULTS and not finding.waived]
     if facts is None or faults:
         raise ProfileError(faults or checked.findings)
-    found = size.size(
-        facts,
-        size.dimensions(facts, model_config),
-        prices=_prices(facts.gpu.type, price, ask_modal=modal_prices),
-        traffic=None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts),
-    )
+    dimensions = size.dimensions(facts, model_config)
+    prices = _prices({each.type for each in facts.gpus}, price, ask_modal=modal_prices)
+    traffic = None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts)
+    found = [size.size(each, dimensions, prices=prices, traffic=traffic) for each in facts.each_gpu()]
     _warn(checked)
     if as_json:
-        common.echo_json(size_data(found))
+        data = [size_data(each) for each in found]
+        common.echo_json(data if len(data) > 1 else data[0])
     else:
-        common.echo(size_text(found, shutil.get_terminal_size().columns))
-    return int(not found.fits)
+        width = shutil.get_terminal_size().columns
+        common.echo("\n\n".join(size_text(each, width) for each in found))
+    return int(not all(each.fits for each in found))
 
 
-def _prices(gpu: str, price: float | None, *, ask_modal: bool) -> Mapping[str, Price]:
+def _prices(types: Iterable[str], price: float | None, *, ask_modal: bool) -> Mapping[str, Price]:
     from glmdeploy import gpus
 
     if price is not None:
         today = datetime.now(UTC).date().isoformat()
-        return {gpu: gpus.Price(dollars=price, date=today, source="--price")}
+        return dict.fromkeys(types, gpus.Price(dollars=price, date=today, source="--price"))
     if ask_modal:
         from glmdeploy.operate.prices import workspace_prices
 

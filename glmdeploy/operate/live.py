@@ -92,6 +92,9 @@ def needed(plan: Plan, target: Target) -> Needed:
 
     :raises DeployError:
     """
+    for volume in (plan.weights, plan.kernels, *plan.volumes):
+        if volume and volume.version:
+            _check_version(volume, volume.version, target)
     done = _is_downloaded(plan, target)
     return Needed(download=not done, compile=tuple(_not_compiled(plan, target)))
 
@@ -104,6 +107,29 @@ def _is_downloaded(plan: Plan, target: Target) -> bool:
         return False
     there = _sizes(plan.weights, folder, target)
     return all(there.get(f"{folder}/{path}") == entry["size"] for path, entry in mark["files"].items())
+
+
+def _check_version(volume: Volume, version: int, target: Target) -> None:
+    """See that the volume has the version that the plan wants, or is not there yet. :raises DeployError:"""
+
+    async def look() -> bool:
+        handle = modal.Volume.from_name(volume.name, environment_name=target.environment, version=version)
+        try:
+            await handle.hydrate.aio()
+        except modal.exception.NotFoundError:
+            return True
+        except modal.exception.ConflictError:
+            raise  # a kind of InvalidError
+        except modal.exception.InvalidError:
+            return False
+        return True
+
+    if not within(target, f"look for the volume {volume.name}", look):
+        raise DeployError(
+            f"the volume {volume.name} is there, and not of version {version}",
+            advice="a volume keeps its version, and nothing moves its files to the other: leave `version` out to use "
+            "it as it is, or give the volume a new name, and delete the old one when nothing runs on it any more",
+        )
 
 
 def _not_compiled(plan: Plan, target: Target) -> Iterator[str]:

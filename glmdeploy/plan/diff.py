@@ -57,6 +57,9 @@ def _flat(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:
                 if path[0] == key and path[1] in value:
                     label = "sglang" if key == "server" else "compile command"
                     yield from (((label, option), words) for option, words in options(value[path[1]]).items())
+        elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            for item in value:  # volumes and secrets, each by its name
+                yield from (((key, ".".join(path)), leaf) for path, leaf in _leaves((item["name"],), item))
         else:
             yield ("app", key), value
 

@@ -10,6 +10,7 @@ import click
 
 from glmdeploy.operate import apply
 from glmdeploy.plan.plan import short_digest
+from glmdeploy.report.outage import outage_data, outage_text
 from glmdeploy.report.values import change_data, changes_text
 from glmdeploy.runtime.public import TOKEN_HEADERS
 
@@ -34,7 +35,10 @@ def preview_text(preview: Preview) -> Iterator[str]:
     if now and now.data is None:
         yield f"An app {plan.app} that glmdeploy did not deploy runs already; it will be replaced."
     yield changes_text(preview.changes) if preview.changes else "The same plan is deployed again."
-    yield f"\nPlan: {'1 to update' if now else '1 to create'}: {plan.app} on {preview.target}, {plan.gpu}."
+    what, gpus = "1 to update" if now else "1 to create", " or ".join(plan.gpus)
+    yield f"\nPlan: {what}: {plan.app} on {preview.target}, {gpus}."
+    if now and now.data:
+        yield from outage_text(now.data, plan.data())
     download = need.download or preview.verify_weights
     stages = [name for name, run in (("download", download), ("compile", need.compile)) if run]
     yield f"Stages to run first: {', '.join(stages) or 'none, weights and kernels are there'}."
@@ -50,6 +54,7 @@ def preview_data(preview: Preview) -> dict[str, Any]:
         "digest": plan.digest,
         "changed": preview.changed,
         "changes": [change_data(change) for change in preview.changes],
+        "outages": outage_data(preview.now.data, plan.data()) if preview.now and preview.now.data else [],
     }
     return data | {"stages": {"download": need.download, "compile": bool(need.compile)}} if preview.changed else data
 

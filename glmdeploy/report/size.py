@@ -107,7 +107,8 @@ def _requests(size: Size) -> str:
         return text
     if size.share is not None:
         text += f" With all {size.running} that may run (`max-running-requests`), each has {_tokens(size.share)}."
-    return f"{text} With the {size.max_inputs} that Modal sends at a time (`max_inputs`), {_tokens(size.input_share)}."
+    sent = f"the {size.max_inputs} that Modal sends at a time (`{size.inputs_field}`)"
+    return f"{text} With {sent}, {_tokens(size.input_share)}."
 
 
 def _costs(size: Size, width: int) -> Iterator[str]:

@@ -60,8 +60,9 @@ def explain_text(facts: Facts, rows: Sequence[Row], width: int = UNLIMITED) -> s
     unknown = Counter(row.effective.why for row in rows if not row.effective.known)
     # A reason that holds for the whole profile is told once, below.
     shared = [why for why, count in unknown.items() if why and count > 1]
+    gpu = f"{facts.gpu}, the first of its GPUs" if len(facts.gpus) > 1 else str(facts.gpu)
     lines = [
-        f"{profile.name}: SGLang {profile.sglang.version} on {facts.gpu}, {facts.architecture or 'unknown model'}",
+        f"{profile.name}: SGLang {profile.sglang.version} on {gpu}, {facts.architecture or 'unknown model'}",
         "",
         *columns([cells for row in rows for cells in _cells(row, shared)], width),
     ]

@@ -106,7 +106,7 @@ def start(deployed: dict[str, Any]) -> Engine:
             api_key=api_key,
             mask=Mask(others, keys=[api_key] if api_key else []),
             health=server["health"],
-            caches=kernel_caches(environment, mounts()[1:]),
+            caches=kernel_caches(environment, [deployed["kernels"]["mount"]] if "kernels" in deployed else []),
             served_name=deployed["model"]["served_name"],
             seconds=server["gives_up_after"] - (time.monotonic() - started),
         )

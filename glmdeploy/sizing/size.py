@@ -45,6 +45,8 @@ class Sizable(Protocol):
     def effective(self) -> Mapping[str, Effective]: ...
     @property
     def model(self) -> Model | None: ...
+    @property
+    def at_once(self) -> tuple[str, float]: ...
 
     def value(self, dest: str, /) -> object:
         """The effective value of an option by destination, None where it is not known."""
@@ -87,7 +89,9 @@ class Size:
     running: int | None
     """Requests that one replica runs at a time (``max-running-requests``), None where SGLang derives it."""
     max_inputs: int
-    """Requests that Modal sends a container at a time."""
+    """Requests that Modal sends a container at a time: all, or how many until it adds one."""
+    inputs_field: str
+    """The field of the profile that says so."""
     replicas: int
     """Data-parallel replicas, each with a KV pool."""
     spending: Spending
@@ -169,7 +173,7 @@ def size(
         )
     steps = cost.cold_start(model, compiled=profile.compile is not None)
     replicas = sizable.number("dp_size") or 1
-    running, server = sizable.number("max_running_requests"), profile.server
+    running, server, (field, inputs) = sizable.number("max_running_requests"), profile.server, sizable.at_once
     return Size(
         profile=profile.name,
         repo=profile.model.repo,
@@ -182,7 +186,8 @@ def size(
         draft_bytes=_draft_bytes(sizable, model, held),
         cap=sizable.number("max_total_tokens"),
         context=sizable.number("context_length") or model.context,
-        max_inputs=server.max_inputs,
+        max_inputs=max(int(inputs), 1),
+        inputs_field=field,
         running=max(running // replicas, 1) if running and sizable.value("enable_dp_attention") else running,
         replicas=replicas,
         spending=cost.spend(

@@ -9,7 +9,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
@@ -19,9 +19,35 @@ from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
 from glmdeploy.resources import schemas_dir
 
+SETS = (
+    "gpu=[B200:8, B300:8]",
+    "volumes.weights.version=2",
+    "volumes.weights.read_only=true",
+    "volumes.further=[{name: adapters, mount: /adapters, sub_path: en/de, read_only: false}]",
+    "secrets.registry={name: registry, keys: [REGISTRY_USERNAME, REGISTRY_PASSWORD]}",
+    "secrets.further=[{name: bucket, keys: [ID]}]",
+    "download.retries={max_retries: 3, backoff_coefficient: 1.5, initial_delay: 2, max_delay: 45}",
+    "download.cpu=[4, 8]",
+    "compile.memory=[4096, 8192]",
+    "download.nonpreemptible=true",
+    "sglang.image_steps=[{apt: [git], run: [make]}, {pip: [nvtx]}]",
+    'sglang.add_python="3.12"',
+    "keepalive.timezone=Europe/Berlin",
+    "server.kind=server",
+    "server.target_concurrency=1.5",
+    "server.max_concurrency=64",
+    "server.scaleup_window=45s",
+    "server.exit_grace_period=0",
+    "server.routing_region=eu-west",
+    "server.requires_proxy_auth=true",
+    "server.custom_domains=[llm.acme.com]",
+    "server.experimental_options={fast: yes, n: 2}",
+)
+"""One of each form that a field can have, beside what the profile has; what guards say of it does not count here."""
+
 
 def base() -> dict[str, Any]:
-    return load("b200-eagle-bf16kv").data
+    return load("b200-eagle-bf16kv", sets=SETS).data
 
 
 BASE = base()
@@ -31,6 +57,8 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path]
     if isinstance(value, dict):
         found += [inner for key, item in value.items() for inner in paths(item, (*path, key))]
+    if isinstance(value, list):
+        found += [inner for place, item in enumerate(value) for inner in paths(item, (*path, place))]
     return found
 
 
@@ -72,6 +100,15 @@ SCALARS = st.one_of(
             "25h",
             "1440m",
             "B200:8",
+            "B300",
+            "server",
+            "us-east",
+            "llm.acme.com",
+            "-x.acme.com",
+            "3.12",
+            "en/de",
+            "../en",
+            "Europe/Berlin",
             "A10:5",
             "A10:4",
             "H100!",
@@ -98,9 +135,24 @@ VALUES = st.recursive(
     ),
     max_leaves=5,
 )
+AMOUNTS = st.one_of(st.integers(-1, 5_000_000), st.floats(-1, 200), st.booleans())
+VALUES |= st.lists(AMOUNTS, max_size=3)
+VALUES |= st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("max_retries", "backoff_coefficient", "initial_delay", "max_delay", "max_retrys"), AMOUNTS),
+)
 
 
+@settings(max_examples=300)
 @given(path=st.sampled_from(paths(BASE)), value=VALUES)
+@example(path=("server", "cpu"), value=[1, 2])
+@example(path=("server", "cpu"), value=[1, 2, 3])
+@example(path=("server", "memory"), value=[128.0, 256])
+@example(path=("download", "retries"), value={"max_retries": 11})
+@example(path=("download", "retries"), value={"backoff_coefficient": 2})
+@example(path=("volumes", "weights", "version"), value=3)
+@example(path=("gpu",), value=[])
+@example(path=("sglang", "image_steps"), value=[{"run": "make"}])
 @example(path=("name",), value="name\n")
 @example(path=("schema",), value=1.0)
 @example(path=("schema",), value=True)
@@ -122,6 +174,8 @@ def test_schema_and_models_agree_on_missing_and_added_keys(path: tuple[Any, ...]
             parent = parent[part]
         if data is missing:
             del parent[path[-1]]
+        elif isinstance(parent, list):
+            parent.append(1)
         else:
             parent[key] = 1
         assert schema.validator().is_valid(data) == model_accepts(data)
@@ -155,8 +209,9 @@ def test_schema_is_valid_and_explains_every_key() -> None:
 
 
 def test_every_default_of_the_schema_is_the_models() -> None:
-    required = {key: BASE[key] for key in ("schema", "name", "app", "model", "gpu", "sglang")}
-    required["volumes"] = {"weights": BASE["volumes"]["weights"]}
+    plain = load("b200-eagle-bf16kv").data
+    required = {key: plain[key] for key in ("schema", "name", "app", "model", "gpu", "sglang")}
+    required["volumes"] = {"weights": plain["volumes"]["weights"]}
     dumped = Profile.model_validate(required).model_dump(by_alias=True, mode="json")
     properties = json.loads(schema.generate())["properties"]
     defaults = {key: item["default"] for key, item in properties.items() if "default" in item}

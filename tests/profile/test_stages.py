@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import modal
@@ -60,6 +62,19 @@ def test_a_kind_has_the_fields_that_its_decorators_take() -> None:
     assert of_one_kind()["max_inputs"] == "web_server"
     assert of_one_kind()["exit_grace_period"] == "server"
     assert "port" not in of_one_kind()
+
+
+def test_the_page_tells_what_each_kind_takes() -> None:
+    page = Path(__file__).parents[2] / "docs" / "profiles.md"
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|([^|]*)\|([^|]*)\|([^|]+)\|$", page.read_text(), re.MULTILINE)
+    told = {
+        name: (bool(web.strip()), bool(server.strip()))
+        for row, web, server, _ in rows
+        for name in re.findall("`([a-z_]+)`", row)
+    }
+    del told["server"]
+    taken = {kind: serving.options(kind) for kind in KINDS}
+    assert told == {name: tuple(name in taken[kind] for kind in KINDS) for name in options(ServerFields)}
 
 
 def test_the_table_needs_no_pydantic() -> None:

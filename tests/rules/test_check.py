@@ -68,3 +68,16 @@ def test_shipped(file: Path) -> None:
 
 def test_the_corpus_is_large() -> None:
     assert len(list((EXAMPLES / "bad").glob("*.yaml"))) >= 60
+
+
+def test_each_gpu_of_a_list_is_judged() -> None:
+    sets = ["gpu=[B200:8, H200:8]"]
+    found = check(load("b200-eagle-bf16kv", sets=sets), today=TODAY).findings
+    messages = {each.message for each in found}
+    alone = {gpu: check(load("b200-eagle-bf16kv", sets=[f"gpu={gpu}"]), today=TODAY) for gpu in ("B200:8", "H200:8")}
+    both = set.intersection(*({each.message for each in one.findings} for one in alone.values()))
+    assert both
+    for gpu, checked in alone.items():
+        for each in checked.findings:
+            assert (each.message if each.message in both else f"on {gpu}: {each.message}") in messages
+    assert {each.id for each in found} == {each.id for checked in alone.values() for each in checked.findings}

@@ -118,13 +118,22 @@ def _ceiling(facts: Facts) -> Iterator[Violation]:
 
 
 def _idle(facts: Facts) -> Iterator[Violation]:
-    least, rate = facts.profile.server.min_containers, cost.hourly(facts.gpu)
-    if least and rate is not None:
+    server, rate = facts.profile.server, cost.hourly(facts.gpu)
+    if rate is None:
+        return
+    if least := server.min_containers:
         yield Violation(
             path=("server", "min_containers"),
             message=f"{_containers(least)} of {facts.gpu} always {'runs' if least == 1 else 'run'}: "
             f"{_money(rate * least * 24)} dollars a day without a request (prices of "
             f"{PRICES[facts.gpu.type].date})",
+        )
+    if spare := server.buffer_containers:
+        verb = "waits" if spare == 1 else "wait"
+        yield Violation(
+            path=("server", "buffer_containers"),
+            message=f"{_containers(spare)} of {facts.gpu} {verb} beside the busy ones while there are requests: "
+            f"{_money(rate * spare)} dollars an hour (prices of {PRICES[facts.gpu.type].date})",
         )
 
 
@@ -186,7 +195,8 @@ NEVER_IDLE = Rule(
     topic=Topic.TIME,
     why="Pings at all hours of all days keep one container up for ever, at its full price, which `min_containers: 1` "
     "would do as well and say so. A keep-alive is for the hours in which people work.",
-    fix='narrow the schedule ("*/10 9-18 * * 1-5", in UTC), or write `server: {min_containers: 1}` if that is meant',
+    fix='narrow the schedule (for instance "*/10 9-18 * * 1-5"), or write `server: {min_containers: 1}` if that is '
+    "meant",
     sources=(_SCALE, "https://modal.com/pricing"),
     check=_never_idle,
     fails=(
@@ -232,13 +242,18 @@ IDLE_CONTAINERS = Rule(
     title="containers that run without requests",
     severity=Severity.INFO,
     topic=Topic.SECURITY,
-    why="`min_containers` keeps that many containers up day and night, at their full price. That spares clients the "
-    "cold start, and may be just what is wanted. Counted are the GPUs at Modal's base rates.",
-    fix="nothing, if that is meant; `min_containers: 0` pays for cold starts instead",
+    why="`min_containers` keeps that many containers up day and night, at their full price, and `buffer_containers` "
+    "as many more while there are requests. That spares clients the cold start, and may be just what is wanted. "
+    "Counted are the GPUs at Modal's base rates.",
+    fix="nothing, if that is meant; `min_containers: 0`, and no buffer, pays for cold starts instead",
     sources=("https://modal.com/pricing", "https://modal.com/docs/guide/cold-start"),
     check=_idle,
-    fails=(example("server.min_containers=1"), example("server.min_containers=3")),
-    passes=(example(),),
+    fails=(
+        example("server.min_containers=1"),
+        example("server.min_containers=3"),
+        example("server.buffer_containers=1"),
+    ),
+    passes=(example(), example("server.buffer_containers=0")),
 )
 
 RULES = (
