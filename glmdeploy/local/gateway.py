@@ -20,13 +20,11 @@ from glmdeploy.local.containers.member import StartFailedError
 from glmdeploy.local.containers.server_pool import RefusedError
 from glmdeploy.local.control.rpc import disk_full
 from glmdeploy.local.loopback import only_loopback, refusal
-from glmdeploy.local.passing import pass_through, passing_session
+from glmdeploy.local.passing import Passage, pass_through
 from glmdeploy.local.redirects import Exchange, Exchanges
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import aiohttp
 
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.state.files import Link
@@ -39,12 +37,12 @@ _CHUNK = 256 * 1024
 class Gateway:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._session: aiohttp.ClientSession | None = None
+        self._passage: Passage | None = None
         self._exchanges = Exchanges(backend.web_timeout)
 
     def application(self) -> web.Application:
         application = web.Application(middlewares=[only_loopback])
-        application.cleanup_ctx.append(self._with_session)
+        application.cleanup_ctx.append(self._with_passage)
         application.router.add_get("/_files/{token}", self._download)
         application.router.add_put("/_files/{token}", self._upload)
         application.router.add_get("/_apps/{app_id}", self._app_page)
@@ -52,8 +50,8 @@ class Gateway:
         application.router.add_route("*", "/{label}/{path:.*}", self._web)
         return application
 
-    async def _with_session(self, _: web.Application) -> AsyncIterator[None]:
-        async with passing_session() as self._session:
+    async def _with_passage(self, _: web.Application) -> AsyncIterator[None]:
+        async with Passage() as self._passage:
             yield
             self._exchanges.close()
 
@@ -72,18 +70,16 @@ class Gateway:
         async def answer(exchange: Exchange) -> web.StreamResponse:
             try:
                 async with admitted(pool, request) as lease:
-                    assert self._session is not None
+                    assert self._passage is not None
                     member = await lease.granted
-                    return await pass_through(self._session, request, member, door.port, pool, exchange)
+                    return await pass_through(self._passage, request, member, door.port, pool, exchange)
             except StartFailedError as fault:
                 return refusal(503, str(fault))
             except RefusedError as fault:
                 return refused(fault)
 
         if door.is_server or request.headers.get("Upgrade", "").lower() == "websocket":
-            exchange = Exchange(request)
-            exchange.waiting.set_result(request)
-            return await answer(exchange)
+            return await answer(Exchange.unredirected(request))
         return await self._exchanges.answer(request, answer)
 
     # Files

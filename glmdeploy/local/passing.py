@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
-from yarl import URL
 
 from glmdeploy.local.loopback import refusal
+from glmdeploy.local.upstream import BrokenOffError, Connection, Connections, NotListeningError
 
 if TYPE_CHECKING:
     from glmdeploy.local.containers.member import Member
     from glmdeploy.local.containers.pool import Pool
+    from glmdeploy.local.http_body import Head
     from glmdeploy.local.redirects import Exchange
 
-_READ_BYTES = 256 * 1024
 _HOP_BY_HOP = frozenset(
     {
         "connection",
+        "expect",  # aiohttp has answered it
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
@@ -34,21 +35,29 @@ _HOP_BY_HOP = frozenset(
 )
 
 
-def passing_session() -> aiohttp.ClientSession:
-    """What :func:`pass_through` asks containers with."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        timeout=aiohttp.ClientTimeout(total=None),
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=_READ_BYTES,
-        max_line_size=64 * 1024,
-        max_field_size=64 * 1024,
-    )
+class Passage:
+    """What :func:`pass_through` asks containers with: connections that are used again, and a client for WebSockets."""
+
+    def __init__(self) -> None:
+        self.connections = Connections()
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=64 * 1024,
+            max_field_size=64 * 1024,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.connections.close()
+        await self.session.close()
 
 
 async def pass_through(
-    session: aiohttp.ClientSession,
+    passage: Passage,
     request: web.Request,
     member: Member,
     configured_port: int,
@@ -60,38 +69,31 @@ async def pass_through(
     The answer goes to the request that ``exchange`` names once it begins.
     """
     port = await member.web_port(configured_port)
-    path = request.raw_path.removeprefix(f"/{request.match_info['label']}") or "/"
-    url = f"http://127.0.0.1:{port}{path if path.startswith('/') else f'/{path}'}"
+    label = request.match_info["label"]
+    path = request.raw_path.removeprefix(f"/{label}") or "/"
+    path = path if path.startswith("/") else f"/{path}"
     headers = _forwarded(request)
     response: web.StreamResponse | None = None
     try:
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await _pass_websocket(session, request, url, headers)
+            return await _pass_websocket(passage.session, request, f"http://127.0.0.1:{port}{path}", headers)
+        body = await exchange.body()
+        asked = _asked(request.method, path, headers, body)
         async with (
             asyncio.timeout(pool.limits.timeout),
-            session.request(
-                request.method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=await exchange.body(),
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            ) as upstream,
+            passage.connections.asked(member.task_id, port, request.method, asked, body) as (upstream, head),
         ):
-            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-            response.headers.update(_returned(upstream, request.match_info["label"]))
+            response = web.StreamResponse(status=head.status, reason=head.reason)
+            response.headers.update(_returned(head, label))
             request = await exchange.client()
-            await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            await _relay(upstream, request, response)
             return response
-    except aiohttp.ClientConnectorError:
+    except (NotListeningError, aiohttp.ClientConnectorError):
         member.say("nothing listens on the web server's port any more: the container is stopped")
         member.stop()
         pool.balance()
         return refusal(502, "the container's web server does not answer")
-    except (aiohttp.ClientError, TimeoutError) as fault:
+    except (BrokenOffError, aiohttp.ClientError, TimeoutError) as fault:
         if response is not None and response.prepared:
             # Too late for a status: the only honest end of a cut-off answer is a cut-off connection.
             if request.transport is not None:
@@ -102,13 +104,41 @@ async def pass_through(
         return refusal(502, f"the container's web server broke the connection off: {fault}")
 
 
+async def _relay(upstream: Connection, request: web.Request, response: web.StreamResponse) -> None:
+    """Answer with what comes; the body goes past aiohttp, which writes the headers, and the end of the last chunk.
+
+    :raises BrokenOffError:
+    :raises aiohttp.ClientError: where the client is gone.
+    """
+    no_body = request.method == "HEAD" or response.status in {204, 304}
+    framed = request.version >= aiohttp.HttpVersion11 and response.content_length is None and not no_body
+    if framed:
+        response.enable_chunked_encoding()
+    writer = await response.prepare(request)
+    if writer is None or request.transport is None:
+        raise aiohttp.ClientConnectionResetError("the client is gone")
+    await upstream.relay(writer, request.transport, framed=framed)
+    await response.write_eof()
+
+
+def _asked(method: str, path: str, headers: CIMultiDict[str], body: aiohttp.StreamReader | bytes | None) -> bytes:
+    """The head of a request with this body."""
+    if isinstance(body, bytes):
+        headers["Content-Length"] = str(len(body))
+    elif body is not None and "Content-Length" not in headers:
+        headers["Transfer-Encoding"] = "chunked"
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode(errors="surrogateescape")
+
+
 def _forwarded(request: web.Request) -> CIMultiDict[str]:
-    named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
+    dropped = _HOP_BY_HOP | {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
     headers = CIMultiDict(
         (name, value)
         for name, value in request.headers.items()
-        if name.lower() not in _HOP_BY_HOP | named and not name.lower().startswith("x-forwarded-")
+        if name.lower() not in dropped and not name.lower().startswith("x-forwarded-")
     )
+    headers.setdefault("Host", request.host)  # whatever Connection names
     headers["X-Forwarded-For"] = request.remote or "127.0.0.1"
     headers["X-Forwarded-Proto"] = request.scheme
     headers["X-Forwarded-Host"] = request.host
@@ -116,8 +146,10 @@ def _forwarded(request: web.Request) -> CIMultiDict[str]:
     return headers
 
 
-def _returned(upstream: aiohttp.ClientResponse, label: str) -> CIMultiDict[str]:
-    headers = CIMultiDict((name, value) for name, value in upstream.headers.items() if name.lower() not in _HOP_BY_HOP)
+def _returned(head: Head, label: str) -> CIMultiDict[str]:
+    headers = CIMultiDict((name, value) for name, value in head.headers.items() if name.lower() not in _HOP_BY_HOP)
+    if "Transfer-Encoding" in head.headers:
+        headers.popall("Content-Length", None)  # it does not count beside the other (RFC 9112, 6.3)
     location = headers.get("Location", "")
     if location.startswith("/") and not location.startswith("//"):
         headers["Location"] = f"/{label}{location}"

@@ -40,6 +40,13 @@ class Exchange:
         self._read: asyncio.Task[bytes] | None = None
         self._streamed = False
 
+    @classmethod
+    def unredirected(cls, request: web.Request) -> Exchange:
+        """One whose answer goes to the request itself, however long that takes."""
+        exchange = cls(request)
+        exchange.waiting.set_result(request)
+        return exchange
+
     async def client(self) -> web.Request:
         """The request that gets the answer, as soon as there is one that waits for it."""
         while True:
@@ -50,11 +57,15 @@ class Exchange:
                 return request
 
     async def body(self) -> aiohttp.StreamReader | bytes | None:
-        """What came with the request: as it comes, or all of it where it had to be taken in."""
+        """What came with the request: whole, where all of it is there or had to be taken in; else as it comes."""
         if self._read is not None:
             return await self._read
+        if not self._request.can_read_body:
+            return None
+        if self._request.content.is_eof():
+            return self._request.content.read_nowait()
         self._streamed = True
-        return self._request.content if self._request.can_read_body else None
+        return self._request.content
 
     async def take_in(self) -> None:
         """Have the whole body: it is gone once its request is answered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import socket
@@ -69,6 +70,13 @@ def test_a_request_waits_for_the_container_and_passes_through(url: str) -> None:
     assert get(f"{url}/?q=%C3%A9%2F") == "/?q=%C3%A9%2F for /website-website-serve"
     body = os.urandom(300_000).hex().encode()
     assert get(f"{url}/post", data=body) == body.decode()
+
+
+def test_a_compressed_body_passes_through_as_it_is(url: str) -> None:
+    body = gzip.compress(b"x" * 1000, mtime=0)
+    request = urllib.request.Request(f"{url}/post", data=body, headers={"Content-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        assert response.read() == body
 
 
 def test_redirects_stay_behind_the_prefix(url: str) -> None:
@@ -187,6 +195,19 @@ def test_a_script_may_keep_its_own_port(stock: str) -> None:
     seen = json.loads(get(f"{stock}/headers"))
     assert seen["X-Forwarded-Prefix"] == "/stock-site"
     assert stock.endswith(f"{seen['X-Forwarded-Host']}/stock-site")
+
+
+def test_more_streams_than_inputs_come_through_whole(stock: str) -> None:
+    async def all_at_once() -> list[bytes]:
+        async def stream(number: int) -> bytes:
+            async with session.get(f"{stock}/events?name={number}") as response:
+                return await response.read()
+
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            return await asyncio.gather(*map(stream, range(200)))
+
+    wanted = ["".join(f"data: {name} {number}\n\n" for number in range(20)) for name in range(200)]
+    assert [body.decode() for body in asyncio.run(all_at_once())] == wanted
 
 
 def test_websockets_pass_through(stock: str) -> None:

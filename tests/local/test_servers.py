@@ -70,6 +70,8 @@ def get(url: str, *, method: str = "GET", **headers: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+    except http.client.RemoteDisconnected:
+        return 0, "cut: without a grace period a rollout may meet any request"
 
 
 def ready(url: str, **headers: str) -> str:

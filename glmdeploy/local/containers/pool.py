@@ -85,6 +85,8 @@ class Pool:
 
     def withdraw(self, work: Input | Lease) -> bool:
         """Whether it was still waiting."""
+        if isinstance(work, Lease) and work.member is not None:
+            return False
         if work in self.waiting:
             self.waiting.remove(work)
             self.balance()
@@ -212,13 +214,18 @@ class Pool:
             self._fail_waiting(api_pb2.GenericResult(status=status, exception=reason), reason)
 
     def _assign(self) -> None:
+        refused: set[type[Input | Lease]] = set()
         for work in list(self.waiting):
+            if type(work) in refused:
+                continue  # whether a member accepts work is the same for all of a kind
             candidates = [member for member in self.members if member.accepts(work, self.limits.per_container)]
             if candidates:
                 self.waiting.remove(work)
                 min(candidates, key=lambda member: member.load).take(work)
                 if isinstance(work, Input):
                     self._start_clock(work)
+            else:
+                refused.add(type(work))
 
     def _retire_idle(self, current: list[Member], wanted: int) -> None:
         now = time.monotonic()

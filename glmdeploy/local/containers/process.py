@@ -43,10 +43,10 @@ def kill_leftovers(containers: Path) -> None:
 class ContainerProcess:
     """Its directories must be prepared; they are removed when it has ended.
 
-    ``output`` gets each line, redacted, and whether it came from standard error.
+    ``output`` gets the lines that came at once, redacted, and whether they came from standard error.
     """
 
-    def __init__(self, launch: Launch, output: Callable[[str, bool], None]) -> None:
+    def __init__(self, launch: Launch, output: Callable[[list[str], bool], None]) -> None:
         self._launch = launch
         self._output = output
         self._process: asyncio.subprocess.Process | None = None
@@ -141,12 +141,12 @@ class ContainerProcess:
         lines = Lines(self._launch.redact, self._launch.redact.longest)
         try:
             while chunk := await stream.read(_CHUNK):
-                for line in lines.feed(chunk):
-                    self._output(line, error)
+                if complete := lines.feed(chunk):
+                    self._output(complete, error)
         finally:
             transport.close()
-            for line in lines.end():
-                self._output(line, error)
+            if rest := lines.end():
+                self._output(rest, error)
 
 
 class Lines:

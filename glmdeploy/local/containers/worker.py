@@ -110,19 +110,19 @@ class Worker:
         launch = self._planner.plan(live, self._registry.layout(live.app))
         app_id, function_id = live.app.id, live.id
 
-        def write(text: str, source: int) -> None:
+        def write(texts: list[str], source: int) -> None:
             calls = {each.call.id for each in member.inputs.values()}
             self._logs.append(
                 app_id,
-                text,
+                *texts,
                 source=source,
                 function_id=function_id,
                 task_id=launch.task_id,
                 call_id=calls.pop() if len(calls) == 1 else "",
             )
 
-        def output(text: str, error: bool) -> None:
-            write(text, api_pb2.FILE_DESCRIPTOR_STDERR if error else api_pb2.FILE_DESCRIPTOR_STDOUT)
+        def output(lines: list[str], error: bool) -> None:
+            write(lines, api_pb2.FILE_DESCRIPTOR_STDERR if error else api_pb2.FILE_DESCRIPTOR_STDOUT)
 
         process = ContainerProcess(launch, output)
         member = Member(
@@ -131,7 +131,7 @@ class Worker:
             function_id=function_id,
             definition_id=live.definition_id,
             process=process,
-            say=lambda text: write(text, api_pb2.FILE_DESCRIPTOR_INFO),
+            say=lambda text: write([text], api_pb2.FILE_DESCRIPTOR_INFO),
             server_port=live.proto.http_config.port if live.proto.is_server else 0,
         )
         self.members[launch.task_id] = member

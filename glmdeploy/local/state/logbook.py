@@ -11,13 +11,13 @@ import json
 import logging
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glmdeploy.local.home import open_private
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -44,9 +44,9 @@ class _AppLog:
         self.entries: deque[Entry] = deque(maxlen=_IN_MEMORY)
         self.changed = asyncio.Event()
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entries: Iterable[Entry]) -> None:
         with open_private(self.path) as file:
-            file.write(json.dumps(asdict(entry)) + "\n")
+            file.writelines(json.dumps(vars(entry)) + "\n" for entry in entries)
             full = file.tell() > _FILE_LIMIT
         if full:
             self.path.replace(self.path.with_suffix(".old"))
@@ -61,29 +61,31 @@ class LogBook:
     def append(
         self,
         app_id: str,
-        text: str,
-        *,
+        *texts: str,
         source: int,
         function_id: str = "",
         task_id: str = "",
         call_id: str = "",
     ) -> None:
-        """Never fails: where the disk is full the entry is kept in memory alone."""
-        self._last_id = max(time.time_ns(), self._last_id + 1)
-        entry = Entry(
-            id=self._last_id,
-            function_id=function_id,
-            task_id=task_id,
-            call_id=call_id,
-            source=source,
-            text=text if text.endswith("\n") else f"{text}\n",
-        )
+        """An entry for each text. Never fails: where the disk is full they are kept in memory alone."""
+        entries = []
+        for text in texts:
+            self._last_id = max(time.time_ns(), self._last_id + 1)
+            entry = Entry(
+                id=self._last_id,
+                function_id=function_id,
+                task_id=task_id,
+                call_id=call_id,
+                source=source,
+                text=text if text.endswith("\n") else f"{text}\n",
+            )
+            entries.append(entry)
         app = self._app(app_id)
-        app.entries.append(entry)
+        app.entries.extend(entries)
         app.changed.set()
         app.changed = asyncio.Event()
         try:
-            app.write(entry)
+            app.write(entries)
         except OSError as fault:
             log.warning("a log entry of %s was not stored: %s", app_id, fault)
 

@@ -74,6 +74,8 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.gateway_url = ""
+        self._behind: dict[str, Door] = {}
+        self._behind_at = 0
 
     def app(self, app_id: str) -> App | None:
         return self._store.apps.get(id=app_id)
@@ -220,7 +222,15 @@ class Registry:
                 method.web_url = self.web_url(app, tag, name, method.webhook_config)
 
     def door(self, label: str) -> Door | None:
-        """Whose web URL begins with ``label``, where that is live."""
+        """Whose web URL begins with ``label``, where that is live. Each request asks: what is found is remembered."""
+        if self._behind_at != self._store.changes:
+            self._behind, self._behind_at = {}, self._store.changes
+        found = self._behind.get(label) or self._door(label)
+        if found is not None:
+            self._behind[label] = found
+        return found
+
+    def _door(self, label: str) -> Door | None:
         record = self._store.labels.get(label=label)
         if record is None:
             return None

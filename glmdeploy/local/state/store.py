@@ -282,6 +282,11 @@ class Store:
                     each.create()
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
+    @property
+    def changes(self) -> int:
+        """Another number after each write: whoever keeps what was read must read again. Nobody else writes."""
+        return self._connection.total_changes
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block's writes become visible at its end, or none. Must not be nested."""

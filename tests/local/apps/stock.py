@@ -1,5 +1,6 @@
 """A web function whose port is its own affair, with WebSockets: it does not know that it runs locally."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -34,8 +35,18 @@ async def headers(request: web.Request) -> web.StreamResponse:
     return web.json_response(dict(request.headers))
 
 
+async def events(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for number in range(20):
+        await response.write(f"data: {request.query['name']} {number}\n\n".encode())
+        await asyncio.sleep(0.001)
+    return response
+
+
 if __name__ == "__main__":
     site_app = web.Application()
     site_app.router.add_get("/echo", echo)
     site_app.router.add_get("/headers", headers)
+    site_app.router.add_get("/events", events)
     web.run_app(site_app, host="127.0.0.1", port=PORT, print=None)
