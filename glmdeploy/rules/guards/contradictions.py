@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from glmdeploy import cron
-from glmdeploy.findings import Severity
-from glmdeploy.profile.serving import of_one_kind
+from glmdeploy.findings import Remove, Severity
+from glmdeploy.profile.serving import SERVER, of_one_kind
 from glmdeploy.rules.facts import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK
 from glmdeploy.rules.rule import (
     AIR,
@@ -27,7 +27,7 @@ from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from glmdeploy.rules.facts import Facts
 
@@ -79,6 +79,17 @@ def _inputs(facts: Facts) -> Iterator[Violation]:
             # Of two that Modal would refuse the one that is written is shown.
             written = target if target in server.model_fields_set else most
             yield Violation(path=("server", written), message=f"`{target}` {wanted:g} is above `{most}` {limit}")
+    if server.kind == SERVER and server.max_concurrency is not None and "max_concurrency" in _experiments(facts):
+        yield Violation(
+            path=("server", "experimental_options", "max_concurrency"),
+            key=True,
+            message="`max_concurrency` stands here and in `server`: Modal takes one of them",
+            edits=(Remove(path=("server", "experimental_options", "max_concurrency")),),
+        )
+
+
+def _experiments(facts: Facts) -> Mapping[str, str]:
+    return facts.profile.server.experimental_options or {}
 
 
 def _schedule(facts: Facts) -> Iterator[Violation]:
@@ -236,6 +247,7 @@ INPUTS = Rule(
         example("server.target_inputs=21"),
         example(*AS_SERVER, "server.max_concurrency=10"),
         example(*AS_SERVER, "server.target_concurrency=64", "server.max_concurrency=48"),
+        example(*AS_SERVER, "server.max_concurrency=64", "server.experimental_options={max_concurrency: 48}"),
     ),
     passes=(
         example("server.target_inputs=20"),
