@@ -125,8 +125,8 @@ def _taken(judgement: Mapping[str, Any], plan: Plan, does: str, doubts: list[str
 
 
 def named(said: str) -> list[str]:
-    """The options that a refusal names, without the dashes; of an abbreviation not what it could be."""
-    names = NAME.findall(said.partition(" could match ")[0])
+    """The options that a refusal names, without the dashes: not what an abbreviation could be, or a value."""
+    names = NAME.findall(re.split(r" could match | \(choose from ", said)[0])
     return list(dict.fromkeys(name.removeprefix("--").replace("_", "-") for name in names))
 
 
