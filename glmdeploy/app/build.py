@@ -134,7 +134,7 @@ def stages(
         _add_probes(files)
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
     asker = checker = downloader = rehearser = None
-    secrets = _secrets(plan.api_key, plan.huggingface)
+    secrets = _secrets(plan.api_key, plan.huggingface, plan.proxy_token)
     if revision:
         asker = app.function(
             image=_image(plan.download.image, files),
@@ -161,7 +161,7 @@ def stages(
     if rehearsal:
         rehearser = app.function(
             image=_image(plan.server.image, files, plan.registry),
-            volumes=_mounts(plan.weights, plan.kernels),
+            volumes=_mounts(plan.weights, plan.kernels, *plan.volumes),
             **PREFLIGHT,
         )(rehearse)
     return Stages(

@@ -26,12 +26,12 @@ def diff(old: str, new: str, as_json: bool) -> int:
     changes = diff.diff(before.data(), after.data())
     again = impact(before.data(), after.data())
     if as_json:
-        common.echo_json(values.diff_data(before, after, changes, again))
+        outages = outage.outage_data(before.data(), after.data())
+        common.echo_json(values.diff_data(before, after, changes, again) | {"outages": outages})
     elif changes:
         common.echo(f"{values.changes_text(changes)}\n\n{values.impact_text(again)}")
-    else:
-        common.echo("No changes.")
-    if not as_json:
         for line in outage.outage_text(before.data(), after.data()):
             common.echo(line)
+    else:
+        common.echo("No changes.")
     return int(bool(changes))

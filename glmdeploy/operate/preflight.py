@@ -164,4 +164,4 @@ def check_secrets(faults: Sequence[Mapping[str, str]], plan: Plan, target: Targe
 
 
 def _secrets(plan: Plan) -> list[Secret]:
-    return [secret for secret in (plan.api_key, plan.huggingface) if secret]
+    return [secret for secret in (plan.api_key, plan.huggingface, plan.proxy_token) if secret]

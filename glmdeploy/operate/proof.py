@@ -35,6 +35,11 @@ LOOK_SECONDS = 1.0
 """Pause between two looks into the log."""
 OLD_SECONDS = 15.0
 """For so long after an answer a new container is waited for where there is none, not even one that waits for a GPU."""
+OLD = (
+    "a container from before answers, and none of this version has started; where `max_containers` leaves no room, it "
+    "starts when the old one ends, or with `--strategy recreate`, without anybody served meanwhile"
+)
+"""Modal does not replace a container where there are as many as there may be (its guide, of Servers)."""
 LATE_LOOKS = 5
 """How often the log is looked at again once the endpoint has said that it cannot start."""
 MOST_FAULTS = 3
@@ -180,7 +185,7 @@ def follow(plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_
         elif asker.answered is not None and asker.answered_at is not None:
             waited = time.monotonic() - asker.answered_at
             if not new and waited > OLD_SECONDS:
-                doubt = "a container from before answers, and none of this version has started"
+                doubt = OLD
                 yield Healthy(seconds=asker.answered, doubt=doubt)
                 return
             if time.monotonic() - started > seconds:

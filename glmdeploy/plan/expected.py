@@ -46,7 +46,15 @@ SMALLEST_SHARE = 2
 
 
 def expected(facts: Facts) -> dict[str, Any]:
-    """By name; the pool as ``[least, most]`` tokens of one data-parallel rank."""
+    """By name; the pool as ``[least, most]`` tokens of one data-parallel rank.
+
+    Of several GPUs that a container may have only what is the same on each of them.
+    """
+    first, *others = map(_expected, facts.each_gpu())
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+
+
+def _expected(facts: Facts) -> dict[str, Any]:
     known = understood(facts)
     found: dict[str, Any] = {}
     for name in OPTIONS:

@@ -92,14 +92,16 @@ def resolve_revision() -> dict[str, Any]:
 
 
 def _unusable_secrets(environment: Mapping[str, str]) -> list[dict[str, str]]:
-    faults = []
-    for role in ("api_key", "huggingface"):
-        if secret := plan().get(role):
-            # The first key is the one that is used.
-            key = secret["keys"][0]
-            if why := unusable(environment.get(key)):
-                faults.append({"secret": secret["name"], "key": key, "why": why})
-    return faults
+    # Of a key and a token the first one is used; a proxy token is an id and a secret.
+    used = {"api_key": 1, "huggingface": 1, "proxy_token": 2}
+    asked = [
+        (plan()[role], key) for role, count in used.items() if role in plan() for key in plan()[role]["keys"][:count]
+    ]
+    return [
+        {"secret": secret["name"], "key": key, "why": why}
+        for secret, key in asked
+        if (why := unusable(environment.get(key)))
+    ]
 
 
 def _judged(

@@ -54,7 +54,7 @@ def planned_gpus() -> list[str]:
 
 def secret_names() -> list[str]:
     """The variables that hold the plan's secrets in the containers that get them."""
-    return [name for role in ("api_key", "huggingface") for name in plan().get(role, {}).get("keys", ())]
+    return [name for role in ("api_key", "huggingface", "proxy_token") for name in plan().get(role, {}).get("keys", ())]
 
 
 def further_secret_names() -> list[str]:

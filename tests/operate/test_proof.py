@@ -164,4 +164,4 @@ def test_a_container_from_before_proves_nothing(plane: tuple[Plane, Target], mon
     monkeypatch.setattr(proof, "OLD_SECONDS", 2.0)
     [only] = followed(plane[1])
     assert isinstance(only, proof.Healthy)
-    assert (only.task, only.doubt) == (None, "a container from before answers, and none of this version has started")
+    assert (only.task, only.doubt) == (None, proof.OLD)

@@ -31,6 +31,14 @@ def test_what_is_decided_is_expected() -> None:
     assert "context_length" not in found, "SGLang takes the model's"
 
 
+def test_of_several_gpus_only_what_is_the_same_on_each() -> None:
+    both = expected("gpu=[B200:8, H200:8]")
+    each = [expected(f"gpu={gpu}") for gpu in ("B200:8", "H200:8")]
+    assert both == {name: value for name, value in each[0].items() if each[1].get(name) == value}
+    assert "chunked_prefill_size" in each[0]
+    assert "chunked_prefill_size" not in both
+
+
 def test_what_sglang_decides_is_expected() -> None:
     waived = "waive=[{rule: GLM002, reason: a test, until: 2099-01-01}]"
     found = expected("sglang.args.kv-cache-dtype=null", waived, profile="b200-nospec-bf16kv")

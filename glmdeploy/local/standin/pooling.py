@@ -67,16 +67,19 @@ def embeddings(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def native(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``POST /encode`` and, for a reward model, ``POST /classify`` are answered: the same.
+def native(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
+    """What ``POST /encode`` and, for a reward model, ``POST /classify`` are answered: the same, several for several.
 
     :raises RequestError:
     """
-    text = request.get("text")
-    if not isinstance(text, str):
-        raise RequestError("text must be one text for glmdeploy's stand-in engine")
+    given = request.get("text", request.get("input_ids"))
+    several = isinstance(given, list) and bool(given) and not _tokens(given)
+    prompts = given if isinstance(given, list) and several else [given]
+    if not all(isinstance(one, str) or (isinstance(one, list) and one and _tokens(one)) for one in prompts):
+        raise RequestError("glmdeploy's stand-in engine takes a text or tokens, or a list of them")
     _pooled(settings)
-    return {"embedding": _vector(settings, text), "meta_info": _meta(_size(settings, text))}
+    found = [{"embedding": _vector(settings, one), "meta_info": _meta(_size(settings, one))} for one in prompts]
+    return found if several else found[0]
 
 
 def rerank(settings: Settings, request: Mapping[str, Any]) -> list[dict[str, Any]]:

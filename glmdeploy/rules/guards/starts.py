@@ -102,10 +102,10 @@ SNAPSHOT = Rule(
     sources=("https://modal.com/docs/guide/memory-snapshot", "modal/app.py, server and cls (modal 1.6.4)"),
     check=_snapshot,
     fails=(
-        example("server.experimental_options={enable_gpu_snapshot: \"True\"}"),
-        example("server.experimental_options={enable_gpu_snapshot: \"True\"}", profile="local-cpu"),
+        example('server.experimental_options={enable_gpu_snapshot: "True"}'),
+        example('server.experimental_options={enable_gpu_snapshot: "True"}', profile="local-cpu"),
     ),
-    passes=(example(), example("server.experimental_options={other: \"1\"}")),
+    passes=(example(), example('server.experimental_options={other: "1"}')),
 )
 
 RULES = (FORGIVEN, TOO_LONG, SNAPSHOT)
