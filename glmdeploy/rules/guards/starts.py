@@ -94,10 +94,9 @@ SNAPSHOT = Rule(
     title="GPU snapshot that cannot help",
     severity=Severity.ERROR,
     topic=Topic.SECURITY,
-    why="Modal's GPU snapshots are of one GPU: with several they deadlock in NCCL. On one GPU they shortened the start of a "
-    "1 GiB model from 83.7 to 17.5 s, for code that loads the model in `enter(snap=True)` and can put it to sleep. "
-    "Containers here start SGLang as processes of their own and prove them in `enter`, after a snapshot would have been "
-    "taken: with one GPU, too, nothing would be won.",
+    why="Modal's GPU snapshots are of one GPU: with several, NCCL was reported to deadlock. For a model of 1 GiB on one GPU "
+    "a start of 83.7 s became one of 17.5 s. A snapshot is taken after `enter(snap=True)`; containers here start SGLang, "
+    "and see it prove itself, in an `enter` that comes later. With one GPU, too, nothing would be won.",
     fix="remove the option; weights that are read ahead and kernels of the stage `compile` shorten a cold start",
     sources=("https://modal.com/docs/guide/memory-snapshot", "modal/app.py, server and cls (modal 1.6.4)"),
     check=_snapshot,
