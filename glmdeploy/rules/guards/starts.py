@@ -94,9 +94,9 @@ SNAPSHOT = Rule(
     title="GPU snapshot that cannot help",
     severity=Severity.ERROR,
     topic=Topic.SECURITY,
-    why="Modal's GPU snapshots are of one GPU: with several, NCCL was reported to hang. For a model of 1 GiB on one GPU "
-    "a start of 83.7 s became one of 17.5 s. A snapshot is taken after `enter(snap=True)`; containers here start SGLang, "
-    "and see it prove itself, in an `enter` that comes later. With one GPU, too, nothing would be won.",
+    why="Modal's GPU snapshots are of one GPU: with several, NCCL was reported to hang. For a model of 1 GiB on one "
+    "GPU a start of 83.7 s became one of 17.5 s. A snapshot is taken after `enter(snap=True)`; containers here start "
+    "SGLang, and see it prove itself, in an `enter` that comes later: with one GPU, too, nothing would be won.",
     fix="remove the option; weights that are read ahead and kernels of the stage `compile` shorten a cold start",
     sources=("https://modal.com/docs/guide/memory-snapshot", "modal/app.py, server and cls (modal 1.6.4)"),
     check=_snapshot,
