@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,7 @@ def _compilers(plan: Plan) -> list[tuple[_Code, _Code]]:
     return [(_Code(compiler_name(place)), _Code(f'PLAN["gpu"][{place}]')) for place in reversed(places)]
 
 
+@cache
 def _runtime() -> tuple[str, str]:
     """The imports and the code of the container side, each module after those that it imports."""
     imports: set[str] = set()

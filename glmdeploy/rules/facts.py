@@ -95,7 +95,7 @@ class Facts:
 
     def each_gpu(self) -> tuple[Facts, ...]:
         """The facts for each GPU that a container may have."""
-        return tuple(replace(self, gpu=gpu) for gpu in self.gpus)
+        return tuple(self if gpu == self.gpu else replace(self, gpu=gpu) for gpu in self.gpus)
 
     def recognised(self, architecture: str, quantization: str) -> Facts:
         """The facts with what only the checkpoint's ``config.json`` tells where the repository's name does not."""
