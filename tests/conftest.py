@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from modal_proto import api_pb2
 from support import Shell, call, copied_cloud, own_cloud
 
+from glmdeploy.sglang.real import environment
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,6 +25,10 @@ pytest_plugins = ["snapshots", "fault_rows"]
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("glmdeploy")
+
+# Whether the real engine is installed here decides no test but those that ask for it: see tests/real_engine.py.
+os.environ.setdefault("GLMDEPLOY_TEST_ENGINE", str(environment.engine_cache()))
+os.environ["GLMDEPLOY_ENGINE"] = str(HERE / "no-engine")
 
 # A shell's background job has interrupts ignored, and so has all that it starts: an interrupted apply would go on.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -41,7 +41,7 @@ def engine_interpreter() -> Path:
 
     :raises GlmdeployError: if it cannot be.
     """
-    return install_engine(environment.engine_cache())
+    return install_engine(Path(os.environ["GLMDEPLOY_TEST_ENGINE"]))
 
 
 class RealEngine:
