@@ -38,7 +38,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
     group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
-    parser.getgroup("faults").addoption("--kills", type=int, default=40, help="how many kills tests/faults makes")
+    parser.getgroup("faults").addoption("--kills", type=int, default=12, help="how many kills tests/faults makes")
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
     group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
     group.addoption("--hang-limit", type=int, default=60, help="the watch's limit in tests with --engine, in seconds")

@@ -117,7 +117,7 @@ async def serve(
         await _serve_http(stack, hub.application(home.hub), hub_listener, grace=1.0)
         stack.push_async_callback(backend.worker.close, STOP_GRACE)
         # Streams first: until they are done, or their time is up, their containers are left alone.
-        await _serve_http(stack, Gateway(backend).application(), gateway, grace=STOP_GRACE)
+        await _serve_http(stack, Gateway(backend).application(), gateway, grace=STOP_GRACE, passes_on=True)
         stack.callback(backend.worker.refuse, "the embedded cloud is stopping")
         _resume(backend)
         for background in (Scheduler(backend).run(), _end_abandoned(backend)):
@@ -239,16 +239,24 @@ def _clear(home: Home) -> None:
 
 
 async def _serve_http(
-    stack: contextlib.AsyncExitStack, application: web.Application, listener: socket.socket, *, grace: float
+    stack: contextlib.AsyncExitStack,
+    application: web.Application,
+    listener: socket.socket,
+    *,
+    grace: float,
+    passes_on: bool = False,
 ) -> None:
-    """Until the stack is closed; requests that are running then have ``grace`` seconds more."""
+    """Until the stack is closed; requests that are running then have ``grace`` seconds more.
+
+    With ``passes_on`` bodies stay as they come, for they go on with their Content-Encoding.
+    """
     # A client that hangs up cancels its request, and with that what it has asked of a container.
     runner = web.AppRunner(
         application,
         handler_cancellation=True,
         access_log=None,
         shutdown_timeout=grace,
-        auto_decompress=False,  # a body goes on with its Content-Encoding
+        auto_decompress=not passes_on,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

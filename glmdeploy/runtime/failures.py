@@ -22,6 +22,7 @@ import modal
 
 from glmdeploy.runtime.markers import FOLDER
 from glmdeploy.runtime.output import say
+from glmdeploy.runtime.verdict import DIGEST_LENGTH
 
 MOST_FAILURES = 3
 """Failures within :data:`FAILURE_WINDOW` after which a plan is not started."""
@@ -37,9 +38,6 @@ VOLUME_SECONDS = 8
 
 REASON_CHARACTERS = 2000
 """What is kept of a reason: its first line, and its end."""
-
-DIGEST_LENGTH = 40
-"""Digits of the digest in the name of the folder, as in the app's tag."""
 
 Found = TypeVar("Found")
 

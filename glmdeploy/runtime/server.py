@@ -194,9 +194,8 @@ def _bring_kernels(deployed: Mapping[str, Any]) -> None:
         if not mark:
             say(f"no kernels were compiled {where}: SGLang compiles them at a start, which can take 10 to 20 minutes")
         elif gone := gone_kernels(mark, compiled_kernels(folder)):
-            say(
-                f"{gone} of {len(mark['files'])} kernels {where} are gone: SGLang compiles them now, `apply` beforehand"
-            )
+            which = "compiled kernels" if len(keys) == 1 else f"compiled kernels for {gpu}"
+            say(f"{gone} of {len(mark['files'])} {which} are gone: SGLang compiles them now, `apply` beforehand")
 
 
 def _unpack(archive: Path, packed: Mapping[str, Any]) -> None:

@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from glmdeploy.runtime.failures import DIGEST_LENGTH
 from glmdeploy.runtime.output import say, say_apart
+
+DIGEST_LENGTH = 40
+"""Digits of a plan's digest in a verdict, as in the app's tag."""
 
 SPEAKER = "glmdeploy "
 """What the lines begin with."""

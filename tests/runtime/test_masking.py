@@ -32,7 +32,7 @@ LANGUAGES: dict[str, Callable[[str], str]] = {
     "JSON": json.dumps,
     "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False),
     "JSON with slashes escaped": lambda text: json.dumps(text).replace("/", "\\/"),
-    "JSON for HTML": lambda text: json.dumps(text).replace("<", "\\u003c").replace("&", "\\u0026"),
+    "JSON for HTML": lambda text: json.dumps(text).translate({ord(one): f"\\u{ord(one):04x}" for one in "<>&"}),
     "a dictionary": lambda text: str({"api_key": text}),
     "a shell's word": shlex.quote,
     "a shell's words": lambda text: shlex.join(["python3", "--api-key=" + text]),

@@ -80,7 +80,7 @@ def test_a_crash_ends_the_container_and_the_next_request_starts_one(shell: Shell
     crash_file.touch()
     wait_until(lambda: not before <= shell.containers("glm51-fp8"))
     crash_file.unlink()
-    assert healthy(url)
+    wait_until(lambda: healthy(url))
     logs = shell.modal("app", "logs", "glm51-fp8", "--tail", "500")
     assert re.search(
         r"exists: the stand-in kills itself\nSGLang ended with exit code -9 \(SIGKILL\): .*; ending the container",

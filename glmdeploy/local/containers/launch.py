@@ -127,7 +127,7 @@ class Planner:
         if port:
             own["GLMDEPLOY_LOCAL_PORT"] = str(port)
         if gpu := _gpu(live):
-            own["GLMDEPLOY_STANDIN_GPU"] = gpu
+            own["GLMDEPLOY_LOCAL_GPU"] = gpu
         if read_only := [str(self._folder(mount)) for mount in live.proto.volume_mounts if mount.read_only]:
             own[READ_ONLY_VARIABLE] = json.dumps(read_only)
         environment = {**given, **self._paths(given, root), **own}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.standin.settings import Settings
     from glmdeploy.sglang.effective import Effective
 
-GPU_VARIABLE = "GLMDEPLOY_STANDIN_GPU"
+GPU_VARIABLE = "GLMDEPLOY_LOCAL_GPU"
 """The GPU of the container in Modal's syntax, which the embedded cloud sets; without it nothing is resolved."""
 
 BEHIND_VARIABLE = "GLMDEPLOY_STANDIN_BEHIND"

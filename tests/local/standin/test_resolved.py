@@ -31,7 +31,8 @@ def planned(name: str) -> Plan:
 def loaded(plan: Plan) -> Settings:
     parser = build_parser(catalog.load(plan.sglang), prog="launch_server.py")
     arguments = parser.parse_args([*plan.server.command[len(SERVER) :], "--api-key", "sk-secret"])
-    return settings(arguments, Checkpoint(config={"max_position_embeddings": 202752}, tensors=0), plan.sglang, {})
+    checkpoint = Checkpoint(config={"max_position_embeddings": 202752}, tensors=0)
+    return settings(arguments, checkpoint, plan.sglang, {}, "a test")
 
 
 def told(plan: Plan, **variables: str) -> dict[str, Any]:
