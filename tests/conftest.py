@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 pytest_plugins = ["snapshots", "fault_rows"]
 
 # How fast an example runs says more about the machine than about the code.
-settings.register_profile("glmdeploy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("glmdeploy")
+for name, examples in (("every run", 30), ("all", 100)):
+    settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Whether the real engine is installed here decides no test but those that ask for it: see tests/real_engine.py.
 os.environ.setdefault("GLMDEPLOY_TEST_ENGINE", str(environment.engine_cache()))
@@ -38,8 +38,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
     group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
-    parser.getgroup("faults").addoption("--kills", type=int, default=12, help="how many kills tests/faults makes")
+    parser.getgroup("faults").addoption("--kills", type=int, default=6, help="how many kills tests/faults makes")
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
+    group.addoption("--all", action="store_true", help="also what .ci/nightly alone tries, and more examples")
     group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
     group.addoption("--hang-limit", type=int, default=60, help="the watch's limit in tests with --engine, in seconds")
     group.addoption("--quick-hangs", action="store_true", help="of the table of hangs, only what every run tries")
@@ -54,7 +55,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 4
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: another of a kind that every run tries; runs with --all")
+    settings.load_profile("all" if config.getoption("--all") else "every run")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--all"):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="another of its kind: needs --all"))
+
     def place(item: pytest.Item) -> int:
         folder = item.path.relative_to(HERE).parts[0]
         return SLOW.index(folder) if folder in SLOW else len(SLOW)

@@ -25,7 +25,7 @@ from modal_proto.api_grpc import ModalClientStub
 from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from google.protobuf.message import Message
@@ -117,6 +117,11 @@ class Shell:
 def exported(lines: str) -> dict[str, str]:
     """What ``export NAME=value`` lines of plain values set."""
     return dict(line.removeprefix("export ").replace("'", "").split("=", 1) for line in lines.splitlines())
+
+
+def some(kinds: Iterable[str], *every_run: str) -> list[Any]:
+    """All of them, to parametrize with; those that are no ``every_run`` are tried with ``--all`` alone."""
+    return [pytest.param(one, marks=() if one in every_run else pytest.mark.thorough) for one in kinds]
 
 
 @contextmanager

@@ -14,10 +14,8 @@ from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 from support import call, connect
 
-from glmdeploy.local.daemon import in_thread
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
 
@@ -26,24 +24,6 @@ if TYPE_CHECKING:
     from glmdeploy.local.daemon import Running
 
 Requests = list[tuple[str, "Message"]]
-
-
-@pytest.fixture(scope="module")
-def requests() -> Requests:
-    return []
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, requests: Requests) -> Iterator[Running]:
-    with in_thread(
-        tmp_path_factory.mktemp("home"), observer=lambda rpc, request: requests.append((rpc, request))
-    ) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(running: Running) -> modal.Client:
-    return connect(running.cloud)
 
 
 def demo(name: str, load_app: Callable[[str], ModuleType], **settings: str) -> modal.App:
