@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from support import Shell
 
 APP = "glm51-fp8"
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-preflight", "--make-secrets")
 QUICK = ("--set", "server.health={interval: 1, timeout: 6, limit: 5}")
 """A deployment that notices hangs within seconds."""
 

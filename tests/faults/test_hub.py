@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fault_rows import Fault
     from support import Shell
 
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-wait")
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-preflight", "--no-wait")
 QUICK = '{GLMDEPLOY_STALL_SECONDS: "2", GLMDEPLOY_TRIES: "4", GLMDEPLOY_PAUSE_SECONDS: "0.1"}'
 PINNED = f"model.revision='{0xABC:040x}'"
 

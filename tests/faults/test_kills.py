@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fault_rows import Fault
     from support import Shell
 
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-preflight", "--make-secrets")
 SEED = 20261128
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fault_rows import Fault
     from support import Shell
 
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-preflight", "--make-secrets")
 SLOW = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS=600")
 """The stand-in engine takes longer to start than any test."""
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.runtime.verdict import Verdict
 
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets")
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-preflight", "--make-secrets")
 BEHIND = "sglang.env.GLMDEPLOY_STANDIN_BEHIND='{changed}'"
 REVISION = "model.revision='0123456789abcdef0123456789abcdef01234567'"
 """A commit, so that no hub is asked for it."""

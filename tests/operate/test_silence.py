@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MODAL = Target(name="modal", environment=None)
 
 SLOW = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS=600")
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", *SLOW)
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-preflight", *SLOW)
 
 IMPATIENT = """
 import sys

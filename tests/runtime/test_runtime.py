@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes")
+APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-preflight")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PINNED = ("--set", f"model.revision='{COMMIT}'")
 
