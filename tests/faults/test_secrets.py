@@ -138,7 +138,7 @@ def shell(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield one
 
 
-@pytest.mark.parametrize("form", some(USABLE, "plain", "both quotes", "braces", "long"))
+@pytest.mark.parametrize("form", some(USABLE, "both quotes", "braces"))
 def test_usable_keys_protect_and_are_nowhere(shell: Shell, form: str, fault: Fault) -> None:
     key = USABLE[form]
     keep(shell, "glm51-api-key", "API_KEY", key)
@@ -174,7 +174,7 @@ def ask(url: str, key: str | None) -> int:
             return error.code
 
 
-@pytest.mark.parametrize("form", some(UNUSABLE, "empty", "leading dash", "line break at the end", "not ASCII"))
+@pytest.mark.parametrize("form", some(UNUSABLE, "empty", "line break at the end"))
 def test_unusable_keys_are_refused_and_nowhere(shell: Shell, form: str, fault: Fault) -> None:
     key = UNUSABLE[form]
     keep(shell, "glm51-api-key", "API_KEY", key)

@@ -48,6 +48,7 @@ def test_daemon_killed_during_a_stage(ready: Shell) -> None:
     assert ready.json(*APPLY)["changed"] is True
 
 
+@pytest.mark.thorough
 def test_daemon_killed_while_waiting(ready: Shell) -> None:
     with ready.started(*APPLY, *SLOW) as process:
         read_until(process, "Waiting for the endpoint")
@@ -84,6 +85,7 @@ def test_two_applies_at_once(ready: Shell) -> None:
     assert ready.json(*APPLY)["changed"] is True, "the lock is free again"
 
 
+@pytest.mark.thorough
 def test_two_first_applies_start_one_cloud(fresh: Shell) -> None:
     with fresh.started(*APPLY, "--set", "app=app-0") as first, fresh.started(*APPLY, "--set", "app=app-1") as second:
         outputs = [process.communicate(timeout=PATIENCE) for process in (first, second)]
@@ -124,6 +126,7 @@ def test_a_stage_that_fails(ready: Shell) -> None:
     assert "Nothing was deployed" in done.stderr
 
 
+@pytest.mark.thorough
 def test_failed_starts_are_forgotten(ready: Shell, tmp_path: Path) -> None:
     """Somebody has looked at what failed: the plan is started again, and other plans keep their count."""
     digest = ready.json("apply", "b200-eagle-bf16kv", "--target", "local", "--dry-run")["digest"][:40]

@@ -8,6 +8,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from fault_rows import NONE
 from faulty_hub import (
     COMMIT,
@@ -136,6 +137,7 @@ def test_two_at_once_do_not_spoil_each_other(hub: FaultyHub, source: Path, volum
     assert "nothing to download" in download(hub.url, volume, verify=True).log
 
 
+@pytest.mark.thorough
 def test_many_at_once_with_kills_among_them(hub: FaultyHub, source: Path, volume: Path) -> None:
     processes = [started(hub.url, volume) for _ in range(6)]
     wait_until(lambda: hub.served[SHARDS[0]] > 0)
