@@ -163,6 +163,7 @@ def fill(file: Path) -> None:
             pass
 
 
+@pytest.mark.thorough
 def test_full_disk(small_disk: Path, template: Path, fault: Fault) -> None:
     with copied_cloud(template, small_disk) as shell:
         shell.run("local", "start")

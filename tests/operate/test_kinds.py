@@ -59,6 +59,7 @@ def test_a_volume_keeps_its_version(cloud: Shell, served: dict[str, Any]) -> Non
     assert served["app"] in cloud.run(*WEB, "--set", "volumes.weights.version=1", "--dry-run").stdout
 
 
+@pytest.mark.thorough
 def test_kernels_for_each_gpu_of_a_list(cloud: Shell) -> None:
     apply = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--make-secrets", "--json")
     first = cloud.json(*apply, "--no-wait")

@@ -45,6 +45,7 @@ def test_a_server_finds_what_the_stage_compiled(shell: Shell) -> None:
     assert {*(shell.home / "volumes").rglob("*.cubin")} == before, "the volume has one file more, not thousands"
 
 
+@pytest.mark.thorough
 def test_a_server_starts_without_a_damaged_archive_and_apply_mends_one_that_is_gone(shell: Shell) -> None:
     file = archive(shell)
     content = bytearray(file.read_bytes())
