@@ -33,7 +33,7 @@ from glmdeploy.sglang.real.environment import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from pathlib import Path
 
 DOWNLOAD_BYTES = 365_741_722
@@ -156,8 +156,10 @@ def _installed(python: str, folder: Path, tell: Callable[[Progress], None]) -> P
 
     def pip(measured: Callable[[], int], step: str, whole: int, *arguments: str) -> None:
         command = [str(interpreter), "-I", "-m", "pip", "--disable-pip-version-check", *arguments]
-        for _ in _running(command, scratch):
-            tell(Progress(step=step, done=min(measured(), whole), whole=whole))
+        # Closed at once when one of the calls is interrupted: pip must be gone before its folder is removed.
+        with contextlib.closing(_running(command, scratch)) as running:
+            for _ in running:
+                tell(Progress(step=step, done=min(measured(), whole), whole=whole))
 
     def fetch(lines: Iterable[str], *arguments: str) -> None:
         wanted = folder / "wanted.lock"
@@ -191,26 +193,31 @@ def _installed(python: str, folder: Path, tell: Callable[[Progress], None]) -> P
     return interpreter
 
 
-def _running(command: Sequence[str], scratch: Path) -> Iterator[None]:
+def _running(command: Sequence[str], scratch: Path) -> Generator[None, None, None]:
     """Run pip to its end; yields every now and then.
 
     :raises ProbeError: if it fails, with its last words.
     """
     with tempfile.TemporaryFile(dir=scratch) as output:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "TMPDIR": str(scratch)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = None
+        # An interrupt waits until pip is known here: else nobody would end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, "TMPDIR": str(scratch)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             while process.poll() is None:
                 yield
                 time.sleep(_POLL)
         finally:
-            if process.returncode is None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            if process is not None and process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
