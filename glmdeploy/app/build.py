@@ -134,7 +134,7 @@ def stages(
         _add_probes(files)
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
     asker = checker = downloader = rehearser = None
-    secrets = _secrets(plan.api_key, plan.huggingface, plan.proxy_token)
+    secrets = _secrets(*plan.looked_at)
     if revision:
         asker = app.function(
             image=_image(plan.download.image, files),

@@ -74,8 +74,8 @@ def render(plan: Plan) -> str:
         steps=_steps(plan),
         compilers=_compilers(plan),
         gpu_text={compiler_name(place): _Code(gpu) for place, gpu in enumerate(plan.gpus)},
-        decorator=_Code("server" if plan.server.kind == "server" else "cls"),
-        decorator_name="server" if plan.server.kind == "server" else "cls",
+        decorator="server" if plan.server.kind == "server" else "cls",
+        code=_Code,
         imports=_Code(imports),
         functions=_Code(functions),
     )

@@ -119,8 +119,9 @@ def secret(name: str, key: str) -> None:
 def proxy_token() -> None:
     """Show the headers with which its proxy lets requests through: `glmdeploy local proxy-token | curl -H @- URL`."""
     from glmdeploy.local import cloud
+    from glmdeploy.runtime.public import TOKEN_HEADERS
 
-    for name, value in zip(("Modal-Key", "Modal-Secret"), cloud.read_proxy_token(), strict=True):
+    for name, value in zip(TOKEN_HEADERS, cloud.read_proxy_token(), strict=True):
         click.echo(f"{name}: {value}")
 
 

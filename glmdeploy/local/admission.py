@@ -13,6 +13,7 @@ from aiohttp import web
 from glmdeploy.local.containers.member import Lease
 from glmdeploy.local.containers.server_pool import RefusedError, ServerPool
 from glmdeploy.local.loopback import refusal
+from glmdeploy.runtime.public import TOKEN_HEADERS
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
     from glmdeploy.local.containers.pool import Pool
     from glmdeploy.local.home import Credentials
 
-KEY, SECRET = "Modal-Key", "Modal-Secret"
-"""The headers of a proxy token, which no container gets to see."""
 SESSION = "Modal-Session-ID"
 """Requests with the same value go to the same container of a Server."""
 
 
 def unauthorized(request: web.Request, token: Credentials) -> web.Response | None:
     """The answer to a request without the workspace's proxy token, be it a CORS preflight; None for one with it."""
-    key, secret = request.headers.get(KEY), request.headers.get(SECRET)
+    key, secret = map(request.headers.get, TOKEN_HEADERS)
     if key is None or secret is None:
         return web.Response(status=401, text="modal-http: missing credentials for proxy authorization")
     if not token.match(key, secret):

@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 
 from glmdeploy.local.loopback import refusal
 from glmdeploy.local.upstream import BrokenOffError, Connection, Connections, NotListeningError
+from glmdeploy.runtime.public import TOKEN_HEADERS
 
 if TYPE_CHECKING:
     from glmdeploy.local.containers.member import Member
@@ -29,8 +30,7 @@ _HOP_BY_HOP = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
-        "modal-key",
-        "modal-secret",
+        *(name.lower() for name in TOKEN_HEADERS),  # no container gets to see a proxy token
     }
 )
 

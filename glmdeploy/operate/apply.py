@@ -297,7 +297,7 @@ def _run_stages(what: Preview) -> Iterator[Event]:
     """
     plan, need = what.plan, what.need
     download, compiler = need.download or what.verify_weights, bool(need.compile)
-    checks = what.judged or download or any((plan.api_key, plan.huggingface, plan.proxy_token))
+    checks = what.judged or download or bool(plan.looked_at)
     wanted = {"checks": checks, "download": download, "compiler": compiler, "rehearsal": what.judged}
     if not any(wanted.values()):
         return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from glmdeploy.operate.target import Target
-    from glmdeploy.plan.plan import Plan, Secret
+    from glmdeploy.plan.plan import Plan
 
 NAME = re.compile(r"--[a-z0-9][a-z0-9-]*|\b[a-z]+(?:_[a-z0-9]+)+\b")
 """An option, or the field that holds it, by which SGLang's own checks call it."""
@@ -69,7 +69,7 @@ def judged_preflight(found: Mapping[str, Any], plan: Plan, target: Target) -> Pr
         placeholders = tuple(judgement["placeholders"])
     return Preflight(
         arguments=arguments,
-        secrets=len(_secrets(plan)),
+        secrets=len(plan.looked_at),
         coming=_room(found["room"], plan, doubts) if "room" in found else None,
         doubts=tuple(doubts),
         placeholders=placeholders,
@@ -154,14 +154,10 @@ def check_secrets(faults: Sequence[Mapping[str, str]], plan: Plan, target: Targe
     if not faults:
         return
     first, *more = (f"{fault['key']} of the secret {fault['secret']} {fault['why']}" for fault in faults)
-    secrets = {secret.name: secret for secret in _secrets(plan)}
+    secrets = {secret.name: secret for secret in plan.looked_at}
     names = dict.fromkeys(fault["secret"] for fault in faults)
     commands = [f"  {create_command(secrets[name], target, new=False)}" for name in names]
     raise DeployError(
         f"{first}: it can be no key or token",
         advice="\n".join([*(f"and {line}" for line in more), "replace the secret, with all of its keys:", *commands]),
     )
-
-
-def _secrets(plan: Plan) -> list[Secret]:
-    return [secret for secret in (plan.api_key, plan.huggingface, plan.proxy_token) if secret]

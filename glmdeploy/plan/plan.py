@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy import __version__
 from glmdeploy.plan import kernels
 from glmdeploy.resources import DIGEST_TAG, PROFILE_TAG, VERSION_TAG
+from glmdeploy.runtime.verdict import DIGEST_LENGTH
 from glmdeploy.runtime.weights import sub_path
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the canonical form."""
-
-DIGEST_TAG_LENGTH = 40
-"""Hexadecimal digits of the digest that the app's tag holds: Modal allows 63 characters (modal 1.6.4)."""
 
 COMPILE_SCALEDOWN = 2
 """Seconds: Modal's shortest window, so that rented GPUs do not idle for its default minute after the stage."""
@@ -240,6 +238,11 @@ class Plan:
         """The GPUs that a container may have, in order of preference."""
         return (self.gpu,) if isinstance(self.gpu, str) else self.gpu
 
+    @property
+    def looked_at(self) -> tuple[Secret, ...]:
+        """The secrets whose values a container looks at before a deployment."""
+        return tuple(secret for secret in (self.api_key, self.huggingface, self.proxy_token) if secret)
+
     def at(self, commit: str) -> Plan:
         """The plan with the commit that its revision means: its containers see the folder of that commit alone."""
         return dataclasses.replace(
@@ -266,7 +269,7 @@ class Plan:
 
 def short_digest(plan: Plan) -> str:
     """The plan's digest as the app's tag holds it."""
-    return plan.digest[:DIGEST_TAG_LENGTH]
+    return plan.digest[:DIGEST_LENGTH]
 
 
 def app_tags(plan: Plan) -> dict[str, str]:

@@ -18,7 +18,7 @@ from glmdeploy.runtime.launcher import launch
 from glmdeploy.runtime.loopback import NoAnswer, ask_loopback
 from glmdeploy.runtime.masking import Mask, unreserved
 from glmdeploy.runtime.output import say
-from glmdeploy.runtime.purpose import WITHOUT_TEXT
+from glmdeploy.runtime.purpose import EMBEDDINGS, REWARD, ROUTES, WITHOUT_TEXT
 from glmdeploy.runtime.quick_checks import fault_of, models_fault, quick_check
 from glmdeploy.runtime.starting import StartLog
 from glmdeploy.runtime.verdict import say_stage
@@ -56,7 +56,7 @@ class Proof:
         """Where the warm-up goes: who does not generate is never asked to."""
         if not set(self.checks) & set(WITHOUT_TEXT):
             return "/generate"
-        return "/v1/embeddings" if "embeddings" in self.checks else "/classify"
+        return ROUTES[EMBEDDINGS if EMBEDDINGS in self.checks else REWARD]
 
 
 class EngineError(RuntimeError):

@@ -14,6 +14,10 @@ from pathlib import Path
 
 from glmdeploy.runtime.markers import FOLDER
 
+ENGINE_PYTHON, ENGINE_PYTHONPATH = "GLMDEPLOY_LOCAL_ENGINE_PYTHON", "GLMDEPLOY_LOCAL_ENGINE_PYTHONPATH"
+ENGINE_RELEASE = "GLMDEPLOY_LOCAL_ENGINE_RELEASE"
+"""What the embedded cloud tells its containers of the real SGLang on this machine, where it is installed."""
+
 
 def local_root() -> str:
     """Prefix of every absolute path of the container; empty on Modal."""
@@ -54,9 +58,9 @@ def local_engine(release: str) -> tuple[str, str] | None:
 
     None on Modal, and where the embedded cloud has none of this release (``glmdeploy local engine install``).
     """
-    if not local_root() or os.environ.get("GLMDEPLOY_LOCAL_ENGINE_RELEASE") != release:
+    if not local_root() or os.environ.get(ENGINE_RELEASE) != release:
         return None
-    return os.environ["GLMDEPLOY_LOCAL_ENGINE_PYTHON"], os.environ["GLMDEPLOY_LOCAL_ENGINE_PYTHONPATH"]
+    return os.environ[ENGINE_PYTHON], os.environ[ENGINE_PYTHONPATH]
 
 
 def local_path(text: str, mounts: list[str]) -> str:

@@ -45,6 +45,13 @@ def gone_kernels(marker: Mapping[str, Any], there: Mapping[str, int]) -> int:
     return sum(there.get(path) != size for path, size in files.items()) if isinstance(files, dict) else 0
 
 
+def kernels_there(volume: Path, keys: Mapping[str, str]) -> dict[str, tuple[dict[str, Any], int]]:
+    """By GPU, as ``keys`` are: its mark, empty where there is none, and how many of its kernels are gone."""
+    marks = {gpu: read_marker(volume, kernels_mark(key)) for gpu, key in keys.items()}
+    there = compiled_kernels(volume) if any(marks.values()) else {}
+    return {gpu: (mark, gone_kernels(mark, there)) for gpu, mark in marks.items()}
+
+
 def compile_kernels(
     command: list[str], environment: Mapping[str, str], key: str, volume: Path, caches: Path, seconds: float
 ) -> dict[str, Any]:

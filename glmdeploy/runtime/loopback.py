@@ -21,6 +21,13 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 """What is read of any answer: that to a warm-up of thousands of requests has some kilobytes for each."""
 
 
+class StayHere(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it is the answer, and a key or a token goes nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class NoAnswer(Exception):
     """A request had no whole answer; the message may hold the key, where that is why."""
 

@@ -17,9 +17,8 @@ from typing import Any
 from glmdeploy.runtime.download import free_bytes
 from glmdeploy.runtime.hosting import local_command, local_engine, local_folder
 from glmdeploy.runtime.hub import Hub, token_place
-from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_mark
+from glmdeploy.runtime.kernels import kernels_there
 from glmdeploy.runtime.keys import unusable
-from glmdeploy.runtime.markers import read_marker
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.preflight_image import Judgement, judge_arguments
 from glmdeploy.runtime.stages import engine_env, mounts, plan, secret_names
@@ -174,10 +173,9 @@ def _lacking() -> list[str]:
     lacking = [found] if found else []
     if "compile" in plan() and "kernels" in plan():
         volume = local_folder(plan()["kernels"]["mount"])
-        for gpu, key in plan()["compile"]["keys"].items():
-            mark = read_marker(volume, kernels_mark(key))
+        for gpu, (mark, gone) in kernels_there(volume, plan()["compile"]["keys"]).items():
             if not mark:
                 lacking.append(f"{volume} has no mark of kernels compiled for {gpu}")
-            elif gone := gone_kernels(mark, compiled_kernels(volume)):
+            elif gone:
                 lacking.append(f"{gone} of {len(mark['files'])} compiled kernels for {gpu} are gone from {volume}")
     return lacking

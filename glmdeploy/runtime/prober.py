@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from glmdeploy.runtime.loopback import StayHere
+
 LOADS_PATH = "/v1/loads?include=core"
 """Shared memory from SGLang 0.5.13.post1 on, so that no message of it reaches the HTTP process, which ``/health`` would
 take for a sign of life; before, it went through the scheduler. It waits for a lock that a stopped scheduler can hold,
@@ -100,18 +102,13 @@ def ask_directly(request: urllib.request.Request, timeout: float) -> bytes:
     :raises OSError: for anything else, within ``timeout`` seconds for each step.
     :raises http.client.HTTPException: if the answer is not HTTP.
     """
-    with urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay()).open(request, timeout=timeout) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({}), StayHere()).open(
+        request, timeout=timeout
+    ) as answer:
         body: bytes = answer.read(PROBE_BYTES)
         if answer.status != http.client.OK:
             raise OSError(f"answered {answer.status}")
     return body
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirection: it would carry the key elsewhere."""
-
-    def redirect_request(self, *_arguments: Any) -> None:
-        return None
 
 
 def is_our_own(error: BaseException) -> bool:

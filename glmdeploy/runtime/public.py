@@ -14,7 +14,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from glmdeploy.runtime.loopback import StayHere
 
 TOKEN_HEADERS = ("Modal-Key", "Modal-Secret")
 """The headers of a proxy token's id and secret (Modal's guide, webhook-proxy-auth)."""
@@ -34,11 +35,6 @@ class PublicAnswer:
     reason: str
     body: bytes = b""
     location: str | None = None
-
-
-class _AsItIs(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """No redirect is followed: its answer is an answer."""
 
 
 def ask_public(url: str, seconds: float, token: Sequence[str] = ()) -> PublicAnswer:
@@ -63,7 +59,7 @@ def _ask_once(url: str, seconds: float, token: Sequence[str]) -> PublicAnswer:
             return PublicAnswer(None, f"it sends to {parts.scheme}:")
         here = parts.hostname in HERE
         proxies = [urllib.request.ProxyHandler({})] if here else []
-        opener = urllib.request.build_opener(*proxies, _AsItIs)
+        opener = urllib.request.build_opener(*proxies, StayHere)
         request = urllib.request.Request(url)
         if here or parts.scheme == "https":
             for name, value in zip(TOKEN_HEADERS, token, strict=False):  # of none, or of two

@@ -16,6 +16,10 @@ CHAT, EMBEDDINGS, RERANK, REWARD = "chat", "embeddings", "rerank", "reward"
 
 WITHOUT_TEXT = (EMBEDDINGS, RERANK, REWARD)
 
+ROUTES = {CHAT: "/v1/chat/completions", EMBEDDINGS: "/v1/embeddings", RERANK: "/v1/rerank", REWARD: "/classify"}
+"""Where a server of each purpose is asked (0.5.10 to 0.5.23): ``/v1/rerank`` scores documents by a query, ``/classify``
+gives a reward model's score."""
+
 EMBEDDING_FLAG = "--is-embedding"
 
 
@@ -33,14 +37,11 @@ def purpose_of(command: Sequence[str]) -> str:
 
 
 def first_request(purpose: str, model: str) -> tuple[str, dict[str, Any]]:
-    """The path and the body of a short request that a server of this purpose answers (0.5.10 to 0.5.23).
-
-    ``/v1/rerank`` scores documents by a query, ``/classify`` gives a reward model's score.
-    """
-    if purpose == EMBEDDINGS:
-        return "/v1/embeddings", {"model": model, "input": "Hello"}
-    if purpose == RERANK:
-        return "/v1/rerank", {"model": model, "query": "Hello", "documents": ["Good day", "Farewell"]}
-    if purpose == REWARD:
-        return "/classify", {"model": model, "text": "Hello"}
-    return "/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+    """The path and the body of a short request that a server of this purpose answers."""
+    asked: dict[str, dict[str, Any]] = {
+        CHAT: {"messages": [{"role": "user", "content": "Hello"}]},
+        EMBEDDINGS: {"input": "Hello"},
+        RERANK: {"query": "Hello", "documents": ["Good day", "Farewell"]},
+        REWARD: {"text": "Hello"},
+    }
+    return ROUTES[purpose], {"model": model, **asked[purpose]}

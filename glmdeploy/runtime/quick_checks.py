@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from glmdeploy.runtime.purpose import CHAT, EMBEDDINGS, RERANK, REWARD, ROUTES
+
 CHECK_TOKENS = 8
 """Tokens that the checks of chat want."""
 
@@ -43,17 +45,16 @@ def quick_check(name: str, served_name: str) -> QuickCheck:
     chat = {"model": served_name, "messages": said, "max_tokens": CHECK_TOKENS, "temperature": 0, "ignore_eos": True}
     call = {**{name: chat[name] for name in ("model", "messages", "temperature")}, "max_tokens": CALL_TOKENS}
     call |= {"tools": [TOOL], "tool_choice": "required", "chat_template_kwargs": {"enable_thinking": False}}
+    texts = ["ready", "steady"]
+    embeddings, reward = {"model": served_name, "input": texts}, {"model": served_name, "text": texts}
+    rerank = {"model": served_name, "query": "ready", "documents": texts}
     return {
-        "chat": QuickCheck("/v1/chat/completions", chat, chat_fault),
-        "stream": QuickCheck("/v1/chat/completions", {**chat, "stream": True}, stream_fault),
-        "tool_call": QuickCheck("/v1/chat/completions", call, tool_call_fault),
-        "embeddings": QuickCheck(
-            "/v1/embeddings", {"model": served_name, "input": ["ready", "steady"]}, embeddings_fault
-        ),
-        "rerank": QuickCheck(
-            "/v1/rerank", {"model": served_name, "query": "ready", "documents": ["ready", "steady"]}, scores_fault
-        ),
-        "reward": QuickCheck("/classify", {"model": served_name, "text": ["ready", "steady"]}, scores_fault),
+        "chat": QuickCheck(ROUTES[CHAT], chat, chat_fault),
+        "stream": QuickCheck(ROUTES[CHAT], {**chat, "stream": True}, stream_fault),
+        "tool_call": QuickCheck(ROUTES[CHAT], call, tool_call_fault),
+        "embeddings": QuickCheck(ROUTES[EMBEDDINGS], embeddings, embeddings_fault),
+        "rerank": QuickCheck(ROUTES[RERANK], rerank, scores_fault),
+        "reward": QuickCheck(ROUTES[REWARD], reward, scores_fault),
     }[name]
 
 

@@ -15,9 +15,9 @@ from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, make
 from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
-from glmdeploy.runtime.kernels import compiled_kernels, gone_kernels, kernels_mark
+from glmdeploy.runtime.kernels import kernels_there
 from glmdeploy.runtime.keys import unusable
-from glmdeploy.runtime.markers import FOLDER, read_marker
+from glmdeploy.runtime.markers import FOLDER
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
@@ -186,14 +186,13 @@ def _bring_kernels(deployed: Mapping[str, Any]) -> None:
     Which of several GPUs this container has does not matter: each of them should have its kernels.
     """
     folder, keys = local_folder(deployed["kernels"]["mount"]), deployed["compile"]["keys"]
-    for gpu, key in keys.items():
+    for gpu, (mark, gone) in kernels_there(folder, keys).items():
         where = "for this deployment" if len(keys) == 1 else f"for {gpu}"
-        mark = read_marker(folder, kernels_mark(key))
         if packed := mark.get("caches"):
-            _unpack(folder / FOLDER / caches_archive(key), packed)
+            _unpack(folder / FOLDER / caches_archive(keys[gpu]), packed)
         if not mark:
             say(f"no kernels were compiled {where}: SGLang compiles them at a start, which can take 10 to 20 minutes")
-        elif gone := gone_kernels(mark, compiled_kernels(folder)):
+        elif gone:
             which = "compiled kernels" if len(keys) == 1 else f"compiled kernels for {gpu}"
             say(f"{gone} of {len(mark['files'])} {which} are gone: SGLang compiles them now, `apply` beforehand")
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from glmdeploy.runtime.purpose import EMBEDDINGS, ROUTES
+
 WARM_PROMPT = 8192
 """Tokens of the long prompt where the engine does not tell its chunk."""
 
@@ -80,7 +82,7 @@ def _body(route: str, served_name: str, prompts: list[list[int]], output: int) -
     if route == "/generate":
         sampling = {"max_new_tokens": output, "temperature": 0, "ignore_eos": True}
         return {"input_ids": prompts, "sampling_params": sampling}
-    return {"model": served_name, "input" if route == "/v1/embeddings" else "input_ids": prompts}
+    return {"model": served_name, "input" if route == ROUTES[EMBEDDINGS] else "input_ids": prompts}
 
 
 def _tokens(count: int, number: int) -> list[int]:

@@ -22,6 +22,7 @@ from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VAR
 from glmdeploy.local.home import inside
 from glmdeploy.local.state.store import new_id
 from glmdeploy.redaction import Redactor
+from glmdeploy.runtime import hosting
 from glmdeploy.sglang.real.environment import ENGINE_SHIMS, ENGINE_VERSION, existing_engine
 
 if TYPE_CHECKING:
@@ -230,9 +231,9 @@ def _real_engine(engines: Path) -> dict[str, str]:
     if python is None:
         return {}
     return {
-        "GLMDEPLOY_LOCAL_ENGINE_PYTHON": str(python),
-        "GLMDEPLOY_LOCAL_ENGINE_PYTHONPATH": str(ENGINE_SHIMS),
-        "GLMDEPLOY_LOCAL_ENGINE_RELEASE": ENGINE_VERSION,
+        hosting.ENGINE_PYTHON: str(python),
+        hosting.ENGINE_PYTHONPATH: str(ENGINE_SHIMS),
+        hosting.ENGINE_RELEASE: ENGINE_VERSION,
     }
 
 

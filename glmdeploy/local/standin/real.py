@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local.engine import engine
 from glmdeploy.local.standin.settings import VERSION_VARIABLE
+from glmdeploy.runtime.hosting import ENGINE_PYTHON, ENGINE_PYTHONPATH
 from glmdeploy.runtime.launcher import LAUNCHER
 from glmdeploy.sglang import catalog
 
@@ -26,7 +27,7 @@ def give_way(module: str, arguments: Sequence[str]) -> str:
     Either is told in the log. Ends the process with 1 where the profile asks for what cannot be.
     """
     release = os.environ.get(VERSION_VARIABLE) or catalog.versions()[-1]
-    python = os.environ.get("GLMDEPLOY_LOCAL_ENGINE_PYTHON")
+    python = os.environ.get(ENGINE_PYTHON)
     try:
         found = engine(arguments, release, os.environ, Path(python) if python else None)
     except LocalCloudError as error:
@@ -42,7 +43,7 @@ def _become(python: Path, module: str, arguments: Sequence[str]) -> None:
     variables = {
         **os.environ,
         "PATH": f"{python.parent}:{os.environ.get('PATH', os.defpath)}",
-        "PYTHONPATH": os.environ["GLMDEPLOY_LOCAL_ENGINE_PYTHONPATH"],
+        "PYTHONPATH": os.environ[ENGINE_PYTHONPATH],
     }
     keys = [word for word in arguments if word.startswith(_KEY)]
     if not keys:
