@@ -93,7 +93,7 @@ STANDARD = {*sys.stdlib_module_names, "glmdeploy"}
 
 KNOWS = {
     "modal": ("app", "operate", "local", "runtime"),
-    "modal_proto": ("local", "operate/tasks.py"),
+    "modal_proto": ("local", "operate"),
     "grpclib": ("local",),
     "yaml": ("profile/text",),
     "huggingface_hub": ("sizing/checkpoint.py", "operate/revision.py", "runtime/hub.py"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import modal
 
+from glmdeploy.plan import source
 from glmdeploy.plan.plan import (
     COMPILE_SCALEDOWN,
     DESCRIBE_TIMEOUT,
@@ -72,8 +73,14 @@ class Stages:
     """By GPU."""
 
 
-def build(plan: Plan, folder: Path) -> modal.App:
-    """The whole app. ``folder``, empty at first, receives its files and must exist until the app is deployed."""
+def build(plan: Plan, folder: Path, runtime: Mapping[str, bytes] | None = None) -> modal.App:
+    """The whole app. ``folder``, empty at first, receives its files and must exist until the app is deployed.
+
+    ``runtime`` is the container side's source that the plan names, where it is not this release's.
+
+    :raises ValueError: for a plan of another release without its source.
+    """
+    _stage_files(plan, folder, runtime)
     app = stages(plan, folder, download=True, compiler=True).app
     files = _stage_files(plan, folder)
     slim = _image(plan.download.image, files)
@@ -192,12 +199,16 @@ def _compilers(app: modal.App, plan: Plan, files: Path) -> dict[str, Stage]:
     }
 
 
-def _stage_files(plan: Plan, folder: Path) -> Path:
+def _stage_files(plan: Plan, folder: Path, runtime: Mapping[str, bytes] | None = None) -> Path:
     """The container side as it will lie in the containers: the package's ``runtime`` and the plan beside it."""
     package = folder / "glmdeploy"
     if not package.exists():
-        shutil.copytree(PACKAGE / "runtime", package / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(PACKAGE / "__init__.py", package)
+        files = source.files() if runtime is None else runtime
+        if source.digest(files) != plan.runtime:
+            raise ValueError(f"not the container side of this plan: {plan.runtime}")
+        (package / "runtime").mkdir(parents=True)
+        for path, content in files.items():
+            (package / path).write_bytes(content)
         (package / "runtime" / PLAN_FILE).write_text(plan.canonical(), encoding="utf-8")
     return package
 

@@ -15,7 +15,7 @@ from glmdeploy.errors import GlmdeployError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from glmdeploy.operate.apply import Preview
+    from glmdeploy.operate.preview import Preview
     from glmdeploy.profile.text.document import Document
 
 
@@ -77,11 +77,14 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     plan = common.planned(document)
     destination = target.connect(where, plan, options["environment"])
 
-    from glmdeploy.operate.apply import exclusive, forget_failures, preview
+    from glmdeploy.operate.apply import forget_failures
     from glmdeploy.operate.live import endpoint
+    from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.preflight import ArgumentsRefused
+    from glmdeploy.operate.preview import preview
     from glmdeploy.operate.revision import resolved
-    from glmdeploy.report.plan import endpoint_text, preview_data, preview_text
+    from glmdeploy.report.plan import preview_data, preview_text
+    from glmdeploy.report.progress import endpoint_text
 
     plan = resolved(plan, destination, tell=_progress)
     with exclusive(home() / "locks", f"{plan.app} on {where}"):
@@ -153,9 +156,10 @@ def _progress(text: str) -> None:
 
 
 def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[str, Any]:
-    from glmdeploy.operate.apply import Judged, KeyRequired, Located, Published, WeightsVerified, carry_out
+    from glmdeploy.operate.apply import carry_out
+    from glmdeploy.operate.events import Judged, KeyRequired, Located, Published, WeightsVerified
     from glmdeploy.operate.proof import Healthy
-    from glmdeploy.report.plan import event_text, preflight_data
+    from glmdeploy.report.progress import event_text, preflight_data
 
     result: dict[str, Any] = {}
     published = False

@@ -1,4 +1,4 @@
-"""What runs now: the deployed version of an app, the marks of its finished stages, and where it answers."""
+"""The marks that finished stages left in the volumes, and where a deployed app answers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import modal
 
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import within
-from glmdeploy.plan.plan import short_digest
-from glmdeploy.resources import DIGEST_TAG, VERSION_TAG
 from glmdeploy.runtime import markers
 from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
 from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest
@@ -22,58 +20,6 @@ if TYPE_CHECKING:
 
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan, Volume
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deployed:
-    """What runs under the app's name: the tags that ``apply`` left, and the plan's data where it could be read."""
-
-    digest: str | None
-    version: str | None
-    data: dict[str, Any] | None
-
-
-DESCRIBE_SECONDS = 180.0
-"""What ``describe`` gets for its answer, with the start of a small container."""
-
-
-def current(plan: Plan, target: Target) -> Deployed | None:
-    """What is deployed under the plan's app name; None when nothing is.
-
-    The app's tags are asked first; only when they differ from the plan is ``describe`` called, which starts a small CPU
-    container. ``data`` is None for an app that glmdeploy did not deploy.
-
-    :raises DeployError:
-    """
-
-    async def tags_of_app() -> dict[str, str] | None:
-        try:
-            app = await modal.App.lookup.aio(plan.app, environment_name=target.environment)
-        except modal.exception.NotFoundError:
-            return None
-        return await app.get_tags.aio()
-
-    tags = within(target, f"look up the app {plan.app}", tags_of_app)
-    if tags is None:
-        return None
-    digest = tags.get(DIGEST_TAG)
-    if digest == short_digest(plan):
-        data: dict[str, Any] | None = plan.data()
-    else:
-        data = _describe(plan, target) if digest else None
-    return Deployed(digest=digest, version=tags.get(VERSION_TAG), data=data)
-
-
-def _describe(plan: Plan, target: Target) -> dict[str, Any] | None:
-    async def call() -> Any:
-        function = modal.Function.from_name(plan.app, "describe", environment_name=target.environment)
-        try:
-            return await function.remote.aio()
-        except modal.exception.NotFoundError:
-            return None
-
-    data = within(target, f"read what runs as {plan.app} (its function `describe`)", call, seconds=DESCRIBE_SECONDS)
-    return data if isinstance(data, dict) else None
 
 
 @dataclass(frozen=True, kw_only=True)

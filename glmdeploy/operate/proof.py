@@ -17,6 +17,7 @@ import modal
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, plainly, within
 from glmdeploy.operate.endpoint import wait_until_healthy
+from glmdeploy.operate.history import find_app
 from glmdeploy.operate.tasks import enqueued_at, tasks_of
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.runtime.public import ask_public
@@ -224,10 +225,11 @@ def _understood(log: _Log, line: _Line) -> Starting | Verdict | None:
 def _new_tasks(log: _Log) -> list[str]:
     """The containers of the app that are younger than the deployment. :raises _Unread:"""
     try:
-        tasks = tasks_of(log.plan.app, log.target)
+        app_id = find_app(log.plan.app, log.target)
+        tasks = tasks_of(app_id, log.target) if app_id else ()
     except DeployError as fault:
         raise _Unread(fault.message) from None
-    return [task for task, began in tasks.items() if began >= log.published.timestamp()]
+    return [task.id for task in tasks if task.enqueued >= log.published.timestamp()]
 
 
 def _answer(asker: _Asker, target: Target) -> float:

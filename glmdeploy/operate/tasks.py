@@ -1,44 +1,41 @@
-"""Containers of an app, and when each was asked for: what Modal's SDK knows itself and offers to nobody (1.6.4)."""
+"""Containers of an app, and when each was asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import modal
-from modal._utils.async_utils import synchronizer
-from modal.client import _Client
 from modal_proto import api_pb2
 
 from glmdeploy.operate.asking import within
+from glmdeploy.operate.control_plane import rpc
 
 if TYPE_CHECKING:
     from glmdeploy.operate.target import Target
 
 
-@synchronizer.create_blocking
-async def _task_list(app_id: str) -> Any:
-    client = await _Client.from_env()
-    return await client._stub.TaskList(api_pb2.TaskListRequest(app_id=app_id))
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A container that runs, or waits for a machine: then ``started`` is 0. Seconds since 1970."""
+
+    id: str
+    enqueued: float
+    started: float
 
 
-@synchronizer.create_blocking
-async def _task_info(task_id: str) -> Any:
-    client = await _Client.from_env()
-    return await client._stub.TaskGetInfo(api_pb2.TaskGetInfoRequest(task_id=task_id))
-
-
-def tasks_of(app: str, target: Target) -> dict[str, float]:
-    """The containers that run or wait for a machine, with the time at which each was asked for (seconds since 1970).
+def tasks_of(app_id: str, target: Target) -> tuple[Task, ...]:
+    """The containers of an app, the oldest first.
 
     :raises DeployError:
     """
 
-    async def look() -> dict[str, float]:
-        found = await modal.App.lookup.aio(app, environment_name=target.environment)
-        answer = await _task_list.aio(found.app_id)
-        return {task.task_id: task.enqueued_at for task in answer.tasks}
+    async def look() -> tuple[Task, ...]:
+        answer = await rpc("TaskList", api_pb2.TaskListRequest(app_id=app_id))
+        found = (Task(id=one.task_id, enqueued=one.enqueued_at, started=one.started_at) for one in answer.tasks)
+        return tuple(sorted(found, key=lambda task: task.enqueued))
 
-    return within(target, f"list the containers of {app}", look)
+    return within(target, f"list the containers of {app_id}", look)
 
 
 def enqueued_at(target: Target, task: str) -> float | None:
@@ -49,7 +46,7 @@ def enqueued_at(target: Target, task: str) -> float | None:
 
     async def look() -> float | None:
         try:
-            answer = await _task_info.aio(task)
+            answer = await rpc("TaskGetInfo", api_pb2.TaskGetInfoRequest(task_id=task))
         except modal.exception.NotFoundError:
             return None
         return float(answer.info.enqueued_at) or None

@@ -62,6 +62,8 @@ def _flat(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:
         elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
             for item in value:  # volumes and secrets, each by its name
                 yield from (((key, ".".join(path)), leaf) for path, leaf in _leaves((item["name"],), item))
+        elif key == "runtime":
+            yield ("glmdeploy", "container side"), value[:12]
         else:
             yield ("app", key), value
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.errors import ProfileError
-from glmdeploy.plan import plan, supervision
+from glmdeploy.plan import plan, source, supervision
 from glmdeploy.plan.expected import checks, expected
 from glmdeploy.plan.kernels import REVISION, decides, keys
 from glmdeploy.profile import serving, stages
@@ -84,6 +84,7 @@ def make(facts: Facts) -> plan.Plan:
             options=_options(profile.server, serving.options(profile.server.kind)),
         ),
         keepalive=_keepalive(profile.keepalive) if profile.keepalive.enabled else None,
+        runtime=source.digest(),
     )
 
 

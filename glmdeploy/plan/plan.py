@@ -225,6 +225,8 @@ class Plan:
     compile: Compile | None
     server: Server
     keepalive: Keepalive | None
+    runtime: str
+    """SHA-256 of the container side's source (:mod:`glmdeploy.plan.source`): another glmdeploy, another plan."""
     format: int = FORMAT
 
     @property
@@ -258,13 +260,23 @@ class Plan:
         return data
 
     def canonical(self) -> str:
-        """Canonical JSON: sorted keys, no white space, UTF-8 text as it is."""
-        return json.dumps(self.data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Canonical JSON of the data."""
+        return canonical(self.data())
 
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        return digest(self.data())
+
+
+def canonical(data: Mapping[str, Any]) -> str:
+    """Canonical JSON: sorted keys, no white space, UTF-8 text as it is."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """SHA-256 of a plan's data as canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
 
 
 def short_digest(plan: Plan) -> str:

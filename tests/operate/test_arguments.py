@@ -16,7 +16,7 @@ from glmdeploy.errors import DeployError
 from glmdeploy.operate.preflight import ArgumentsRefused, judged_preflight, judged_rehearsal, named
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
-from glmdeploy.report.plan import preflight_lines
+from glmdeploy.report.progress import preflight_lines
 from glmdeploy.runtime.preflight_image import Judgement
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ plan, _ = plan_of(load("b200-eagle-bf16kv"))
 old = getattr(plan, stage)
 plan = dataclasses.replace(plan, **{stage: dataclasses.replace(old, command=(*old.command, *words))})
 there = target.connect("local", plan, None)
-from glmdeploy.operate.apply import Published, carry_out, preview
+from glmdeploy.operate.apply import carry_out
+from glmdeploy.operate.events import Published
+from glmdeploy.operate.preview import preview
 from glmdeploy.operate.revision import resolved
 
 plan = resolved(plan, there, tell=print)

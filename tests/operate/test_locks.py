@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.apply import exclusive
+from glmdeploy.operate.lock import exclusive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HOLD = """
 import pathlib, sys, time
-from glmdeploy.operate.apply import exclusive
+from glmdeploy.operate.lock import exclusive
 with exclusive(pathlib.Path(sys.argv[1]), "app on local"):
     print("held", flush=True)
     time.sleep(600)

@@ -1,0 +1,130 @@
+"""The autoscaler of a deployed server while it runs: what is in force, who overrode what, and a change of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import modal
+from modal_proto import api_pb2
+
+from glmdeploy.operate.asking import within
+from glmdeploy.operate.control_plane import rpc
+from glmdeploy.plan import autoscaler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.operate.target import Target
+
+_WIRE = {"target_concurrency": "target_concurrency_float"}
+"""Fields that the message calls otherwise than the SDK's own functions (modal_proto, 1.6.4)."""
+_OPEN = ("max_containers", "target_concurrency")
+"""Fields whose 0 means that there is no bound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """A value that somebody set beside the deployment; ``by`` and ``at`` are None where Modal does not tell them."""
+
+    field: str
+    value: Any
+    by: str | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """By field of :data:`glmdeploy.plan.autoscaler.FIELDS`: containers and seconds, None for no bound.
+
+    ``default`` holds where a deployment says nothing; it lacks what Modal does not tell.
+    """
+
+    effective: Mapping[str, Any]
+    default: Mapping[str, Any]
+    overrides: tuple[Override, ...]
+
+
+def wanted(data: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """What is in force if nothing overrides the plan, for the fields of which that is known."""
+    planned = autoscaler.wanted(data)
+    return {
+        name: settings.default.get(name) if value is None else value
+        for name, value in planned.items()
+        if value is not None or name in settings.default
+    }
+
+
+def settings(data: Mapping[str, Any], target: Target) -> Settings:
+    """Of the server that a plan's data was deployed as.
+
+    :raises DeployError:
+    """
+    names = autoscaler.fields(data)
+
+    async def look() -> Settings:
+        handle = await _function(data, target)
+        request = api_pb2.FunctionGetSchedulingParamsRequest(function_id=handle)
+        found = (await rpc("FunctionGetSchedulingParams", request)).autoscaler_configuration
+        has_defaults = found.HasField("default_settings")
+        return Settings(
+            effective={name: _value(found.settings, name) for name in names},
+            default={name: _value(found.default_settings, name) for name in names} if has_defaults else {},
+            overrides=tuple(_overrides(found, names)),
+        )
+
+    return within(target, f"read the autoscaler of {data['app']}", look)
+
+
+def update(data: Mapping[str, Any], target: Target, changes: Mapping[str, Any]) -> None:
+    """Change fields while containers run; what is not named stays. None takes a bound away, or means 0.
+
+    :raises DeployError:
+    """
+
+    async def change() -> None:
+        if data["server"].get("kind") == "server":
+            server = modal.Server.from_name(data["app"], "Server", environment_name=target.environment)
+            await server.autoscaler.update.aio(**changes)
+        else:
+            cls = modal.Cls.from_name(data["app"], "Server", environment_name=target.environment)
+            await cls().serve.autoscaler.update.aio(**changes)
+
+    within(target, f"change the autoscaler of {data['app']}", change)
+
+
+async def _function(data: Mapping[str, Any], target: Target) -> str:
+    """The id of the function that scales."""
+    if data["server"].get("kind") == "server":
+        server = modal.Server.from_name(data["app"], "Server", environment_name=target.environment)
+        await server.hydrate.aio()
+        return str(server._get_service_function().object_id)
+    cls = modal.Cls.from_name(data["app"], "Server", environment_name=target.environment)
+    method = cls().serve
+    await method.hydrate.aio()
+    return str(method.object_id)
+
+
+def _value(found: api_pb2.AutoscalerSettings, name: str) -> Any:
+    value = getattr(found, _WIRE.get(name, name))
+    return None if name in _OPEN and not value else value
+
+
+def _overrides(found: api_pb2.AutoscalerConfiguration, names: tuple[str, ...]) -> list[Override]:
+    overrides = []
+    for name in names:
+        wire = _WIRE.get(name, name)
+        events = found.override_events
+        event = next((events[key] for key in (wire, name) if key in events), None)
+        if not (event or found.override_settings.HasField(wire)):  # type: ignore[arg-type]
+            continue
+        overrides.append(
+            Override(
+                field=name,
+                value=_value(found.override_settings, name),
+                by=event.requested_by or None if event else None,
+                at=datetime.fromtimestamp(event.timestamp, UTC) if event else None,
+            )
+        )
+    return overrides
