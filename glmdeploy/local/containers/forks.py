@@ -127,25 +127,8 @@ class Zygote:
         self._control.close()
 
     def check(self, environment: Mapping[str, str]) -> None:
-        """:raises UnfitError: where a container with these variables would not be as if it had been started afresh."""
-        if self._told["refusal"]:
-            raise UnfitError(self._told["refusal"])
-        if sum(len(os.fsencode(name + value)) + 2 for name, value in environment.items()) > self._told["room"]:
-            raise UnfitError("its variables are too long")
-        if any("\0" in name + value or not name or "=" in name for name, value in environment.items()):
-            raise UnfitError("no variables can be like its own")
-        began = {name: value for name, value in environment.items() if name.startswith(_BEFORE_PYTHON)}
-        began |= {name: environment[name] for name in set(self._told["variables"]) & set(environment)}
-        there = {**STARTUP, "MODAL_IS_REMOTE": "1"}
-        if names := sorted(name for name, value in began.items() if name not in _AGAIN and there.get(name) != value):
-            raise UnfitError(f"it has other values of {', '.join(names)}")
-        if names := sorted(set(there) - set(environment)):
-            raise UnfitError(f"it has no {', '.join(names)}")
-        taken = {*self._told["modules"], "sitecustomize", "usercustomize"}
-        for folder in filter(None, environment["PYTHONPATH"].split(os.pathsep)):
-            with contextlib.suppress(OSError):
-                if names := sorted({name.partition(".")[0] for name in os.listdir(folder)} & taken):  # noqa: PTH208
-                    raise UnfitError(f"it has a {', '.join(names)} of its own in {folder}")
+        """:raises UnfitError:"""
+        check(self._told, environment)
 
     async def fork(
         self, environment: Mapping[str, str], folder: Path, *, stdout: int, stderr: int, lifeline: int
@@ -220,6 +203,31 @@ class Forks:
                     self._never = f"there is no zygote: {fault}"
                     raise UnfitError(self._never) from None
             return self._zygote
+
+
+def check(told: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Whether a fork of the zygote that has ``told`` this is, with these variables, as a fresh process would be.
+
+    :raises UnfitError:
+    """
+    if told["refusal"]:
+        raise UnfitError(told["refusal"])
+    if sum(len(os.fsencode(name + value)) + 2 for name, value in environment.items()) > told["room"]:
+        raise UnfitError("its variables are too long")
+    if any("\0" in name + value or not name or "=" in name for name, value in environment.items()):
+        raise UnfitError("no variables can be like its own")
+    began = {name: value for name, value in environment.items() if name.startswith(_BEFORE_PYTHON)}
+    began |= {name: environment[name] for name in set(told["variables"]) & set(environment)}
+    there = {**STARTUP, "MODAL_IS_REMOTE": "1"}
+    if names := sorted(name for name, value in began.items() if name not in _AGAIN and there.get(name) != value):
+        raise UnfitError(f"it has other values of {', '.join(names)}")
+    if names := sorted(set(there) - set(environment)):
+        raise UnfitError(f"it has no {', '.join(names)}")
+    taken = {*told["modules"], "sitecustomize", "usercustomize"}
+    for folder in filter(None, environment["PYTHONPATH"].split(os.pathsep)):
+        with contextlib.suppress(OSError):
+            if names := sorted({name.partition(".")[0] for name in os.listdir(folder)} & taken):  # noqa: PTH208
+                raise UnfitError(f"it has a {', '.join(names)} of its own in {folder}")
 
 
 async def _receive(connection: socket.socket) -> bytes:
