@@ -87,13 +87,17 @@ def of_objects(data: Mapping[str, Any], serving: Serving, objects: Objects) -> I
 def of_code(now: Deployed) -> Drift | None:
     """Whether something else runs than what glmdeploy deployed last."""
     version, origin, last = now.version, now.origin, last_deployed(now)
-    told = {"name": now.app, "found": version.number, "by": version.by or None, "at": version.at}
     planned = origin is not None and now.digest is not None and now.digest.startswith(origin.digits or "-")
-    if not planned:
-        return Drift(kind=CODE, expected=last.number if last else None, **told)
-    if origin and last and origin.digits != last.digits:
-        return Drift(kind=ROLLBACK, expected=last.number, **told)
-    return None
+    if planned and (last is None or (origin and origin.digits == last.digits)):
+        return None
+    return Drift(
+        kind=ROLLBACK if planned else CODE,
+        name=now.app,
+        found=version.number,
+        expected=last.number if last else None,
+        by=version.by or None,
+        at=version.at,
+    )
 
 
 def last_deployed(now: Deployed) -> Version | None:

@@ -119,11 +119,7 @@ def preview(
     now = deployed(plan.app, target)
     if now and now.foreign and not adopt:
         raise _foreign(now)
-    if now is None:
-        found: tuple[Drift, ...] = tuple(filter(None, [_stopped(plan.app, target)]))
-        before, live = None, ()
-    else:
-        found, before, live = _against(now, plan, target)
+    found, before, live = _against(now, plan, target) if now else (_stopped(plan.app, target), None, ())
     repaired = any(each.repair == drift.DEPLOY and each.kind != drift.ROLLBACK for each in found)
     changed = force or not before or repaired or deployment_digest(before) != deployment_digest(plan.data())
     if not changed:
@@ -219,16 +215,16 @@ def _image(now: Deployed, image: str, target: Target) -> Iterator[Drift]:
         yield drift.Drift(kind=drift.IMAGE, name=now.app, found=image, expected=expected)
 
 
-def _stopped(app: str, target: Target) -> Drift | None:
+def _stopped(app: str, target: Target) -> tuple[Drift, ...]:
     """That an app of this name was deployed, and was stopped."""
 
-    async def look() -> Drift | None:
+    async def look() -> tuple[Drift, ...]:
         request = api_pb2.AppGetByDeploymentNameRequest(name=app, environment_name=target.environment or "")
         found = await rpc("AppGetByDeploymentName", request)
         life = found.lifecycle
         if found.app_id or not found.previous_app_id or not life.stopped_at:
-            return None
-        return drift.Drift(
+            return ()
+        stopped = drift.Drift(
             kind=drift.STOPPED,
             name=app,
             found=None,
@@ -236,6 +232,7 @@ def _stopped(app: str, target: Target) -> Drift | None:
             by=life.stopped_by or None,
             at=datetime.fromtimestamp(life.stopped_at, UTC),
         )
+        return (stopped,)
 
     return within(target, f"look whether {app} was stopped", look)
 
