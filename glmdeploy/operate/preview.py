@@ -195,7 +195,7 @@ def _live(data: Mapping[str, Any], settings: Settings) -> Iterator[LiveChange]:
 
 
 def _in_force(data: Mapping[str, Any], wanted: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """A plan's data with the autoscaler's values that are in force, written as ``wanted`` writes those that are equal."""
+    """A plan's data with the autoscaler's values that are in force; equal ones as ``wanted`` writes them."""
     server = dict(data["server"])
     planned = autoscaler.wanted(wanted, settings)
     for field, now in settings.effective.items():
