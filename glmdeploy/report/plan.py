@@ -16,7 +16,7 @@ from glmdeploy import gpus, redaction
 from glmdeploy.plan.diff import flat, options
 from glmdeploy.report import words
 from glmdeploy.report.grid import UNLIMITED, Cell, columns
-from glmdeploy.report.plan_rows import GROUPS, Row, grouped, known, place, said
+from glmdeploy.report.plan_rows import GROUPS, Row, grouped, known, on_modal, place, said, said_once
 from glmdeploy.report.view import clean
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def drift_text(
         if each["kind"] == "stopped":
             continue  # what runs is told first, and nothing does
         group = {"autoscaler": "server", "rollback": "version", "code": "version"}.get(each["kind"], each["kind"])
-        yield from _wrapped(f"  ! {group:<9} {_drift(each, zone)}", width, 14, **({"fg": "red"} if style else {}))
+        yield from _wrapped(f"  ! {group:<9}  {_drift(each, zone)}", width, 15, **({"fg": "red"} if style else {}))
 
 
 def _drift(each: Mapping[str, Any], zone: tzinfo | None) -> str:
@@ -80,17 +80,18 @@ def _drift(each: Mapping[str, Any], zone: tzinfo | None) -> str:
     match each["kind"]:
         case "autoscaler":
             says = "the profile leaves it to Modal" if expected is None else f"the profile says {said(name, expected)}"
-            return f"{name} is {said(name, found)}, set{_by(each, zone)}; {says}"
+            how = f"set{_by(each, zone)}" if each["by"] or each["at"] else "by an override"
+            return f"{name} is {said(name, found)}, {how}; {says}"
         case "rollback":
-            return f"{found}{_by(each, zone)}: an earlier plan was brought back; {expected} was deployed last"
+            return f"{found},{_by(each, zone)}, brought an earlier plan back; {expected} was deployed last"
         case "code":
-            last = f"; glmdeploy deployed {expected} last" if expected else ""
-            return f"{found}{_by(each, zone)}: deployed by something else than glmdeploy{last}"
+            last = f", which deployed {expected} last" if expected else ""
+            return f"{found},{_by(each, zone)}, is no deployment of glmdeploy{last}"
         case "image":
             return f"what runs has another image than glmdeploy deployed: {clean(found)}, and not {clean(expected)}"
         case kind:
-            gone = f"the {kind} {name} was deleted" if found is None else f"the {kind} {name} was made again"
-            return f"{gone}: what runs still has the old one"
+            gone = "deleted" if found is None else "made again"
+            return f"{name} was {gone}: what runs still has the {kind} of then"
 
 
 def _by(each: Mapping[str, Any], zone: tzinfo | None) -> str:
@@ -103,7 +104,7 @@ def _missing(data: Mapping[str, Any], width: int) -> Iterator[str]:
         what = "is not there" if each["absent"] else "lacks a key"
         keys = " and ".join(map(clean, each["keys"]))
         yield from _wrapped(
-            f"  ! secret    {clean(each['name'])} with {keys} {what}: create it first", width, 14, fg="red"
+            f"  ! secret     {clean(each['name'])} with {keys} {what}: create it first", width, 15, fg="red"
         )
 
 
@@ -148,9 +149,14 @@ def _because(data: Mapping[str, Any], plan: Plan, width: int) -> Iterator[str]:
 
 def _unchanged(data: Mapping[str, Any], plan: Plan) -> str:
     """What a change leaves as it is: ``weights, kernels, image, 22 arguments``."""
-    if not known(data) or not data["changes"]:
+    changes = said_once(data)
+    if not known(data) or not changes:
         return ""
-    changed = Counter(place(each["section"], each["name"])[0] for each in data["changes"])
+    changed = Counter(place(each["section"], each["name"])[0] for each in changes)
+    lost = {each["name"] for each in data["drift"] if each["kind"] == "volume"}
+    changed["server"] += any(each["kind"] == "autoscaler" for each in data["drift"])
+    changed["weights"] += data["stages"]["download"] or plan.weights.name in lost
+    changed["kernels"] += data["stages"]["compile"] or (plan.kernels is not None and plan.kernels.name in lost)
     arguments = len(options(plan.server.command)) - 1 - changed["sglang"]
     names = [name for name in GROUPS if name != "sglang" and not changed[name]]
     if not plan.compile:
@@ -163,17 +169,18 @@ def summary(data: Mapping[str, Any]) -> str:
     if not data["acts"]:
         return "No changes."
     found, stages = data.get("estimate") or {}, data["stages"]
+    on = on_modal(data)
     seconds, dollars = found.get("first_answer_seconds"), found.get("first_answer_dollars")
     if not data["changed"]:
         return _without_deployment(data, seconds)
     if data["now"] is None:
-        return f"Plan: 1 to create; {_about(seconds, dollars)} to the first answer."
+        return f"Plan: 1 to create; {on}{_about(seconds, dollars)} to the first answer."
     what = "1 to update" if data["changes"] or data["drift"] else "1 to deploy again"
     each = _about(found.get("cold_start_seconds"), found.get("cold_start_dollars"))
     running = (
         f"{data['running']} {'runs' if data['running'] == 1 else 'run'} now" if data["running"] else "none runs now"
     )
-    parts = [f"Plan: {what}; new containers: {each} each ({running})."]
+    parts = [f"Plan: {what}; new containers: {on}{each} each ({running})."]
     took = {"download": found.get("download_seconds"), "compile": found.get("compile_seconds")}
     none = [f"no {name}" for name, runs in stages.items() if not runs]
     for name, runs in stages.items():
@@ -212,7 +219,7 @@ def _further(data: Mapping[str, Any], plan: Plan, width: int) -> Iterator[str]:
             width,
             2,
         )
-    if data["changed"] and data["running"] and data["now"]:
+    if data["changed"] and data["running"] and not data["outages"]:
         gpu = gpus.parse(plan.gpus[0])
         at_once = gpu.count * (data["running"] + 1)
         yield from _wrapped(f"While both versions run, it needs {at_once} {gpu.type} at once.", width, 2)

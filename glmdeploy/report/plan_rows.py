@@ -50,9 +50,23 @@ def grouped(data: Mapping[str, Any], plan: Plan, *, everything: bool = False) ->
             yield from _values(data, limit=None)
         return
     yield from _stages(data, plan)
+    yield from _values({**data, "changes": said_once(data)}, limit=None if everything else ROWS)
+
+
+def said_once(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The changes without those that another line tells: drift, or an argument of SGLang that the compiler gets too."""
     drifted = {each["name"] for each in data["drift"] if each["kind"] == "autoscaler"}
-    shown_below = [each for each in data["changes"] if not (_is_live(each) and each["name"] in drifted)]
-    yield from _values({**data, "changes": shown_below}, limit=None if everything else ROWS)
+    arguments = {
+        (each["name"], str(each["old"]), str(each["new"])) for each in data["changes"] if each["section"] == "sglang"
+    }
+    return [
+        each
+        for each in data["changes"]
+        if not (_is_live(each) and each["name"] in drifted)
+        and not (
+            each["section"] == "compile command" and (each["name"], str(each["old"]), str(each["new"])) in arguments
+        )
+    ]
 
 
 def known(data: Mapping[str, Any]) -> bool:
@@ -99,7 +113,7 @@ def _stages(data: Mapping[str, Any], plan: Plan, *, also_there: bool = False) ->
     size = words.count_bytes(found["weights_bytes"]) if found.get("weights_bytes") else ""
     if data["stages"]["download"]:
         took = found.get("download_seconds")
-        costs = f"about {words.about(took)}, no GPU" if took is not None else "no GPU"
+        costs = f"{on_modal(data)}about {words.about(took)}, no GPU" if took is not None else "no GPU"
         yield Row(symbol="+", group="weights", name=what, value=size, costs=costs)
     elif data["verify_weights"]:
         yield Row(symbol="~", group="weights", name=what, value=size, costs="read and compared")
@@ -109,7 +123,7 @@ def _stages(data: Mapping[str, Any], plan: Plan, *, also_there: bool = False) ->
         names = data["compile_for"] or plan.gpus
         several = ", ".join(str(gpus.parse(name).count) + " × " + gpus.parse(name).type for name in names)
         took, dollars = found.get("compile_seconds"), found.get("compile_dollars")
-        costs = f"about {words.about(took)}" if took is not None else ""
+        costs = f"{on_modal(data)}about {words.about(took)}" if took is not None else ""
         costs += f", {words.about_dollars(dollars)}" if costs and dollars is not None else ""
         there = not data["compile_for"]
         yield Row(
@@ -119,6 +133,11 @@ def _stages(data: Mapping[str, Any], plan: Plan, *, also_there: bool = False) ->
             value=several,
             costs="there already" if there else costs,
         )
+
+
+def on_modal(data: Mapping[str, Any]) -> str:
+    """Before an estimate that is made for another target: the embedded cloud has no GPUs, and takes no money."""
+    return "on Modal " if data["target"] == "local" else ""
 
 
 def _values(data: Mapping[str, Any], limit: int | None) -> Iterator[Row]:
