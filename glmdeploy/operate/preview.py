@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from modal_proto import api_pb2
 
 from glmdeploy.errors import DeployError
 from glmdeploy.operate import autoscaler, drift
-from glmdeploy.operate.asking import within
-from glmdeploy.operate.control_plane import rpc
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.live import Needed, needed
 from glmdeploy.operate.secrets import creatable, missing_secrets
-from glmdeploy.operate.serving import image_of, serving
+from glmdeploy.operate.serving import image_of, serving, stopped
 from glmdeploy.operate.tasks import tasks_of
 from glmdeploy.plan.autoscaler import deployment_digest
 from glmdeploy.plan.diff import Change, diff
@@ -23,6 +18,7 @@ from glmdeploy.plan.impact import Impact, impact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from glmdeploy.local.engine import Engine
     from glmdeploy.operate.autoscaler import Settings
@@ -119,7 +115,9 @@ def preview(
     now = deployed(plan.app, target)
     if now and now.foreign and not adopt:
         raise _foreign(now)
-    found, before, live = _against(now, plan, target) if now else (_stopped(plan.app, target), None, ())
+    found, before, live = _against(now, plan, target) if now else ((), None, ())
+    if now is None and (end := _stopped(plan.app, target)):
+        found = (end,)
     repaired = any(each.repair == drift.DEPLOY and each.kind != drift.ROLLBACK for each in found)
     changed = force or not before or repaired or deployment_digest(before) != deployment_digest(plan.data())
     if not changed:
@@ -215,26 +213,12 @@ def _image(now: Deployed, image: str, target: Target) -> Iterator[Drift]:
         yield drift.Drift(kind=drift.IMAGE, name=now.app, found=image, expected=expected)
 
 
-def _stopped(app: str, target: Target) -> tuple[Drift, ...]:
+def _stopped(app: str, target: Target) -> Drift | None:
     """That an app of this name was deployed, and was stopped."""
-
-    async def look() -> tuple[Drift, ...]:
-        request = api_pb2.AppGetByDeploymentNameRequest(name=app, environment_name=target.environment or "")
-        found = await rpc("AppGetByDeploymentName", request)
-        life = found.lifecycle
-        if found.app_id or not found.previous_app_id or not life.stopped_at:
-            return ()
-        stopped = drift.Drift(
-            kind=drift.STOPPED,
-            name=app,
-            found=None,
-            expected=life.version or None,
-            by=life.stopped_by or None,
-            at=datetime.fromtimestamp(life.stopped_at, UTC),
-        )
-        return (stopped,)
-
-    return within(target, f"look whether {app} was stopped", look)
+    end = stopped(app, target)
+    if end is None:
+        return None
+    return drift.Drift(kind=drift.STOPPED, name=app, found=None, expected=end.version, by=end.by, at=end.at)
 
 
 def _foreign(now: Deployed) -> DeployError:

@@ -161,7 +161,7 @@ def _told(costs: Sequence[str]) -> Sequence[str]:
 def place(section: str, name: str) -> tuple[str, str]:
     """The group of a value, and its name there."""
     if section in ("server", "download") and name.startswith("image."):
-        return "image", name.removeprefix("image.")
+        return "image", name.removeprefix("image.") if section == "server" else f"download.{name[6:]}"
     if section == "server" and name in _OF_THE_ENDPOINT:
         return "endpoint", name
     if section == "app" and name == "gpu":
