@@ -54,7 +54,7 @@ def test_what_is_no_saved_plan_is_not_overwritten(tmp_path: Path, content: str) 
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(GlmdeployError, match="cannot write .*: No such file or directory"):
+    with pytest.raises(GlmdeployError, match=r"cannot write .*: No such file or directory"):
         save(tmp_path / "no" / "a.plan", SAVED)
 
 
