@@ -33,6 +33,8 @@ EXIT_SECONDS = 5.0
 COMMANDS = {
     "validate": "validate.validate",
     "apply": "apply.apply",
+    "status": "status.status",
+    "list": "list.list",
     "diff": "diff.diff",
     "explain": "explain.explain",
     "size": "size.size",
