@@ -23,7 +23,7 @@ from glmdeploy.operate.tasks import enqueued_at
 from glmdeploy.runtime.verdict import SPEAKER, read_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
     from glmdeploy.operate.target import Target
@@ -155,13 +155,13 @@ class Log:
             )
         return max(kept, version.at - timedelta(seconds=1))
 
-    def follow(self, since: datetime) -> Iterator[Told]:
-        """The wanted lines from ``since`` on, and then whatever is said, until the app is stopped.
+    def follow(self, since: datetime, known: Sequence[Line] = ()) -> Iterator[Told]:
+        """The wanted lines from ``since`` on but those that are ``known``, and what is said until the app is stopped.
 
         :raises DeployError: where Modal refuses; a lost connection is told, and found again.
         """
         after, lost, tries = since, False, 0
-        seen: deque[tuple[datetime, str, str | None]] = deque(maxlen=_REMEMBERED)
+        seen = deque(known, maxlen=_REMEMBERED)
         while True:
             try:
                 for line in self._stream(after):
@@ -170,10 +170,9 @@ class Log:
                     lost, tries = False, 0
                     if line is None:
                         continue
-                    key = (line.at, line.text, line.task)
-                    if line.at < after or key in seen:
+                    if line.at < after or line in seen:
                         continue
-                    seen.append(key)
+                    seen.append(line)
                     after = max(after, line.at)
                     if self._is_wanted(line):
                         yield line
