@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import logging
+import os
 import sys
 import threading
 from dataclasses import dataclass
@@ -60,6 +61,24 @@ def app_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """APP_OR_PROFILE, passed on as ``named``."""
     argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=complete_apps)
     return argument(function)
+
+
+def api_key_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--api-key-env``, passed on as ``api_key_env``: the name of a variable that is set."""
+    option = click.option(
+        "--api-key-env",
+        metavar="NAME",
+        callback=_set,
+        help="Environment variable with the endpoint's API key: the engine is then asked how many requests run and "
+        "wait. Only a container that is in use is asked, and none is started. The embedded cloud's keys are known.",
+    )
+    return option(function)
+
+
+def _set(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not os.environ.get(name):
+        raise click.BadParameter(f"the environment variable {name} is not set")
+    return name
 
 
 def target_app(named: str, where: str, environment: str | None, *, reading: bool) -> AppTarget:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Exit code: 0 deployed, and nothing known against it; 1 not deployed, or no container starts.")
 @app.app_argument
 @app.target_options
-@click.option(
-    "--api-key-env",
-    metavar="NAME",
-    help="Environment variable with the endpoint's API key: the engine is then asked how many requests run and wait. "
-    "A container that is in use is asked, and none is started. The embedded cloud's own keys are known.",
-)
+@app.api_key_option
 @click.option(
     "--watch",
     type=click.FloatRange(min=1),
@@ -44,8 +38,6 @@ def status(
     glmdeploy status profiles/b200-eagle-bf16kv.yaml --env prod --api-key-env API_KEY
     glmdeploy status glm51-fp8 --watch 10
     """
-    if api_key_env is not None and not os.environ.get(api_key_env):
-        raise UsageError(f"the environment variable {api_key_env} is not set", advice="it is to hold the API key")
     if watch is not None and as_json:
         raise UsageError("--json is one look: --watch goes on looking")
     found = app.target_app(named, where, environment, reading=True)
