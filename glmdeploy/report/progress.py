@@ -10,6 +10,7 @@ import click
 
 from glmdeploy.operate import events, proof
 from glmdeploy.report.view import clean
+from glmdeploy.report.words import count_bytes, counted
 from glmdeploy.runtime.public import TOKEN_HEADERS
 from glmdeploy.runtime.purpose import first_request, purpose_of
 
@@ -57,11 +58,10 @@ def event_text(event: Event) -> str | None:
 
 def preflight_lines(found: Preflight) -> Iterator[str]:
     """What is in order, on one line; then what was not judged."""
-    secrets = "1 secret" if found.secrets == 1 else f"{found.secrets} secrets"
     words = [
         found.arguments,
-        secrets if found.secrets else "",
-        f"room for {_bytes(found.coming)}" if found.coming else "",
+        counted(found.secrets, "secret") if found.secrets else "",
+        f"room for {count_bytes(found.coming)}" if found.coming else "",
     ]
     if good := "; ".join(filter(None, words)):
         yield f"  {good}"
@@ -77,14 +77,6 @@ def preflight_data(found: Preflight) -> dict[str, Any]:
         "not_judged": list(found.doubts),
         "placeholders": list(found.placeholders),
     }
-
-
-def _bytes(count: int) -> str:
-    """Bytes as people say them."""
-    power = min(len(str(int(count))) - 1, 9) // 3
-    scaled = count / 1000**power
-    unit = ("bytes", "kB", "MB", "GB")[power]
-    return f"{scaled:,.1f} {unit}" if power and scaled < 100 else f"{scaled:,.0f} {unit}"
 
 
 def _refusals_text(*, required: bool, proxy: bool) -> str:

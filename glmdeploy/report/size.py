@@ -9,6 +9,7 @@ import click
 
 from glmdeploy.gpus import SECONDS_AN_HOUR
 from glmdeploy.report.grid import Bar, bars
+from glmdeploy.report.words import about, cents, duration, gib, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,13 +41,13 @@ def _head(size: Size, width: int) -> Iterator[str]:
     )
     memory = size.memory
     if size.fits:
-        yield from _wrapped(f"It fits, with a KV pool of {_tokens(memory.pool.tokens)}.", width, fg="green", bold=True)
+        yield from _wrapped(f"It fits, with a KV pool of {tokens(memory.pool.tokens)}.", width, fg="green", bold=True)
         return
     lacking = memory.weights - memory.static
     yield from _wrapped(
-        f"It does not fit: the weights take {_gib(memory.weights)} of each GPU, "
-        + (f"{_gib(lacking)} more than" if lacking > 0 else "and leave no room for a KV pool in")
-        + f" the {_gib(memory.static)} that `mem-fraction-static` {size.fraction:g} gives to both.",
+        f"It does not fit: the weights take {gib(memory.weights)} of each GPU, "
+        + (f"{gib(lacking)} more than" if lacking > 0 else "and leave no room for a KV pool in")
+        + f" the {gib(memory.static)} that `mem-fraction-static` {size.fraction:g} gives to both.",
         width,
         fg="red",
         bold=True,
@@ -56,7 +57,7 @@ def _head(size: Size, width: int) -> Iterator[str]:
 def _memory(size: Size, width: int) -> Iterator[str]:
     memory = size.memory
     of = "each GPU" if size.replicas == 1 else f"each GPU, with the KV pool of one of {size.replicas} replicas"
-    yield from _title(f"Memory of {of}: {_gib(memory.total)} for SGLang", width)
+    yield from _title(f"Memory of {of}: {gib(memory.total)} for SGLang", width)
     parts = [
         ("weights", memory.weights, "blue"),
         ("KV pool", memory.pool.bytes - size.draft_bytes, "green"),
@@ -64,19 +65,19 @@ def _memory(size: Size, width: int) -> Iterator[str]:
         ("activations, graphs", memory.working, "yellow"),
         ("free", max(size.free, 0), "bright_black"),
     ]
-    rows = [Bar(name=name, length=part, shown=_gib(part), color=color) for name, part, color in parts if part]
+    rows = [Bar(name=name, length=part, shown=gib(part), color=color) for name, part, color in parts if part]
     yield from bars(rows, width)
     if size.free < 0:
-        yield click.style(f"  {_gib(-size.free)} more than there are", fg="red")
+        yield click.style(f"  {gib(-size.free)} more than there are", fg="red")
     unused = memory.static - memory.weights - memory.pool.bytes
     left = memory.total - memory.static
-    note = f"`mem-fraction-static` {size.fraction:g} gives {_gib(memory.static)} to weights and KV pool"
+    note = f"`mem-fraction-static` {size.fraction:g} gives {gib(memory.static)} to weights and KV pool"
     if memory.pool.tokens < size.uncapped:
-        note += f", {_gib(unused)} of which `max-total-tokens` leaves unused"
-    yield from _wrapped(f"{note}. It leaves {_gib(left)} for activations and CUDA graphs.", width, indent=2)
+        note += f", {gib(unused)} of which `max-total-tokens` leaves unused"
+    yield from _wrapped(f"{note}. It leaves {gib(left)} for activations and CUDA graphs.", width, indent=2)
     if memory.working > left:
         yield from _wrapped(
-            f"They may take up to {_gib(memory.working)} (estimate): SGLang may run out of memory.",
+            f"They may take up to {gib(memory.working)} (estimate): SGLang may run out of memory.",
             width,
             indent=2,
             fg="yellow",
@@ -94,36 +95,36 @@ def _kv_cache(size: Size, width: int) -> Iterator[str]:
             line = click.style(f"{line}  in effect{other}", bold=True)
         yield line
     if size.cap is not None and size.fits:
-        effect = f"caps the pool at {_tokens(memory.pool.tokens)}"
+        effect = f"caps the pool at {tokens(memory.pool.tokens)}"
         if memory.pool.tokens == size.uncapped:
-            effect = f"caps nothing: {_tokens(size.cap)} do not fit"
+            effect = f"caps nothing: {tokens(size.cap)} do not fit"
         yield from _wrapped(f"`max-total-tokens` {effect}.", width, indent=2)
     yield from _wrapped(_requests(size), width, indent=2)
 
 
 def _requests(size: Size) -> str:
-    whole, context = size.whole_requests, f"the whole context ({_tokens(size.context)})"
+    whole, context = size.whole_requests, f"the whole context ({tokens(size.context)})"
     text = f"{whole:,} request{'s' * (whole != 1)} of {context} fit{'s' * (whole == 1)} at a time."
     if not whole:
         text = f"No request of {context} fits."
     if not size.fits:
         return text
     if size.share is not None:
-        text += f" With all {size.running} that may run (`max-running-requests`), each has {_tokens(size.share)}."
+        text += f" With all {size.running} that may run (`max-running-requests`), each has {tokens(size.share)}."
     sent = f"the {size.max_inputs} that Modal sends at a time (`{size.inputs_field}`)"
-    return f"{text} With {sent}, {_tokens(size.input_share)}."
+    return f"{text} With {sent}, {tokens(size.input_share)}."
 
 
 def _costs(size: Size, width: int) -> Iterator[str]:
     costs, count = size.spending, size.gpu.count
     yield from _title("Cost", width)
     rows = [
-        (f"an hour, {costs.min_containers} containers (minimum)", _dollars(costs.least)),
-        (f"an hour, {costs.max_containers} containers (maximum)", _dollars(costs.most)),
-        ("a cold start", _dollars(costs.cold_start)),
+        (f"an hour, {costs.min_containers} containers (minimum)", cents(costs.least)),
+        (f"an hour, {costs.max_containers} containers (maximum)", cents(costs.most)),
+        ("a cold start", cents(costs.cold_start)),
     ]
     if day := costs.day:
-        least, most = _dollars(day.least), _dollars(day.most)
+        least, most = cents(day.least), cents(day.most)
         always = f"{costs.min_containers} always up" if costs.min_containers else f"one up for {day.hours:.1f} h"
         rows.append((f"a day, {always}", least))
         if most != least:
@@ -131,7 +132,7 @@ def _costs(size: Size, width: int) -> Iterator[str]:
     column = max(len(name) for name, _ in rows)
     yield from (f"  {name:<{column}}  {value}" for name, value in rows)
     price = costs.price
-    note = f"{count} × {_dollars(price.dollars)} a GPU and hour ({price.source}, {price.date}). GPUs alone."
+    note = f"{count} × {cents(price.dollars)} a GPU and hour ({price.source}, {price.date}). GPUs alone."
     if not costs.day:
         note += " State the traffic with --busy-hours for the cost of a day."
     yield from _wrapped(note, width, indent=2, dim=True)
@@ -139,12 +140,12 @@ def _costs(size: Size, width: int) -> Iterator[str]:
 
 def _cold_start(size: Size, width: int) -> Iterator[str]:
     allowed, late = size.startup_timeout, size.cold_start > size.startup_timeout
-    title = f"Cold start: about {_duration(size.cold_start)} of the {_duration(allowed)} that `startup_timeout` allows"
+    title = f"Cold start: about {duration(size.cold_start)} of the {duration(allowed)} that `startup_timeout` allows"
     yield from _title(title, width, fg="red" if late else None)
     yield from _steps(size.steps, width)
     least, most = size.cold_start_range
     yield from _wrapped(
-        f"Between {_about(least)} and {_about(most)}, by the least and the most that was measured or reported.",
+        f"Between {about(least)} and {about(most)}, by the least and the most that was measured or reported.",
         width,
         indent=2,
     )
@@ -157,21 +158,16 @@ def _before_the_first(size: Size, width: int) -> Iterator[str]:
     compiling = next((step.seconds for step in size.once if step.name == "compile"), None)
     if compiling is not None:
         dollars = size.spending.container * compiling / SECONDS_AN_HOUR
-        note = f"The compilation costs about {_dollars(dollars)}. {note}"
+        note = f"The compilation costs about {cents(dollars)}. {note}"
     yield from _wrapped(note, width, indent=2)
 
 
 def _steps(steps: Sequence[Step], width: int) -> Iterator[str]:
     """A bar a step, with the source of its length below it."""
-    rows = [Bar(name=step.name, length=step.seconds, shown=_duration(step.seconds), color="magenta") for step in steps]
+    rows = [Bar(name=step.name, length=step.seconds, shown=duration(step.seconds), color="magenta") for step in steps]
     for line, step in zip(bars(rows, width), steps, strict=True):
         yield line
         yield from _wrapped(step.basis, width, indent=4, dim=True)
-
-
-def _about(seconds: int) -> str:
-    """In whole minutes from two minutes on: an estimate has no seconds."""
-    return f"{round(seconds / 60)} min" if seconds >= 120 else f"{seconds} s"
 
 
 def _wrapped(text: str, width: int, *, indent: int = 0, **style: Any) -> Iterator[str]:
@@ -183,29 +179,12 @@ def _title(text: str, width: int, **style: Any) -> Iterator[str]:
     return _wrapped(text, width, bold=True, **style)
 
 
-def _gib(count: int) -> str:
-    return f"{count / 2**30:,.1f} GiB"
-
-
 def _short(count: int, units: tuple[str, str, str]) -> str:
     """In thousands of millions, in millions or in thousands, whose names ``units`` are; two digits at least."""
     for size, unit in zip((10**9, 10**6, 10**3), units, strict=True):
         if count >= size:
             return f"{count / size:,.{0 if count >= 10 * size else 1}f}{unit}"
     return str(count)
-
-
-def _tokens(count: int) -> str:
-    return f"{count:,} token{'s' * (count != 1)}"
-
-
-def _dollars(amount: float) -> str:
-    return f"${amount:,.2f}"
-
-
-def _duration(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return " ".join(f"{number} {unit}" for number, unit in ((minutes, "min"), (rest, "s")) if number) or "0 s"
 
 
 def size_data(size: Size) -> dict[str, Any]:
