@@ -59,24 +59,36 @@ class Target:
             )
 
 
-def connect(name: str, plan: Plan, environment: str | None) -> Target:
+def connect(
+    name: str, plan: Plan | None, environment: str | None, *, planned: str | None = None, reading: bool = False
+) -> Target:
     """Make the Modal SDK of this process talk to the target; starts the embedded cloud when it does not run.
 
     Must come before the first import of ``modal``, which reads its configuration then. The Environment is
-    ``environment``, else MODAL_ENVIRONMENT, else the profile's, else Modal's own default.
+    ``environment``, else MODAL_ENVIRONMENT, else the profile's, else Modal's own default. The profile's is the plan's,
+    or ``planned`` where a command needs no plan. What only reads starts nothing.
 
-    :raises DeployError: without credentials for Modal.
+    :raises DeployError: without credentials for Modal; for an embedded cloud that does not run, and is only read.
     :raises LocalCloudError: when the embedded cloud does not start.
     """
     if name == LOCAL:
         _stay_on_this_machine()
-        started = cloud.start()
-        os.environ.update(cloud.environ(started))
-        return Target(name=name, environment=None, cloud=started)
+        found = _asleep() if reading else cloud.start()
+        os.environ.update(cloud.environ(found))
+        return Target(name=name, environment=None, cloud=found)
     check_credentials(otherwise="rehearse the deployment without an account: add `--target local`")
     from modal.config import config
 
-    return Target(name=name, environment=environment or config.get("environment") or plan.environment)
+    own = plan.environment if plan else planned
+    return Target(name=name, environment=environment or config.get("environment") or own)
+
+
+def _asleep() -> Cloud:
+    """The embedded cloud if it runs. :raises DeployError: when it does not"""
+    running = cloud.status()
+    if running is None:
+        raise DeployError("the embedded cloud does not run", advice="start it with `glmdeploy local start`")
+    return running
 
 
 def check_credentials(*, otherwise: str) -> None:
