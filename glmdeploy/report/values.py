@@ -183,7 +183,10 @@ def _moves(upgrade: Upgrade) -> bool:
 def _image(upgrade: Upgrade) -> str:
     if upgrade.new_image is None:
         return "? (the tag does not name the release: give --image)"
-    return upgrade.new_image + (" (suggested from the tag; not looked up)" if upgrade.guessed else "")
+    dropped = "; the old digest is dropped, `glmdeploy pin` writes the new one" if upgrade.unpinned else ""
+    if not upgrade.guessed:
+        return upgrade.new_image + (f" ({dropped.removeprefix('; ')})" if dropped else "")
+    return f"{upgrade.new_image} (suggested from the tag; not looked up{dropped})"
 
 
 def upgrade_data(upgrade: Upgrade, *, written: bool) -> dict[str, Any]:
@@ -203,7 +206,7 @@ def upgrade_data(upgrade: Upgrade, *, written: bool) -> dict[str, Any]:
         "defaults": [_difference_data(item) for item in upgrade.defaults],
         "effective": [_difference_data(item) for item in upgrade.effective],
         "findings": [finding_data(finding) for finding in upgrade.findings],
-        "image": {"old": upgrade.old_image, "new": upgrade.new_image, "verified": False},
+        "image": {"old": upgrade.old_image, "new": upgrade.new_image, "verified": False, "unpinned": upgrade.unpinned},
     }
 
 
