@@ -46,6 +46,7 @@ COMMANDS = {
     "size": "size.size",
     "rules": "rules.rules",
     "upgrade": "upgrade.upgrade",
+    "pin": "pin.pin",
     "import": "import_.import_",
     "render": "render.render",
     "command": "command.command",
