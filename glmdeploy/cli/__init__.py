@@ -33,6 +33,7 @@ EXIT_SECONDS = 5.0
 COMMANDS = {
     "validate": "validate.validate",
     "apply": "apply.apply",
+    "verify": "verify.verify",
     "diff": "diff.diff",
     "explain": "explain.explain",
     "size": "size.size",
