@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.verify import Verification
 
 COMPARED = ("p50", "p90")
-"""Of a figure that has several values: the mean follows outliers, the 99th percentile of few requests is the slowest."""
+"""Of a figure of several values: the mean follows outliers, the 99th percentile of few requests is the slowest."""
 
 LESS_IS_BETTER = ("_ms", "_after_s")
 """What the names of such figures end with; of all others more is better."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.errors import LocalCloudError, UsageError
 from glmdeploy.local import cloud
-from glmdeploy.operate.asking import attended, plainly
 from glmdeploy.operate.live import endpoint
 from glmdeploy.operate.proxy import held
 from glmdeploy.operate.stages import running
@@ -146,22 +145,15 @@ def verify(
     benched = wanted.bench and bool(wanted.concurrency)
     in_container = where == CONTAINER or not at_hand
     if not in_container:
-        found = attended(
-            target, f"verify {plan.app}", lambda: plainly(lambda: verified(told, key, token or (), see=see))
-        )
+        found = verified(told, key, token or (), see=see)
     if in_container or benched:
         with running(plan, target, verifier=in_container, bench=benched) as app:
             if in_container:
                 found = app.verify(told)
             if benched:
-                found = with_bench(
-                    found, app.bench({**told, "concurrency": list(wanted.concurrency)} | stand_in(found))
-                )
+                load = {"concurrency": list(wanted.concurrency), "stand_in": found["engine"] == STAND_IN}
+                found = with_bench(found, app.bench({**told, **load}))
     return verification(found, url=url, app=plan.app, where=CONTAINER if in_container else HERE)
-
-
-def stand_in(found: Mapping[str, Any]) -> dict[str, bool]:
-    return {"stand_in": found["engine"] == STAND_IN}
 
 
 def with_bench(found: Mapping[str, Any], bench: Mapping[str, Any]) -> dict[str, Any]:

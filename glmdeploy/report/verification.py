@@ -30,13 +30,10 @@ def verification_text(found: Verification, width: int, comparison: Comparison | 
         head = f"  {MARKS[check.state]:<9}  {_name(check.name):<{names}}  "
         lines += _hanging(head, clean(words), width)
     lines += _load(found)
-    if comparison:
-        lines += [
-            line for each in comparison.worse for line in _hanging("  ✗ failed   baseline  ", _worse(each), width)
-        ]
-        if comparison.unmeasured:
-            told = f"{len(comparison.unmeasured)} figures of the baseline were not measured: {comparison.unmeasured[0]}"
-            lines += _hanging("  - skipped  baseline  ", told, width)
+    for each in comparison.worse if comparison else ():
+        lines += _hanging("  ✗ failed   baseline  ", _worse(each), width)
+    if comparison and (lost := comparison.unmeasured):
+        lines += _hanging("  - skipped  baseline  ", f"{len(lost)} of its figures not measured, as {lost[0]}", width)
     return "\n".join([*lines, *_summary(found, comparison, width)])
 
 
@@ -54,23 +51,23 @@ def _hanging(head: str, words: str, width: int) -> list[str]:
 
 def _load(found: Verification) -> Iterator[str]:
     """A table of the levels: medians, and tokens a second of all clients."""
-    rows = [["at a time", "first token", "a token", "a request", "tokens/s", "requests/s"]]
-    for level in found.load:
-        rows.append(
-            [
-                f"{level['concurrency']:,}",
-                _median(level, "time_to_first_token_ms"),
-                _median(level, "inter_token_latency_ms"),
-                _median(level, "request_latency_ms"),
-                _number(level.get("output_token_throughput_tokens_per_s")),
-                _number(level.get("request_throughput_requests_per_s")),
-            ]
-        )
+    rows = [["at a time", "first token", "a token", "a request", "tokens/s", "requests/s"], *map(_row, found.load)]
     if len(rows) == 1:
         return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  " + "  ".join(f"{cell:>{size}}" for cell, size in zip(row, widths, strict=True)).rstrip()
+
+
+def _row(level: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{level['concurrency']:,}",
+        _median(level, "time_to_first_token_ms"),
+        _median(level, "inter_token_latency_ms"),
+        _median(level, "request_latency_ms"),
+        _number(level.get("output_token_throughput_tokens_per_s")),
+        _number(level.get("request_throughput_requests_per_s")),
+    ]
 
 
 def _median(level: Mapping[str, Any], name: str) -> str:

@@ -18,9 +18,10 @@ from glmdeploy.runtime.verify_site import (
     POLL_PAUSE,
     CheckFailed,
     CheckSkipped,
-    Found,
+    Passed,
     Site,
     needs_text,
+    refused,
     shown,
     with_session,
 )
@@ -64,7 +65,7 @@ SEEN_SECONDS = 20.0
 THOUGHT_TAGS = ("<think>", "</think>")
 
 
-def check_chat(site: Site) -> Found:
+def check_chat(site: Site) -> Passed:
     """A chat completion in one piece."""
     needs_text(site)
     answer = site.ask("/v1/chat/completions", site.question(CAPITAL, tokens=SHORT_TOKENS))
@@ -74,10 +75,10 @@ def check_chat(site: Site) -> Found:
     if not (answer.data.get("usage") or {}).get("completion_tokens"):
         raise CheckFailed("the answer tells no usage")
     said = message.get("content") or message.get("reasoning_content")
-    return Found(f'"{shown(said)}"', {"chat_ms": round(answer.seconds * 1000, 3)})
+    return Passed(f'"{shown(said)}"', {"chat_ms": round(answer.seconds * 1000, 3)})
 
 
-def check_stream(site: Site) -> Found:
+def check_stream(site: Site) -> Passed:
     """Some streams, one after the other: whether they end, tell their usage, and how fast they are."""
     needs_text(site)
     topics = STORIES[: 1 if site.subject.get("quick") else None]
@@ -96,7 +97,7 @@ def check_stream(site: Site) -> Found:
     first = figures["time_to_first_token_ms"]["p50"]
     rate = figures.get("output_token_throughput_per_user_tokens_per_s", {}).get("p50")
     speed = f", {rate:,.0f} tokens/s" if rate else ""
-    return Found(f"first token {first:,.0f} ms{speed}, usage told", figures)
+    return Passed(f"first token {first:,.0f} ms{speed}, usage told", figures)
 
 
 def stream_figures(streams: list[StreamedChat]) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def token_gap(stream: StreamedChat) -> float | None:
     return (stream.pieces[-1] - stream.pieces[0]) / (stream.tokens - 1)
 
 
-def check_reasoning(site: Site) -> Found:
+def check_reasoning(site: Site) -> Passed:
     """``reasoning_content`` apart from the answer, in one piece and streamed."""
     needs_text(site)
     if not site.has("reasoning_parser"):
@@ -136,10 +137,10 @@ def check_reasoning(site: Site) -> Found:
         raise CheckSkipped("the model did not reason, although it was not asked not to")
     if without:
         raise CheckFailed(f"no reasoning_content{without[0] or ' in one piece'}, and it stands in the other")
-    return Found("reasoning_content apart, in one piece and streamed")
+    return Passed("reasoning_content apart, in one piece and streamed")
 
 
-def check_tool_call(site: Site) -> Found:
+def check_tool_call(site: Site) -> Passed:
     """A tool call whose arguments have the types of the schema, in one piece and streamed (sglang #35564).
 
     The model is asked first, since a demanded call is made by a grammar, which leaves the parser out. One that makes
@@ -169,7 +170,7 @@ def check_tool_call(site: Site) -> Found:
             parts = [f"in one piece {wrong}" if wrong else "", f"in the stream {in_stream}" if in_stream else ""]
             raise CheckFailed("; ".join(filter(None, parts)))
         shape = ", ".join(f"{name}: {words}" for name, (_, words) in TYPES.items())
-        return Found(f"get_weather({shape}), in one piece and streamed{how}")
+        return Passed(f"get_weather({shape}), in one piece and streamed{how}")
     raise CheckSkipped("the model made no call, and the one that was demanded was cut off")
 
 
@@ -193,7 +194,7 @@ def call_fault(name: str, arguments: str) -> str | None:
     return ", ".join(wrong) or None
 
 
-def check_dropped_stream(site: Site) -> Found:
+def check_dropped_stream(site: Site) -> Passed:
     """A client that drops its stream frees its slot (sglang #36333: 0.5.18 and 0.5.19 decode on)."""
     needs_text(site)
     site = with_session(site, secrets.token_hex(8))
@@ -206,7 +207,7 @@ def check_dropped_stream(site: Site) -> Found:
         raise CheckSkipped(f"the longest request here takes {tokens / rate:.0f} s, and would have ended by itself")
     while (after := time.monotonic() - dropped) < FREED_SECONDS:
         if running_requests(site) <= before:
-            return Found(f"slot free after {after:.1f} s", {"slot_freed_after_s": round(after, 3)})
+            return Passed(f"slot free after {after:.1f} s", {"slot_freed_after_s": round(after, 3)})
         time.sleep(POLL_PAUSE / 2)
     if before:
         raise CheckSkipped(f"{before} requests of others run, so that nothing can be told")
@@ -224,7 +225,7 @@ def _begin_and_drop(site: Site, body: Mapping[str, Any], before: int) -> float:
             if answer.status != 200:
                 refusal = Told(answer.status, answer.read(READ_BYTES), 0.0)
                 check_status(refusal)
-                raise CheckFailed(f"status {answer.status}: {shown(refusal.text)}")
+                raise refused(refusal)
         events, first = 0, 0.0
         while events < SEEN_EVENTS:
             with gone_away():
@@ -242,7 +243,7 @@ def _begin_and_drop(site: Site, body: Mapping[str, Any], before: int) -> float:
     return rate
 
 
-def check_speculation(site: Site) -> Found:
+def check_speculation(site: Site) -> Passed:
     """How many tokens a step of speculative decoding brings: ``meta_info`` of ``/generate``, of each request."""
     needs_text(site)
     if not site.has("speculative_algorithm"):
@@ -261,4 +262,4 @@ def check_speculation(site: Site) -> Found:
     if best <= 1.0:
         raise CheckFailed(f"acceptance length {best:.2f}{of}: no draft is ever accepted, and each costs time")
     figures = {"acceptance_length_tokens": round(mean, 3), "acceptance_length_best_tokens": round(best, 3)}
-    return Found(f"{mean:.1f}{of} tokens accepted a step (best {best:.1f})", figures)
+    return Passed(f"{mean:.1f}{of} tokens accepted a step (best {best:.1f})", figures)

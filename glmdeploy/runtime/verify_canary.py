@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from glmdeploy.runtime.verify_http import GoneAway, NoReply
-from glmdeploy.runtime.verify_site import CheckFailed, Found, Site, needs_text, shown
+from glmdeploy.runtime.verify_site import CheckFailed, Passed, Site, at_once, needs_text, shown
 
 CANARY_CLIENTS = 4
 CANARY_TOKENS = 4096
@@ -40,20 +39,19 @@ def after_thought(message: Mapping[str, Any]) -> str:
     return str(message.get("content") or "").rpartition("</think>")[2].strip()
 
 
-def check_canary(site: Site) -> Found:
+def check_canary(site: Site) -> Passed:
     """All questions, at temperature 0, without reasoning where the chat template knows how."""
     needs_text(site)
     canary = site.subject["canary"]
     items = canary["items"]
-    with ThreadPoolExecutor(CANARY_CLIENTS) as clients:
-        answers = list(clients.map(lambda item: _answer(site, item), items))
+    answers = at_once(lambda item: _answer(site, item), items, CANARY_CLIENTS)
     wrong = [(item, answer) for item, answer in zip(items, answers, strict=True) if not right(item, answer)]
     passed, wanted = len(items) - len(wrong), canary["pass_mark"] * len(items)
     words = f"{passed} of {len(items)} answers"
     if passed < wanted:
         told = "; ".join(f'"{shown(item["prompt"])}" got "{shown(answer)}"' for item, answer in wrong[:NAMED])
         raise CheckFailed(f"{words} right, and {wanted:g} should be: {told}")
-    return Found(words, {"canary_passed_ratio": round(passed / len(items), 3)})
+    return Passed(words, {"canary_passed_ratio": round(passed / len(items), 3)})
 
 
 def _answer(site: Site, item: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from glmdeploy.runtime.comparison import COMPARED, differences
 from glmdeploy.runtime.keys import unusable
 from glmdeploy.runtime.quick_checks import fault_of, quick_check
 from glmdeploy.runtime.verify_http import DOOR_KEY, Door, GoneAway, NoReply, Told, check_status, tell
-from glmdeploy.runtime.verify_site import POLL_PAUSE, CheckFailed, CheckSkipped, Found, Site, shown
+from glmdeploy.runtime.verify_site import POLL_PAUSE, CheckFailed, CheckSkipped, Passed, Site, shown
 
 PROTECTED_PATH = "/v1/models"
 """SGLang protects it, and it costs nothing (0.5.10 to 0.5.23)."""
@@ -59,7 +59,7 @@ def failure_told(answer: Told) -> str | None:
     return None
 
 
-def check_health(site: Site) -> Found:
+def check_health(site: Site) -> Passed:
     """200, after it was woken up."""
     took = wake(site)
     answer = tell(site.door, "/health", seconds=DOOR_SECONDS, key=None)
@@ -67,10 +67,10 @@ def check_health(site: Site) -> Found:
     if answer.status != 200:
         raise CheckFailed(f"status {answer.status}")
     asleep = f", after {took:.0f} s of waiting" if took > WAKING_SECONDS else ""
-    return Found(f"200 in {answer.seconds * 1000:.0f} ms{asleep}", {"health_ms": round(answer.seconds * 1000, 3)})
+    return Passed(f"200 in {answer.seconds * 1000:.0f} ms{asleep}", {"health_ms": round(answer.seconds * 1000, 3)})
 
 
-def check_key(site: Site) -> Found:
+def check_key(site: Site) -> Passed:
     """401 without a key and with a wrong one; a refusal of Modal's proxy is none of SGLang's."""
     door = site.door
     of_proxy = _refused_by_proxy(site)
@@ -95,7 +95,7 @@ def check_key(site: Site) -> Found:
         if answer.status != 401:
             raise CheckFailed(f"open: status {answer.status} {what}, and it should be 401")
     of = "; 401 of Modal's proxy without its token" if of_proxy is not None else ""
-    return Found(f"401 without, 401 with a wrong one{of}")
+    return Passed(f"401 without, 401 with a wrong one{of}")
 
 
 def _refused_by_proxy(site: Site) -> bytes | None:
@@ -124,19 +124,19 @@ def look_around(site: Site) -> None:
     :raises GoneAway:
     """
     for path in ("/model_info", "/get_model_info"):
-        told = _told(site, path)
+        told = _object_at(site, path)
         if isinstance(told.get("is_generation"), bool):
             site.generates = told["is_generation"]
             break
     for path in ("/server_info", "/get_server_info"):
-        if told := _told(site, path):
+        if told := _object_at(site, path):
             site.info = told
             break
     with contextlib.suppress(LookupError, TypeError):
-        site.cards = [card for card in _told(site, PROTECTED_PATH)["data"] if isinstance(card.get("id"), str)]
+        site.cards = [card for card in _object_at(site, PROTECTED_PATH)["data"] if isinstance(card.get("id"), str)]
 
 
-def _told(site: Site, path: str) -> dict[str, Any]:
+def _object_at(site: Site, path: str) -> dict[str, Any]:
     with contextlib.suppress(NoReply, ValueError):
         answer = tell(site.door, path, seconds=DOOR_SECONDS)
         if answer.status == 200 and isinstance(answer.data, dict):
@@ -144,7 +144,7 @@ def _told(site: Site, path: str) -> dict[str, Any]:
     return {}
 
 
-def check_model(site: Site) -> Found:
+def check_model(site: Site) -> Passed:
     """The served name, which SGLang does not hold requests to: ``/v1/models`` tells it."""
     cards = site.ask(PROTECTED_PATH, seconds=DOOR_SECONDS).data["data"]
     names = [card["id"] for card in cards]
@@ -155,22 +155,22 @@ def check_model(site: Site) -> Found:
         raise CheckFailed("it serves no model")
     site.cards = cards
     length = cards[names.index(wanted) if wanted else 0].get("max_model_len")
-    return Found(
+    return Passed(
         f"{wanted or shown(names[0])}" + (f", {length:,} tokens of context" if isinstance(length, int) else "")
     )
 
 
-def check_pooled(site: Site) -> Found:
+def check_pooled(site: Site) -> Passed:
     """Embeddings or scores of two texts, for a model that does not generate."""
     check = quick_check(site.purpose, site.model)
     answer = tell(site.door, check.path, check.body, seconds=DOOR_SECONDS)
     check_status(answer)
     if fault := fault_of(check, answer.status, answer.body):
         raise CheckFailed(shown(fault) if len(fault) > 100 else fault)
-    return Found(f"two texts answered in {answer.seconds * 1000:.0f} ms")
+    return Passed(f"two texts answered in {answer.seconds * 1000:.0f} ms")
 
 
-def check_effective(site: Site) -> Found:
+def check_effective(site: Site) -> Passed:
     """What the engine says it runs with, against the plan."""
     expected = site.subject.get("expected")
     if expected is None:
@@ -183,10 +183,10 @@ def check_effective(site: Site) -> Found:
     if found := differences(expected, tolerated, info, cards):
         raise CheckFailed("; ".join(found))
     compared = [name for name in COMPARED if name in expected and name not in set(tolerated)]
-    return Found(f"{len(compared)} values as planned")
+    return Passed(f"{len(compared)} values as planned")
 
 
-def check_metrics(site: Site) -> Found:
+def check_metrics(site: Site) -> Passed:
     """The series of ``/metrics``, where the option asks for them."""
     if not site.has("enable_metrics"):
         raise CheckSkipped("`enable-metrics` is not set")
@@ -196,7 +196,7 @@ def check_metrics(site: Site) -> Found:
         raise CheckFailed("it has no series of SGLang's")
     names = {line.partition("{")[0].partition(" ")[0] for line in lines}
     told = "" if SERIES in names else f", without {SERIES}"
-    return Found(f"{len(names)} series{told}; open to everybody, as SGLang leaves them")
+    return Passed(f"{len(names)} series{told}; open to everybody, as SGLang leaves them")
 
 
 def running_requests(site: Site) -> int:

@@ -32,9 +32,9 @@ from glmdeploy.runtime.verify_door import (
 )
 from glmdeploy.runtime.verify_http import Door, NoReply, tell
 from glmdeploy.runtime.verify_load import LoadFailed, check_load
-from glmdeploy.runtime.verify_site import FAILED, SKIPPED, CheckResult, Found, Site, run_check
+from glmdeploy.runtime.verify_site import FAILED, SKIPPED, CheckResult, Passed, Site, run_check
 
-Check = Callable[[Site], Found]
+Check = Callable[[Site], Passed]
 
 FIRST: Mapping[str, Check] = {"health": check_health, "key": check_key}
 """Without these nothing else is asked."""
@@ -110,7 +110,7 @@ def _lets_in(site: Site) -> bool:
 def _keeping(levels: list[dict[str, Any]], check: Check) -> Check:
     """The check of the load, with the figures of all levels kept, also where it fails."""
 
-    def run(site: Site) -> Found:
+    def run(site: Site) -> Passed:
         levels.clear()
         try:
             found = check(site)

@@ -18,7 +18,7 @@ from glmdeploy.runtime.quick_checks import quick_check
 from glmdeploy.runtime.verify_answers import stream_figures
 from glmdeploy.runtime.verify_events import StreamedChat, percentiles
 from glmdeploy.runtime.verify_http import GoneAway, NoReply, check_status, tell
-from glmdeploy.runtime.verify_site import ANSWER_PATIENCE, CheckFailed, CheckSkipped, Found, Site
+from glmdeploy.runtime.verify_site import ANSWER_PATIENCE, CheckFailed, CheckSkipped, Passed, Site, at_once
 
 LOAD_TOKENS = 128
 """Tokens of each answer."""
@@ -38,7 +38,7 @@ class Level:
     faults: list[str] = field(default_factory=list)
 
 
-def check_load(site: Site) -> Found:
+def check_load(site: Site) -> Passed:
     """One level after the other; the figures of each are in ``load``.
 
     :raises CheckFailed: where a request failed, though it was made again if its container had gone.
@@ -58,7 +58,7 @@ def check_load(site: Site) -> Found:
     total = sum(level["requests"] for level in levels)
     retried = sum(level["retried"] for level in levels)
     again = f", {retried} of them made twice: their container went away" if retried else ""
-    return Found(f"{total} requests, none failed{again}", {"load": levels})
+    return Passed(f"{total} requests, none failed{again}", {"load": levels})
 
 
 class LoadFailed(CheckFailed):
@@ -71,23 +71,10 @@ class LoadFailed(CheckFailed):
 
 def run_level(site: Site, clients: int, requests: int) -> dict[str, Any]:
     """The figures of ``requests`` requests, ``clients`` of them at a time."""
-    level, lock, left = Level(), threading.Lock(), iter(range(requests))
+    level, lock = Level(), threading.Lock()
     request = _stream_one if site.purpose == CHAT and site.generates else _pool_one
-
-    def client() -> None:
-        while True:
-            with lock:
-                number = next(left, None)
-            if number is None:
-                return
-            _request(request, site, level, lock)
-
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(min(clients, requests))]
     began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(lambda _: _request(request, site, level, lock), range(requests), clients)
     return _level_figures(level, clients, requests, time.monotonic() - began)
 
 

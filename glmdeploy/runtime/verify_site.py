@@ -1,6 +1,6 @@
 """What ``verify`` knows of an endpoint, and how a check of it comes to a result.
 
-A check is a function of a :class:`Site` that returns :class:`Found`, or raises :class:`CheckFailed` or
+A check is a function of a :class:`Site` that returns :class:`Passed`, or raises :class:`CheckFailed` or
 :class:`CheckSkipped`.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ PASSED, FAILED, SKIPPED = "ok", "failed", "skipped"
 ANSWER_PATIENCE = 300.0
 """Seconds of silence after which a request is given up: a first one may compile kernels."""
 POLL_PAUSE = 0.5
-SHOWN = 60
+SHOWN = 80
 """Characters of an answer that are shown."""
 
 WITHOUT_THOUGHT = {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
@@ -49,7 +50,7 @@ class CheckSkipped(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class Passed:
     """What a check saw, in words, and its figures by their names, with units."""
 
     words: str
@@ -122,7 +123,7 @@ class Site:
         answer = tell(self.door, path, body, seconds=seconds)
         check_status(answer)
         if answer.status != 200:
-            raise CheckFailed(f"status {answer.status}: {shown(answer.text)}")
+            raise refused(answer)
         return answer
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class Site:
                 if answer.status != 200:
                     refusal = Told(answer.status, answer.read(READ_BYTES), 0.0)
                     check_status(refusal)
-                    raise CheckFailed(f"status {answer.status}: {shown(refusal.text)}")
+                    raise refused(refusal)
             while not found.ended:
                 with gone_away():
                     content = answer.read1(READ_BYTES)
@@ -156,7 +157,7 @@ class Site:
         return body | {"max_tokens": self.tokens(tokens)} | ({} if think else WITHOUT_THOUGHT)
 
 
-def run_check(name: str, check: Callable[[Site], Found], site: Site, *, wake: Callable[[Site], Any]) -> CheckResult:
+def run_check(name: str, check: Callable[[Site], Passed], site: Site, *, wake: Callable[[Site], Any]) -> CheckResult:
     """The result of a check, which is made once more where the container went away in the middle, and ``wake`` is."""
     again = ""
     while True:
@@ -180,6 +181,47 @@ def run_check(name: str, check: Callable[[Site], Found], site: Site, *, wake: Ca
             return CheckResult(name, FAILED, "the answer does not have the form that clients read", again=again)
         else:
             return CheckResult(name, PASSED, found.words, found.figures, again=again)
+
+
+def at_once(call: Callable[[Any], Any], items: Sequence[Any], clients: int) -> list[Any]:
+    """What ``call`` gives for each item, so many of them at a time; the first exception, where one was raised.
+
+    In threads that keep no process from ending, as those of an executor would after Ctrl-C.
+    """
+    lock, left = threading.Lock(), iter(enumerate(items))
+    found: dict[int, Any] = {}
+    faults: list[BaseException] = []
+
+    def client() -> None:
+        while not faults:
+            with lock:
+                place, item = next(left, (None, None))
+            if place is None:
+                return
+            try:
+                found[place] = call(item)
+            except BaseException as fault:
+                faults.append(fault)
+
+    threads = [threading.Thread(target=client, daemon=True) for _ in range(min(clients, len(items)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+    return [found[place] for place in range(len(items))]
+
+
+def refused(answer: Told) -> CheckFailed:
+    """A status that is none of success, with what SGLang says beside it."""
+    said: Any = answer.text
+    with contextlib.suppress(ValueError, RecursionError):
+        data = answer.data
+        if isinstance(data, dict):
+            inner = data.get("error", data)
+            said = inner.get("message", said) if isinstance(inner, dict) else inner
+    return CheckFailed(f"status {answer.status}: {shown(str(said))}")
 
 
 def shown(text: str) -> str:
