@@ -171,10 +171,12 @@ def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
 def _by_profile(profile: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
     # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.operate.target import connect
+    from glmdeploy.plan.make import plan_of
 
     if options["proxy_env"]:
         raise UsageError("--proxy-token-env is for a URL: a profile names its proxy token as `secrets.proxy_token`")
-    plan = common.planned(common.document(profile, options["overlays"], options["sets"]))
+    # Its warnings are for who deploys it.
+    plan, _ = plan_of(common.document(profile, options["overlays"], options["sets"]))
     target = connect(options["target"], plan, options["environment"])
 
     from glmdeploy.operate.verify import verify

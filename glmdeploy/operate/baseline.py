@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 COMPARED = ("p50", "p90")
 """Of a figure of several values: the mean follows outliers, the 99th percentile of few requests is the slowest."""
 
-LESS_IS_BETTER = ("_ms", "_after_s")
+ONCE = ("health_ms", "chat_ms", "slot_freed_after_s")
+"""Measured once, and so too much a matter of chance to be compared."""
+
+LESS_IS_BETTER = "_ms"
 """What the names of such figures end with; of all others more is better."""
 
 
@@ -86,6 +89,8 @@ def flat(figures: Mapping[str, Any], load: Iterable[Mapping[str, Any]]) -> dict[
     """Each figure that can be compared, by its name and, of a level of the load, its concurrency."""
     found: dict[str, float] = {}
     for name, value in figures.items():
+        if name in ONCE:
+            continue
         _add(found, name, value)
     for level in load:
         for name, value in level.items():

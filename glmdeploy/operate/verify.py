@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.errors import LocalCloudError, UsageError
+from glmdeploy.errors import DeployError, LocalCloudError, UsageError
 from glmdeploy.local import cloud
 from glmdeploy.operate.live import endpoint
 from glmdeploy.operate.proxy import held
@@ -131,7 +131,7 @@ def verify(
     :raises DeployError: where nothing is deployed, or the target does not answer.
     """
     wanted = wanted or Wanted(quick=quick)
-    url = url or endpoint(plan, target)
+    url = url or _endpoint(plan, target)
     told = subject(plan, url, wanted)
     key = key_of(key_env) if key_env else _stored_key(plan, target)
     token: Sequence[str] | None = held(plan.proxy_token, target) if plan.proxy_token else ()
@@ -200,6 +200,14 @@ def verification(found: Mapping[str, Any], *, url: str, app: str | None, where: 
         load=tuple(found["load"]),
         stand_in=found["engine"] == STAND_IN,
     )
+
+
+def _endpoint(plan: Plan, target: Target) -> str:
+    try:
+        return endpoint(plan, target)
+    except DeployError as error:
+        advice = error.advice or "is it deployed? `glmdeploy apply` does so, and `-e` names another Environment"
+        raise DeployError(error.message, advice=advice) from None
 
 
 def key_of(name: str) -> str:
