@@ -14,7 +14,7 @@ CANARY_TOKENS = 4096
 """Enough for the reasoning of models that always reason."""
 NAMED = 3
 """How many wrong answers are shown."""
-NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+NUMBER = re.compile(r"(?:(?<![\w.)])[-+−])?[0-9][0-9,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
 def right(item: Mapping[str, Any], answer: str) -> bool:
