@@ -29,10 +29,11 @@ def wake(site: Site) -> float:
     :raises CheckFailed: where it does not.
     """
     began = time.monotonic()
-    reason = "no answer"
-    while (waited := time.monotonic() - began) <= site.subject["start_seconds"]:
+    limit = site.subject["start_seconds"]
+    while True:
+        waited = time.monotonic() - began
         try:
-            answer = tell(site.door, "/health", seconds=max(1.0, site.subject["start_seconds"] - waited), key=None)
+            answer = tell(site.door, "/health", seconds=max(1.0, limit - waited), key=None)
         except NoReply as why:
             reason = str(why)
         else:
@@ -48,8 +49,9 @@ def wake(site: Site) -> float:
                 raise CheckFailed(f"{reason}: {shown(said)}")
             if answer.status in {404, 405}:
                 raise CheckFailed(f"{reason}: no SGLang answers here")
+        if (waited := time.monotonic() - began) >= limit:
+            raise CheckFailed(f"not healthy after {waited:.0f} s: {reason}")
         time.sleep(POLL_PAUSE)
-    raise CheckFailed(f"not healthy after {waited:.0f} s: {reason}")
 
 
 def failure_told(answer: Told) -> str | None:

@@ -36,8 +36,6 @@ from glmdeploy.runtime.verify_site import FAILED, SKIPPED, CheckResult, Passed, 
 
 Check = Callable[[Site], Passed]
 
-FIRST: Mapping[str, Check] = {"health": check_health, "key": check_key}
-"""Without these nothing else is asked."""
 TEXT: Mapping[str, Check] = {"chat": check_chat, "stream": check_stream}
 FULL_TEXT: Mapping[str, Check] = {
     "reasoning": check_reasoning,
@@ -78,15 +76,19 @@ def verified(
         results.append(result)
         return result
 
-    shut = [name for name, check in FIRST.items() if make(name, check).state == FAILED]
-    answers = "health" not in shut and ("key" not in shut or _lets_in(site))
-    if answers:
+    shut = ""
+    if make("health", check_health).state == FAILED:
+        shut = "health"
+        results.append(CheckResult("key", SKIPPED, "the check of health failed"))
+    elif make("key", check_key).state == FAILED and not _lets_in(site):
+        shut = "key"
+    else:
         look_around(site)
     for name, check in _others(site).items():
-        if answers:
-            make(name, check)
+        if shut:
+            results.append(CheckResult(name, SKIPPED, f"the check of {shut} failed"))
         else:
-            results.append(CheckResult(name, SKIPPED, f"the check of {shut[0]} failed"))
+            make(name, check)
     figures = {name: value for one in results for name, value in one.figures.items() if name != "load"}
     for level in levels:
         if "fault" in level:

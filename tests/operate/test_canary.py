@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,9 @@ from hypothesis import strategies as st
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.operate.canary import SHIPPED, Canary, parse_canary, read_canary
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = '{"prompt": "a", "equal": "b"}'
 
