@@ -41,6 +41,7 @@ COMMANDS = {
     "list": "list.list",
     "open": "open.open",
     "destroy": "destroy.destroy",
+    "verify": "verify.verify",
     "diff": "diff.diff",
     "explain": "explain.explain",
     "size": "size.size",
