@@ -35,6 +35,8 @@ COMMANDS = {
     "plan": "plan.plan",
     "show": "show.show",
     "apply": "apply.apply",
+    "rollback": "rollback.rollback",
+    "rollover": "rollover.rollover",
     "status": "status.status",
     "logs": "logs.logs",
     "history": "history.history",
