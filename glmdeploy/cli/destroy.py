@@ -25,7 +25,9 @@ def destroy(
     api_key_env: str | None,
     as_json: bool,
 ) -> None:
-    """Stop an app for good: its containers end with their requests, its endpoint and its history are gone.
+    """Stop an app for good.
+
+    Its containers end with their requests, its endpoint and its history are gone.
 
     Volumes with weights and kernels are kept, so that the next `apply` is quick; secrets are always kept. What an
     interrupted `destroy` has left, the next one does.

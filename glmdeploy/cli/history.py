@@ -17,7 +17,7 @@ SHOWN = 20
 @click.option("--all", "everything", is_flag=True, help=f"All versions, instead of the {SHOWN} newest.")
 @common.json_option
 def history(named: str, where: str, environment: str | None, everything: bool, as_json: bool) -> None:
-    """Show the versions of an app: when, by whom, what each changed, and how its start ended.
+    """Show the versions of an app, and what each changed.
 
     "verified" is a version of which a container has said that it is ready, with what was planned; the log tells that
     for 35 days.

@@ -13,7 +13,7 @@ from glmdeploy.cli import app, common
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
-    from glmdeploy.operate.logs import Line, Log, Told
+    from glmdeploy.operate.logs import Line, Told
 
 LINES, FIRST_LINES = 100, 10
 """How many lines are shown where nothing else is asked for, and how many before those that are followed."""
@@ -80,7 +80,9 @@ def logs(
     timestamps: bool,
     as_json: bool,
 ) -> None:
-    """Show what the containers of an app say. Modal keeps it for 35 days; of a stopped app too.
+    """Show what the containers of an app say.
+
+    Modal keeps it for 35 days, of a stopped app too.
 
     With --json each line is an object of its own, on a line.
 
@@ -101,13 +103,12 @@ def logs(
     wanted = Wanted(search=search, ours=ours, errors=errors, task=task, version=version)
     app_id, deployed = _app_id(found)
     log = Log(app=found.app, app_id=app_id, target=found.target, wanted=wanted)
-    since = _within_reach(since or _begin(log, until, wanted != Wanted()), until or now)
-    if since is None:
-        lines = log.last(tail or (FIRST_LINES if follow else LINES))
+    if since is not None:
+        lines = log.between(_within_reach(since, until or now), until)[-(tail or 0) :]
+    elif until is not None:
+        lines = log.between(log.began(), until)[-(tail or LINES) :]
     else:
-        lines = log.between(since, until)
-        count = tail or (None if wanted != Wanted() or not until else LINES)
-        lines = lines[-count:] if count else lines
+        lines = log.last(tail or (FIRST_LINES if follow else LINES))
     for line in lines:
         _show(line, timestamps=timestamps, as_json=as_json)
     if follow and deployed:
@@ -131,17 +132,13 @@ def _app_id(found: app.AppTarget) -> tuple[str, bool]:
     return gone.app_id, False
 
 
-def _begin(log: Log, until: datetime | None, filtered: bool) -> datetime | None:
-    """From when on the log is read where nobody says; None for its end."""
-    return log.began() if filtered or until else None
-
-
-def _within_reach(since: datetime | None, until: datetime) -> datetime | None:
+def _within_reach(since: datetime, until: datetime) -> datetime:
+    """The time, or the earliest that can be asked for, which is said then."""
     from glmdeploy.operate.logs import KEPT
     from glmdeploy.report.words import moment
 
     earliest = min(until, datetime.now(UTC)) - KEPT + timedelta(seconds=30)
-    if since is None or since >= earliest:
+    if since >= earliest:
         return since
     click.echo(f"Modal keeps 35 days of logs: from {moment(earliest)} on", err=True)
     return earliest

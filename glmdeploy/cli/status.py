@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def status(
     named: str, where: str, environment: str | None, api_key_env: str | None, watch: float | None, as_json: bool
 ) -> int:
-    """Show what runs: version, containers, requests, endpoint, drift, dollars an hour.
+    """Show what runs: version, containers, requests, drift, price.
 
     What is not known is left out. Nothing is started, and no container is kept from going to sleep.
 
@@ -42,10 +42,10 @@ def status(
         raise UsageError("--json is one look: --watch goes on looking")
     found = app.target_app(named, where, environment, reading=True)
 
-    from glmdeploy.operate.status import status as look
+    from glmdeploy.operate.status import status_of
 
     while True:
-        seen = look(found.app, found.target, api_key_env=api_key_env)
+        seen = status_of(found.app, found.target, api_key_env=api_key_env)
         _show(seen, as_json=as_json, local=found.target.cloud is not None, again=watch is not None)
         if watch is None:
             return 0 if seen.healthy else 1

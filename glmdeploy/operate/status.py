@@ -90,7 +90,7 @@ class Status:
         return None if self.hourly is None else self.hourly * billed
 
 
-def status(
+def status_of(
     app: str,
     target: Target,
     *,
@@ -111,10 +111,7 @@ def status(
     log = Log(app=app, app_id=found.app_id, target=target)
     since = max(min(oldest, now - LOOKED_BACK), now - KEPT + timedelta(minutes=1))
     ours = _read(log, Wanted(ours=True), since)
-    ends = _read(log, Wanted(search="ending the container", errors=True), now - LOOKED_BACK)
-    errors = sorted(
-        (line for line in (*ours, *ends) if line.is_error and line.at >= now - LOOKED_BACK), key=lambda line: line.at
-    )
+    errors = _read(log, Wanted(errors=True), now - LOOKED_BACK)
     containers = tuple(container(task, ours, found.version.at) for task in tasks)
     known: dict[str, Any] = {}
     if (plan := found.plan) is not None:

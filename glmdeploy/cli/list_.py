@@ -10,15 +10,13 @@ from glmdeploy.cli import app, common
 from glmdeploy.errors import UsageError
 
 
-@click.command()
+@click.command("list")
 @app.target_options
 @click.option("--all", "everything", is_flag=True, help="Also what glmdeploy did not deploy.")
 @click.option("--all-environments", is_flag=True, help="Of every Environment of the workspace.")
 @common.json_option
-def list(  # noqa: A001
-    where: str, environment: str | None, everything: bool, all_environments: bool, as_json: bool
-) -> None:
-    """Show the deployed apps of an Environment, a line each: the first line of `glmdeploy status`.
+def list_(where: str, environment: str | None, everything: bool, all_environments: bool, as_json: bool) -> None:
+    """Show the deployed apps of an Environment, a line each.
 
     \b
     glmdeploy list

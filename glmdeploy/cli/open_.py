@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from glmdeploy.cli.app import AppTarget
 
 
-@click.command()
+@click.command("open")
 @app.app_argument
 @app.target_options
 @click.option("--endpoint", "of_endpoint", is_flag=True, help="The endpoint instead of the page on Modal's dashboard.")
 @click.option("--print", "only_print", is_flag=True, help="Only print the address.")
 @common.json_option
-def open(  # noqa: A001
-    named: str, where: str, environment: str | None, of_endpoint: bool, only_print: bool, as_json: bool
-) -> None:
-    """Print the address of an app's page on Modal's dashboard, and open it where there is a browser.
+def open_(named: str, where: str, environment: str | None, of_endpoint: bool, only_print: bool, as_json: bool) -> None:
+    """Open an app's page on Modal's dashboard, or print its address.
+
+    Printed it always is; a browser is opened where there is one.
 
     \b
     glmdeploy open glm51-fp8
