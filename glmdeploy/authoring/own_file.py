@@ -69,10 +69,10 @@ class OwnFile:
         """What the text says by itself. :raises ProfileError: if it is no profile."""
         return read_text(self.text, self.name)
 
-    def edited(self, *edits: Edit) -> OwnFile:
+    def edited(self, *edits: Edit, override: bool = False) -> OwnFile:
         """The file with the edits made, one after the other. The profile must then say what they say, and no more.
 
-        A mapping or list goes with its last entry.
+        A mapping or list goes with its last entry. With ``override``, a value that stands in another file is set here.
 
         :raises EditError: if a value stands in another file, or an edit cannot be made safely.
         """
@@ -80,7 +80,7 @@ class OwnFile:
             raise EditError(f"{self.name} ships with glmdeploy", advice="Copy it into your own folder, and edit that.")
         file = self
         for edit in edits:
-            file = file._edited(edit)
+            file = file._edited(edit, override=override)
         return file
 
     def write(self) -> None:
@@ -103,9 +103,9 @@ class OwnFile:
                 raise GlmdeployError(f"{self.name} was changed meanwhile; nothing was written", advice="Try again.")
             draft.replace(real)
 
-    def _edited(self, edit: Edit) -> OwnFile:
+    def _edited(self, edit: Edit, *, override: bool) -> OwnFile:
         mine = edit.path in self.alone.marks
-        if not mine and (edit.path in self.document.marks or edit.path in self.document.removed):
+        if not mine and not override and (edit.path in self.document.marks or edit.path in self.document.removed):
             place = self.document.locate(edit.path)
             raise EditError(
                 f"`{dotted(edit.path)}` is not written in {self.name}, but in {place.file}, line {place.line}",

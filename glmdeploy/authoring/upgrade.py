@@ -19,6 +19,7 @@ from glmdeploy.findings import AddAfter, Edit, Remove, RenameKey, SetValue
 from glmdeploy.rules.check import check
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.effective import REPORTED, Origin
+from glmdeploy.sglang.image import parse
 from glmdeploy.sglang.translation import Translation, translate
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class Upgrade:
     new_image: str | None
     guessed: bool
     data: dict[str, Any]
+
+    @property
+    def unpinned(self) -> bool:
+        """Whether the old image was pinned to a digest, and the new one is not."""
+        return parse(self.old_image).digest is not None and parse(self.new_image or self.old_image).digest is None
 
 
 def upgraded(document: Document, target: str, image: str | None = None) -> Upgrade:
@@ -114,13 +120,13 @@ def upgraded(document: Document, target: str, image: str | None = None) -> Upgra
 
 
 def suggested_image(image: str, source: str, target: str) -> str | None:
-    """The image with the release in its tag replaced; None where the tag does not hold it, or a digest pins it."""
-    name, _, tag = image.rpartition(":")
-    if not name or "/" in tag or "@" in image:
+    """The image with the release in its tag replaced, without a digest; None where the tag does not hold the release."""
+    reference = parse(image)
+    if reference.tag is None:
         return None
     pattern = rf"(?<![\w.]){re.escape(source)}(?!\.?\w)|(?<=\bv){re.escape(source)}(?!\.?\w)"
-    changed, count = re.subn(pattern, target, tag)
-    return f"{name}:{changed}" if count == 1 else None
+    changed, count = re.subn(pattern, target, reference.tag)
+    return str(dataclasses.replace(reference, tag=changed, digest=None)) if count == 1 else None
 
 
 def _release(version: str) -> Catalog:

@@ -32,6 +32,8 @@ EXIT_SECONDS = 5.0
 
 COMMANDS = {
     "validate": "validate.validate",
+    "plan": "plan.plan",
+    "show": "show.show",
     "apply": "apply.apply",
     "status": "status.status",
     "logs": "logs.logs",
@@ -44,6 +46,7 @@ COMMANDS = {
     "size": "size.size",
     "rules": "rules.rules",
     "upgrade": "upgrade.upgrade",
+    "pin": "pin.pin",
     "import": "import_.import_",
     "render": "render.render",
     "command": "command.command",
@@ -78,7 +81,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 success; 1 a problem with a profile or at run time; 2 wrong usage; 130 Ctrl-C. "
-    "diff: 0 the same, 1 different, 2 trouble.",
+    "diff: 0 the same, 1 different, 2 trouble. plan --detailed-exitcode: 0 no changes, 1 error, 2 changes.",
 )
 @click.version_option(__version__, prog_name="glmdeploy")
 @click.option("--no-color", is_flag=True, help="No colors; so does NO_COLOR. FORCE_COLOR asks for them.")

@@ -2,36 +2,125 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from glmdeploy.cli import common
-from glmdeploy.errors import GlmdeployError
+from glmdeploy.cli import common, target_options
+from glmdeploy.errors import GlmdeployError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glmdeploy.authoring.sides import Folder, Side
+    from glmdeploy.operate.target import Target
+
+EPILOG = """\b
+Examples:
+  glmdeploy diff mine yours                      two profiles
+  glmdeploy diff live:glm51-fp8 mine             what runs, and a profile
+  glmdeploy diff live:glm51-fp8@7 live:glm51-fp8 two versions of an app
+  glmdeploy diff git:main:profiles/mine.yaml profiles/mine.yaml
+  glmdeploy diff git:v1.2:profiles profiles      two folders, profile by profile
+"""
 
 
-@click.command()
-@click.argument("old")
-@click.argument("new")
+@click.command(epilog=EPILOG)
+@click.argument("old", shell_complete=target_options.complete_side)
+@click.argument("new", shell_complete=target_options.complete_side)
+@common.profile_options
+@target_options.target_options
 @common.json_option
-def diff(old: str, new: str, as_json: bool) -> int:
-    """Show what changes from profile OLD to profile NEW. Exit code: 0 the same, 1 different, 2 trouble."""
-    from glmdeploy.plan import diff
-    from glmdeploy.plan.impact import impact
-    from glmdeploy.report import outage, values
+def diff(
+    old: str,
+    new: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    where: str,
+    environment: str | None,
+    as_json: bool,
+) -> int:
+    """Show what changes from OLD to NEW. Exit code: 0 the same, 1 different, 2 trouble.
+
+    Each is a profile; live:APP or live:APP@VERSION, what runs or ran under that name; git:REVISION:PATH, a profile as a
+    revision of this Git repository has it, with what it extends; or both are folders, whose profiles are matched by
+    file name. Overlays and --set are laid over profiles, not over what runs.
+    """
+    from glmdeploy.authoring.sides import Side
 
     try:
-        before, after = (common.plan(profile, (), ()) for profile in (old, new))
+        reached = _Reached(where, environment)
+        before, after = (_side(text, overlays, sets, reached) for text in (old, new))
+        if isinstance(before, Side) and isinstance(after, Side):
+            return _two(before, after, as_json=as_json)
+        if isinstance(before, Side) or isinstance(after, Side):
+            raise UsageError("a folder is compared with a folder, and a profile with a profile")
+        return _folders(before, after, as_json=as_json)
     except GlmdeployError as error:
         error.exit_code = 2
         raise
-    changes = diff.diff(before.data(), after.data())
-    again = impact(before.data(), after.data())
+
+
+class _Reached:
+    """The target, connected when a side needs it."""
+
+    def __init__(self, where: str, environment: str | None) -> None:
+        self._where, self._environment = where, environment
+        self._target: Target | None = None
+
+    def target(self) -> Target:
+        if self._target is None:
+            from glmdeploy.operate.target import connect
+
+            self._target = connect(self._where, None, self._environment, reading=True)
+        return self._target
+
+
+def _side(text: str, overlays: tuple[str, ...], sets: tuple[str, ...], reached: _Reached) -> Side | Folder:
+    from glmdeploy.authoring import sides
+
+    named = sides.live(text)
+    if named is None:
+        return sides.side(text, overlays, sets)
+    app, number = named
+    target = reached.target()
+    # After the connection, which sets the SDK's configuration.
+    from glmdeploy.operate.deployed import deployed
+
+    found = deployed(app, target, number)
+    if found is None:
+        raise GlmdeployError(f"no app {app} is deployed on {target}")
+    if found.data is None:
+        raise GlmdeployError(f"glmdeploy did not deploy version {found.version.number} of {app}: its plan is not known")
+    return sides.Side(name=text, data=found.data)
+
+
+def _two(before: Side, after: Side, *, as_json: bool) -> int:
+    from glmdeploy.report import sides
+    from glmdeploy.report.text import finding_line
+
+    known = {(each.id, each.message) for each in before.warnings}
+    for warning in after.warnings:
+        if (warning.id, warning.message) not in known:
+            click.echo(finding_line(warning), err=True)
+    found = sides.difference(before.data, after.data)
     if as_json:
-        outages = outage.outage_data(before.data(), after.data())
-        common.echo_json(values.diff_data(before, after, changes, again) | {"outages": outages})
-    elif changes:
-        common.echo(f"{values.changes_text(changes)}\n\n{values.impact_text(again)}")
-        for line in outage.outage_text(before.data(), after.data()):
-            common.echo(line)
+        common.echo_json(sides.difference_data(found))
     else:
-        common.echo("No changes.")
-    return int(bool(changes))
+        common.echo(sides.difference_text(found))
+    return int(not found.same)
+
+
+def _folders(before: Folder, after: Folder, *, as_json: bool) -> int:
+    from glmdeploy.report import sides
+
+    pairs = sides.pairs(before, after)
+    if as_json:
+        common.echo_json(sides.pairs_data(pairs))
+    else:
+        common.echo(sides.pairs_text(pairs))
+    return _code(sides.pairs_data(pairs))
+
+
+def _code(data: Mapping[str, Any]) -> int:
+    return 2 if any("error" in each for each in data["profiles"]) else int(not data["same"])

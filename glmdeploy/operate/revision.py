@@ -16,6 +16,7 @@ from glmdeploy.operate.stages import running
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from glmdeploy.local.cloud import Cloud
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
 
@@ -33,19 +34,26 @@ class _UnseenError(Exception):
         self.error = error
 
 
-def resolved(plan: Plan, target: Target, *, tell: Callable[[str], None]) -> Plan:
+def resolved(plan: Plan, target: Target, *, tell: Callable[[str], None], ask: bool = True) -> Plan:
     """The plan with its commit: the weights of a deployment never change under it, whatever a branch comes to mean.
 
-    ``tell`` hears when a container is asked, which takes longer.
+    ``tell`` hears when a container is asked, which takes longer. Without ``ask`` none is: where the hub does not tell
+    from here, ``tell`` hears so, and the plan comes back as it is.
 
     :raises DeployError: when the hub does not tell.
     """
     if plan.model.commit:
         return plan
     try:
-        return plan.at(_commit(plan, target))
+        return plan.at(_asked(plan.model.repo, plan.model.revision, target.cloud))
     except _UnseenError as unseen:
         error = unseen.error
+    if not ask:
+        tell(
+            f"{error.message}: `apply` asks a container of the target; until then the commit of "
+            f"{plan.model.revision} is not known, and the revision is compared as it is written"
+        )
+        return plan
     secret = plan.huggingface
     if secret is None:
         raise error
@@ -59,22 +67,36 @@ def resolved(plan: Plan, target: Target, *, tell: Callable[[str], None]) -> Plan
     return plan.at(_commit_by_container(plan, target, error))
 
 
-def _commit(plan: Plan, target: Target) -> str:
+def commit(repo: str, revision: str) -> str:
+    """The commit that a revision means today, as the hub tells it from here.
+
+    :raises DeployError:
+    """
+    try:
+        return _asked(repo, revision, None)
+    except _UnseenError as unseen:
+        raise unseen.error from None
+
+
+def _asked(repo: str, revision: str, cloud: Cloud | None) -> str:
+    """The commit of a revision on the embedded cloud's hub, or on the user's.
+
+    :raises DeployError:
+    """
     from huggingface_hub import HfApi, errors
 
-    repo, revision = plan.model.repo, plan.model.revision
     pin = "or write the commit's hash as `model.revision`, for which nobody is asked"
 
     def ask() -> str | None:
         # The user's own token is for the user's own hub.
-        api = HfApi(endpoint=target.cloud.hub_url, token=False) if target.cloud else HfApi()
+        api = HfApi(endpoint=cloud.hub_url, token=False) if cloud else HfApi()
         return api.model_info(repo, revision=revision, timeout=REQUEST_SECONDS).sha
 
     try:
         question = Question(lambda: plainly(ask))
         if not question.answered(SECONDS):
             raise TimeoutError
-        commit = question.answer()
+        found = question.answer()
     except errors.RevisionNotFoundError:
         raise DeployError(
             f"{repo} has no revision {revision}", advice="check `model.revision`: a commit hash, a tag or a branch"
@@ -96,9 +118,9 @@ def _commit(plan: Plan, target: Target) -> str:
                 advice=f"try again, {pin}",
             )
         ) from None
-    if not commit:
+    if not found:
         raise DeployError(f"the Hugging Face Hub named no commit for {revision} of {repo}", advice=f"try again, {pin}")
-    return commit
+    return found
 
 
 def _commit_by_container(plan: Plan, target: Target, error: DeployError) -> str:

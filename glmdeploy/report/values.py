@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.upgrade import Difference, Upgrade
     from glmdeploy.plan.diff import Change
     from glmdeploy.plan.impact import Impact
-    from glmdeploy.plan.plan import Plan
     from glmdeploy.rules.facts import Facts
     from glmdeploy.sglang import translation
     from glmdeploy.sglang.explain import Row
@@ -67,12 +66,13 @@ def change_data(change: Change) -> dict[str, Any]:
     return {"section": change.section, "name": change.name, "old": change.old, "new": change.new}
 
 
-def diff_data(old: Plan, new: Plan, changes: Sequence[Change], found: Impact) -> dict[str, Any]:
-    """Two plans' difference as JSON data; ``old`` and ``new`` are their digests, ``stages`` what runs again and why."""
+def diff_data(digests: tuple[str, str], changes: Sequence[Change], found: Impact) -> dict[str, Any]:
+    """Two plans' difference as JSON data, with their digests; ``stages`` says what runs again and why."""
+    old, new = digests
     return {
         "same": not changes,
-        "old": old.digest,
-        "new": new.digest,
+        "old": old,
+        "new": new,
         "changes": [change_data(change) for change in changes],
         "stages": {
             "download": [change_data(change) for change in found.download],
@@ -183,7 +183,10 @@ def _moves(upgrade: Upgrade) -> bool:
 def _image(upgrade: Upgrade) -> str:
     if upgrade.new_image is None:
         return "? (the tag does not name the release: give --image)"
-    return upgrade.new_image + (" (suggested from the tag; not looked up)" if upgrade.guessed else "")
+    dropped = "; the old digest is dropped, `glmdeploy pin` writes the new one" if upgrade.unpinned else ""
+    if not upgrade.guessed:
+        return upgrade.new_image + (f" ({dropped.removeprefix('; ')})" if dropped else "")
+    return f"{upgrade.new_image} (suggested from the tag; not looked up{dropped})"
 
 
 def upgrade_data(upgrade: Upgrade, *, written: bool) -> dict[str, Any]:
@@ -203,7 +206,7 @@ def upgrade_data(upgrade: Upgrade, *, written: bool) -> dict[str, Any]:
         "defaults": [_difference_data(item) for item in upgrade.defaults],
         "effective": [_difference_data(item) for item in upgrade.effective],
         "findings": [finding_data(finding) for finding in upgrade.findings],
-        "image": {"old": upgrade.old_image, "new": upgrade.new_image, "verified": False},
+        "image": {"old": upgrade.old_image, "new": upgrade.new_image, "verified": False, "unpinned": upgrade.unpinned},
     }
 
 

@@ -54,7 +54,8 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
         ("lmsysorg/sglang:latest", None),
         ("lmsysorg/sglang", None),
         ("reg.example:5000/sglang", None),
-        ("lmsysorg/sglang:v0.5.11@sha256:0a0a", None),
+        (f"lmsysorg/sglang:v0.5.11-cu130@sha256:{'0a' * 32}", "lmsysorg/sglang:v0.5.23-cu130"),
+        (f"reg.example:5000/sglang@sha256:{'0a' * 32}", None),
     ],
 )
 def test_suggested_image(image: str, expected: str | None) -> None:

@@ -9,6 +9,7 @@ from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import Severity
 from glmdeploy.sglang import catalog
+from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Span, Word
@@ -29,8 +30,8 @@ def release(image: Word | None, wanted: ImportOptions) -> tuple[Catalog, list[No
             return catalog.load(wanted.sglang_version), []
         except catalog.UnknownVersion as error:
             raise UsageError(f"{error}; the nearest is {error.nearest}", advice=f"Known: {', '.join(known)}") from None
-    tag = image.text.rpartition("/")[2].partition("@")[0].partition(":")[2] if image else ""
-    match = _VERSION.match(tag)
+    tag = parse(image.text).tag if image else None
+    match = _VERSION.match(tag or "")
     if image is None or match is None:
         what = "the image's tag" if image else "the text"
         return catalog.load(known[-1]), [

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Location
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Finding
 
-_LOCAL = Path("profiles")
-_ENDINGS = (".yaml", ".yml", ".json")
+LOCAL = Path("profiles")
+ENDINGS = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +49,8 @@ def named(source: str) -> Place:
     """
     if not source:
         raise ProfileError([fault("the name of the profile is empty", Location(file="", line=1, column=1))])
-    bare = _is_bare(source)
-    tried = [folder / f"{source}.yaml" for folder in (_LOCAL, profiles_dir()) if bare]
+    bare = is_bare(source)
+    tried = [folder / f"{source}.yaml" for folder in (LOCAL, profiles_dir()) if bare]
     tried.append(Path(source))
     try:
         for path in tried:
@@ -66,7 +66,7 @@ def named(source: str) -> Place:
                 f"there is no {'profile' if bare else 'file'} {shown(source)}",
                 Location(file=source, line=1, column=1),
                 expected=f"One of {', '.join(map(str, tried))}." if bare else None,
-                fix=_nearest(source, bare=bare, beside=Path(), shelves=(_LOCAL, profiles_dir())),
+                fix=_nearest(source, bare=bare, beside=Path(), shelves=(LOCAL, profiles_dir())),
             )
         ]
     )
@@ -83,7 +83,7 @@ def extended(value: str, by: Place, location: Location) -> Place:
 
     :raises ProfileError: at ``location`` when there is none, or when it leaves the repository.
     """
-    bare = _is_bare(value)
+    bare = is_bare(value)
     shipped = profiles_dir().resolve()
     folder = by.real.parent
     path = shipped / f"{value}.yaml" if bare else folder / value
@@ -91,19 +91,19 @@ def extended(value: str, by: Place, location: Location) -> Place:
         real = path.resolve()
         if not real.is_relative_to(by.boundary) and not real.is_relative_to(shipped):
             # Before the file is looked at: a profile must not find out what lies elsewhere on a machine.
-            raise _refused(
+            raise refused(
                 f"{shown(value)} is outside {by.boundary}, which a profile may not leave",
                 location,
                 fix="Keep the files that a profile extends in its repository.",
             )
         if not S_ISREG(real.stat().st_mode):
-            raise _refused(f"{shown(value)} is not a file", location)
+            raise refused(f"{shown(value)} is not a file", location)
     except FileNotFoundError:
         what = f"shipped profile {shown(value)}" if bare else f"file {shown(value)} beside {by.name}"
         near = _nearest(value, bare=bare, beside=folder, shelves=(shipped,))
-        raise _refused(f"there is no {what} to extend", location, fix=near) from None
+        raise refused(f"there is no {what} to extend", location, fix=near) from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise _refused(f"{shown(value)} cannot be read: {_reason(error)}", location) from None
+        raise refused(f"{shown(value)} cannot be read: {_reason(error)}", location) from None
     return Place(name=_name(real), path=real, real=real, boundary=by.boundary)
 
 
@@ -117,6 +117,27 @@ def read(place: Place) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ProfileError([unreadable(place.name, error)]) from None
+
+
+class Files(Protocol):
+    """Where profiles are read from: this machine's disk, or a revision of a Git repository."""
+
+    def named(self, source: str) -> Place:
+        """As :func:`named`."""
+
+    def extended(self, value: str, by: Place, location: Location) -> Place:
+        """As :func:`extended`."""
+
+    def read(self, place: Place) -> bytes:
+        """As :func:`read`."""
+
+
+class Disk:
+    """The files of this machine."""
+
+    named = staticmethod(named)
+    extended = staticmethod(extended)
+    read = staticmethod(read)
 
 
 def unreadable(name: str, error: Exception) -> Finding:
@@ -135,8 +156,9 @@ def repository(folder: Path) -> Path:
     return folder
 
 
-def _is_bare(name: str) -> bool:
-    return bool(name) and "/" not in name and "\\" not in name and not name.endswith(_ENDINGS)
+def is_bare(name: str) -> bool:
+    """Whether it is the name of a profile, and no path."""
+    return bool(name) and "/" not in name and "\\" not in name and not name.endswith(ENDINGS)
 
 
 def _name(path: Path) -> str:
@@ -144,7 +166,8 @@ def _name(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def _refused(message: str, location: Location, *, fix: str | None = None) -> ProfileError:
+def refused(message: str, location: Location, *, fix: str | None = None) -> ProfileError:
+    """That what ``extends`` names is not taken."""
     return ProfileError([fault(message, location, path=("extends",), fix=fix)])
 
 
@@ -172,7 +195,7 @@ def _nearest(name: str, *, bare: bool, beside: Path, shelves: tuple[Path, ...]) 
 
 def _files(folder: Path) -> list[Path]:
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix in _ENDINGS)
+        return sorted(file for file in folder.iterdir() if file.suffix in ENDINGS)
     except (OSError, ValueError):
         return []
 
@@ -188,28 +211,30 @@ def load(
     sets: Sequence[str] = (),
     stdin: IO[str] | IO[bytes] | None = None,
     own: bytes | None = None,
+    files: Files | None = None,
 ) -> Document:
     """Reads a profile: ``source`` is a path, a bare profile name, or ``-`` for standard input.
 
     What it extends lies below it, ``overlays`` lie above it in their order, and ``sets`` come last. Mappings merge
     deeply, everything else is replaced, and a null removes its key. ``stdin`` stands in for the process's own standard
-    input, and ``own`` for what the profile's own file holds.
+    input, and ``own`` for what the profile's own file holds. All files are read from ``files``: the disk by default.
 
     :raises ProfileError: with every fault of every file and argument that could be read.
     """
     findings: list[Finding] = []
-    reader = _Reader(findings)
+    shelf = files or Disk()
+    reader = _Reader(findings, shelf)
     root: Node | None = None
     with _collecting(findings):
         if source == "-":
             place = standard_input()
             root = reader.layer(place, text=_read_stream(place, stdin or sys.stdin))
         else:
-            place = named(source)
+            place = shelf.named(source)
             root = reader.layer(place, text=None if own is None else decode(own, place.name))
     for overlay in overlays:
         with _collecting(findings):
-            over = reader.layer(named(overlay))
+            over = reader.layer(shelf.named(overlay))
             root = merge(root, over, stay=True) if root and over else root
     if sets:
         root = _set(root, sets, findings)
@@ -253,7 +278,8 @@ def _collecting(findings: list[Finding]) -> Iterator[None]:
 class _Reader:
     """Reads files, each once, with what they extend. ``files`` has the names of those that were read."""
 
-    def __init__(self, findings: list[Finding]) -> None:
+    def __init__(self, findings: list[Finding], shelf: Files) -> None:
+        self._shelf = shelf
         self.files: dict[Path, str] = {}
         self._findings = findings
         self._nodes: dict[Path, Node | None] = {}
@@ -281,21 +307,21 @@ class _Reader:
 
     def _base(self, value: Node, above: tuple[Place, ...]) -> Node | None:
         if not isinstance(value.value, str) or not value.value:
-            raise _refused(
+            raise refused(
                 f"extends takes the name of a file, or a list of such names, not {_what(value)}", value.location
             )
-        place = extended(value.value, above[-1], value.location)
+        place = self._shelf.extended(value.value, above[-1], value.location)
         reals = [each.real for each in above]
         if place.real in reals:
             circle = [each.name for each in above[reals.index(place.real) :]]
-            raise _refused(
+            raise refused(
                 f"profiles extend each other in a circle: {' → '.join([*circle, circle[0]])}", value.location
             )
         if len(above) > MAX_NESTING:
-            raise _refused(f"more than {MAX_NESTING} profiles extend one another", value.location)
+            raise refused(f"more than {MAX_NESTING} profiles extend one another", value.location)
         self._extends += 1
         if self._extends > MAX_EXTENDS:
-            raise _refused(f"a profile extends more than {MAX_EXTENDS} others, repetitions counted", value.location)
+            raise refused(f"a profile extends more than {MAX_EXTENDS} others, repetitions counted", value.location)
         return self.layer(place, above=above)
 
     def _read(self, place: Place, text: SourceText | None) -> Node | None:
@@ -303,7 +329,7 @@ class _Reader:
             self._nodes[place.real] = None
             self.files[place.real] = place.name
             with _collecting(self._findings):
-                self._nodes[place.real] = read_mapping(text or decode(read(place), place.name))
+                self._nodes[place.real] = read_mapping(text or decode(self._shelf.read(place), place.name))
         return self._nodes[place.real]
 
 

@@ -9,6 +9,7 @@ from glmdeploy import redaction
 from glmdeploy.findings import Remove, Severity
 from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +41,6 @@ _OF_THE_MODEL = ("tokenizer_path", "speculative_draft_model_path")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 """The full hash: the download stage, too, takes nothing shorter for a commit (``glmdeploy/runtime/download.py``)."""
 
-_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _MOVING = re.compile(r"(?:^|-)(?:latest|dev|nightly|main|master)(?:$|-)")
 _DATED = re.compile(r"20\d\d-?[01]\d-?[0-3]\d")
 _PINNED = f"model.revision={'0123456789abcdef' * 2}01234567"
@@ -117,15 +117,10 @@ def _local(facts: Facts, dest: str, repo: str) -> tuple[Edit, ...]:
     return ()
 
 
-def _tag(image: str) -> str | None:
-    """The tag of an image reference; the colon of ``registry:5000/name`` is none."""
-    name, colon, tag = image.partition("@")[0].rpartition(":")
-    return tag if colon and name and "/" not in tag else None
-
-
 def _is_moving(image: str) -> bool:
-    tag = _tag(image)
-    return not _DIGEST.search(image) and (tag is None or bool(_MOVING.search(tag.lower()) and not _DATED.search(tag)))
+    reference = parse(image)
+    tag = reference.tag
+    return reference.digest is None and (tag is None or bool(_MOVING.search(tag.lower()) and not _DATED.search(tag)))
 
 
 def _foreign_code(facts: Facts) -> Iterator[Violation]:
@@ -147,14 +142,14 @@ def _not_pinned(facts: Facts) -> Iterator[Violation]:
             path=("model", "revision"),
             message=f"the revision `{revision}` can become another commit by the next download",
         )
-    if not _DIGEST.search(image) and not _is_moving(image):
-        yield Violation(path=("sglang", "image"), message=f"the tag `{_tag(image)}` can be moved to another image")
+    if parse(image).digest is None and not _is_moving(image):
+        yield Violation(path=("sglang", "image"), message=f"the tag `{parse(image).tag}` can be moved to another image")
 
 
 def _moving_tag(facts: Facts) -> Iterator[Violation]:
     image = redaction.mask(facts.profile.sglang.image)
     if _is_moving(image):
-        tag = _tag(image)
+        tag = parse(image).tag
         what = f"the tag `{tag}` of the image is" if tag else f"the image `{image}` has no tag, and so is"
         yield Violation(
             path=("sglang", "image"),
