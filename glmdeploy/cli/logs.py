@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -38,9 +38,17 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is no time: give one as 10m, 1h30m, 3d, 2026-11-27 or 2026-11-27T10:31", param, ctx)
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy logs glm51-fp8 -f
+  glmdeploy logs glm51-fp8 --since 2h --errors
+  glmdeploy logs b200-eagle-bf16kv --version 8 --timestamps
+"""
+
+
+@click.command(epilog=EPILOG)
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is said from now on, until Ctrl-C.")
 @click.option("--since", type=Moment(), help="From a time on, or for so long: 10m, 2h, 3d, 2026-11-27T10:31.")
 @click.option("--until", type=Moment(), help="Up to a time, given alike.")
@@ -85,11 +93,6 @@ def logs(
     Modal keeps it for 35 days, of a stopped app too.
 
     With --json each line is an object of its own, on a line.
-
-    \b
-    glmdeploy logs glm51-fp8 -f
-    glmdeploy logs glm51-fp8 --since 2h --errors
-    glmdeploy logs b200-eagle-bf16kv --version 8 --timestamps
     """
     now = datetime.now(UTC)
     if follow and until:

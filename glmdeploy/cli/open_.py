@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
     from glmdeploy.cli.app import AppTarget
 
+EPILOG = """\b
+Examples:
+  glmdeploy open glm51-fp8
+  glmdeploy open glm51-fp8 --endpoint --print
+"""
 
-@click.command("open")
+
+@click.command("open", epilog=EPILOG)
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("--endpoint", "of_endpoint", is_flag=True, help="The endpoint instead of the page on Modal's dashboard.")
 @click.option("--print", "only_print", is_flag=True, help="Only print the address.")
 @common.json_option
@@ -25,10 +31,6 @@ def open_(named: str, where: str, environment: str | None, of_endpoint: bool, on
     """Open an app's page on Modal's dashboard, or print its address.
 
     Printed it always is; a browser is opened where there is one.
-
-    \b
-    glmdeploy open glm51-fp8
-    glmdeploy open glm51-fp8 --endpoint --print
     """
     found = app.target_app(named, where, environment, reading=True)
     url = _endpoint(found) if of_endpoint else _page(found)

@@ -6,7 +6,7 @@ nobody tells is None, and not guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +15,22 @@ from glmdeploy.operate import autoscaler
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.live import endpoint
 from glmdeploy.operate.logs import KEPT, Line, Log, Wanted
+from glmdeploy.operate.preview import drift_of
 from glmdeploy.operate.requests import counted_by_engine, counted_by_modal, key_at_hand, merged
 from glmdeploy.operate.tasks import tasks_of
+from glmdeploy.plan.price import estimate
 from glmdeploy.runtime.verdict import read_stage, read_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from glmdeploy.gpus import Price
-    from glmdeploy.operate.autoscaler import Override
     from glmdeploy.operate.deployed import Deployed
+    from glmdeploy.operate.drift import Drift
     from glmdeploy.operate.requests import Requests
     from glmdeploy.operate.target import Target
     from glmdeploy.operate.tasks import Task
+    from glmdeploy.plan.plan import Plan
 
 LOOKED_BACK = timedelta(hours=24)
 """For how long errors are looked for."""
@@ -66,13 +69,13 @@ class Status:
     bounded: bool = False
     """Whether the two are known."""
     start_seconds: float | None = None
-    """How long the last start took, of those in the log."""
+    """How long a start takes: the last one in the log, else the estimate of the plan."""
     requests: Requests | None = None
     error: Line | None = None
     """The last one of :data:`LOOKED_BACK`."""
     log_read: bool = False
-    overrides: tuple[Override, ...] | None = None
-    """Drift; None where it is not known."""
+    drift: tuple[Drift, ...] | None = None
+    """None where it is not known."""
     hourly: float | None = None
     """Dollars for an hour of one container, GPUs alone."""
 
@@ -116,7 +119,6 @@ def status_of(
     known: dict[str, Any] = {}
     if (plan := found.plan) is not None:
         settings = autoscaler.settings(plan.data(), target)
-        wanted = autoscaler.wanted(plan.data(), settings)
         known = {
             "url": endpoint(plan, target),
             "key_required": plan.api_key is not None,
@@ -124,8 +126,8 @@ def status_of(
             "fewest": settings.effective.get("min_containers"),
             "most": settings.effective.get("max_containers"),
             "bounded": True,
-            "overrides": tuple(each for each in settings.overrides if each.value != wanted.get(each.field, ...)),
-            "hourly": hourly(plan.gpus, prices),
+            "drift": drift_of(found, target),
+            "hourly": _hourly(plan, prices),
         }
         counted = counted_by_modal(plan, target)
         ready = sum(each.state == READY for each in containers)
@@ -140,7 +142,7 @@ def status_of(
         at=now,
         deployed=found,
         containers=containers,
-        start_seconds=start_seconds(ours),
+        start_seconds=start_seconds(ours) or _estimated(plan, target),
         error=errors[-1] if errors else None,
         log_read=True,
         **known,
@@ -187,9 +189,12 @@ def start_seconds(lines: Sequence[Line]) -> float | None:
     return found
 
 
-def hourly(of_container: Sequence[str], prices: Mapping[str, Price]) -> float | None:
+def _estimated(plan: Plan | None, target: Target) -> float | None:
+    """Seconds of a cold start; None where it is not known, and in the embedded cloud, which loads no such model."""
+    return None if plan is None or target.cloud else estimate(plan).cold_start
+
+
+def _hourly(plan: Plan, prices: Mapping[str, Price]) -> float | None:
     """Dollars for an hour of one container's GPUs; None where which GPU it has, or its price, is not known."""
-    found = {
-        prices[gpu.type].dollars * gpu.count if gpu.type in prices else None for gpu in map(gpus.parse, of_container)
-    }
+    found = {estimate(replace(plan, gpu=gpu), prices).hourly for gpu in plan.gpus}
     return found.pop() if len(found) == 1 else None

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.operate.status import PENDING, READY, REFUSED, STARTED, STARTING
-from glmdeploy.report.view import clean, shown
+from glmdeploy.report.plan import drift_line
+from glmdeploy.report.plan_data import drift_data
+from glmdeploy.report.view import clean
 from glmdeploy.report.words import about, counted, dollars, duration, iso, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime, tzinfo
 
+    from glmdeploy.operate.drift import Drift
     from glmdeploy.operate.history import Version
     from glmdeploy.operate.listing import Listed
     from glmdeploy.operate.status import Container, Status
@@ -149,16 +152,10 @@ def _busy(status: Status, *, local: bool) -> Iterator[str]:
 
 
 def _drift(status: Status, zone: tzinfo | None) -> Iterator[str]:
-    if status.overrides is not None:
-        yield (
-            "; ".join(
-                f"{each.field} is {shown(each.value)}"
-                + (f", set by {clean(each.by)}" if each.by else "")
-                + (f" on {moment(each.at, status.at, zone=zone)}" if each.at else "")
-                for each in status.overrides
-            )
-            or "none"
-        )
+    if status.drift is not None:
+        yield from (clean(_drifted(each, zone)) for each in status.drift)
+        if not status.drift:
+            yield "none"
     if status.log_read:
         error = status.error
         yield (
@@ -166,6 +163,11 @@ def _drift(status: Status, zone: tzinfo | None) -> Iterator[str]:
             if error is None
             else (f"last error: {moment(error.at, status.at, zone=zone)} {_said(error.text)}")
         )
+
+
+def _drifted(each: Drift, zone: tzinfo | None) -> str:
+    group = {"autoscaler": "", "rollback": "version ", "code": "version "}.get(each.kind, "")
+    return group + drift_line(drift_data(each), zone)
 
 
 def _said(text: str) -> str:
@@ -207,11 +209,7 @@ def status_data(status: Status) -> dict[str, Any]:
         },
         "dollars_an_hour": None if now is None else round(now, 4),
         "container_dollars_an_hour": None if status.hourly is None else round(status.hourly, 4),
-        "drift": None
-        if status.overrides is None
-        else [
-            {"field": each.field, "value": each.value, "by": each.by, "at": iso(each.at)} for each in status.overrides
-        ],
+        "drift": None if status.drift is None else [drift_data(each) for each in status.drift],
         "last_error": status.error
         and {"at": iso(status.error.at), "text": status.error.text, "task": status.error.task},
     }
