@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 GAP = "     "
 """Between two facts on one line."""
 _LABEL = 10
+_WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 _ORDER = (READY, STARTED, STARTING, PENDING, REFUSED)
 
 
@@ -56,12 +58,13 @@ def row(
     gap: str = GAP,
     label_gap: int = 2,
 ) -> list[str]:
-    """A label and its facts: on one line as far as they fit, then below each other. What is too long stays whole."""
+    """A label and its facts: on one line as far as they fit, then below each other. No word is broken, and no URL."""
     start = indent + column + label_gap
     padding = " " * (column - len(click.unstyle(label)))
     lines, line = [], f"{' ' * indent}{label}{padding}{' ' * label_gap}"
     begun = False
-    for part in parts:
+    fitting = (textwrap.wrap(part, max(width - start, 20), **_WHOLE) for part in parts)
+    for part in (piece for pieces in fitting for piece in pieces):
         if begun and len(click.unstyle(line)) + len(gap) + len(click.unstyle(part)) > width:
             lines.append(line)
             line, begun = " " * start, False
