@@ -41,6 +41,7 @@ COMMANDS = {
     "list": "list_.list_",
     "open": "open_.open_",
     "destroy": "destroy.destroy",
+    "verify": "verify.verify",
     "diff": "diff.diff",
     "explain": "explain.explain",
     "size": "size.size",
