@@ -34,14 +34,15 @@ def status_text(status: Status, width: int, *, zone: tzinfo | None = None, local
     found = status.deployed
     if found is None:
         return [f"{click.style(status.app, bold=True)}   not deployed"]
-    head = head_parts(found.version, found.origin, status.at, zone=zone, foreign=found.foreign)
+    profile = found.plan.profile if found.plan else None
+    head = head_parts(found.version, found.origin, status.at, zone=zone, foreign=found.foreign, profile=profile)
     lines = row(click.style(status.app, bold=True), head, width, column=len(status.app), indent=0, gap=" ", label_gap=3)
     rows = [
         ("endpoint", [*_endpoint(status)]),
         ("containers", [_containers(status)]),
         ("requests", [*_busy(status, local=local)]),
+        ("drift", [*_drift(status, zone)]),
     ]
-    rows.append(("drift", [*_drift(status, zone)]))
     for label, parts in rows:
         if parts:
             lines += row(label, parts, width)
