@@ -122,7 +122,8 @@ def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: 
 def _warnings(findings: Sequence[Finding], *, everything: bool) -> None:
     """How many there are; each with ``--all``, on standard error as with every command."""
     from glmdeploy.findings import Severity
-    from glmdeploy.report.text import count, finding_line
+    from glmdeploy.report.text import finding_line
+    from glmdeploy.report.words import counted
 
     standing = [each for each in findings if each.severity is Severity.WARNING and not each.waived]
     if everything:
@@ -130,7 +131,7 @@ def _warnings(findings: Sequence[Finding], *, everything: bool) -> None:
             click.echo(finding_line(each), err=True)
     elif standing:
         common.echo(
-            f"{count(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
+            f"{counted(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
         )
     else:
         common.echo("`--all` shows every value, `glmdeploy size` the memory.")
