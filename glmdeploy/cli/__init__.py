@@ -45,6 +45,7 @@ COMMANDS = {
     "catalog": "catalog.catalog",
     "schema": "schema.schema",
     "completion": "completion.completion",
+    "clean": "clean.clean",
     "local": "local.local",
 }
 """Where each command is, in the order of ``--help``. Only the one that is called is imported."""
