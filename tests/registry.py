@@ -22,7 +22,9 @@ TOKEN = "token-for-everyone"
 def manifest(text: str) -> bytes:
     """An index of two platforms, other for each text."""
     platforms = [{"platform": {"architecture": each, "os": "linux"}} for each in ("amd64", "arm64")]
-    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": platforms, "annotations": {"a": text}}).encode()
+    return json.dumps(
+        {"schemaVersion": 2, "mediaType": INDEX, "manifests": platforms, "annotations": {"a": text}}
+    ).encode()
 
 
 def digest(content: bytes) -> str:

@@ -32,6 +32,8 @@ from glmdeploy.runtime.preflight import JUDGE_SECONDS, preflight, rehearse, reso
 from glmdeploy.runtime.preflight_image import IMAGE_PROBE
 from glmdeploy.runtime.server import define
 from glmdeploy.runtime.stages import ask_endpoint, compile_deepgemm, describe, download_model, keep_warm
+from glmdeploy.runtime.verify_bench import bench_serving
+from glmdeploy.runtime.verify_endpoint import verify_endpoint
 from glmdeploy.sglang.real import catalog_probe, oracle
 
 if TYPE_CHECKING:
@@ -53,6 +55,13 @@ PREFLIGHT: Mapping[str, Any] = {
 }
 """Cores, MiB and seconds of a container that imports SGLang. Seen of 0.5.11 with PyTorch for CUDA, without a driver:
 870 MiB and 14 s of processor time for the parser, 1,060 MiB and 18 s with the resolution (0.5.17: 1,180 MiB, 21 s)."""
+VERIFY: Mapping[str, Any] = {
+    "cpu": 2.0,
+    "memory": 1024,
+    "timeout": 4 * 3600,
+    "startup_timeout": SMALL_STARTUP_TIMEOUT,
+}
+"""The same of a container that verifies: it may wait for a cold start, and then measures for as long as it is told."""
 REMOTE = "/root/glmdeploy"
 """Where the container finds this package: Modal puts /root on the path of imports."""
 
@@ -69,6 +78,8 @@ class Stages:
     preflight: Stage | None = None
     download: Stage | None = None
     rehearse: Stage | None = None
+    verify: Stage | None = None
+    bench: Stage | None = None
     compile: dict[str, Stage] = field(default_factory=dict)
     """By GPU."""
 
@@ -131,6 +142,8 @@ def stages(
     download: bool = False,
     compiler: bool = False,
     rehearsal: bool = False,
+    verifier: bool = False,
+    bench: bool = False,
 ) -> Stages:
     """The stages that are wanted; ``folder`` as for :func:`build`. ``checks`` is for the preflight.
 
@@ -140,7 +153,7 @@ def stages(
     if checks or rehearsal:
         _add_probes(files)
     app = modal.App(plan.app, tags=app_tags(plan), include_source=False)
-    asker = checker = downloader = rehearser = None
+    asker = checker = downloader = rehearser = asking = bencher = None
     secrets = _secrets(*plan.looked_at)
     if revision:
         asker = app.function(
@@ -171,6 +184,17 @@ def stages(
             volumes=_mounts(plan.weights, plan.kernels, *plan.volumes),
             **PREFLIGHT,
         )(rehearse)
+    if verifier:
+        asking = app.function(
+            image=_image(plan.download.image, files), secrets=_secrets(plan.api_key, plan.proxy_token), **VERIFY
+        )(verify_endpoint)
+    if bench:
+        bencher = app.function(
+            image=_image(plan.server.image, files, plan.registry),
+            volumes=_mounts(plan.weights),
+            secrets=_secrets(plan.api_key, plan.proxy_token),
+            **{**PREFLIGHT, "timeout": VERIFY["timeout"]},
+        )(bench_serving)
     return Stages(
         app=app,
         resolve_revision=asker,
@@ -178,6 +202,8 @@ def stages(
         download=downloader,
         compile=compilers,
         rehearse=rehearser,
+        verify=asking,
+        bench=bencher,
     )
 
 

@@ -36,8 +36,13 @@ RUNTIME = Path(__file__).parents[1] / "runtime"
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "deploy.py.jinja"
 
-LEFT_OUT = {"mounted", "preflight", "preflight_image"}
-"""Modules of ``glmdeploy.runtime`` that the script does not carry: it has the plan as a constant; ``apply`` checks."""
+LEFT_OUT = {
+    *("mounted", "preflight", "preflight_image"),
+    *("verify_answers", "verify_bench", "verify_canary", "verify_door", "verify_endpoint", "verify_events"),
+    *("verify_http", "verify_load", "verify_site"),
+}
+"""Modules of ``glmdeploy.runtime`` that the script does not carry: it has the plan as a constant; ``apply`` and
+``verify`` check."""
 
 
 @dataclass(frozen=True)

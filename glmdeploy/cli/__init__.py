@@ -32,7 +32,16 @@ EXIT_SECONDS = 5.0
 
 COMMANDS = {
     "validate": "validate.validate",
+    "plan": "plan.plan",
+    "show": "show.show",
     "apply": "apply.apply",
+    "status": "status.status",
+    "logs": "logs.logs",
+    "history": "history.history",
+    "list": "list.list",
+    "open": "open.open",
+    "destroy": "destroy.destroy",
+    "verify": "verify.verify",
     "diff": "diff.diff",
     "explain": "explain.explain",
     "size": "size.size",
@@ -74,7 +83,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 success; 1 a problem with a profile or at run time; 2 wrong usage; 130 Ctrl-C. "
-    "diff: 0 the same, 1 different, 2 trouble.",
+    "diff: 0 the same, 1 different, 2 trouble. plan --detailed-exitcode: 0 no changes, 1 error, 2 changes.",
 )
 @click.version_option(__version__, prog_name="glmdeploy")
 @click.option("--no-color", is_flag=True, help="No colors; so does NO_COLOR. FORCE_COLOR asks for them.")

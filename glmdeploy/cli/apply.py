@@ -83,7 +83,9 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     from glmdeploy.operate.preflight import ArgumentsRefused
     from glmdeploy.operate.preview import preview
     from glmdeploy.operate.revision import resolved
-    from glmdeploy.report.plan import preview_data, preview_text
+    from glmdeploy.plan.price import estimate
+    from glmdeploy.report.plan import preview_text
+    from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.progress import endpoint_text
 
     plan = resolved(plan, destination, tell=_progress)
@@ -96,11 +98,11 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
             verify_weights=verify,
             judge=options["preflight"],
         )
-        result = preview_data(found)
+        result = preview_data(found, estimate(plan))
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
-        for line in preview_text(found):
+        for line in preview_text(result, plan, common.width()):
             click.echo(line, err=as_json)
         if acts:
             _confirm(yes=options["yes"], as_json=as_json)

@@ -33,9 +33,7 @@ Examples:
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where something is not pinned, or has moved.")
 @click.option("--dry-run", is_flag=True, help="Show the edit as a diff, and write nothing.")
 @common.json_option
-def pin(
-    profile: str, model: bool, image: bool, revision: str | None, check: bool, dry_run: bool, as_json: bool
-) -> int:
+def pin(profile: str, model: bool, image: bool, revision: str | None, check: bool, dry_run: bool, as_json: bool) -> int:
     """Write the model's commit and the image's digest into a profile, as the hub and the registry tell them today.
 
     The profile's own file is edited, with comments and layout kept; a value of a file that it extends is overridden.

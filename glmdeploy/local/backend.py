@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.state.logbook import LogBook
     from glmdeploy.local.state.registry import Registry
     from glmdeploy.local.state.store import App, Store
+    from glmdeploy.local.subscription import Subscription
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Backend:
     """What Modal's proxy asks for, of the whole workspace."""
     web_timeout: float
     """Seconds that a request to a web function waits for its answer before it is redirected."""
+    subscription: Subscription
     heartbeats: dict[str, float] = field(default_factory=dict)
     """When the client of an ephemeral app was last heard of, by app id; seconds of the monotonic clock."""
 

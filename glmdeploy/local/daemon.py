@@ -46,6 +46,7 @@ from glmdeploy.local.state.files import FileStore, Links
 from glmdeploy.local.state.logbook import LogBook
 from glmdeploy.local.state.registry import EPHEMERAL_STATES, Registry
 from glmdeploy.local.state.store import Store
+from glmdeploy.local.subscription import subscription
 from glmdeploy.sglang.real.environment import engine_cache
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_u
         worker=Worker(registry=registry, planner=planner, files=files, logs=logs),
         proxy_token=load_proxy_token(home),
         web_timeout=_web_timeout(),
+        subscription=subscription(),
     )
 
 

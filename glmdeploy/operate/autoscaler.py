@@ -61,20 +61,24 @@ def settings(data: Mapping[str, Any], target: Target) -> Settings:
 
     :raises DeployError:
     """
-    names = autoscaler.fields(data)
 
     async def look() -> Settings:
-        handle = await _function(data, target)
-        request = api_pb2.FunctionGetSchedulingParamsRequest(function_id=handle)
-        found = (await rpc("FunctionGetSchedulingParams", request)).autoscaler_configuration
-        has_defaults = found.HasField("default_settings")
-        return Settings(
-            effective={name: _value(found.settings, name) for name in names},
-            default={name: _value(found.default_settings, name) for name in names} if has_defaults else {},
-            overrides=tuple(_overrides(found, names)),
-        )
+        return await settings_of(data, await _function(data, target))
 
     return within(target, f"read the autoscaler of {data['app']}", look)
+
+
+async def settings_of(data: Mapping[str, Any], function_id: str) -> Settings:
+    """The same of the function with this id; raises what the SDK raises."""
+    names = autoscaler.fields(data)
+    request = api_pb2.FunctionGetSchedulingParamsRequest(function_id=function_id)
+    found = (await rpc("FunctionGetSchedulingParams", request)).autoscaler_configuration
+    has_defaults = found.HasField("default_settings")
+    return Settings(
+        effective={name: _value(found.settings, name) for name in names},
+        default={name: _value(found.default_settings, name) for name in names} if has_defaults else {},
+        overrides=tuple(_overrides(found, names)),
+    )
 
 
 def update(data: Mapping[str, Any], target: Target, changes: Mapping[str, Any]) -> None:

@@ -116,6 +116,31 @@ def find_app(app: str, target: Target) -> str | None:
     return within(target, f"look up the app {app}", look)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gone:
+    """The app that had a name until it was stopped."""
+
+    app_id: str
+    at: datetime | None
+
+
+def stopped_app(app: str, target: Target) -> Gone | None:
+    """The one that was stopped last, where no app of this name is deployed any more, as long as Modal remembers it.
+
+    :raises DeployError:
+    """
+
+    async def look() -> Gone | None:
+        request = api_pb2.AppGetByDeploymentNameRequest(name=app, environment_name=target.environment or "")
+        answer = await rpc("AppGetByDeploymentName", request)
+        if answer.app_id or not answer.previous_app_id:
+            return None
+        at = answer.lifecycle.stopped_at
+        return Gone(app_id=answer.previous_app_id, at=datetime.fromtimestamp(at, UTC) if at else None)
+
+    return within(target, f"look for a stopped app {app}", look)
+
+
 def history(app_id: str, target: Target) -> History:
     """The history of an app.
 

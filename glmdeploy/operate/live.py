@@ -139,3 +139,8 @@ def endpoint(plan: Plan, target: Target) -> str:
         return str(url)
 
     return within(target, f"look up the address of {plan.app}", look).rstrip("/")
+
+
+def dashboard(app_id: str, target: Target) -> str:
+    """URL of an app's page: on Modal's dashboard, or of the embedded cloud."""
+    return f"{target.cloud.gateway_url}/_apps/{app_id}" if target.cloud else f"https://modal.com/id/{app_id}"

@@ -26,13 +26,13 @@ def way_in(plan: Plan, target: Target, url: str) -> Ask | None:
     if plan.proxy_token is None:
         return None if plan.proxy_auth else ask_public
     # Also where the profile does not ask for it: an Environment may.
-    token = _held(plan.proxy_token, target)
+    token = held_token(plan.proxy_token, target)
     if token is None:
         return _by_container(plan, target, url)
     return lambda asked, seconds: ask_public(asked, seconds, token)
 
 
-def _held(secret: Secret, target: Target) -> tuple[str, str] | None:
+def held_token(secret: Secret, target: Target) -> tuple[str, str] | None:
     """The id and the secret of the token, where this process can know them."""
     key, value = (os.environ.get(name, "") for name in secret.keys)
     if key and value:

@@ -34,10 +34,11 @@ class _UnseenError(Exception):
         self.error = error
 
 
-def resolved(plan: Plan, target: Target, *, tell: Callable[[str], None]) -> Plan:
+def resolved(plan: Plan, target: Target, *, tell: Callable[[str], None], ask: bool = True) -> Plan:
     """The plan with its commit: the weights of a deployment never change under it, whatever a branch comes to mean.
 
-    ``tell`` hears when a container is asked, which takes longer.
+    ``tell`` hears when a container is asked, which takes longer. Without ``ask`` none is: where the hub does not tell
+    from here, ``tell`` hears so, and the plan comes back as it is.
 
     :raises DeployError: when the hub does not tell.
     """
@@ -47,6 +48,12 @@ def resolved(plan: Plan, target: Target, *, tell: Callable[[str], None]) -> Plan
         return plan.at(_asked(plan.model.repo, plan.model.revision, target.cloud))
     except _UnseenError as unseen:
         error = unseen.error
+    if not ask:
+        tell(
+            f"{error.message}: `apply` asks a container of the target; until then the commit of "
+            f"{plan.model.revision} is not known, and the revision is compared as it is written"
+        )
+        return plan
     secret = plan.huggingface
     if secret is None:
         raise error

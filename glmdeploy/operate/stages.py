@@ -18,7 +18,7 @@ from glmdeploy.operate.preflight import check_secrets, judged_preflight, judged_
 from glmdeploy.runtime.engine import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from glmdeploy.operate.preflight import Preflight
@@ -69,6 +69,22 @@ class Running:
         """
         assert self.stages.rehearse is not None
         return judged_rehearsal(self._run("rehearse", self.stages.rehearse, machines=machines(self.plan)), self.plan)
+
+    def verify(self, subject: Mapping[str, Any]) -> dict[str, Any]:
+        """What the checks of a deployed endpoint came to, made by a container that has the plan's secrets.
+
+        :raises DeployError:
+        """
+        assert self.stages.verify is not None
+        return self._run("verify", self.stages.verify, subject=subject)
+
+    def bench(self, subject: Mapping[str, Any]) -> dict[str, Any]:
+        """What SGLang's own benchmark says of a deployed endpoint.
+
+        :raises DeployError:
+        """
+        assert self.stages.bench is not None
+        return self._run("bench", self.stages.bench, subject=subject)
 
     def download(self, *, verify: bool) -> dict[str, Any]:
         """The mark of the weights. ``verify`` has every file read and compared, also where the mark is complete.

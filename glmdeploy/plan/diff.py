@@ -41,13 +41,18 @@ class Change:
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
     """Every change from ``old`` to ``new`` (both :meth:`Plan.data`), by section and name; empty when they are equal."""
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = flat(old), flat(new)
     names = sorted(before.keys() | after.keys())
     return tuple(
         Change(section=section, name=name, old=before.get((section, name)), new=after.get((section, name)))
         for section, name in names
         if before.get((section, name)) != after.get((section, name))
     )
+
+
+def flat(data: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """The values of a plan's data (:meth:`Plan.data`) by section and name, without those that only repeat others."""
+    return dict(_flat(data))
 
 
 def _flat(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:

@@ -38,7 +38,9 @@ def images() -> Iterator[Registry]:
 def profile(folder: Path, images: Registry) -> Path:
     text = (profiles_dir() / f"{BASE}.yaml").read_text()
     file = folder / "mine.yaml"
-    file.write_text(text.replace("image: lmsysorg/", f"image: '{images.host}/lmsysorg/").replace("-cu130\n", "-cu130'\n"))
+    file.write_text(
+        text.replace("image: lmsysorg/", f"image: '{images.host}/lmsysorg/").replace("-cu130\n", "-cu130'\n")
+    )
     return file
 
 

@@ -207,9 +207,9 @@ class TestLoad:
         changed = server.autoscaler.update(target_concurrency=2.5, min_containers=2, max_containers=None)
         assert (changed.target_concurrency, changed.min_containers, changed.max_containers) == (2.5, 2, None)
         wait_until(lambda: log(client).count(" starts\n") == 2)
-        deploy(max_containers=2, target_concurrency=3)
+        deploy(max_containers=2, target_concurrency=4)
         settings = server.autoscaler.settings()
-        assert (settings.target_concurrency, settings.max_containers) == (3, 2)
+        assert (settings.target_concurrency, settings.max_containers) == (4, 2)
         assert not settings.min_containers
 
     def test_one_session_stays_with_one_container(self, deploy: Callable[..., str], client: modal.Client) -> None:

@@ -20,7 +20,9 @@ def test_the_digest_is_that_of_the_index(options: dict[str, bool]) -> None:
     with registry(**options) as one:
         assert image_digest(parse(f"{one.host}/{NAME}:v0.5.11-cu130")) == FIRST
         tokens = [path for _, path, _ in one.asked if path.startswith("/token")]
-        assert tokens == ([] if one.open else ["/token?service=registry.test&scope=repository%3Almsysorg%2Fsglang%3Apull"])
+        assert tokens == (
+            [] if one.open else ["/token?service=registry.test&scope=repository%3Almsysorg%2Fsglang%3Apull"]
+        )
         assert {authorization for *_, authorization in one.asked} <= {"", f"Bearer {TOKEN}"}
 
 

@@ -10,6 +10,7 @@ when a release of the SDK changes it.
 import contextlib
 import ctypes
 import errno
+import importlib
 import json
 import os
 import runpy
@@ -160,6 +161,16 @@ def listen_on_loopback() -> None:
     import modal._runtime.asgi
 
     modal._runtime.asgi.get_ip_address = loopback
+
+
+def preload() -> None:
+    """Import what the container's program imports, and leave the program itself to be run."""
+    import modal
+    import modal._runtime.asgi
+
+    importlib.import_module(ENTRYPOINT)
+    # What is run as the main program must not be there as a module too.
+    delattr(modal, sys.modules.pop(ENTRYPOINT).__name__.rpartition(".")[2])
 
 
 def main() -> None:

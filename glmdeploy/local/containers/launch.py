@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VARIABLE, READ_ONLY_VARIABLE
+from glmdeploy.local.containers.forks import STARTUP, Forks
 from glmdeploy.local.home import inside
 from glmdeploy.local.state.store import new_id
 from glmdeploy.redaction import Redactor
@@ -72,6 +73,7 @@ class Launch:
     redact: Redactor
     port: int
     replaced: tuple[str, ...]
+    forks: Forks
 
     @property
     def arguments_path(self) -> Path:
@@ -106,6 +108,7 @@ class Planner:
         self._scratch = scratch
         self._endpoints = endpoints
         self._engines = engines
+        self._forks = Forks(home.containers)
 
     def plan(self, live: LiveFunction, layout: api_pb2.AppLayout) -> Launch:
         task_id = new_id("ta")
@@ -153,6 +156,7 @@ class Planner:
             redact=Redactor([*contents.values(), task_secret]),
             port=port,
             replaced=tuple(sorted(name for name, value in own.items() if given.get(name, value) != value)),
+            forks=self._forks,
         )
 
     def _add_dependencies(self, layout: api_pb2.AppLayout, function: api_pb2.Function) -> None:
@@ -239,7 +243,7 @@ def _real_engine(engines: Path) -> dict[str, str]:
 
 def _given(images: Iterable[api_pb2.Image], contents: Mapping[str, str]) -> dict[str, str]:
     """The variables of a container as it is defined. Of the user's own environment nothing gets in."""
-    environment = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    environment = dict(STARTUP)
     for image in images:
         environment |= variables(image.dockerfile_commands)
     return environment | dict(contents)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from math import ceil, inf
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from modal_proto import api_pb2
+from modal_proto import api_pb2
 
 DEFAULT_MAX_CONTAINERS = max(2, os.cpu_count() or 2)
 """Where the function sets no limit. Modal would start hundreds; here each is a process of this machine."""
@@ -44,6 +42,17 @@ class Limits:
         # With a target that is infinite, one container is enough for any load; none is not.
         needed = max(ceil(min(load / self.target, self.maximum)), 1) + self.buffer if load else 0
         return min(max(needed, self.minimum), self.maximum)
+
+
+def defaults(*, is_server: bool) -> api_pb2.AutoscalerSettings:
+    """What holds where a function says nothing, as Modal's client writes it: 0 is no limit."""
+    settings = api_pb2.AutoscalerSettings(
+        min_containers=0, max_containers=0, buffer_containers=0, scaledown_window=DEFAULT_SCALEDOWN_WINDOW
+    )
+    if is_server:
+        settings.scaleup_window = 0
+        settings.target_concurrency_float = 0.0
+    return settings
 
 
 def limits(function: api_pb2.Function, override: api_pb2.AutoscalerSettings) -> Limits:

@@ -51,6 +51,7 @@ class Lease:
 class Member:
     """``rescheduling`` says what becomes of its inputs if it ends: given to another, or failed.
 
+    ``version`` is its app's: that of the publication that it was started for.
     ``failure`` is what its last call failed with, in one line; empty where that went well. ``server_port`` is where the
     code of a Server says that it listens, 0 for what is none.
     """
@@ -61,7 +62,7 @@ class Member:
         launch: Launch,
         app_id: str,
         function_id: str,
-        definition_id: str,
+        version: int,
         process: ContainerProcess,
         say: Callable[[str], None],
         server_port: int = 0,
@@ -69,10 +70,11 @@ class Member:
         self.launch = launch
         self.app_id = app_id
         self.function_id = function_id
-        self.definition_id = definition_id
+        self.version = version
         self.say = say
         self.server_port = server_port
-        self.started_at = time.time()
+        self.enqueued_at = time.time()
+        self.started_at = self.enqueued_at
         self.ready = False
         self.draining = False
         self.stopping = False

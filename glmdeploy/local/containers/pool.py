@@ -58,7 +58,7 @@ class Pool:
         self._failures = 0
         self._not_before = 0.0
         for member in self.members:
-            if member.definition_id != live.definition_id:
+            if member.version != live.version:
                 member.drain()
         self.balance()
 

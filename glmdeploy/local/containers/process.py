@@ -17,6 +17,7 @@ from glmdeploy.local.containers.bootstrap import kill_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from glmdeploy.local.containers.forks import Forked
     from glmdeploy.local.containers.launch import Launch
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -49,7 +50,7 @@ class ContainerProcess:
     def __init__(self, launch: Launch, output: Callable[[list[str], bool], None]) -> None:
         self._launch = launch
         self._output = output
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._ending: asyncio.Task[None] | None = None
         self._doomed = False
 
@@ -65,18 +66,7 @@ class ContainerProcess:
         pumps = asyncio.gather(self._pump(printed, error=False), self._pump(complained, error=True))
         try:
             try:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-P",
-                    str(BOOTSTRAP),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=stdout,
-                    stderr=stderr,
-                    cwd=self._launch.root / "root",
-                    env={**self._launch.environment, "GLMDEPLOY_LOCAL_LIFELINE": str(lifeline)},
-                    pass_fds=(lifeline,),
-                    start_new_session=True,
-                )
+                self._process = await self._start(lifeline, stdout, stderr)
             finally:
                 for descriptor in (lifeline, stdout, stderr):
                     os.close(descriptor)
@@ -88,6 +78,8 @@ class ContainerProcess:
                 # Whatever it has left running ends with it. The session still exists: the watcher of the
                 # lifeline is in it, so that its number cannot have been given to another one yet.
                 self._kill()
+                if not isinstance(self._process, asyncio.subprocess.Process):
+                    self._process.release()
                 self._process = None
         finally:
             os.close(held)
@@ -98,6 +90,24 @@ class ContainerProcess:
                 await asyncio.wait_for(pumps, _LAST_OUTPUT)
             for directory in (self._launch.root, self._launch.scratch):
                 await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    async def _start(self, lifeline: int, stdout: int, stderr: int) -> asyncio.subprocess.Process | Forked:
+        environment, folder = self._launch.environment, self._launch.root / "root"
+        forked = await self._launch.forks.start(environment, folder, stdout=stdout, stderr=stderr, lifeline=lifeline)
+        if forked is not None:
+            return forked
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            str(BOOTSTRAP),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=folder,
+            env={**environment, "GLMDEPLOY_LOCAL_LIFELINE": str(lifeline)},
+            pass_fds=(lifeline,),
+            start_new_session=True,
+        )
 
     def interrupt(self) -> None:
         """What Modal sends a container that shall stop: its exit hooks run."""

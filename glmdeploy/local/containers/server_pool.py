@@ -83,7 +83,7 @@ class ServerPool(Pool):
     def balance(self) -> None:
         if self.live is not None:
             current = [member for member in self.members if not member.draining]
-            fresh = [member for member in current if member.definition_id == self.live.definition_id]
+            fresh = [member for member in current if member.version == self.live.version]
             wanted = self.limits.wanted(sum(member.load for member in current))
             self._start_missing(self.live, current, fresh, wanted)
             self._replace(current, fresh, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modal_proto import api_pb2
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from glmdeploy.local.containers.launch import Planner
+    from glmdeploy.local.containers.limits import Limits
     from glmdeploy.local.state.files import FileStore
     from glmdeploy.local.state.logbook import LogBook
     from glmdeploy.local.state.registry import LiveFunction, Registry
@@ -53,10 +55,13 @@ class Worker:
             live = self._registry.function(function_id)
             if live is None:
                 return None
-            settings = self._registry.autoscaler(function_id)
             kind = ServerPool if live.proto.is_server else Pool
-            self._pools[function_id] = kind(live, limits(live.proto, settings), self._start)
+            self._pools[function_id] = kind(live, self._limits(live), self._start)
         return self._pools[function_id]
+
+    def of_app(self, app: App) -> list[Member]:
+        """The containers that an app has."""
+        return [member for member in self.members.values() if member.app_id == app.id]
 
     def server_pool(self, member: Member) -> ServerPool | None:
         """Of a Server's container that exists."""
@@ -77,8 +82,14 @@ class Worker:
                 known.close("the function has become a Server, or a Server a function")
             pool = self.pool(function_id)
             if pool is not None:
-                pool.redefine(live, limits(live.proto, self._registry.autoscaler(function_id)))
-        self._close(app, "is no longer part of its app", keep=set(functions))
+                pool.redefine(live, self._limits(live))
+        # Who has asked for a function of an older version goes on with it.
+        pinned = {id_ for id_, pool in self._pools.items() if pool.live is not None and pool.live.pinned}
+        self._close(app, "is no longer part of its app", keep=functions.keys() | pinned)
+
+    def _limits(self, live: LiveFunction) -> Limits:
+        found = limits(live.proto, self._registry.autoscaler(live.id))
+        return replace(found, minimum=0, buffer=0) if live.pinned else found
 
     def stop(self, app: App) -> None:
         self._close(app, "was stopped with its app", keep=set())
@@ -111,7 +122,7 @@ class Worker:
             await asyncio.wait(self._tasks)
 
     def _start(self, live: LiveFunction, pool: Pool) -> Member:
-        launch = self._planner.plan(live, self._registry.layout(live.app))
+        launch = self._planner.plan(live, self._registry.layout(live.app, live.version))
         app_id, function_id = live.app.id, live.id
 
         def write(texts: list[str], source: int) -> None:
@@ -133,7 +144,7 @@ class Worker:
             launch=launch,
             app_id=app_id,
             function_id=function_id,
-            definition_id=live.definition_id,
+            version=live.version,
             process=process,
             say=lambda text: write([text], api_pb2.FILE_DESCRIPTOR_INFO),
             server_port=live.proto.http_config.port if live.proto.is_server else 0,

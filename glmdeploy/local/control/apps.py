@@ -1,4 +1,4 @@
-"""Apps: creation, publication, history, tags, the end."""
+"""Apps: creation, lookup, tags, the end."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
-from glmdeploy.local.control.rpc import conflict, invalid, not_found, unsupported
-from glmdeploy.local.state.registry import Publication
+from glmdeploy.local.control.rpc import not_found
 from glmdeploy.local.state.store import App, new_id
 
 if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
-    from glmdeploy.local.containers.member import Member
     from glmdeploy.local.control.rpc import Caller
-    from glmdeploy.local.state.store import Deployment
+    from glmdeploy.local.state.registry import Registry
 
 OWNER = "you"
 """Who made what, where Modal names a user."""
@@ -24,6 +22,19 @@ OWNER = "you"
 
 def environment_name(requested: str) -> str:
     return requested or "main"
+
+
+def app_of(registry: Registry, app_id: str) -> App:
+    """:raises GRPCError: where there is none."""
+    app = registry.app(app_id)
+    if app is None:
+        raise not_found(f"App {app_id} not found")
+    return app
+
+
+def page_of(registry: Registry, app: App) -> str:
+    """Where a browser finds an app."""
+    return f"{registry.gateway_url}/_apps/{app.id}"
 
 
 class Apps:
@@ -88,56 +99,6 @@ class Apps:
     ) -> api_pb2.AppGetLayoutResponse:
         return api_pb2.AppGetLayoutResponse(app_layout=self._registry.layout(self._app(request.app_id)))
 
-    async def app_publish(self, request: api_pb2.AppPublishRequest, caller: Caller) -> api_pb2.AppPublishResponse:
-        if request.staged:
-            raise unsupported("staged deployments are")
-        app = self._app(request.app_id)
-        if app.state == api_pb2.APP_STATE_STOPPED:
-            raise conflict(f"App {app.id} has been stopped")
-        missing = set(request.function_ids.values()) - set(request.definition_ids)
-        if missing:
-            raise invalid(f"no definitions for {', '.join(sorted(missing))}")
-        app = self._publish(
-            app,
-            Publication(
-                name=request.name,
-                state=request.app_state,
-                client_version=request.client_version or caller.client_version,
-                tag=request.deployment_tag,
-                commit_info=request.commit_info.SerializeToString(),
-                tags=dict(request.tags),
-                function_ids=dict(request.function_ids),
-                class_ids=dict(request.class_ids),
-                definition_ids=dict(request.definition_ids),
-            ),
-        )
-        return api_pb2.AppPublishResponse(url=self._page(app), deployed_at=app.deployed_at)
-
-    async def app_rollback(self, request: api_pb2.AppRollbackRequest, caller: Caller) -> api_pb2.AppRollbackResponse:
-        app = self._deployed(request.app_id)
-        version = request.version if request.version > 0 else app.version + request.version
-        app = self._republish(app, version, caller, rollback_version=version)
-        return api_pb2.AppRollbackResponse(url=self._page(app), deployed_at=app.deployed_at)
-
-    async def app_rollover(self, request: api_pb2.AppRolloverRequest, caller: Caller) -> api_pb2.AppRolloverResponse:
-        app = self._deployed(request.app_id)
-        app = self._republish(app, app.version, caller)
-        # The definitions are the same ones: the pools cannot tell that these containers are outdated.
-        for member in self._members(app):
-            member.drain()
-        self._backend.worker.refresh(app)
-        return api_pb2.AppRolloverResponse(url=self._page(app), deployed_at=app.deployed_at)
-
-    async def app_deployment_history(
-        self, request: api_pb2.AppDeploymentHistoryRequest, caller: Caller
-    ) -> api_pb2.AppDeploymentHistoryResponse:
-        app = self._app(request.app_id)
-        deployments = self._backend.store.deployments.all(app_id=app.id)
-        return api_pb2.AppDeploymentHistoryResponse(
-            app_deployment_histories=[_history(deployment) for deployment in reversed(deployments)],
-            production_app_version=app.version,
-        )
-
     async def app_list(self, request: api_pb2.AppListRequest, caller: Caller) -> api_pb2.AppListResponse:
         apps = self._backend.store.apps.all(environment=environment_name(request.environment_name))
         return api_pb2.AppListResponse(
@@ -149,7 +110,7 @@ class Apps:
                     state=app.state,  # type: ignore[arg-type]
                     created_at=app.created_at,
                     stopped_at=app.stopped_at,
-                    n_running_tasks=len(self._members(app)),
+                    n_running_tasks=len(self._backend.worker.of_app(app)),
                     metadata=self._metadata(app),
                 )
                 for app in apps
@@ -188,76 +149,11 @@ class Apps:
             self._registry.change(app, state=api_pb2.APP_STATE_DETACHED_DISCONNECTED)
         return Empty()
 
-    async def task_list(self, request: api_pb2.TaskListRequest, caller: Caller) -> api_pb2.TaskListResponse:
-        apps = [self._app(request.app_id)] if request.app_id else self._registry.live_apps()
-        if request.environment_name and not request.app_id:
-            apps = [app for app in apps if app.environment == request.environment_name]
-        return api_pb2.TaskListResponse(
-            tasks=[
-                api_pb2.TaskStats(
-                    task_id=member.task_id,
-                    app_id=app.id,
-                    app_description=app.name,
-                    started_at=member.started_at,
-                    enqueued_at=member.started_at,
-                )
-                for app in apps
-                for member in self._members(app)
-            ]
-        )
-
-    async def task_get_info(self, request: api_pb2.TaskGetInfoRequest, caller: Caller) -> api_pb2.TaskGetInfoResponse:
-        """Of a container that runs, or has ended since the embedded cloud started."""
-        began = self._backend.worker.began.get(request.task_id)
-        if began is None:
-            raise not_found(f"Container {request.task_id} not found")
-        app_id, at = began
-        return api_pb2.TaskGetInfoResponse(
-            app_id=app_id, info=api_pb2.TaskInfo(id=request.task_id, started_at=at, enqueued_at=at)
-        )
-
     def _app(self, app_id: str) -> App:
-        app = self._registry.app(app_id)
-        if app is None:
-            raise not_found(f"App {app_id} not found")
-        return app
-
-    def _deployed(self, app_id: str) -> App:
-        app = self._app(app_id)
-        if app.state != api_pb2.APP_STATE_DEPLOYED:
-            raise conflict(f"App {app_id} is not deployed")
-        return app
-
-    def _publish(self, app: App, publication: Publication) -> App:
-        app, replaced = self._registry.publish(app, publication)
-        if replaced is not None:
-            self._backend.worker.stop(replaced)
-        self._backend.worker.refresh(app)
-        return app
-
-    def _republish(self, app: App, version: int, caller: Caller, *, rollback_version: int = 0) -> App:
-        old = self._backend.store.deployments.get(app_id=app.id, version=version)
-        if old is None:
-            raise not_found(f"App {app.id} has no version {version}")
-        publication = Publication(
-            name=app.name,
-            state=app.state,
-            client_version=caller.client_version,
-            tag="",
-            commit_info=old.commit_info,
-            tags=old.tags,
-            function_ids=old.function_ids,
-            class_ids=old.class_ids,
-            definition_ids=old.definition_ids,
-            rollback_version=rollback_version,
-        )
-        return self._publish(app, publication)
-
-    def _members(self, app: App) -> list[Member]:
-        return [member for member in self._backend.worker.members.values() if member.app_id == app.id]
+        return app_of(self._registry, app_id)
 
     def _page(self, app: App) -> str:
-        return f"{self._registry.gateway_url}/_apps/{app.id}"
+        return page_of(self._registry, app)
 
     def _metadata(self, app: App) -> api_pb2.AppHandleMetadata:
         return api_pb2.AppHandleMetadata(
@@ -280,19 +176,3 @@ def lifecycle(app: App) -> api_pb2.AppLifecycle:
         stopped_at=app.stopped_at,
         stopped_by=OWNER if app.stopped_at else "",
     )
-
-
-def _history(deployment: Deployment) -> api_pb2.AppDeploymentHistory:
-    history = api_pb2.AppDeploymentHistory(
-        app_id=deployment.app_id,
-        version=deployment.version,
-        client_version=deployment.client_version,
-        deployed_at=deployment.deployed_at,
-        deployed_by=OWNER,
-        tag=deployment.tag,
-        rollback_version=deployment.rollback_version,
-        rollback_allowed=True,
-    )
-    if deployment.commit_info:
-        history.commit_info.ParseFromString(deployment.commit_info)
-    return history

@@ -264,20 +264,6 @@ class Tasks:
         self._worker.attend(pool.serves(member))
         return Empty()
 
-    async def container_stop(
-        self, request: api_pb2.ContainerStopRequest, caller: Caller
-    ) -> api_pb2.ContainerStopResponse:
-        member = self._worker.members.get(request.task_id)
-        if member is None:
-            raise not_found(f"Container {request.task_id} is not running")
-        member.rescheduling = True
-        if request.graceful or self._worker.server_pool(member) is not None:
-            self._worker.pool_of(member).let_go(member)
-        else:
-            member.stop()
-        self._worker.pool_of(member).balance()
-        return api_pb2.ContainerStopResponse()
-
     def _member(self, caller: Caller) -> Member:
         member = self._worker.members.get(caller.task_id)
         if member is None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.cron import CronError
-from glmdeploy.local.containers.limits import MOST_CONTAINERS, limits
-from glmdeploy.local.control.apps import environment_name
-from glmdeploy.local.control.rpc import invalid, not_found, unsupported
+from glmdeploy.local.containers.limits import MOST_CONTAINERS, defaults, limits
+from glmdeploy.local.control.apps import OWNER, environment_name
+from glmdeploy.local.control.rpc import conflict, invalid, not_found, unsupported
 from glmdeploy.local.home import inside
 from glmdeploy.local.schedule import Timetable
 from glmdeploy.local.state.store import Class, new_id
@@ -68,10 +68,8 @@ class Functions:
         )
 
     async def function_get(self, request: api_pb2.FunctionGetRequest, caller: Caller) -> api_pb2.FunctionGetResponse:
-        app = self._deployed(request.app_name, request.environment_name)
-        if request.app_version not in {0, app.version}:
-            raise unsupported("calling an older version of an app is")
-        live = self._registry.function_by_tag(app, request.object_tag)
+        app = self._deployed(request.app_name, request.environment_name, request.app_version)
+        live = self._registry.function_by_tag(app, request.object_tag, request.app_version)
         if live is None:
             raise not_found(f"App '{app.name}' has no function '{request.object_tag}'")
         return api_pb2.FunctionGetResponse(
@@ -92,9 +90,9 @@ class Functions:
         return api_pb2.ClassCreateResponse(class_id=known.id, handle_metadata=api_pb2.ClassHandleMetadata())
 
     async def class_get(self, request: api_pb2.ClassGetRequest, caller: Caller) -> api_pb2.ClassGetResponse:
-        app = self._deployed(request.app_name, request.environment_name)
-        class_id = self._registry.layout(app).class_ids.get(request.object_tag)
-        service = self._registry.function_by_tag(app, f"{request.object_tag}.*")
+        app = self._deployed(request.app_name, request.environment_name, request.app_version)
+        class_id = self._registry.layout(app, request.app_version).class_ids.get(request.object_tag)
+        service = self._registry.function_by_tag(app, f"{request.object_tag}.*", request.app_version)
         if class_id is None or service is None:
             raise not_found(f"App '{app.name}' has no class '{request.object_tag}'")
         metadata = api_pb2.ClassHandleMetadata(
@@ -106,10 +104,12 @@ class Functions:
         self, request: api_pb2.FunctionUpdateSchedulingParamsRequest, caller: Caller
     ) -> api_pb2.FunctionUpdateSchedulingParamsResponse:
         live = self._live(request.function_id)
+        if live.pinned:
+            raise conflict("only the version that is live can be scaled")
         settings = self._registry.autoscaler(live.id)
         settings.MergeFrom(request.settings)
         _check_scaling(settings)
-        self._registry.set_autoscaler(live.id, settings)
+        self._registry.set_autoscaler(live.id, request.settings)
         self._backend.worker.refresh(live.app)
         return api_pb2.FunctionUpdateSchedulingParamsResponse(current_settings=self._settings(live))
 
@@ -117,11 +117,17 @@ class Functions:
         self, request: api_pb2.FunctionGetSchedulingParamsRequest, caller: Caller
     ) -> api_pb2.FunctionGetSchedulingParamsResponse:
         live = self._live(request.function_id)
+        set_at = self._registry.autoscaler_set_at(live.id)
         return api_pb2.FunctionGetSchedulingParamsResponse(
             autoscaler_configuration=api_pb2.AutoscalerConfiguration(
                 settings=self._settings(live),
+                default_settings=defaults(is_server=live.proto.is_server),
                 static_settings=live.proto.autoscaler_settings,
                 override_settings=self._registry.autoscaler(live.id),
+                override_events={
+                    name: api_pb2.UserActionInfo(user_id=OWNER, requested_by=OWNER, timestamp=at)
+                    for name, at in set_at.items()
+                },
             )
         )
 
@@ -143,8 +149,8 @@ class Functions:
 
     def _settings(self, live: LiveFunction) -> api_pb2.AutoscalerSettings:
         override = self._registry.autoscaler(live.id)
-        settings = api_pb2.AutoscalerSettings()
-        settings.CopyFrom(live.proto.autoscaler_settings)
+        settings = defaults(is_server=live.proto.is_server)
+        settings.MergeFrom(live.proto.autoscaler_settings)
         settings.MergeFrom(override)
         settings.scaledown_window = int(limits(live.proto, override).scaledown_window)
         return settings
@@ -191,10 +197,12 @@ class Functions:
             raise not_found(f"App {app_id} not found")
         return app
 
-    def _deployed(self, name: str, environment: str) -> App:
+    def _deployed(self, name: str, environment: str, version: int) -> App:
         app = self._registry.deployed(name, environment_name(environment))
         if app is None:
             raise not_found(f"App '{name}' not found in environment '{environment_name(environment)}'")
+        if version < 0 or self._registry.deployment(app, version) is None:
+            raise not_found(f"App '{name}' has no version {version}")
         return app
 
     def _live(self, function_id: str) -> LiveFunction:

@@ -9,6 +9,8 @@ from grpclib import GRPCError, Status
 from glmdeploy.local.control.app_logs import AppLogs
 from glmdeploy.local.control.apps import Apps
 from glmdeploy.local.control.calls import FunctionCalls, Tasks
+from glmdeploy.local.control.containers import Containers
+from glmdeploy.local.control.deployments import Deployments
 from glmdeploy.local.control.functions import Functions
 from glmdeploy.local.control.images import Images, Mounts
 from glmdeploy.local.control.rpc import Caller, assemble
@@ -25,7 +27,20 @@ if TYPE_CHECKING:
     from glmdeploy.local.control.rpc import Fault
     from glmdeploy.local.home import Credentials
 
-HANDLERS = (Apps, AppLogs, FunctionCalls, Functions, Images, Mounts, Secrets, Tasks, Volumes, Workspace)
+HANDLERS = (
+    Apps,
+    AppLogs,
+    Containers,
+    Deployments,
+    FunctionCalls,
+    Functions,
+    Images,
+    Mounts,
+    Secrets,
+    Tasks,
+    Volumes,
+    Workspace,
+)
 
 
 def control_plane(

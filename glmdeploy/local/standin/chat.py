@@ -11,9 +11,9 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.local.standin import body, generation, instances
+from glmdeploy.local.standin import body, generation, instances, rehearsed
 from glmdeploy.local.standin.body import Call
-from glmdeploy.local.standin.generation import Generation, RequestError
+from glmdeploy.local.standin.generation import Generation, Piece, RequestError
 from glmdeploy.local.standin.settings import NAME
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class _Answer:
     generation: Generation
     tool: str | None
     usage_in_stream: bool
+    numbers_as_strings: bool
+    """In the arguments of a streamed call."""
 
     @property
     def calls(self) -> bool:
@@ -85,7 +87,7 @@ class _Answer:
     def events(self) -> Iterator[dict[str, Any]]:
         yield self._chunk({"role": "assistant", "content": ""})
         opened = False
-        for piece in self.generation.pieces:
+        for piece in self._streamed():
             if piece.thought:
                 yield self._chunk({"reasoning_content": piece.text})
             elif not self.calls:
@@ -98,6 +100,13 @@ class _Answer:
         yield self._chunk({}, **self.finish())
         if self.usage_in_stream:
             yield {**self.object("chat.completion.chunk"), "choices": [], "usage": self.usage()}
+
+    def _streamed(self) -> tuple[Piece, ...]:
+        if not (self.calls and self.numbers_as_strings):
+            return self.generation.pieces
+        thoughts = [piece for piece in self.generation.pieces if piece.thought]
+        arguments = rehearsed.strings(self.generation.text(thought=False))
+        return (*thoughts, *(Piece(text=token) for token in generation.tokens(arguments)))
 
     def _call(self, arguments: str) -> dict[str, Any]:
         identifier = f"call_{self.id[:24]}"
@@ -121,8 +130,13 @@ def call(settings: Settings, request: Mapping[str, Any]) -> Call:
     prompt_tokens = _MESSAGE_TOKENS + sum(_MESSAGE_TOKENS + len(generation.tokens(text)) for _role, text in messages)
     if tools := body.objects(request, "tools"):
         prompt_tokens += len(generation.tokens(json.dumps(tools)))
-    tool, text = _text(request, messages)
+    tool, text = _text(settings, request, messages)
     thinks = settings.reasons and body.mapping(request, "chat_template_kwargs").get("enable_thinking", True)
+    faults, streamed = settings.faults, request.get("stream") is True
+    if thinks and ("thoughts-in-content" in faults or (streamed and "thoughts-in-stream" in faults)):
+        thinks, text = False, f"<think>{generation.THOUGHT}</think>{text}"
+    if "silent" in faults:
+        thinks, text = False, ""
     wanted = body.integer(request, "max_completion_tokens", "max_tokens")
     generated = generation.generate(
         text,
@@ -138,12 +152,14 @@ def call(settings: Settings, request: Mapping[str, Any]) -> Call:
         prompt_tokens=prompt_tokens,
         generation=generated,
         tool=tool,
-        usage_in_stream=body.mapping(request, "stream_options").get("include_usage") is True,
+        usage_in_stream=body.mapping(request, "stream_options").get("include_usage") is True
+        and "no-usage" not in faults,
+        numbers_as_strings="strings-in-stream" in faults,
     )
     return Call(
         prompt_tokens=prompt_tokens,
         completion_tokens=len(generated.pieces),
-        stream=request.get("stream") is True,
+        stream=streamed,
         whole=answer.whole(),
         events=answer.events(),
     )
@@ -164,16 +180,26 @@ def _message(message: Mapping[str, Any]) -> tuple[str, str]:
     return message["role"], content
 
 
-def _text(request: Mapping[str, Any], messages: list[tuple[str, str]]) -> tuple[str | None, str]:
-    """The function to call, if the request demands a call, and the text to generate."""
-    if function := _demanded_function(request):
+def _text(settings: Settings, request: Mapping[str, Any], messages: list[tuple[str, str]]) -> tuple[str | None, str]:
+    """The function to call, if the request demands a call or the user names it, and the text to generate."""
+    said = next((text for role, text in reversed(messages) if role == "user"), "")
+    function = _demanded_function(request) or _named_function(request, said)
+    if function and "no-call" not in settings.faults:
         return function["name"], _valid_json(function.get("parameters") or {"type": "object"})
     wanted = body.mapping(request, "response_format")
     if wanted.get("type") == "json_schema":
         return None, _valid_json(body.mapping(wanted, "json_schema").get("schema"))
-    said = next((text for role, text in reversed(messages) if role == "user"), "")
-    answer = generation.answer(said)
+    known = None if "wrong-answers" in settings.faults else rehearsed.rehearsed_answer(said, settings.answers)
+    answer = generation.answer(said) if known is None else known
     return None, json.dumps({"answer": answer}) if wanted.get("type") == "json_object" else answer
+
+
+def _named_function(request: Mapping[str, Any], said: str) -> dict[str, Any] | None:
+    """The function that the user names, where the model may choose."""
+    if request.get("tool_choice") not in (None, "auto"):
+        return None
+    functions = [body.mapping(tool, "function") for tool in body.objects(request, "tools")]
+    return next((one for one in functions if isinstance(one.get("name"), str) and one["name"] in said), None)
 
 
 def _demanded_function(request: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -169,6 +169,8 @@ def _size(settings: Settings, given: str | list[int]) -> int:
 
 def _vector(settings: Settings, given: str | list[int]) -> list[float]:
     """The same for the same text, and of no meaning. An embedding has the length 1; of a score there is one value."""
+    if "broken-vectors" in settings.faults:
+        return [math.nan]
     source = random.Random(hashlib.sha256(repr(given).encode()).digest())
     [architecture] = settings.config.get("architectures") or [""]
     if architecture.endswith(_SCORING):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sglang")
 
 _TOKEN_SECONDS = 0.001
+_SLOW_FACTOR = 20
 _LINE_SECONDS = 1.0
 """Between two lines of the log, at least: a real engine does not generate as fast."""
 _HANG_CHECK_SECONDS = 0.1
@@ -73,7 +74,7 @@ class Scheduler:
 
         The line is that of ``srt/managers/scheduler_components/metrics_reporter.py``, 0.5.23.
         """
-        await asyncio.sleep(_TOKEN_SECONDS)
+        await asyncio.sleep(_TOKEN_SECONDS * (_SLOW_FACTOR if "slow" in self._settings.faults else 1))
         await self.stuck(None)
         self._since_line += 1
         elapsed = time.monotonic() - self._last_line
@@ -106,13 +107,21 @@ class Scheduler:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         self.metrics.first_token.observe(time.monotonic() - started)
+        left = call.completion_tokens
         try:
             for event in call.events:
+                if "no-end" in self._settings.faults and left < call.completion_tokens / 2:
+                    await response.write_eof()
+                    return response
                 await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
                 await self._step()
+                left -= 1
             await response.write(b"data: [DONE]\n\n")
         except ConnectionError:
             self.metrics.aborted += 1
+            while "keeps-dropped" in self._settings.faults and left > 0:
+                await self._step()
+                left -= 1
         else:
             self.metrics.generation_tokens += call.completion_tokens
         return response

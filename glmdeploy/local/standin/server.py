@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiohttp import hdrs, web
@@ -50,6 +51,7 @@ class Server:
         self._settings = settings
         self._scheduler = Scheduler(settings)
         self._created = int(time.time())
+        self._gone = False
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._guard, self._errors], client_max_size=_BODY_LIMIT)
@@ -62,6 +64,7 @@ class Server:
             ("/model_info", self._model_info),
             ("/get_model_info", self._model_info),
             ("/server_info", self._server_info),
+            ("/v1/loads", self._loads),
             ("/get_server_info", self._server_info),
             ("/flush_cache", self._flush_cache),
         ]
@@ -90,6 +93,15 @@ class Server:
         async def handle(request: web.Request) -> web.StreamResponse:
             if GARBAGE_VARIABLE in os.environ:
                 return web.Response(body=os.environ[GARBAGE_VARIABLE].encode("latin-1"))
+            faults = self._settings.faults
+            if "overloaded" in faults:
+                raise RequestError("The request queue is full.", status=429, kind="TooManyRequests")
+            if "gone-once" not in faults:
+                self._gone = False
+            elif not self._gone and request.transport is not None:
+                self._gone = True
+                request.transport.abort()
+                raise ConnectionResetError
             call = understand(self._settings, await _json(request))
             if not self._settings.generates:
                 _end_as_sglang(call.completion_tokens)
@@ -126,7 +138,7 @@ class Server:
 
     def _card(self) -> dict[str, Any]:
         return {
-            "id": self._settings.served_name,
+            "id": "another-model" if "wrong-name" in self._settings.faults else self._settings.served_name,
             "object": "model",
             "created": self._created,
             "owned_by": NAME,
@@ -163,6 +175,22 @@ class Server:
         said = {"engine": NAME, "engine_because": self._settings.why, "status": self.status}
         return web.json_response({**info, **said})
 
+    async def _loads(self, _request: web.Request) -> web.Response:
+        """What runs and waits, as ``srt/entrypoints/v1_loads.py`` of 0.5.10 and 0.5.23 tells it of one rank."""
+        metrics = self._scheduler.metrics
+        load = {
+            "dp_rank": 0,
+            "num_running_reqs": metrics.running,
+            "num_waiting_reqs": metrics.queued,
+            "num_total_reqs": metrics.running + metrics.queued,
+            "num_used_tokens": metrics.tokens,
+            "max_total_num_tokens": self._settings.pool,
+            "token_usage": round(metrics.tokens / self._settings.pool, 4),
+            "max_running_requests": self._settings.max_running,
+        }
+        now = datetime.now(UTC).isoformat()
+        return web.json_response({"timestamp": now, "version": self._settings.version, "loads": [load]})
+
     async def _flush_cache(self, _request: web.Request) -> web.Response:
         """There is no cache, so that it is always empty."""
         return web.Response(
@@ -171,7 +199,7 @@ class Server:
         )
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        text = self._scheduler.metrics.render(self._settings)
+        text = "" if "no-metrics" in self._settings.faults else self._scheduler.metrics.render(self._settings)
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     @web.middleware
@@ -179,7 +207,8 @@ class Server:
         if answer := origins.preflight(request):
             return answer
         authorization = request.headers.get(hdrs.AUTHORIZATION)
-        if allowed(self._settings, request.method, request.path, authorization):
+        free = "open" in self._settings.faults
+        if free or allowed(self._settings, request.method, request.path, authorization):
             if not request.path.startswith("/health"):
                 await self._scheduler.stuck(None)
             return await handler(request)

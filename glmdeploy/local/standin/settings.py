@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, deserialize
 
+from glmdeploy.local.standin import rehearsed
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
@@ -77,6 +79,8 @@ class Settings:
     start_seconds: float
     crash_file: Path | None
     hang_file: Path | None
+    faults_file: Path | None
+    answers: Mapping[str, str]
     fails: bool
     health_timeout: int
     log_interval: int
@@ -92,6 +96,11 @@ class Settings:
     def hangs(self) -> bool:
         return self.hang_file is not None and self.hang_file.exists()
 
+    @property
+    def faults(self) -> frozenset[str]:
+        """Of ``rehearsed.FAULTS``, those of this moment."""
+        return rehearsed.faults(self.faults_file)
+
 
 def settings(
     arguments: argparse.Namespace, checkpoint: Checkpoint, version: str, environment: Mapping[str, str], why: str
@@ -102,6 +111,7 @@ def settings(
     """
     context = arguments.context_length or checkpoint.config.get("max_position_embeddings", 4096)
     crash_file, hang_file = environment.get(CRASH_VARIABLE), environment.get(HANG_VARIABLE)
+    faults_file = environment.get(rehearsed.FAULTS_VARIABLE)
     return Settings(
         version=version,
         host=arguments.host,
@@ -121,6 +131,8 @@ def settings(
         start_seconds=float(environment.get(START_VARIABLE, "0.5")),
         crash_file=Path(crash_file) if crash_file else None,
         hang_file=Path(hang_file) if hang_file else None,
+        faults_file=Path(faults_file) if faults_file else None,
+        answers=json.loads(environment.get(rehearsed.ANSWERS_VARIABLE, "{}")),
         fails=environment.get(FAIL_VARIABLE) == "1",
         health_timeout=int(environment.get(HEALTH_VARIABLE, "20")),
         log_interval=arguments.decode_log_interval,

@@ -27,13 +27,22 @@ EPHEMERAL_STATES = frozenset(
 LIVE_STATES = EPHEMERAL_STATES | {api_pb2.APP_STATE_DEPLOYED}
 
 
+_ID_LENGTH = len(new_id("fu"))
+PINNED = "v"
+"""Between a function's id and a version's number, in the handle of what an older version of its app defined."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LiveFunction:
-    """A function as its app's last publication defined it. ``data`` holds at least one ranked function."""
+    """A function as a publication of its app defined it: the last one, or an older one that was asked for by number.
+
+    ``version`` is that publication's; ``data`` holds at least one ranked function.
+    """
 
     id: str
     tag: str
     app: App
+    version: int
     definition_id: str
     data: api_pb2.FunctionData
 
@@ -41,6 +50,11 @@ class LiveFunction:
     def proto(self) -> api_pb2.Function:
         """Of the first choice of GPU, where there are several: there is none here anyway."""
         return self.data.ranked_functions[0].function
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it belongs to an older version: no request and no schedule gets there, and nothing keeps it warm."""
+        return PINNED in self.id[_ID_LENGTH:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +70,10 @@ class Door:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """What one AppPublish makes live."""
+    """What one AppPublish makes live; ``kind`` is a number of Modal's DeploymentType.
+
+    ``app_tags`` says what becomes of the app's tags: None leaves them.
+    """
 
     name: str
     state: int
@@ -67,6 +84,8 @@ class Publication:
     function_ids: dict[str, str]
     class_ids: dict[str, str]
     definition_ids: dict[str, str]
+    kind: int
+    app_tags: dict[str, str] | None = None
     rollback_version: int = 0
 
 
@@ -91,9 +110,33 @@ class Registry:
         self._store.apps.put(changed)
         return changed
 
-    def deployment(self, app: App) -> Deployment | None:
-        """What is live of an app that is not stopped."""
-        return self._store.deployments.get(app_id=app.id, version=app.version)
+    def deployment(self, app: App, version: int = 0) -> Deployment | None:
+        """What is live of an app that is not stopped, or what was with ``version``."""
+        return self._store.deployments.get(app_id=app.id, version=version or app.version)
+
+    def changes_nothing(self, app: App, publication: Publication) -> bool:
+        """Whether all that a standard deployment brings is live already.
+
+        Definitions are compared by what they say, for each deployment gives them new ids. A tag that is another one is
+        a change, for it would be lost; no tag is none.
+        """
+        live = self.deployment(app)
+        if live is None or app.state != api_pb2.APP_STATE_DEPLOYED:
+            return False
+        same = (
+            publication.kind == api_pb2.DEPLOYMENT_TYPE_STANDARD
+            and publication.state == app.state
+            and publication.name in {"", app.name}
+            and publication.tag in {"", live.tag}
+            and publication.app_tags in (None, app.tags)
+            and publication.function_ids == live.function_ids
+            and publication.class_ids == live.class_ids
+            and publication.definition_ids.keys() == live.definition_ids.keys()
+        )
+        return same and all(
+            self._data(definition_id) == self._data(live.definition_ids[function_id])
+            for function_id, definition_id in publication.definition_ids.items()
+        )
 
     def publish(self, app: App, publication: Publication) -> tuple[App, App | None]:
         """Make a publication live, all of it or (where this raises) nothing.
@@ -111,7 +154,7 @@ class Registry:
                 app,
                 name=publication.name or app.name,
                 state=publication.state or app.state,
-                tags=publication.tags,
+                tags=app.tags if publication.app_tags is None else publication.app_tags,
                 version=app.version + 1,
                 deployed_at=now,
                 stopped_at=0.0,
@@ -129,25 +172,31 @@ class Registry:
                     class_ids=publication.class_ids,
                     definition_ids=publication.definition_ids,
                     rollback_version=publication.rollback_version,
+                    kind=publication.kind,
                 )
             )
             for function_id in publication.function_ids.values():
                 self._store.autoscalers.delete(function_id=function_id)
         return app, replaced
 
-    def functions(self, app: App) -> list[LiveFunction]:
-        """Live functions; none for an app that is not live."""
-        deployment = self.deployment(app) if app.state in LIVE_STATES else None
+    def functions(self, app: App, version: int = 0) -> list[LiveFunction]:
+        """Live functions, or those of an older version; none for an app that is not live."""
+        deployment = self.deployment(app, version) if app.state in LIVE_STATES else None
         found = [] if deployment is None else deployment.function_ids.items()
         return [live for tag, id_ in found if deployment and (live := self._live(app, deployment, tag, id_))]
 
     def function(self, function_id: str) -> LiveFunction | None:
-        record = self._store.functions.get(id=function_id)
+        """By the id in a client's handle."""
+        record = self._store.functions.get(id=function_id[:_ID_LENGTH])
         app = self.app(record.app_id) if record else None
-        return next((live for live in self.functions(app) if live.id == function_id), None) if app else None
+        number = function_id[_ID_LENGTH:].removeprefix(PINNED)
+        if app is None or not ((number.isascii() and number.isdecimal()) or not number):
+            return None
+        version = min(int(number or 0), app.version)
+        return next((live for live in self.functions(app, version) if live.id == function_id), None)
 
-    def function_by_tag(self, app: App, tag: str) -> LiveFunction | None:
-        return next((live for live in self.functions(app) if live.tag == tag), None)
+    def function_by_tag(self, app: App, tag: str, version: int = 0) -> LiveFunction | None:
+        return next((live for live in self.functions(app, version) if live.tag == tag), None)
 
     def function_id(self, app_id: str, tag: str, existing_id: str) -> str:
         """The identity of a function of an app: it stays the same over all of the app's versions."""
@@ -172,8 +221,18 @@ class Registry:
         record = self._store.autoscalers.get(function_id=function_id)
         return api_pb2.AutoscalerSettings.FromString(record.settings if record else b"")
 
-    def set_autoscaler(self, function_id: str, settings: api_pb2.AutoscalerSettings) -> None:
-        self._store.autoscalers.put(Autoscaler(function_id=function_id, settings=settings.SerializeToString()))
+    def autoscaler_set_at(self, function_id: str) -> dict[str, float]:
+        """When each of its fields was set."""
+        record = self._store.autoscalers.get(function_id=function_id)
+        return record.set_at if record else {}
+
+    def set_autoscaler(self, function_id: str, changes: api_pb2.AutoscalerSettings) -> None:
+        settings = self.autoscaler(function_id)
+        settings.MergeFrom(changes)
+        set_at = self.autoscaler_set_at(function_id) | {field.name: time.time() for field, _ in changes.ListFields()}
+        self._store.autoscalers.put(
+            Autoscaler(function_id=function_id, settings=settings.SerializeToString(), set_at=set_at)
+        )
 
     def web_url(self, app: App, tag: str, method: str, webhook: api_pb2.WebhookConfig) -> str:
         """The address of a web function: the same for one app's name, function, method and label."""
@@ -279,24 +338,36 @@ class Registry:
     def live_metadata(self, live: LiveFunction) -> api_pb2.FunctionHandleMetadata:
         return self.metadata(live.app, live.id, live.definition_id, live.proto)
 
-    def layout(self, app: App) -> api_pb2.AppLayout:
-        """All functions and classes of a live app, with their handles."""
-        deployment = self.deployment(app)
+    def layout(self, app: App, version: int = 0) -> api_pb2.AppLayout:
+        """All functions and classes of a live app, with their handles, or those of an older version."""
+        deployment = self.deployment(app, version)
         layout = api_pb2.AppLayout()
         if deployment is None:
             return layout
         layout.function_ids.update(deployment.function_ids)
         layout.class_ids.update(deployment.class_ids)
-        for live in self.functions(app):
+        for live in self.functions(app, version):
+            layout.function_ids[live.tag] = live.id
             layout.objects.add(object_id=live.id, function_handle_metadata=self.live_metadata(live))
         for class_id in deployment.class_ids.values():
             layout.objects.add(object_id=class_id, class_handle_metadata=api_pb2.ClassHandleMetadata())
         return layout
 
     def _live(self, app: App, deployment: Deployment, tag: str, function_id: str) -> LiveFunction | None:
-        definition = self._store.definitions.get(id=deployment.definition_ids.get(function_id, ""))
-        if definition is None:
+        data = self._data(deployment.definition_ids.get(function_id, ""))
+        if data is None:
             return None
-        data = api_pb2.FunctionData.FromString(definition.data)
         self.set_web_urls(app, data)
-        return LiveFunction(id=function_id, tag=tag, app=app, definition_id=definition.id, data=data)
+        version = deployment.version
+        return LiveFunction(
+            id=function_id if version == app.version else f"{function_id}{PINNED}{version}",
+            tag=tag,
+            app=app,
+            version=version,
+            definition_id=deployment.definition_ids[function_id],
+            data=data,
+        )
+
+    def _data(self, definition_id: str) -> api_pb2.FunctionData | None:
+        definition = self._store.definitions.get(id=definition_id)
+        return None if definition is None else api_pb2.FunctionData.FromString(definition.data)

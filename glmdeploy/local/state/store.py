@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 _ALPHABET = string.ascii_letters + string.digits
 
 Row = TypeVar("Row")
-SCHEMA_VERSION = 1
-"""Raised by one with every change of a record type; an older glmdeploy refuses a newer store."""
+SCHEMA_VERSION = 2
+"""Raised by one with every change of a record type; an older glmdeploy refuses a newer store.
+
+A newer one adds the tables and the columns that an older store lacks, with the defaults of their fields."""
 _SQL_TYPES: dict[Any, str] = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
 
 
@@ -62,7 +64,10 @@ class App:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """One AppPublish: what was live from then on. ``commit_info`` is the serialized message, or empty."""
+    """One AppPublish: what was live from then on. ``commit_info`` is the serialized message, or empty.
+
+    ``kind`` is a number of Modal's DeploymentType.
+    """
 
     app_id: str
     version: int
@@ -75,6 +80,7 @@ class Deployment:
     class_ids: dict[str, str]
     definition_ids: dict[str, str]
     rollback_version: int = 0
+    kind: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +108,14 @@ class Class:
 
 @dataclass(frozen=True, kw_only=True)
 class Autoscaler:
-    """Settings that override a function's own until its app is published again (serialized)."""
+    """Settings that override a function's own until its app is published again (serialized).
+
+    ``set_at`` has for each field when it was set.
+    """
 
     function_id: str
     settings: bytes
+    set_at: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +202,12 @@ class Table(Generic[Row]):
             f"CREATE TABLE IF NOT EXISTS {self._name} ("
             f"{', '.join([*columns, f'PRIMARY KEY ({self._key})', *constraints])})"
         )
+        present = {name for _, name, *_ in self._connection.execute(f"PRAGMA table_info({self._name})")}
+        for name, kind in zip(self._columns, self._types, strict=True):
+            if name not in present:
+                empty = {str: "''", int: "0", float: "0.0", bytes: "x''"}.get(kind, "'{}'")
+                sql = f"{name} {_SQL_TYPES.get(kind, 'TEXT')} NOT NULL DEFAULT {empty}"
+                self._connection.execute(f"ALTER TABLE {self._name} ADD COLUMN {sql}")
 
     def put(self, row: Row) -> None:
         """Insert ``row``, or replace the one with its key."""

@@ -314,9 +314,7 @@ class _Reader:
         reals = [each.real for each in above]
         if place.real in reals:
             circle = [each.name for each in above[reals.index(place.real) :]]
-            raise refused(
-                f"profiles extend each other in a circle: {' → '.join([*circle, circle[0]])}", value.location
-            )
+            raise refused(f"profiles extend each other in a circle: {' → '.join([*circle, circle[0]])}", value.location)
         if len(above) > MAX_NESTING:
             raise refused(f"more than {MAX_NESTING} profiles extend one another", value.location)
         self._extends += 1

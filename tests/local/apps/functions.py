@@ -1,10 +1,16 @@
 """Functions that carry no decorators: :func:`register` makes them an app's, as glmdeploy does with its stages."""
 
+import contextlib
+import multiprocessing
 import os
 import pickle
+import random
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +115,45 @@ def processes() -> dict[int, dict[str, str]]:
         except OSError:
             continue
     return found
+
+
+def picture() -> dict[str, Any]:
+    """What a process can know of how it was started."""
+    proc = Path("/proc/self")
+    return {
+        "variables": dict(os.environ),
+        "variables, as others see them": {word for word in (proc / "environ").read_bytes().split(b"\0") if word},
+        "arguments, as others see them": [word for word in (proc / "cmdline").read_bytes().split(b"\0") if word],
+        "arguments": sys.argv,
+        "paths": sys.path,
+        "flags": tuple(sys.flags),
+        "folder": str(Path.cwd()),
+        "descriptors": sorted(_opened(proc / "fd")),
+        "signals": [str(signal.getsignal(number)).partition(" at ")[0] for number in signal.valid_signals()],
+        "blocked": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "session": os.getsid(0) == os.getpgid(0) == os.getpid(),
+        "streams": [(each.encoding, each.errors, each.line_buffering, each.write_through) for each in _streams()],
+        "main": sys.modules["__main__"].__name__,
+        "threads": threading.active_count(),
+        "limits": [resource.getrlimit(number) for number in (resource.RLIMIT_NOFILE, resource.RLIMIT_STACK)],
+        "umask": (os.umask(0o077), os.umask(0o077))[0],
+        "zone": time.tzname,
+        "folder for temporary files": tempfile.gettempdir(),
+        "random": random.random(),
+        "key": bytes(multiprocessing.current_process().authkey).hex(),
+        "parent": Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")[2].decode(),
+    }
+
+
+def _streams() -> list[Any]:
+    return [sys.stdin, sys.stdout, sys.stderr]
+
+
+def _opened(folder: Path) -> Iterator[str]:
+    """What kinds of files are open."""
+    for each in folder.iterdir():
+        with contextlib.suppress(OSError):
+            yield str(each.readlink()).partition(":[")[0]
 
 
 def begin_and_sleep(file: str, seconds: float) -> None:

@@ -170,7 +170,7 @@ class TestAutoscaler:
         function = modal.Function.from_name("scaled", "double", client=client)
         assert function.autoscaler.update(max_containers=7, scaledown_window=33).max_containers == 7
         assert function.autoscaler.settings().scaledown_window == 33
-        demo("scaled", load_app).deploy(client=client)
+        demo("scaled", load_app).deploy(client=client, tag="another")
         assert function.autoscaler.settings().max_containers is None
 
 

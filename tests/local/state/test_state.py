@@ -15,7 +15,7 @@ from glmdeploy.errors import LocalCloudError
 from glmdeploy.local.state.files import FileStore
 from glmdeploy.local.state.logbook import LogBook
 from glmdeploy.local.state.registry import Registry
-from glmdeploy.local.state.store import SCHEMA_VERSION, App, Secret, Store, new_id
+from glmdeploy.local.state.store import SCHEMA_VERSION, App, Autoscaler, Secret, Store, new_id
 from glmdeploy.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -84,6 +84,20 @@ class TestStore:
         database.close()
         with pytest.raises(LocalCloudError, match="newer version"):
             Store(tmp_path / "s.sqlite3")
+
+    def test_adds_what_an_older_schema_lacks(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "s.sqlite3")
+        store.autoscalers.put(Autoscaler(function_id="fu-1", settings=b"s", set_at={"min_containers": 1.0}))
+        store.close()
+        with sqlite3.connect(tmp_path / "s.sqlite3") as database:
+            database.execute("ALTER TABLE autoscaler DROP COLUMN set_at")
+            database.execute("ALTER TABLE deployment DROP COLUMN kind")
+            database.execute("PRAGMA user_version = 1")
+        database.close()
+        store = Store(tmp_path / "s.sqlite3")
+        assert store.autoscalers.all() == [Autoscaler(function_id="fu-1", settings=b"s")]
+        assert store.deployments.all() == []
+        store.close()
 
 
 class TestFiles:

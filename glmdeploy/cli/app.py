@@ -1,0 +1,210 @@
+"""What the commands on a deployed app share: how the app is named, where it runs, and what a shell completes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glmdeploy.cli import common
+from glmdeploy.errors import GlmdeployError, ProfileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.operate.target import Target
+
+LIVE = "live:"
+"""Before a name that means the deployed app, whatever profiles there are."""
+COMPLETION_SECONDS = 3.0
+"""What a shell waits for names at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppTarget:
+    """A deployed app, as the command line names it. ``profile`` is the one that was read for it, None for a name."""
+
+    app: str
+    target: Target
+    profile: str | None = None
+
+
+def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--target`` and ``-e/--env``, passed on as ``where`` and ``environment``."""
+
+    @click.option(
+        "--target",
+        "where",
+        type=click.Choice(["modal", "local"]),
+        default="modal",
+        show_default=True,
+        help="Modal, or the embedded cloud on this machine.",
+    )
+    @click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+    @functools.wraps(function)
+    def wrapped(**arguments: Any) -> Any:
+        return function(**arguments)
+
+    return wrapped
+
+
+def app_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """APP_OR_PROFILE, passed on as ``named``."""
+    argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=complete_apps)
+    return argument(function)
+
+
+def api_key_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--api-key-env``, passed on as ``api_key_env``: the name of a variable that is set."""
+    option = click.option(
+        "--api-key-env",
+        metavar="NAME",
+        callback=_set,
+        help="Environment variable with the endpoint's API key: the engine is then asked how many requests run and "
+        "wait. Only a container that is in use is asked, and none is started. The embedded cloud's keys are known.",
+    )
+    return option(function)
+
+
+def _set(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not os.environ.get(name):
+        raise click.BadParameter(f"the environment variable {name} is not set")
+    return name
+
+
+def target_app(named: str, where: str, environment: str | None, *, reading: bool) -> AppTarget:
+    """Connect to where the named app runs; with ``reading``, without starting anything.
+
+    ``named`` is a profile, as a path or by its bare name, whose ``app`` is meant; or the name of a deployed app. A bare
+    name that is both means the profile, which is said; ``live:NAME`` is always the app.
+
+    :raises GlmdeployError:
+    """
+    from glmdeploy.operate import target
+
+    quiet()
+    app, planned, profile = _read(named)
+    destination = target.connect(where, None, environment, planned=planned, reading=reading)
+    if profile is not None and app != named and not _is_path(named):
+        from glmdeploy.operate.history import find_app
+
+        if find_app(named, destination) is not None:
+            click.echo(
+                f"{named} is a profile and the name of a deployed app: the profile is meant, whose app is {app}; "
+                f"the other one is {LIVE}{named}",
+                err=True,
+            )
+    return AppTarget(app=app, target=destination, profile=profile)
+
+
+def quiet() -> None:
+    """When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+
+def _is_path(named: str) -> bool:
+    return named == "-" or "/" in named or "\\" in named or named.endswith((".yaml", ".yml"))
+
+
+def _read(named: str) -> tuple[str, str | None, str | None]:
+    """The app, and of a profile its Environment and name. A profile need not be valid: who would stop its app then?
+
+    :raises ProfileError: for a file that cannot be read, or says no app.
+    """
+    if named.startswith(LIVE):
+        return named.removeprefix(LIVE), None, None
+    from glmdeploy.profile.text import load
+
+    if not _is_path(named):
+        try:
+            load.named(named)
+        except ProfileError:
+            return named, None, None
+    data = common.document(named).data
+    app, environment = data.get("app"), data.get("environment")
+    if not isinstance(app, str) or not app:
+        raise GlmdeployError(f"the profile {named} does not say what its app is called (`app`)")
+    return app, environment if isinstance(environment, str) else None, named
+
+
+def confirm(question: str, *, yes: bool, as_json: bool, refused: str) -> None:
+    """Ask, unless the answer was given with ``yes``.
+
+    :raises GlmdeployError: saying that it was ``refused``; and where nobody can be asked.
+    """
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise GlmdeployError(
+            "nobody can be asked: there is no terminal", advice="run again with --yes (-y) to go ahead"
+        )
+    if not click.confirm(question, default=False):
+        raise GlmdeployError(refused)
+
+
+def complete_apps(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of deployed apps, and of profiles in ./profiles. Silent, and soon over, whatever fails."""
+    return [
+        name for name in {**dict.fromkeys(_names(context)), **dict.fromkeys(_profiles())} if name.startswith(incomplete)
+    ]
+
+
+def complete_versions(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The numbers of the named app's versions, the newest first."""
+
+    def look() -> list[str]:
+        from glmdeploy.operate.history import find_app, history
+
+        app = target_app(context.params["named"], *_where(context), reading=True)
+        app_id = find_app(app.app, app.target)
+        return [str(each.number) for each in history(app_id, app.target).versions] if app_id else []
+
+    return [number for number in _soon(look) if number.startswith(incomplete)]
+
+
+def _names(context: click.Context) -> list[str]:
+    def look() -> list[str]:
+        from glmdeploy.operate import target
+
+        where, environment = _where(context)
+        destination = target.connect(where, None, environment, reading=True)
+        from glmdeploy.operate.listing import names
+
+        return [*names(destination)]
+
+    return _soon(look)
+
+
+def _where(context: click.Context) -> tuple[str, str | None]:
+    return context.params.get("where") or "modal", context.params.get("environment")
+
+
+def _profiles() -> list[str]:
+    with contextlib.suppress(OSError):
+        return sorted(path.stem for path in Path("profiles").glob("*.yaml"))
+    return []
+
+
+def _soon(look: Callable[[], list[str]]) -> list[str]:
+    """What it finds within :data:`COMPLETION_SECONDS`; nothing where it fails. Nothing is printed: a shell reads it."""
+    found: list[str] = []
+
+    def run() -> None:
+        with contextlib.suppress(BaseException):
+            found.extend(look())
+
+    quiet()
+    thread = threading.Thread(target=run, daemon=True)
+    with contextlib.redirect_stderr(io.StringIO()):
+        thread.start()
+        thread.join(COMPLETION_SECONDS)
+    return [*found]

@@ -1,0 +1,62 @@
+"""``glmdeploy destroy``."""
+
+from __future__ import annotations
+
+import click
+
+from glmdeploy.cli import app, common
+
+
+@click.command()
+@app.app_argument
+@app.target_options
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--volumes", is_flag=True, help="Remove its volumes too, but those that another deployed app uses.")
+@app.api_key_option
+@common.json_option
+def destroy(
+    named: str,
+    where: str,
+    environment: str | None,
+    yes: bool,
+    dry_run: bool,
+    volumes: bool,
+    api_key_env: str | None,
+    as_json: bool,
+) -> None:
+    """Stop an app for good: its containers end with their requests, its endpoint and its history are gone.
+
+    Volumes with weights and kernels are kept, so that the next `apply` is quick; secrets are always kept. What an
+    interrupted `destroy` has left, the next one does.
+
+    \b
+    glmdeploy destroy glm51-fp8
+    glmdeploy destroy profiles/b200-eagle-bf16kv.yaml --volumes --dry-run
+    glmdeploy destroy glm51-fp8 --target local --yes
+    """
+    found = app.target_app(named, where, environment, reading=dry_run)
+
+    from glmdeploy.local.cloud import home
+    from glmdeploy.operate.destroy import AppGone, VolumeRemoved, destruction, tear_down
+    from glmdeploy.operate.lock import exclusive
+    from glmdeploy.report.destroy import destruction_data, destruction_text, step_text
+
+    with exclusive(home() / "locks", f"{found.app} on {where}"):
+        what = destruction(found.app, found.target, remove=volumes, api_key_env=api_key_env)
+        result = destruction_data(what)
+        for line in destruction_text(what, common.width()):
+            click.echo(line, err=as_json)
+        if what.acts and not dry_run:
+            app.confirm("Destroy?", yes=yes, as_json=as_json, refused="nothing was destroyed")
+            result["removed_volumes"] = []
+            for step in tear_down(what):
+                if text := step_text(step):
+                    click.echo(text, err=as_json)
+                match step:
+                    case AppGone(seconds=seconds):
+                        result["stopped_after"] = round(seconds, 1)
+                    case VolumeRemoved(volume=volume):
+                        result["removed_volumes"].append(volume.name)
+    if as_json:
+        common.echo_json(result)

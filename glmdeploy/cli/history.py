@@ -1,0 +1,41 @@
+"""``glmdeploy history``."""
+
+from __future__ import annotations
+
+import click
+
+from glmdeploy.cli import app, common
+from glmdeploy.errors import GlmdeployError
+
+SHOWN = 20
+"""Versions, where not all are asked for."""
+
+
+@click.command()
+@app.app_argument
+@app.target_options
+@click.option("--all", "everything", is_flag=True, help=f"All versions, instead of the {SHOWN} newest.")
+@common.json_option
+def history(named: str, where: str, environment: str | None, everything: bool, as_json: bool) -> None:
+    """Show the versions of an app: when, by whom, what each changed, and how its start ended.
+
+    "verified" is a version of which a container has said that it is ready, with what was planned; the log tells that
+    for 35 days.
+
+    \b
+    glmdeploy history glm51-fp8
+    glmdeploy history profiles/b200-eagle-bf16kv.yaml --json
+    """
+    found = app.target_app(named, where, environment, reading=True)
+
+    from glmdeploy.operate.versions import versions
+    from glmdeploy.report.history import history_data, history_text
+
+    past = versions(found.app, found.target, None if everything else SHOWN)
+    if past is None:
+        raise GlmdeployError(f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is")
+    if as_json:
+        common.echo_json(history_data(past))
+        return
+    for line in history_text(past, common.width()):
+        common.echo(line)

@@ -1,0 +1,136 @@
+"""``glmdeploy plan``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glmdeploy.cli import common
+from glmdeploy.errors import GlmdeployError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from glmdeploy.findings import Finding
+
+CHANGES = 2
+"""The exit code of ``--detailed-exitcode`` where there is something to do."""
+_DETAILED = "--detailed-exitcode"
+
+
+class Planning(click.Command):
+    """Where the exit code tells whether there are changes, wrong usage is an error as any other: 1."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> click.Context:
+        detailed = _DETAILED in args
+        try:
+            return super().make_context(info_name, args, *rest, **more)
+        except click.UsageError as error:
+            if detailed:
+                error.exit_code = 1  # type: ignore[misc]
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GlmdeployError as error:
+            if ctx.params.get("detailed_exitcode"):
+                error.exit_code = 1
+            raise
+
+
+@click.command(
+    cls=Planning,
+    epilog="Examples: glmdeploy plan b200-eagle-bf16kv; glmdeploy plan prod.yaml -e prod --out prod.plan, then "
+    "glmdeploy apply prod.plan; glmdeploy plan prod.yaml --detailed-exitcode in a nightly job, which ends with 2 where "
+    "something drifted.",
+)
+@click.argument("profile")
+@common.profile_options
+@click.option(
+    "--target",
+    "where",
+    type=click.Choice(["modal", "local"]),
+    default="modal",
+    show_default=True,
+    help="Modal, or the embedded cloud on this machine.",
+)
+@click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+@click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change, and each warning.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the plan for `apply FILE`."
+)
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes.")
+@click.option("--force", is_flag=True, help="Plan a deployment even where nothing changes.")
+@click.option("--adopt", is_flag=True, help="Plan to replace an app of this name that glmdeploy did not deploy.")
+@click.option("--verify-weights", is_flag=True, help="Plan to read and compare all weights in the volume.")
+@click.option("--make-secrets", is_flag=True, help="Plan to make missing secrets up, in the embedded cloud.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="As Markdown, for a comment on a pull request.")
+@common.json_option
+def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> int:
+    """Show what `apply` would do, and what it would cost: drift first, then value by value. Changes nothing.
+
+    What runs is compared, and not what was sent last. Live changes need no new containers; everything else does.
+    """
+    from glmdeploy.operate import target
+    from glmdeploy.plan.make import plan_of
+
+    as_json, as_markdown = options["as_json"], options["as_markdown"]
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown contradict each other")
+    if options["make_secrets"] and where != target.LOCAL:
+        raise UsageError("--make-secrets is for the embedded cloud", advice="add `--target local`, or leave it out")
+    # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    wanted, findings = plan_of(common.document(profile, overlays, sets))
+    destination = target.connect(where, wanted, options["environment"], reading=True)
+
+    from glmdeploy.operate.preview import preview
+    from glmdeploy.operate.revision import resolved
+    from glmdeploy.operate.saved import saved
+    from glmdeploy.plan.price import estimate
+    from glmdeploy.plan.saved import OPTIONS, save
+    from glmdeploy.report.plan import preview_text
+    from glmdeploy.report.plan_data import preview_data
+    from glmdeploy.report.plan_markdown import preview_markdown
+
+    wanted = resolved(wanted, destination, tell=lambda text: click.echo(text, err=True), ask=False)
+    found = preview(wanted, destination, **{name: options[name] for name in OPTIONS})
+    data = preview_data(found, estimate(wanted))
+    if as_json:
+        common.echo_json(data)
+    elif as_markdown:
+        common.echo(preview_markdown(data, wanted))
+    else:
+        for line in preview_text(data, wanted, common.width(), everything=options["everything"]):
+            common.echo(line)
+        _warnings(findings, everything=options["everything"])
+    if options["out"]:
+        if wanted.model.commit is None:
+            raise GlmdeployError(
+                "the plan is not saved: the commit of its model is not known, and `apply` could not do exactly it",
+                advice="write the commit's hash as `model.revision`, or set HF_TOKEN to one that may read it",
+            )
+        save(options["out"], saved(found, data))
+        click.echo(f"wrote {options['out']}: `{common.program()} apply {options['out']}` does exactly this", err=True)
+    return CHANGES if options["detailed_exitcode"] and found.acts else 0
+
+
+def _warnings(findings: Sequence[Finding], *, everything: bool) -> None:
+    """How many there are; each with ``--all``, on standard error as with every command."""
+    from glmdeploy.findings import Severity
+    from glmdeploy.report.text import count, finding_line
+
+    standing = [each for each in findings if each.severity is Severity.WARNING and not each.waived]
+    if everything:
+        for each in standing:
+            click.echo(finding_line(each), err=True)
+    elif standing:
+        common.echo(
+            f"{count(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
+        )
+    else:
+        common.echo("`--all` shows every value, `glmdeploy size` the memory.")

@@ -1,0 +1,69 @@
+"""``glmdeploy status``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from glmdeploy.cli import app, common
+from glmdeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from glmdeploy.operate.status import Status
+
+
+@click.command(epilog="Exit code: 0 deployed, and nothing known against it; 1 not deployed, or no container starts.")
+@app.app_argument
+@app.target_options
+@app.api_key_option
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Look again and again, until Ctrl-C; without a terminal one block follows the other.",
+)
+@common.json_option
+def status(
+    named: str, where: str, environment: str | None, api_key_env: str | None, watch: float | None, as_json: bool
+) -> int:
+    """Show what runs: version, containers, requests, endpoint, drift, dollars an hour.
+
+    What is not known is left out. Nothing is started, and no container is kept from going to sleep.
+
+    \b
+    glmdeploy status glm51-fp8
+    glmdeploy status profiles/b200-eagle-bf16kv.yaml --env prod --api-key-env API_KEY
+    glmdeploy status glm51-fp8 --watch 10
+    """
+    if watch is not None and as_json:
+        raise UsageError("--json is one look: --watch goes on looking")
+    found = app.target_app(named, where, environment, reading=True)
+
+    from glmdeploy.operate.status import status as look
+
+    while True:
+        seen = look(found.app, found.target, api_key_env=api_key_env)
+        _show(seen, as_json=as_json, local=found.target.cloud is not None, again=watch is not None)
+        if watch is None:
+            return 0 if seen.healthy else 1
+        time.sleep(watch)
+
+
+def _show(seen: Status, *, as_json: bool, local: bool, again: bool) -> None:
+    from glmdeploy.report.status import status_data, status_text
+    from glmdeploy.report.words import moment
+
+    if as_json:
+        common.echo_json(status_data(seen))
+        return
+    if again and sys.stdout.isatty():
+        click.clear()
+    if again:
+        click.echo(f"{moment(seen.at, seen.at)}:{seen.at.astimezone():%S}")
+    for line in status_text(seen, common.width(), local=local):
+        common.echo(line)
+    if again and not sys.stdout.isatty():
+        click.echo()

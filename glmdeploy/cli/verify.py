@@ -1,0 +1,205 @@
+"""``glmdeploy verify``."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glmdeploy.cli import common
+from glmdeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glmdeploy.operate.verify import Verification, Wanted
+
+URL = re.compile(r"https?://", re.IGNORECASE)
+DEFAULT_CONCURRENCY = "1,8,32"
+MOST_CLIENTS = 1024
+MOST_REQUESTS = 100_000
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _levels(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """``1,8,32``: each level of concurrency, once."""
+    try:
+        found = tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter("numbers with commas between them are wanted: 1,8,32", context, parameter) from None
+    if not all(1 <= level <= MOST_CLIENTS for level in found):
+        raise click.BadParameter(f"each must be from 1 to {MOST_CLIENTS:,}", context, parameter)
+    return tuple(dict.fromkeys(found))
+
+
+@click.command(
+    epilog="Examples: `glmdeploy verify b200-eagle-bf16kv`; `glmdeploy verify b200-eagle-bf16kv --json > good.json`, "
+    "and later `--baseline good.json`; `glmdeploy verify https://example--glm.modal.run --api-key-env API_KEY "
+    "--no-load`. Exit codes: 0 all passed, 1 something failed, 2 wrong usage."
+)
+@click.argument("where", metavar="PROFILE|URL")
+@common.profile_options
+@click.option(
+    "--target",
+    type=click.Choice(["modal", "local"]),
+    default="modal",
+    show_default=True,
+    help="Where the profile is deployed: Modal, or the embedded cloud on this machine.",
+)
+@click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+@click.option("--api-key-env", "key_env", metavar="NAME", help="The variable that holds the API key.")
+@click.option(
+    "--proxy-token-env",
+    "proxy_env",
+    nargs=2,
+    metavar="ID SECRET",
+    help="For a URL: the variables that hold the id and the secret of a proxy token.",
+)
+@click.option(
+    "--from",
+    "asked_from",
+    type=click.Choice(["here", "container"]),
+    help="Who asks: this machine, which needs the key; or a small CPU container that has the profile's secrets. "
+    "Default: this machine where the key is at hand.",
+)
+@click.option("--quick", is_flag=True, help="Only health, key, model, chat and stream; no load, and no canary.")
+@click.option(
+    "--concurrency",
+    callback=_levels,
+    default=DEFAULT_CONCURRENCY,
+    show_default=True,
+    metavar="N,N,...",
+    help="Requests at a time, level by level.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, MOST_REQUESTS),
+    metavar="N",
+    help="Requests of each level; default: three for each one at a time.",
+)
+@click.option("--no-load", is_flag=True, help="Measure no levels of load.")
+@click.option(
+    "--bench",
+    type=click.Choice(["glmdeploy", "sglang"]),
+    default="glmdeploy",
+    show_default=True,
+    help="Who makes the load: glmdeploy, or `sglang.bench_serving` in a container of the server's image.",
+)
+@click.option(
+    "--canary",
+    "canary_file",
+    type=EXISTING,
+    help="Questions with their answers, JSONL; default: the twenty that ship with glmdeploy.",
+)
+@click.option("--no-canary", is_flag=True, help="Ask none.")
+@click.option("--baseline", type=EXISTING, help="What a former `--json` printed: a figure that is worse fails.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1000),
+    default=10.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="By how much a figure may be worse than the baseline's.",
+)
+@click.option(
+    "--timeout",
+    "start_seconds",
+    type=click.FloatRange(0, 86_400),
+    metavar="SECONDS",
+    help="How long the endpoint may take to wake up; default: the profile's `startup_timeout` and two minutes.",
+)
+@common.json_option
+def verify(where: str, **options: Any) -> int:
+    """Check what a deployed endpoint does, and how fast: against its profile, or a bare URL. Changes nothing.
+
+    Health, key, served model, chat, streams, reasoning, tool calls, dropped streams, effective values, metrics,
+    speculation, twenty questions of fact, and a load of several levels.
+    """
+    wanted = _wanted(options)
+    before = None
+    if options["baseline"]:
+        from glmdeploy.operate.baseline import read_baseline
+
+        before = read_baseline(options["baseline"])
+    # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    found = (_by_url if URL.match(where) else _by_profile)(where, wanted, options)
+    return _show(found, before, options)
+
+
+def _wanted(options: dict[str, Any]) -> Wanted:
+    """What is asked, which must not contradict itself."""
+    from glmdeploy.operate.canary import SHIPPED, read_canary
+    from glmdeploy.operate.verify import Wanted
+
+    quick, file = options["quick"], options["canary_file"]
+    if file and options["no_canary"]:
+        raise UsageError("--canary and --no-canary contradict each other")
+    if options["bench"] == "sglang" and (options["no_load"] or quick):
+        raise UsageError(f"--bench sglang and {'--quick' if quick else '--no-load'} contradict each other")
+    # Read before anything is asked: a mistake in it costs nothing then.
+    asks = file or not (quick or options["no_canary"])
+    return Wanted(
+        quick=quick,
+        canary=read_canary(file or SHIPPED) if asks else None,
+        concurrency=() if quick or options["no_load"] else options["concurrency"],
+        requests=options["requests"],
+        bench=options["bench"] == "sglang",
+        start_seconds=options["start_seconds"],
+    )
+
+
+def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
+    from glmdeploy.operate.verify import verify_url
+
+    for given, name in (("overlays", "--overlay"), ("sets", "--set"), ("environment", "--env")):
+        if options[given]:
+            raise UsageError(f"{name} is for a profile, and {url} is a URL")
+    if options["asked_from"] == "container" or wanted.bench:
+        name = "--bench sglang" if wanted.bench else "--from container"
+        raise UsageError(f"{name} needs a profile: a container asks with its secrets")
+    return verify_url(
+        url.rstrip("/"), key_env=options["key_env"], proxy_env=options["proxy_env"], wanted=wanted, see=_see()
+    )
+
+
+def _by_profile(profile: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
+    # What reads the SDK's configuration comes after the connection, which sets it.
+    from glmdeploy.operate.target import connect
+    from glmdeploy.plan.make import plan_of
+
+    if options["proxy_env"]:
+        raise UsageError("--proxy-token-env is for a URL: a profile names its proxy token as `secrets.proxy_token`")
+    # Its warnings are for who deploys it.
+    plan, _ = plan_of(common.document(profile, options["overlays"], options["sets"]))
+    target = connect(options["target"], plan, options["environment"])
+
+    from glmdeploy.operate.verify import verify
+
+    return verify(plan, target, key_env=options["key_env"], where=options["asked_from"], wanted=wanted, see=_see())
+
+
+def _see() -> Callable[[str], None]:
+    """Tells a terminal which check is made: a load takes minutes."""
+    import sys
+
+    if not sys.stderr.isatty():
+        return lambda _: None
+    return lambda name: click.echo(f"  ... {name.replace('_', ' ')}", err=True)
+
+
+def _show(found: Verification, before: dict[str, float] | None, options: dict[str, Any]) -> int:
+    from glmdeploy.operate.baseline import compare
+    from glmdeploy.report.verification import verification_data, verification_text
+
+    comparison = None if before is None else compare(before, found, options["tolerance"])
+    if options["as_json"]:
+        common.echo_json(verification_data(found, comparison))
+    else:
+        common.echo(verification_text(found, shutil.get_terminal_size().columns, comparison))
+    return int(not found.ok or bool(comparison and comparison.worse))

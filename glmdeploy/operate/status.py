@@ -1,0 +1,198 @@
+"""What is known of a deployed app just now: its version, its containers, its requests, its price. Changes nothing.
+
+Modal tells when a container was asked for and when it began; whether it is ready its own lines in the log tell. What
+nobody tells is None, and not guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy import gpus
+from glmdeploy.operate import autoscaler
+from glmdeploy.operate.deployed import deployed
+from glmdeploy.operate.live import endpoint
+from glmdeploy.operate.logs import KEPT, Line, Log, Wanted
+from glmdeploy.operate.requests import counted_by_engine, counted_by_modal, key_at_hand, merged
+from glmdeploy.operate.tasks import tasks_of
+from glmdeploy.runtime.verdict import read_stage, read_verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from glmdeploy.gpus import Price
+    from glmdeploy.operate.autoscaler import Override
+    from glmdeploy.operate.deployed import Deployed
+    from glmdeploy.operate.requests import Requests
+    from glmdeploy.operate.target import Target
+    from glmdeploy.operate.tasks import Task
+
+LOOKED_BACK = timedelta(hours=24)
+"""For how long errors are looked for."""
+
+PENDING, STARTED, STARTING, READY, REFUSED = "pending", "started", "starting", "ready", "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """``state`` is ``pending`` (waits for a machine), ``started`` (more is not known), ``starting``, ``ready`` or
+    ``refused``; ``stage`` is what it said last of its start. ``outdated``: it was asked for before this version.
+    """
+
+    id: str
+    state: str
+    outdated: bool
+    enqueued: datetime
+    started: datetime | None = None
+    stage: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """``deployed`` is None where no app of this name runs."""
+
+    app: str
+    at: datetime
+    deployed: Deployed | None
+    url: str | None = None
+    key_required: bool | None = None
+    proxy_token_required: bool = False
+    containers: tuple[Container, ...] = ()
+    fewest: int | None = None
+    most: int | None = None
+    """Containers that may run; None where Modal's default is not told, and for no bound."""
+    bounded: bool = False
+    """Whether the two are known."""
+    start_seconds: float | None = None
+    """How long the last start took, of those in the log."""
+    requests: Requests | None = None
+    error: Line | None = None
+    """The last one of :data:`LOOKED_BACK`."""
+    log_read: bool = False
+    overrides: tuple[Override, ...] | None = None
+    """Drift; None where it is not known."""
+    hourly: float | None = None
+    """Dollars for an hour of one container, GPUs alone."""
+
+    @property
+    def healthy(self) -> bool:
+        """Deployed, and nothing known that speaks against it: no container of this version has refused to start."""
+        own = [each for each in self.containers if not each.outdated]
+        refused = [each for each in own if each.state == REFUSED]
+        return self.deployed is not None and not (refused and len(refused) == len(own))
+
+    @property
+    def now(self) -> float | None:
+        """Dollars an hour of the containers that have a machine."""
+        billed = sum(each.state != PENDING for each in self.containers)
+        return None if self.hourly is None else self.hourly * billed
+
+
+def status(
+    app: str,
+    target: Target,
+    *,
+    api_key_env: str | None = None,
+    ask_engine: bool = True,
+    prices: Mapping[str, Price] = gpus.PRICES,
+) -> Status:
+    """What is known of an app. Without ``ask_engine`` no request is made that would keep a container up.
+
+    :raises DeployError: where the target cannot be asked.
+    """
+    now = datetime.now(UTC)
+    found = deployed(app, target, ask=False)
+    if found is None:
+        return Status(app=app, at=now, deployed=None)
+    tasks = tasks_of(found.app_id, target)
+    oldest = min((datetime.fromtimestamp(task.enqueued, UTC) for task in tasks), default=now)
+    log = Log(app=app, app_id=found.app_id, target=target)
+    since = max(min(oldest, now - LOOKED_BACK), now - KEPT + timedelta(minutes=1))
+    ours = _read(log, Wanted(ours=True), since)
+    ends = _read(log, Wanted(search="ending the container", errors=True), now - LOOKED_BACK)
+    errors = sorted(
+        (line for line in (*ours, *ends) if line.is_error and line.at >= now - LOOKED_BACK), key=lambda line: line.at
+    )
+    containers = tuple(container(task, ours, found.version.at) for task in tasks)
+    known: dict[str, Any] = {}
+    if (plan := found.plan) is not None:
+        settings = autoscaler.settings(plan.data(), target)
+        wanted = autoscaler.wanted(plan.data(), settings)
+        known = {
+            "url": endpoint(plan, target),
+            "key_required": plan.api_key is not None,
+            "proxy_token_required": plan.proxy_auth,
+            "fewest": settings.effective.get("min_containers"),
+            "most": settings.effective.get("max_containers"),
+            "bounded": True,
+            "overrides": tuple(each for each in settings.overrides if each.value != wanted.get(each.field, ...)),
+            "hourly": hourly(plan.gpus, prices),
+        }
+        counted = counted_by_modal(plan, target)
+        ready = sum(each.state == READY for each in containers)
+        # A container that nobody uses is not kept from going to sleep.
+        if ask_engine and ready and (counted is None or counted.running or counted.waiting):
+            key = key_at_hand(plan, target, api_key_env)
+            known["requests"] = merged(counted, counted_by_engine(known["url"], plan, target, key, ready=ready))
+        else:
+            known["requests"] = counted
+    return Status(
+        app=app,
+        at=now,
+        deployed=found,
+        containers=containers,
+        start_seconds=start_seconds(ours),
+        error=errors[-1] if errors else None,
+        log_read=True,
+        **known,
+    )
+
+
+def _read(log: Log, wanted: Wanted, since: datetime) -> list[Line]:
+    log.wanted = wanted
+    return log.between(since)
+
+
+def container(task: Task, lines: Sequence[Line], version_at: datetime) -> Container:
+    """A container, as its own lines tell of it; ``version_at`` is when the version in production was deployed."""
+    state, stage = (STARTED if task.started else PENDING), None
+    for line in lines:
+        if line.task != task.id:
+            continue
+        verdict = read_verdict(line.text)
+        if verdict is not None:
+            state, stage = (REFUSED, "; ".join(verdict.reasons)) if verdict.reasons else (READY, None)
+        elif (told := read_stage(line.text)) is not None:
+            state, stage = STARTING, told
+    return Container(
+        id=task.id,
+        state=state,
+        stage=stage,
+        outdated=task.enqueued < version_at.timestamp(),
+        enqueued=datetime.fromtimestamp(task.enqueued, UTC),
+        started=datetime.fromtimestamp(task.started, UTC) if task.started else None,
+    )
+
+
+def start_seconds(lines: Sequence[Line]) -> float | None:
+    """Seconds from the first word of a container to its readiness, of the last one that told both."""
+    began: dict[str, datetime] = {}
+    found = None
+    for line in lines:
+        if line.task is None:
+            continue
+        began.setdefault(line.task, line.at)
+        verdict = read_verdict(line.text)
+        if verdict is not None and not verdict.reasons:
+            found = (line.at - began[line.task]).total_seconds()
+    return found
+
+
+def hourly(of_container: Sequence[str], prices: Mapping[str, Price]) -> float | None:
+    """Dollars for an hour of one container's GPUs; None where which GPU it has, or its price, is not known."""
+    found = {
+        prices[gpu.type].dollars * gpu.count if gpu.type in prices else None for gpu in map(gpus.parse, of_container)
+    }
+    return found.pop() if len(found) == 1 else None

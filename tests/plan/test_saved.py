@@ -1,0 +1,105 @@
+"""A plan in a file: it comes back as it was, and a file that is none gives one clear error."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from variations import variation
+
+from glmdeploy.errors import DeployError, GlmdeployError
+from glmdeploy.plan.saved import OPTIONS, Saved, load_saved, save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAVED = Saved(
+    plan=variation("server.region=[us-west, eu]", "download.retries={max_retries: 3}"),
+    target="modal",
+    environment="prod",
+    options=dict.fromkeys(OPTIONS, False),
+    world={"app_id": None},
+    shown={"app": "x"},
+    made_at=datetime(2026, 11, 26, 14, 2, tzinfo=UTC),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    save(tmp_path / "a.plan", SAVED)
+    return tmp_path / "a.plan"
+
+
+def test_it_comes_back(file: Path) -> None:
+    assert load_saved(file) == SAVED
+    assert load_saved(file).current
+
+
+def test_a_saved_plan_is_replaced(file: Path) -> None:
+    save(file, SAVED)
+    assert [each.name for each in file.parent.iterdir()] == ["a.plan"]
+
+
+@pytest.mark.parametrize("content", ["name: x\n", "{}", ""])
+def test_what_is_no_saved_plan_is_not_overwritten(tmp_path: Path, content: str) -> None:
+    other = tmp_path / "profile.yaml"
+    other.write_text(content)
+    with pytest.raises(GlmdeployError, match="is there, and no saved plan: it is not overwritten"):
+        save(other, SAVED)
+    assert other.read_text() == content
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(GlmdeployError, match=r"cannot write .*: No such file or directory"):
+        save(tmp_path / "no" / "a.plan", SAVED)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"saved_plan": 2}, "its format is 2, and this glmdeploy reads 1"),
+        ({"body": "{}"}, "its plan was changed since it was saved"),
+        ({"target": "moon"}, "its target is not known"),
+        ({"environment": 1}, "its target is not known"),
+        ({"options": {}}, "it lacks 'force'"),
+        ({"options": dict.fromkeys(OPTIONS, 1)}, "its options are not understood"),
+        ({"world": None}, "it is damaged"),
+        ({"made_at": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
+    ],
+)
+def test_a_damaged_file(file: Path, change: dict[str, Any], why: str) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(DeployError) as caught:
+        load_saved(file)
+    assert caught.value.message == f"{file} is no plan that can be used: {why}"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[", b"1", b"null", b"[" * 100_000, b"{}"])
+def test_no_plan(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(DeployError, match="is no plan that can be used"):
+        load_saved(tmp_path / "x")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "x"):
+        with pytest.raises(DeployError, match="cannot read"):
+            load_saved(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_file_with_any_value_changed_never_ends_in_a_traceback(file: Path, data: st.DataObject) -> None:
+    content = json.loads(file.read_text())
+    key = data.draw(st.sampled_from(sorted(content)))
+    other = content | {key: data.draw(st.none() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}))}
+    changed = file.with_name("b.plan")
+    changed.write_text(json.dumps(other))
+    try:
+        load_saved(changed)
+    except DeployError as error:
+        assert str(changed) in error.message
