@@ -40,6 +40,8 @@ COMMANDS = {
     "history": "history.history",
     "list": "list.list",
     "open": "open.open",
+    "cost": "cost.cost",
+    "clean": "clean.clean",
     "destroy": "destroy.destroy",
     "verify": "verify.verify",
     "diff": "diff.diff",
@@ -54,7 +56,6 @@ COMMANDS = {
     "catalog": "catalog.catalog",
     "schema": "schema.schema",
     "completion": "completion.completion",
-    "clean": "clean.clean",
     "local": "local.local",
 }
 """Where each command is, in the order of ``--help``. Only the one that is called is imported."""

@@ -42,9 +42,7 @@ Examples:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @common.json_option
-def clean(
-    where: str, environment: str | None, keep: int, grace: int, yes: bool, dry_run: bool, as_json: bool
-) -> None:
+def clean(where: str, environment: str | None, keep: int, grace: int, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove weights, kernels and plans that no deployed or kept version of any app in the Environment needs.
 
     Only what glmdeploy has put into its volumes, and can name, is removed; volumes never are. Downloads under way, and

@@ -1,7 +1,8 @@
 """Finds, and removes, what no deployed or kept version of any app in the Environment needs of glmdeploy's volumes.
 
-It fails closed. An app of glmdeploy whose plan cannot be read stops it; a volume that another app mounts, be it one that
-runs a stage just now, is left alone; and what is found is looked for again, under the locks of ``apply``, before it goes.
+It fails closed. An app of glmdeploy whose plan cannot be read stops it; a volume that another app mounts, be it one
+that runs a stage just now, is left alone; and what is found is looked for again, under the locks of ``apply``, before it
+goes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import modal
@@ -85,7 +87,7 @@ def survey(target: Target, *, keep: int, grace: float = GRACE_SECONDS) -> Survey
     busy = {name: "a plan needs all of it" for name in volumes if name in needed.whole}
     busy |= _mounted(others, [*volumes, VOLUME], target)
     found_contents = [
-        contents(name, _files(name, target), needed, lambda path, name=name: _read(name, path, target), before=before)
+        contents(name, _files(name, target), needed, partial(_read, name, target), before=before)
         for name in volumes
         if name not in busy
     ]
@@ -101,7 +103,9 @@ def survey(target: Target, *, keep: int, grace: float = GRACE_SECONDS) -> Survey
     )
 
 
-def remove(shown: Survey, target: Target, locks: Path, *, keep: int, grace: float = GRACE_SECONDS) -> Iterator[Leftover]:
+def remove(
+    shown: Survey, target: Target, locks: Path, *, keep: int, grace: float = GRACE_SECONDS
+) -> Iterator[Leftover]:
     """Remove what was shown and still is a leftover; each is given when it is gone.
 
     :raises DeployError: also when an apply is under way on this machine.
@@ -211,7 +215,7 @@ def _is_tagged(app: _App, target: Target) -> bool:
 
 
 def _archived(files: Mapping[str, File], target: Target) -> dict[str, Plan]:
-    """The plans that are archived, by path; one of another release, or a damaged one, is not understood and stays out."""
+    """The plans that are archived, by path; without those of another release, or damaged, which are not understood."""
     found = {}
     for path in files:
         digits = path.removeprefix("plans/").removesuffix(".json")
@@ -263,7 +267,7 @@ def _files(volume: str, target: Target) -> dict[str, File]:
     return within(target, f"list the volume {volume}", look, seconds=LIST_SECONDS)
 
 
-def _read(volume: str, path: str, target: Target) -> bytes:
+def _read(volume: str, target: Target, path: str) -> bytes:
     async def read() -> bytes:
         handle = modal.Volume.from_name(volume, environment_name=target.environment)
         try:

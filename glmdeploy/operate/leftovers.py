@@ -1,10 +1,9 @@
 """What lies in glmdeploy's volumes, told apart: what a plan needs, what none needs, and what is left alone.
 
 Only what glmdeploy has put there, and can name, is ever taken for a leftover: a version of a model whose mark is whole,
-with nothing in its folder that the mark does not name; the archive and the mark of a kernels' key, with the kernels that no
-other mark names; a plan and a container
-side by the digest in its name. Downloads under way (``.glmdeploy/work``) are left, dead ones too: the next download takes
-up or removes what they hold.
+with nothing in its folder that the mark does not name; the archive and the mark of a kernels' key, with the kernels that
+no other mark names; a plan and a container side by the digest in its name. Downloads under way (``.glmdeploy/work``) are
+left, dead ones too: the next download takes up or removes what they hold.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from glmdeploy.operate.archive import plan_path, runtime_path
 from glmdeploy.operate.history import DIGITS
@@ -32,9 +31,7 @@ _KEY = f"[0-9a-f]{{{KEY_LENGTH}}}"
 _OF_KERNELS = re.compile(
     rf"{re.escape(FOLDER)}/(?:{kernels_mark(f'(?P<mark>{_KEY})')}|{caches_archive(f'(?P<archive>{_KEY})')})"
 )
-_OF_PLANS = re.compile(
-    rf"{plan_path(f'(?P<plan>[0-9a-f]{{{DIGITS}}})')}|{runtime_path('(?P<runtime>[0-9a-f]{64})')}"
-)
+_OF_PLANS = re.compile(rf"{plan_path(f'(?P<plan>[0-9a-f]{{{DIGITS}}})')}|{runtime_path('(?P<runtime>[0-9a-f]{64})')}")
 _WORK = f"{FOLDER}/work/"
 
 
@@ -77,7 +74,7 @@ class Contents:
 def contents(
     volume: str, files: Mapping[str, File], needed: Needs, read: Callable[[str], bytes], *, before: float
 ) -> Contents:
-    """A volume of weights, kernels or both. ``read`` gives a file's content; what is younger than ``before`` is kept."""
+    """A volume of weights, kernels or both. ``read`` gives a file's content; what is younger than ``before`` stays."""
     rest = dict(files)
     leftovers: list[Leftover] = []
     kept = 0
@@ -91,13 +88,13 @@ def contents(
             folders = _kernel_folders(one.kernels or (), (), rest)
         else:
             folders = _kernel_folders(one.kernels or (), shared, rest) if readable else {}
-            one = replace(one, paths=(*sorted(folders), *one.paths))
         own = [*one.files, *(path for inside in folders.values() for path in inside)]
         size = sum(rest.pop(path).size for path in dict.fromkeys(own) if path in rest)
         if stay:
             kept += size
         else:
-            leftovers.append(Leftover(kind=one.kind, volume=volume, name=one.name, paths=one.paths, size=size))
+            paths = (*sorted(folders), *one.paths)
+            leftovers.append(Leftover(kind=one.kind, volume=volume, name=one.name, paths=paths, size=size))
     half = {path: file for path, file in rest.items() if path.startswith(_WORK)}
     other = {path: file for path, file in rest.items() if not path.startswith(f"{FOLDER}/")}
     return Contents(
@@ -154,10 +151,8 @@ def _is_needed(found: _Known, needed: Needs) -> bool:
     return (found.volume, found.paths[-1]) in needed.weights
 
 
-def _kernel_folders(
-    named: Iterable[str], shared: Collection[str], files: Mapping[str, File]
-) -> dict[str, list[str]]:
-    """The folders of the named kernels that no other mark names, with their files: each has one kernel and its source."""
+def _kernel_folders(named: Iterable[str], shared: Collection[str], files: Mapping[str, File]) -> dict[str, list[str]]:
+    """The folders of the named kernels that no other mark names, with their files: a kernel and its source each."""
     folders = {path.rpartition("/")[0] for path in named if path in files and path not in shared}
     kernels = {folder for folder in folders if folder.rpartition("/")[2].startswith("kernel.")}
     inside: dict[str, list[str]] = {folder: [] for folder in kernels}
@@ -216,12 +211,10 @@ def _kernels(volume: str, files: Mapping[str, File], read: Callable[[str], bytes
             listed = _json(read(mark)).get("files")
             named = tuple(path for path in listed if isinstance(path, str)) if isinstance(listed, dict) else None
         cubins = None if named is None else tuple(path for path in named if path.endswith(KERNEL_SUFFIX))
-        yield _Known(
-            kind="kernels", volume=volume, name=key, paths=tuple(paths), files=tuple(paths), kernels=cubins
-        )
+        yield _Known(kind="kernels", volume=volume, name=key, paths=tuple(paths), files=tuple(paths), kernels=cubins)
 
 
-def _json(content: bytes) -> dict[str, object]:
+def _json(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Needs:
     """Of several plans together, each by the name of the volume.
 
-    ``whole`` are volumes of which all may be needed: a release of glmdeploy that knew no folders of versions, or no keys,
-    uses them, or a further volume is one of them.
+    ``whole`` are volumes of which all may be needed: a release of glmdeploy that knew no folders of versions, or no
+    keys, uses them, or a further volume is one of them.
     """
 
     weights: frozenset[tuple[str, str]] = frozenset()
