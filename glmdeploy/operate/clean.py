@@ -1,8 +1,8 @@
 """Finds, and removes, what no deployed or kept version of any app in the Environment needs of glmdeploy's volumes.
 
 It fails closed. An app of glmdeploy whose plan cannot be read stops it; a volume that another app mounts, be it one
-that runs a stage just now, is left alone; and what is found is looked for again, under the locks of ``apply``, before it
-goes.
+that runs a stage just now, is left alone; and what is found is looked for again, under the locks of ``apply``, before
+it goes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What apps cost in a stretch of full hours: what Modal billed, where the workspace's plan lets it tell; an estimate.
 
 Modal tells no past containers. So the estimate is a range: at least what runs now has run for, and ``min_containers``
-for as long as the app has been deployed; at most ``max_containers`` all the time. Source of the report: ``billing.report``
-of the SDK (modal 1.6.4, ``_workspace.py``), for the plans Team and Enterprise.
+for as long as the app has been deployed; at most ``max_containers`` all the time. Source of the report: the SDK's
+``billing.report`` (modal 1.6.4, ``_workspace.py``), for the plans Team and Enterprise.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import modal
 
+from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import within
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.listing import listing
@@ -23,6 +24,7 @@ from glmdeploy.plan.price import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
     from modal.types import BillingReportItem
 
     from glmdeploy.operate.deployed import Deployed
@@ -126,6 +128,9 @@ def _app(
     name: str, when: Stretch, target: Target, billed: Mapping[str, Mapping[str, Decimal]], refusal: str | None
 ) -> AppCost:
     found = deployed(name, target, ask=False)
+    if found is None and not billed.get(name):
+        why = f", and what was billed is not told: {refusal}" if refusal else ", and nothing was billed for one"
+        raise DeployError(f"no app {name} is deployed on {target}{why}")
     own = None if refusal else billed.get(name, {})
     return AppCost(app=name, billed=own, estimate=_estimate(found, when, target) if found and found.plan else None)
 
@@ -141,12 +146,13 @@ def _billed(when: Stretch, target: Target) -> tuple[dict[str, Mapping[str, Decim
             raise
         except modal.exception.Error as refused:
             return {}, str(refused).strip().splitlines()[0] if str(refused).strip() else type(refused).__name__
-        return _by_app(items, target.environment), None
+        return by_app(items, target.environment), None
 
     return within(target, "ask what was billed", ask, seconds=REPORT_SECONDS)
 
 
-def _by_app(items: Iterable[BillingReportItem], environment: str | None) -> dict[str, Mapping[str, Decimal]]:
+def by_app(items: Iterable[BillingReportItem], environment: str | None) -> dict[str, Mapping[str, Decimal]]:
+    """The dollars of a report by app and resource, the dearest first; of one Environment where it is named."""
     found: dict[str, dict[str, Decimal]] = {}
     for item in items:
         if environment and item.environment_name and item.environment_name != environment:

@@ -1,9 +1,9 @@
 """What lies in glmdeploy's volumes, told apart: what a plan needs, what none needs, and what is left alone.
 
 Only what glmdeploy has put there, and can name, is ever taken for a leftover: a version of a model whose mark is whole,
-with nothing in its folder that the mark does not name; the archive and the mark of a kernels' key, with the kernels that
-no other mark names; a plan and a container side by the digest in its name. Downloads under way (``.glmdeploy/work``) are
-left, dead ones too: the next download takes up or removes what they hold.
+with nothing in its folder that the mark does not name; the archive and the mark of a kernels' key, with the kernels
+that no other mark names; a plan and a container side by the digest in its name. Downloads under way
+(``.glmdeploy/work``) are left, dead ones too: the next download takes up or removes what they hold.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def cost_text(found: Cost, target: Target) -> str:
     for app in found.apps:
         lines += ["", click.style(app.app, bold=True), *_app_lines(app)]
     if not found.apps:
-        lines += ["", "Nothing was billed, and no app of glmdeploy is deployed."]
+        lines += ["", f"{'' if found.refusal else 'Nothing was billed, and '}no app of glmdeploy is deployed."]
     totals = [app.total for app in found.apps if app.total is not None]
     if len(totals) > 1:
         lines += ["", f"billed together: {cents(float(sum(totals, start=Decimal(0))))}"]
@@ -81,7 +81,8 @@ def _rows(estimate: Estimate) -> Iterator[tuple[str, str, str]]:
         yield "estimate", f"{dollars(least)} to {dollars(most)}", hours
     if estimate.running:
         ran = estimate.dollars(estimate.ran) or 0.0
-        yield "", dollars(ran), f"{counted(estimate.running, 'container')} that run now, {estimate.ran:.1f} h of these"
+        run = "runs" if estimate.running == 1 else "run"
+        yield "", dollars(ran), f"{counted(estimate.running, 'container')} {run} now: {estimate.ran:.1f} h of them"
 
 
 def cost_data(found: Cost, target: Target) -> dict[str, Any]:
