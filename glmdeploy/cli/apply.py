@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     type=click.Choice(["modal", "local"]),
     default="modal",
     show_default=True,
+    envvar="GLMDEPLOY_TARGET",
     help="Modal, or the embedded cloud on this machine.",
 )
 @click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")

@@ -73,8 +73,10 @@ def test_a_report_by_app_and_resource() -> None:
     found = by_app(items, "main")
     assert next(iter(found[APP].items())) == ("GPU B200", Decimal("109.5"))
     assert dict(found[APP]) == {
-        "GPU B200": Decimal("109.5"), "Memory": Decimal("0.5"),
-        "CPU": Decimal("0.25"), "other": Decimal("0.25"),
+        "GPU B200": Decimal("109.5"),
+        "Memory": Decimal("0.5"),
+        "CPU": Decimal("0.25"),
+        "other": Decimal("0.25"),
     }
     assert found["other"] == {"other": Decimal(1)}
     assert by_app(items, None)[APP]["other"] == Decimal("1000.25")
