@@ -42,6 +42,8 @@ COMMANDS = {
     "history": "history.history",
     "list": "list_.list_",
     "open": "open_.open_",
+    "cost": "cost.cost",
+    "clean": "clean.clean",
     "destroy": "destroy.destroy",
     "verify": "verify.verify",
     "diff": "diff.diff",

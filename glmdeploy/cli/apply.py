@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, rolling
+from glmdeploy.cli import app, common, rolling, target_options
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
 @common.profile_options
-@app.target_options
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Deploy even when nothing changes.")

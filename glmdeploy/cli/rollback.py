@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from glmdeploy.cli import app, common, rolling
+from glmdeploy.cli import app, common, rolling, target_options
 
 
 @click.command()
 @app.app_argument
 @click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=app.complete_versions)
-@app.target_options
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @rolling.options

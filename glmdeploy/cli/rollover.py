@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from glmdeploy.cli import app, common, rolling
+from glmdeploy.cli import app, common, rolling, target_options
 
 
 @click.command()
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--timeout",
