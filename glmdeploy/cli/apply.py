@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Of several profiles so many at a time (4).")
 @common.json_option
 @click.pass_context
-def apply(context: click.Context, profiles: tuple[str, ...], where: str, **options: Any) -> int:
+def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
     """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and see that it serves.
 
     What ran before serves until a container of the new version has proved itself; what does not is taken back. A saved

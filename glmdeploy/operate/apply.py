@@ -1,8 +1,8 @@
 """``apply``: the steps that make a preview so.
 
-:func:`carry_out` acts and tells each step; it does not print, and nobody is asked. The stages run in an app of their own
-before anything is deployed, so that a failed or interrupted ``apply`` leaves the running deployment as it was; then a new
-version becomes live with one request to Modal, and is guarded until it has proved itself.
+:func:`carry_out` acts and tells each step; it does not print, and nobody is asked. The stages run in an app of their
+own before anything is deployed, so that a failed or interrupted ``apply`` leaves the running deployment as it was; then
+a new version becomes live with one request to Modal, and is guarded until it has proved itself.
 """
 
 from __future__ import annotations
