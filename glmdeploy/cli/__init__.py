@@ -38,6 +38,8 @@ COMMANDS = {
     "status": "status.status",
     "logs": "logs.logs",
     "history": "history.history",
+    "rollback": "rollback.rollback",
+    "rollover": "rollover.rollover",
     "list": "list.list",
     "open": "open.open",
     "destroy": "destroy.destroy",

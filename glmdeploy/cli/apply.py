@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
-import sys
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
-from glmdeploy.errors import GlmdeployError, UsageError
+from glmdeploy.cli import app, common, following
+from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from glmdeploy.operate.preview import Preview
+    from glmdeploy.plan.saved import Saved
     from glmdeploy.profile.text.document import Document
 
 
-@click.command()
-@click.argument("profile")
+TAG_CHARACTERS = 29
+"""As ``history.NOTE_CHARACTERS``, which is not imported for the help alone."""
+
+
+def _tag(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value and not re.fullmatch(rf"[a-zA-Z0-9._-]{{1,{TAG_CHARACTERS}}}", value):
+        raise click.BadParameter(
+            f"up to {TAG_CHARACTERS} letters, digits, dots, dashes and underscores are wanted", context, parameter
+        )
+    return value
+
+
+@click.command(
+    epilog="Examples: glmdeploy apply b200-eagle-bf16kv; glmdeploy apply prod.yaml -e prod --canary --yes; "
+    "glmdeploy plan prod.yaml --out prod.plan, then glmdeploy apply prod.plan."
+)
+@click.argument("profile", metavar="PROFILE|PLANFILE")
 @common.profile_options
 @click.option(
     "--target",
@@ -34,14 +51,21 @@ if TYPE_CHECKING:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Deploy even when nothing changes.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the endpoint answers.")
+@click.option("--adopt", is_flag=True, help="Replace an app of this name that glmdeploy did not deploy.")
 @click.option(
     "--strategy",
     type=click.Choice(["rolling", "recreate"]),
     default="rolling",
     show_default=True,
-    help="rolling: old containers finish their requests; recreate: they are stopped at once.",
+    help="rolling: old containers serve until a new one does; recreate: they are stopped at once, an outage of a "
+    "whole cold start.",
 )
+@click.option(
+    "--canary",
+    is_flag=True,
+    help="Try the plan as a second app first, which is stopped again: twice the GPUs meanwhile, and two cold starts.",
+)
+@following.guard_options
 @click.option(
     "--make-secrets", is_flag=True, help="Make missing secrets up, with random values; for the embedded cloud alone."
 )
@@ -56,26 +80,40 @@ if TYPE_CHECKING:
     show_default=True,
     help="Ask the image's own SGLang, on a CPU, whether it takes the arguments. Secrets and room are looked at anyway.",
 )
-@click.option("--tag", default="", metavar="TEXT", help="A name for this deployment in Modal's history.")
+@click.option(
+    "--tag",
+    default="",
+    callback=_tag,
+    metavar="TEXT",
+    help=f"A name for this deployment in Modal's history: up to {TAG_CHARACTERS} letters, digits, dots, dashes and "
+    "underscores.",
+)
 @common.json_option
 def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
-    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and wait for an answer."""
+    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and see it serve.
+
+    What runs goes on serving until the new version has proved itself; one that does not start is taken back. Changes of
+    the autoscaler alone need no deployment. A file that `plan --out` wrote is done exactly as it stands, or refused.
+    """
     # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.local.cloud import home
     from glmdeploy.operate import target
 
     as_json, dry_run = options["as_json"], options["dry_run"]
-    make_secrets, verify = options["make_secrets"], options["verify_weights"]
-    if make_secrets and where != target.LOCAL:
-        raise UsageError(
-            "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
-            advice="create them with `modal secret create`, or add `--target local`",
-        )
-    # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    document = common.document(profile, overlays, sets)
-    plan = common.planned(document)
-    destination = target.connect(where, plan, options["environment"])
+    app.quiet()
+    saved = _saved(profile, options, given=bool(overlays or sets))
+    if saved:
+        where, document, plan = saved.target, None, saved.plan
+        destination = target.connect(where, plan, saved.environment, reading=dry_run)
+    else:
+        if options["make_secrets"] and where != target.LOCAL:
+            raise UsageError(
+                "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
+                advice="create them with `modal secret create`, or add `--target local`",
+            )
+        document = common.document(profile, overlays, sets)
+        plan = common.planned(document)
+        destination = target.connect(where, plan, options["environment"], reading=dry_run)
 
     from glmdeploy.operate.apply import forget_failures
     from glmdeploy.operate.live import endpoint
@@ -83,33 +121,40 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
     from glmdeploy.operate.preflight import ArgumentsRefused
     from glmdeploy.operate.preview import preview
     from glmdeploy.operate.revision import resolved
+    from glmdeploy.operate.saved import saved_preview
     from glmdeploy.plan.price import estimate
     from glmdeploy.report.plan import preview_text
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.progress import endpoint_text
 
-    plan = resolved(plan, destination, tell=_progress)
-    with exclusive(home() / "locks", f"{plan.app} on {where}"):
-        found = preview(
-            plan,
-            destination,
-            force=options["force"],
-            make_secrets=make_secrets,
-            verify_weights=verify,
-            judge=options["preflight"],
+    if not saved:
+        plan = resolved(plan, destination, tell=following.say, ask=not dry_run)
+    with exclusive(home() / "locks", f"{plan.app} on {where}") if not dry_run else contextlib.nullcontext():
+        found = (
+            saved_preview(saved, destination)
+            if saved
+            else preview(
+                plan,
+                destination,
+                force=options["force"],
+                adopt=options["adopt"],
+                make_secrets=options["make_secrets"],
+                verify_weights=options["verify_weights"],
+                judge=options["preflight"],
+            )
         )
         result = preview_data(found, estimate(plan))
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
-        for line in preview_text(result, plan, common.width()):
+        for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
             click.echo(line, err=as_json)
         if acts:
-            _confirm(yes=options["yes"], as_json=as_json)
+            app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
-                result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
+                result |= _carry_out(found, options)
             except ArgumentsRefused as refused:
-                written = places(document, plan.sglang, refused.options)
+                written = places(document, plan.sglang, refused.options) if document else ()
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
                 raise
         elif not dry_run:
@@ -120,6 +165,40 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
             click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
+
+
+def _saved(profile: str, options: Mapping[str, Any], *, given: bool) -> Saved | None:
+    """The plan in a file that ``plan --out`` wrote; None for a profile.
+
+    :raises UsageError: for options that would make another plan of it.
+    """
+    from glmdeploy.plan.saved import OPTIONS, is_saved, load_saved
+
+    path = Path(profile)
+    if not is_saved(path):
+        return None
+    others = [f"--{name.replace('_', '-')}" for name in OPTIONS if options.get(name)]
+    if given or options["environment"]:
+        others += ["--overlay, --set and --env"]
+    if others:
+        raise UsageError(
+            f"{path} is a saved plan, which is done as it stands: {', '.join(others)} cannot change it",
+            advice="plan again with these options",
+        )
+    return load_saved(path)
+
+
+def _how(found: Preview, options: Mapping[str, Any]) -> Iterator[str]:
+    """What the way of deploying it means for those who are served, where that is not the usual one."""
+    if not found.changed:
+        return
+    if options["strategy"] == "recreate" and found.now:
+        yield "recreate: what runs is stopped at once, and nobody is answered for a whole cold start."
+    if options["canary"]:
+        yield (
+            "canary: the plan is tried as a second app first: twice the GPUs meanwhile, and two cold starts instead of "
+            "one."
+        )
 
 
 def places(document: Document, release: str, options: Sequence[str]) -> Iterator[str]:
@@ -141,57 +220,14 @@ def places(document: Document, release: str, options: Sequence[str]) -> Iterator
             yield f"  {place.file}:{place.line}:{place.column}: sglang.args.{name}"
 
 
-def _confirm(*, yes: bool, as_json: bool) -> None:
-    if yes:
-        return
-    if as_json or not sys.stdin.isatty():
-        raise GlmdeployError(
-            "nobody can be asked: there is no terminal", advice="run again with --yes (-y) to go ahead"
-        )
-    if not click.confirm("Apply?", default=False):
-        raise GlmdeployError("not applied")
-
-
-def _progress(text: str) -> None:
-    """On standard error, where the containers' logs go too: standard output has the plan and the result."""
-    click.echo(text, err=True)
-
-
-def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[str, Any]:
+def _carry_out(found: Preview, options: Mapping[str, Any]) -> dict[str, Any]:
     from glmdeploy.operate.apply import carry_out
-    from glmdeploy.operate.events import Judged, KeyRequired, Located, Published, WeightsVerified
-    from glmdeploy.operate.proof import Healthy
-    from glmdeploy.report.progress import event_text, preflight_data
+    from glmdeploy.operate.rollout import Guard
 
-    result: dict[str, Any] = {}
-    published = False
-    try:
-        for event in carry_out(found, strategy=strategy, tag=tag, wait=wait):
-            if text := event_text(event):
-                _progress(text)
-            match event:
-                case Published():
-                    published = True
-                case Judged(found=found_in_order):
-                    result.setdefault("preflight", []).append(preflight_data(found_in_order))
-                case Located(url=url):
-                    result["url"] = url
-                case Healthy(seconds=seconds, task=task):
-                    result |= {"healthy_after": round(seconds, 1), "proven": task is not None}
-                case KeyRequired(required=required, proxy=proxy):
-                    result["key_required"] = required
-                    if proxy:
-                        result["proxy_token_required"] = True
-                case WeightsVerified(files=files):
-                    result["weights"] = {"verified": files}
-    except (GlmdeployError, KeyboardInterrupt):
-        if "healthy_after" in result:
-            _progress(f"The app is deployed ({result['url']}) and answers.")
-        elif "url" in result:
-            _progress(f"The app is deployed ({result['url']}), but has not answered yet.")
-        elif published:
-            _progress("The app is deployed; its address is not known.")
-        else:
-            _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")
-        raise
-    return result
+    guard = Guard(
+        wait=options["wait"],
+        take_back=not options["no_rollback"],
+        seconds=options["timeout"],
+        strategy=options["strategy"],
+    )
+    return following.followed(carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"]))
