@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following
+from glmdeploy.cli import app, common, following, target_options
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from glmdeploy.operate.preview import Preview
+    from glmdeploy.operate.target import Target
+    from glmdeploy.plan.plan import Plan
     from glmdeploy.plan.saved import Saved
     from glmdeploy.profile.text.document import Document
 
 
-TAG_CHARACTERS = 29
-"""As ``history.NOTE_CHARACTERS``, which is not imported for the help alone."""
-
-
-def _tag(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value and not re.fullmatch(rf"[a-zA-Z0-9._-]{{1,{TAG_CHARACTERS}}}", value):
-        raise click.BadParameter(
-            f"up to {TAG_CHARACTERS} letters, digits, dots, dashes and underscores are wanted", context, parameter
-        )
-    return value
-
-
 @click.command(
-    epilog="Examples: glmdeploy apply b200-eagle-bf16kv; glmdeploy apply prod.yaml -e prod --canary --yes; "
-    "glmdeploy plan prod.yaml --out prod.plan, then glmdeploy apply prod.plan."
+    epilog="Examples: glmdeploy apply b200-eagle-bf16kv; glmdeploy apply prod.plan, of `glmdeploy plan --out`; "
+    "glmdeploy apply profiles/ --yes, for each of a folder."
 )
-@click.argument("profile", metavar="PROFILE|PLANFILE")
+@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
 @common.profile_options
-@click.option(
-    "--target",
-    "where",
-    type=click.Choice(["modal", "local"]),
-    default="modal",
-    show_default=True,
-    help="Modal, or the embedded cloud on this machine.",
-)
-@click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Deploy even when nothing changes.")
@@ -67,6 +47,13 @@ def _tag(context: click.Context, parameter: click.Parameter, value: str) -> str:
 )
 @following.guard_options
 @click.option(
+    "--tag",
+    default="",
+    callback=following.tag,
+    metavar="TEXT",
+    help="A name for this deployment in Modal's history: up to 29 letters, digits, dots, dashes and underscores.",
+)
+@click.option(
     "--make-secrets", is_flag=True, help="Make missing secrets up, with random values; for the embedded cloud alone."
 )
 @click.option(
@@ -80,69 +67,52 @@ def _tag(context: click.Context, parameter: click.Parameter, value: str) -> str:
     show_default=True,
     help="Ask the image's own SGLang, on a CPU, whether it takes the arguments. Secrets and room are looked at anyway.",
 )
-@click.option(
-    "--tag",
-    default="",
-    callback=_tag,
-    metavar="TEXT",
-    help=f"A name for this deployment in Modal's history: up to {TAG_CHARACTERS} letters, digits, dots, dashes and "
-    "underscores.",
-)
+@click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Of several profiles so many at a time (4).")
 @common.json_option
-def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
-    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and see it serve.
+@click.pass_context
+def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
+    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and see that it serves.
 
-    What runs goes on serving until the new version has proved itself; one that does not start is taken back. Changes of
-    the autoscaler alone need no deployment. A file that `plan --out` wrote is done exactly as it stands, or refused.
+    What ran before serves until a container of the new version has proved itself; what does not is taken back. A saved
+    plan is done exactly, or refused because the world moved. Several profiles, or a folder, are applied side by side.
     """
+    from glmdeploy.cli import many
+
+    if many.are_many(profiles):
+        return many.many(context, profiles)
     # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.local.cloud import home
     from glmdeploy.operate import target
 
+    [profile] = profiles
     as_json, dry_run = options["as_json"], options["dry_run"]
+    if options["make_secrets"] and where != target.LOCAL:
+        raise UsageError(
+            "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
+            advice="create them with `modal secret create`, or add `--target local`",
+        )
     app.quiet()
-    saved = _saved(profile, options, given=bool(overlays or sets))
-    if saved:
-        where, document, plan = saved.target, None, saved.plan
-        destination = target.connect(where, plan, saved.environment, reading=dry_run)
-    else:
-        if options["make_secrets"] and where != target.LOCAL:
-            raise UsageError(
-                "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
-                advice="create them with `modal secret create`, or add `--target local`",
-            )
-        document = common.document(profile, overlays, sets)
-        plan = common.planned(document)
-        destination = target.connect(where, plan, options["environment"], reading=dry_run)
+    kept = _saved(context, profile)
+    document = None if kept else common.document(profile, options["overlays"], options["sets"])
+    plan = kept.plan if kept else common.planned(document) if document else None
+    assert plan is not None
+    if kept:
+        where, options["environment"] = kept.target, kept.environment
+    destination = target.connect(where, plan, options["environment"], reading=dry_run)
 
-    from glmdeploy.operate.apply import forget_failures
+    from glmdeploy.operate.apply import carry_out, finish, forget_failures
     from glmdeploy.operate.live import endpoint
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.preflight import ArgumentsRefused
-    from glmdeploy.operate.preview import preview
-    from glmdeploy.operate.revision import resolved
-    from glmdeploy.operate.saved import saved_preview
     from glmdeploy.plan.price import estimate
     from glmdeploy.report.plan import preview_text
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.progress import endpoint_text
 
-    if not saved:
-        plan = resolved(plan, destination, tell=following.say, ask=not dry_run)
-    with exclusive(home() / "locks", f"{plan.app} on {where}") if not dry_run else contextlib.nullcontext():
-        found = (
-            saved_preview(saved, destination)
-            if saved
-            else preview(
-                plan,
-                destination,
-                force=options["force"],
-                adopt=options["adopt"],
-                make_secrets=options["make_secrets"],
-                verify_weights=options["verify_weights"],
-                judge=options["preflight"],
-            )
-        )
+    guard = following.guard(options)
+    with exclusive(home() / "locks", f"{plan.app} on {where}"):
+        found = _preview(kept, plan, destination, options)
+        plan = found.plan
         result = preview_data(found, estimate(plan))
         acts = found.acts and not dry_run
         if acts:
@@ -152,53 +122,74 @@ def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where:
         if acts:
             app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
-                result |= _carry_out(found, options)
+                steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
+                result |= following.followed(steps, changing=found.changed)
             except ArgumentsRefused as refused:
-                written = places(document, plan.sglang, refused.options) if document else ()
+                written = places(document, plan.sglang, refused.options) if document else []
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
                 raise
-        elif not dry_run:
+        if not found.changed and not dry_run:
             forget_failures(plan, destination)
-        if not found.changed:
+            if guard.wait and found.now:
+                result |= following.followed(finish(plan, destination, guard), changing=False)
+        if found.now and not found.changed and "url" not in result:
             result["url"] = endpoint(plan, destination)
         if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
             click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
+    return 0
 
 
-def _saved(profile: str, options: Mapping[str, Any], *, given: bool) -> Saved | None:
-    """The plan in a file that ``plan --out`` wrote; None for a profile.
-
-    :raises UsageError: for options that would make another plan of it.
-    """
-    from glmdeploy.plan.saved import OPTIONS, is_saved, load_saved
-
-    path = Path(profile)
-    if not is_saved(path):
-        return None
-    others = [f"--{name.replace('_', '-')}" for name in OPTIONS if options.get(name)]
-    if given or options["environment"]:
-        others += ["--overlay, --set and --env"]
-    if others:
-        raise UsageError(
-            f"{path} is a saved plan, which is done as it stands: {', '.join(others)} cannot change it",
-            advice="plan again with these options",
-        )
-    return load_saved(path)
-
-
-def _how(found: Preview, options: Mapping[str, Any]) -> Iterator[str]:
+def _how(found: Preview, options: dict[str, Any]) -> Iterator[str]:
     """What the way of deploying it means for those who are served, where that is not the usual one."""
-    if not found.changed:
-        return
-    if options["strategy"] == "recreate" and found.now:
+    if found.changed and options["strategy"] == "recreate" and found.now:
         yield "recreate: what runs is stopped at once, and nobody is answered for a whole cold start."
-    if options["canary"]:
+    if found.changed and options["canary"]:
         yield (
             "canary: the plan is tried as a second app first: twice the GPUs meanwhile, and two cold starts instead of "
             "one."
         )
+
+
+def _saved(context: click.Context, named: str) -> Saved | None:
+    """The plan of a file that holds one; None for a profile.
+
+    :raises UsageError: for options that a saved plan was made with already.
+    """
+    from glmdeploy.plan.saved import load_saved
+
+    path = Path(named)
+    if named == "-" or path.suffix in (".yaml", ".yml") or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        if not file.read(64).lstrip().startswith(b"{"):
+            return None
+    made = ("overlays", "sets", "where", "environment", "force", "adopt", "make_secrets", "verify_weights")
+    given = [name for name in made if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT]
+    if given:
+        words = {"overlays": "overlay", "sets": "set", "where": "target", "environment": "env"}
+        options = ", ".join(f"--{words.get(name, name).replace('_', '-')}" for name in given)
+        raise UsageError(f"{named} is a saved plan, which was made with what {options} would say again")
+    return load_saved(path)
+
+
+def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[str, Any]) -> Preview:
+    from glmdeploy.operate.preview import preview
+    from glmdeploy.operate.revision import resolved
+    from glmdeploy.operate.saved import saved_preview
+
+    if kept:
+        return saved_preview(kept, destination)
+    return preview(
+        resolved(plan, destination, tell=lambda text: click.echo(text, err=True), ask=not options["dry_run"]),
+        destination,
+        force=options["force"],
+        adopt=options["adopt"],
+        make_secrets=options["make_secrets"],
+        verify_weights=options["verify_weights"],
+        judge=options["preflight"],
+    )
 
 
 def places(document: Document, release: str, options: Sequence[str]) -> Iterator[str]:
@@ -218,16 +209,3 @@ def places(document: Document, release: str, options: Sequence[str]) -> Iterator
         if any(same(name, option) for option in options):
             place = document.locate(("sglang", "args", name), key=True)
             yield f"  {place.file}:{place.line}:{place.column}: sglang.args.{name}"
-
-
-def _carry_out(found: Preview, options: Mapping[str, Any]) -> dict[str, Any]:
-    from glmdeploy.operate.apply import carry_out
-    from glmdeploy.operate.rollout import Guard
-
-    guard = Guard(
-        wait=options["wait"],
-        take_back=not options["no_rollback"],
-        seconds=options["timeout"],
-        strategy=options["strategy"],
-    )
-    return following.followed(carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"]))

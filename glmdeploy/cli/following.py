@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ import click
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from glmdeploy.operate.events import Event
+    from glmdeploy.operate.rollout import Guard
 
 
 def guard_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,6 +44,31 @@ def guard_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**arguments)
 
     return wrapped
+
+
+TAG = re.compile(r"[a-zA-Z0-9._-]{1,29}")
+"""Of the 50 characters of Modal's tags (1.6.4) 21 are the plan's."""
+
+
+def tag(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    """The callback of ``--tag``."""
+    if text and not TAG.fullmatch(text):
+        raise click.BadParameter(
+            "up to 29 letters, digits, dots, dashes, underscores", context, parameter
+        )
+    return text
+
+
+def guard(options: Mapping[str, Any]) -> Guard:
+    """What the options ask for."""
+    from glmdeploy.operate.rollout import Guard
+
+    return Guard(
+        wait=options["wait"],
+        take_back=not options["no_rollback"],
+        seconds=options["timeout"],
+        strategy=options.get("strategy", "rolling"),
+    )
 
 
 def say(text: str) -> None:
@@ -74,7 +101,7 @@ def followed(steps: Iterator[Event], *, changing: bool = True) -> dict[str, Any]
 
     :raises GlmdeployError: what the steps raise, after it was told what runs now.
     """
-    from glmdeploy.operate.events import Published, TakenBack
+    from glmdeploy.operate.events import Published, Resumed, TakenBack
     from glmdeploy.report.progress import event_data, event_text
 
     result: dict[str, Any] = {}
@@ -98,7 +125,7 @@ def followed(steps: Iterator[Event], *, changing: bool = True) -> dict[str, Any]
             try:
                 if text := event_text(event):
                     say(text)
-                published |= isinstance(event, Published)
+                published |= isinstance(event, Published | Resumed)
                 data = event_data(event)
                 if "preflight" in data:
                     result.setdefault("preflight", []).append(data.pop("preflight"))

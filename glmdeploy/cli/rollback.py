@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following
+from glmdeploy.cli import app, common, following, target_options
 
 if TYPE_CHECKING:
     from glmdeploy.operate.rollback import WayBack
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @app.app_argument
 @click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=app.complete_versions)
-@app.target_options
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @following.guard_options
@@ -37,7 +37,6 @@ def rollback(named: str, version: int | None, where: str, environment: str | Non
     from glmdeploy.local.cloud import home
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.rollback import go_back, way_back
-    from glmdeploy.operate.rollout import Guard
     from glmdeploy.report.rollback import way_data, way_text
 
     with exclusive(home() / "locks", f"{found.app} on {where}"):
@@ -48,8 +47,7 @@ def rollback(named: str, version: int | None, where: str, environment: str | Non
         if not dry_run:
             if way.acts:
                 app.confirm("Go?", yes=options["yes"], as_json=as_json, refused="nothing was rolled back")
-            guard = Guard(wait=options["wait"], take_back=not options["no_rollback"], seconds=options["timeout"])
-            result |= following.followed(go_back(way, guard), changing=way.acts)
+            result |= following.followed(go_back(way, following.guard(options)), changing=way.acts)
             if not as_json:
                 click.echo(_ended(way, result))
     if as_json:

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from glmdeploy.cli import app, common, following
+from glmdeploy.cli import app, common, following, target_options
 from glmdeploy.errors import GlmdeployError
 
 
 @click.command()
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @following.guard_options
@@ -34,7 +34,6 @@ def rollover(named: str, where: str, environment: str | None, **options: Any) ->
     from glmdeploy.operate.deployed import deployed
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.rollback import start_afresh
-    from glmdeploy.operate.rollout import Guard
     from glmdeploy.operate.tasks import tasks_of
     from glmdeploy.report.rollback import afresh_data, afresh_text
 
@@ -50,7 +49,7 @@ def rollover(named: str, where: str, environment: str | None, **options: Any) ->
             click.echo(line, err=as_json)
         if not dry_run:
             app.confirm("Go?", yes=options["yes"], as_json=as_json, refused="no container was replaced")
-            guard = Guard(wait=options["wait"], take_back=False, seconds=options["timeout"])
+            guard = following.guard(options | {"no_rollback": True})
             result |= following.followed(start_afresh(now, found.target, guard))
             if not as_json:
                 click.echo(f"{now.app} runs version {result.get('runs')}, in fresh containers.")

@@ -7,6 +7,7 @@ the running deployment as it was; the new one becomes live with one request to M
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import modal
@@ -15,23 +16,31 @@ from glmdeploy.errors import DeployError
 from glmdeploy.operate import autoscaler
 from glmdeploy.operate.archive import archive
 from glmdeploy.operate.asking import plainly, within
+from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.events import Judged, Rescaled, SecretCreated, StageStarted, WeightsVerified
+from glmdeploy.operate.logs import Log, Wanted
 from glmdeploy.operate.publish import publish
-from glmdeploy.operate.rollout import note, roll
+from glmdeploy.operate.rollout import note, resumed, roll
 from glmdeploy.operate.second_app import remove_leftover, tried
 from glmdeploy.operate.secrets import creatable, create_secret
 from glmdeploy.operate.stages import running
 from glmdeploy.operate.steps import begin
+from glmdeploy.operate.versions import VERIFIED, previous, proofs
 from glmdeploy.runtime.failures import forget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from glmdeploy.operate.deployed import Deployed
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.preview import Preview
     from glmdeploy.operate.rollout import Guard
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
+
+
+YOUNG = timedelta(days=1)
+"""For so long after its deployment a version that was never heard to serve is followed again by the next ``apply``."""
 
 
 def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) -> Iterator[Event]:
@@ -66,6 +75,28 @@ def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) ->
         publish(plan, target, strategy=guard.strategy, note=tag)
 
     yield from roll(plan, target, before, send, guard)
+
+
+def finish(plan: Plan, target: Target, guard: Guard) -> Iterator[Event]:
+    """See to a version of this plan that an earlier command left half done: published, and never heard to serve.
+
+    :raises DeployError: where it does not serve; what ran before it is brought back.
+    """
+    now = deployed(plan.app, target)
+    if now is None or now.plan is None or _has_spoken(now, target):
+        return
+    number = previous(now, target)
+    before = deployed(plan.app, target, number) if number else None
+    yield from resumed(now, now.plan, target, before, guard)
+
+
+def _has_spoken(now: Deployed, target: Target) -> bool:
+    """Whether a container of the production version has said that it serves, or nobody can be at it any more."""
+    version = now.version
+    if datetime.now(UTC) - version.at > YOUNG:
+        return True
+    log = Log(app=now.app, app_id=now.app_id, target=target, wanted=Wanted(search="glmdeploy ready", ours=True))
+    return proofs(log.between(version.at), now.history).get(version.number) == VERIFIED
 
 
 def _rescaled(what: Preview) -> Iterator[Event]:

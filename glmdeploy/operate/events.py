@@ -70,6 +70,13 @@ class CanaryPassed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """``version`` is live, and was never heard to serve: an earlier command has left it half done."""
+
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Skipped:
     """Modal saw nothing in what was sent that ``version``, which runs, does not have: nothing was deployed."""
 
@@ -167,7 +174,7 @@ class NotAsked:
 
 Event: TypeAlias = (
     "SecretCreated | StageStarted | Judged | WeightsVerified"
-    " | CanaryStarted | CanaryPassed | Skipped | Unguarded | Guarded | Rescaled"
+    " | CanaryStarted | CanaryPassed | Resumed | Skipped | Unguarded | Guarded | Rescaled"
     " | OldGone | TakingBack | TakenBack | Left"
     " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | NotAsked"
 )

@@ -15,7 +15,7 @@ from glmdeploy.operate.live import Needed, needed
 from glmdeploy.operate.publish import roll_over
 from glmdeploy.operate.rollout import note, roll, send_back, settled
 from glmdeploy.operate.steps import begin
-from glmdeploy.operate.versions import REFUSED, versions
+from glmdeploy.operate.versions import previous
 from glmdeploy.plan.diff import Change, diff
 from glmdeploy.plan.outage import Outage, outages
 from glmdeploy.plan.price import Estimate, estimate
@@ -58,7 +58,12 @@ def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
     now = deployed(app, target)
     if now is None:
         raise DeployError(f"{app} is not deployed in {target}", advice="`glmdeploy list` shows what is")
-    wanted = number if number is not None else _previous(now, target)
+    wanted = number if number is not None else previous(now, target)
+    if wanted is None:
+        raise DeployError(
+            f"{app} has no earlier version to go back to: version {now.version.number} runs",
+            advice=f"`glmdeploy history {app}` shows them all",
+        )
     to = deployed(app, target, wanted)
     assert to is not None
     if to.plan is None:
@@ -117,20 +122,3 @@ def start_afresh(now: Deployed, target: Target, guard: Guard) -> Iterator[Event]
     forget_failures(now.plan, target)
     before = note(now, now.app, target)
     yield from roll(now.plan, target, before, lambda: roll_over(now.app_id, target), guard)
-
-
-def _previous(now: Deployed, target: Target) -> int:
-    """The newest version before the one that runs whose plan is another one, and which is not known to have failed.
-
-    :raises DeployError: where there is none.
-    """
-    found = versions(now.app, target)
-    digits = now.origin.digits if now.origin else None
-    for each in found.entries if found else ():
-        older = each.version.number < now.version.number and each.version.kind != "staged"
-        if older and each.origin and each.origin.digits != digits and each.proof != REFUSED:
-            return each.version.number
-    raise DeployError(
-        f"{now.app} has no earlier version to go back to: version {now.version.number} runs",
-        advice=f"`glmdeploy history {now.app}` shows them all",
-    )

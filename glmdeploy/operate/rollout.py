@@ -30,12 +30,14 @@ from glmdeploy.operate.events import (
     OldGone,
     Published,
     Rescaled,
+    Resumed,
     Skipped,
     TakenBack,
     TakingBack,
     Unguarded,
     Waiting,
 )
+from glmdeploy.operate.history import BACK
 from glmdeploy.operate.live import endpoint
 from glmdeploy.operate.proof import follow, published_at
 from glmdeploy.operate.proxy import way_in
@@ -154,6 +156,28 @@ def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], g
             raise fault
         begin("published")
         yield Published(version=it.number, before=before.number)
+        yield from _proven(it)
+    except (GlmdeployError, KeyboardInterrupt) as error:
+        yield from _ended(it, error)
+        raise
+    except BaseException:
+        _quietly_set_back(it)
+        raise
+
+
+def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, guard: Guard) -> Iterator[Event]:
+    """See a version serve that is live already, and has not said so yet; ``before`` comes back where it does not.
+
+    :raises DeployError: as :func:`roll`.
+    """
+    known = Before(now=None)
+    if before is not None:
+        # Those from before that still run serve on; what its autoscaler had is not known any more.
+        old = [task for task in tasks_of(now.app_id, target) if task.enqueued < now.version.at.timestamp()]
+        known = Before(now=before, tasks=tuple(old))
+    it = _Rollout(plan=plan, target=target, before=known, guard=guard, number=now.version.number)
+    try:
+        yield Resumed(version=now.version.number)
         yield from _proven(it)
     except (GlmdeployError, KeyboardInterrupt) as error:
         yield from _ended(it, error)
@@ -349,7 +373,9 @@ def _taken_back(it: _Rollout) -> Iterator[Event]:
     send_back(before.now, target)
     begin("taken back")
     runs = publish.production(it.plan.app, target)
-    if before.now.data is not None and before.settings is not None:
+    if before.now.data is not None and before.settings is None:
+        yield from settled(before.now.data, target)
+    elif before.now.data is not None and before.settings is not None:
         known = autoscaler.settings(before.now.data, target)
         wanted = {name: value for name, value in before.settings.effective.items() if name in known.effective}
         yield from settled(before.now.data, target, wanted)
@@ -376,7 +402,7 @@ def send_back(to: Deployed, target: Target) -> None:
             advice="deploy it again with what deployed it",
         )
     runtime = archived_runtime(to.plan, target)
-    publish.publish(to.plan, target, strategy=ROLLING, note=to.origin.note if to.origin else "", runtime=runtime)
+    publish.publish(to.plan, target, strategy=ROLLING, note=f"{BACK}{to.version.number}", runtime=runtime)
 
 
 class _Watch(threading.Thread):

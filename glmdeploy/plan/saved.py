@@ -95,16 +95,6 @@ def _may_be_written(path: Path) -> None:
         raise GlmdeployError(f"cannot write {path}: {error.strerror}") from None
 
 
-def is_saved(path: Path) -> bool:
-    """Whether a file looks like one that ``plan --out`` wrote, and not like a profile."""
-    try:
-        with path.open("rb") as file:
-            begins = file.read(200).lstrip()
-    except (OSError, ValueError):
-        return False
-    return begins.startswith(b"{") and b'"saved_plan"' in begins
-
-
 def load_saved(path: Path) -> Saved:
     """The plan of a file.
 

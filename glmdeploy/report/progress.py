@@ -65,6 +65,8 @@ def _rollout_text(event: Event) -> str | None:
             return f"The canary serves, and {app} is stopped again."
         case events.Published(version=version) if version:
             return f"Version {version} is published."
+        case events.Resumed(version=version):
+            return f"Version {version} is live, and was never heard to serve: it is followed now."
         case events.Skipped(version=version):
             return f"Modal saw no change: nothing was deployed, and version {version} runs on."
         case events.Unguarded(why=why):
@@ -108,6 +110,8 @@ def event_data(event: Event) -> dict[str, Any]:
             return {"preflight": preflight_data(found)}
         case events.Located(url=url):
             return {"url": url}
+        case events.Resumed(version=version):
+            return {"resumed": True, "version": version, "runs": version}
         case events.Published(version=version, before=before):
             return {"version": version, "version_before": before, "runs": version}
         case events.Skipped(version=version):
