@@ -67,7 +67,7 @@ def test_a_whole_life(shell: Shell, request: pytest.FixtureRequest) -> None:
         assert versions(shell) == [1]
 
         scaled = shell.json("apply", PROFILE, *QUICK, "--set", "server.scaledown_window=200")
-        assert scaled["changed_live"] == {"scaledown_window": 200}
+        assert scaled["rescaled"] == {"scaledown_window": 200}
         assert versions(shell) == [1], "nothing was deployed"
         assert not plan(shell, "--set", "server.scaledown_window=200")["acts"]
         shell.json("apply", PROFILE, *QUICK)
@@ -107,7 +107,7 @@ def broken(shell: Shell, clients: Traffic, *words: str) -> None:
     """A version that cannot serve is taken back, and no client hears of it."""
     before = plan(shell)["now"]["digest"]
     failed = shell.run("apply", PROFILE, *QUICK, *words, code=1, container_failed=True)
-    assert "was taken back" in failed.stderr
+    assert "was taken back: version" in failed.stderr
     assert "never stopped answering" in failed.stderr
     assert plan(shell)["now"]["digest"] == before
     clients.goes_on()
@@ -122,7 +122,7 @@ def drifted(shell: Shell, clients: Traffic) -> None:
         ("autoscaler", "max_containers", 7)
     ]
     repaired = shell.json("apply", PROFILE, *QUICK, "--set", "sglang.args.max-running-requests=6")
-    assert "max_containers" in repaired["changed_live"]
+    assert "max_containers" in repaired["rescaled"]
     app = call(shell.cloud, "AppGetByDeploymentName", api_pb2.AppGetByDeploymentNameRequest(name=APP))
     call(shell.cloud, "AppRollback", api_pb2.AppRollbackRequest(app_id=app.app_id, version=1))
     found = plan(shell, "--set", "sglang.args.max-running-requests=6")
