@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.home import Credentials, Home
     from glmdeploy.local.state.calls import Calls
     from glmdeploy.local.state.files import FileStore, Links
+    from glmdeploy.local.state.ledger import Ledger
     from glmdeploy.local.state.logbook import LogBook
     from glmdeploy.local.state.registry import Registry
     from glmdeploy.local.state.store import App, Store
@@ -29,6 +30,7 @@ class Backend:
     registry: Registry
     calls: Calls
     worker: Worker
+    ledger: Ledger
     proxy_token: Credentials
     """What Modal's proxy asks for, of the whole workspace."""
     web_timeout: float

@@ -34,6 +34,7 @@ from glmdeploy.local.backend import Backend
 from glmdeploy.local.cloud import ALREADY_RUNNING, Cloud, announce, announce_end, hold_lock
 from glmdeploy.local.containers.launch import Endpoints, Planner
 from glmdeploy.local.containers.process import kill_leftovers
+from glmdeploy.local.containers.quota import Quota
 from glmdeploy.local.containers.worker import Worker
 from glmdeploy.local.control.plane import control_plane
 from glmdeploy.local.daemon_log import log_to
@@ -43,6 +44,7 @@ from glmdeploy.local.redirects import WAIT
 from glmdeploy.local.schedule import Scheduler
 from glmdeploy.local.state.calls import Calls
 from glmdeploy.local.state.files import FileStore, Links
+from glmdeploy.local.state.ledger import Ledger
 from glmdeploy.local.state.logbook import LogBook
 from glmdeploy.local.state.registry import EPHEMERAL_STATES, Registry
 from glmdeploy.local.state.store import Store
@@ -121,7 +123,7 @@ async def serve(
         await _serve_http(stack, Gateway(backend).application(), gateway, grace=STOP_GRACE, passes_on=True)
         stack.callback(backend.worker.refuse, "the embedded cloud is stopping")
         _resume(backend)
-        for background in (Scheduler(backend).run(), _end_abandoned(backend)):
+        for background in (Scheduler(backend).run(), _look_after(backend)):
             task = asyncio.get_running_loop().create_task(background)
             stack.callback(task.cancel)
         yield Running(
@@ -195,6 +197,8 @@ def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_u
         endpoints=Endpoints(server_url=server_url, hub_url=hub_url),
         engines=engine_cache(),
     )
+    terms, ledger = subscription(), Ledger(store)
+    ledger.forget()
     return Backend(
         home=home,
         store=store,
@@ -203,10 +207,13 @@ def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_u
         logs=logs,
         registry=registry,
         calls=Calls(),
-        worker=Worker(registry=registry, planner=planner, files=files, logs=logs),
+        worker=Worker(
+            registry=registry, planner=planner, files=files, logs=logs, ledger=ledger, quota=Quota(terms.max_gpus)
+        ),
+        ledger=ledger,
         proxy_token=load_proxy_token(home),
         web_timeout=_web_timeout(),
-        subscription=subscription(),
+        subscription=terms,
     )
 
 
@@ -279,9 +286,11 @@ def _resume(backend: Backend) -> None:
             backend.worker.refresh(app)
 
 
-async def _end_abandoned(backend: Backend) -> None:
+async def _look_after(backend: Backend) -> None:
+    """End ephemeral apps whose client is gone, and write down what runs."""
     while True:
         await asyncio.sleep(_ABANDONED_AFTER / 5)
+        backend.worker.tick()
         for app in backend.registry.live_apps():
             silence = time.monotonic() - backend.heartbeats.get(app.id, 0.0)
             if app.state == api_pb2.APP_STATE_EPHEMERAL and silence > _ABANDONED_AFTER:
