@@ -53,9 +53,7 @@ TAG = re.compile(r"[a-zA-Z0-9._-]{1,29}")
 def tag(context: click.Context, parameter: click.Parameter, text: str) -> str:
     """The callback of ``--tag``."""
     if text and not TAG.fullmatch(text):
-        raise click.BadParameter(
-            "up to 29 letters, digits, dots, dashes, underscores", context, parameter
-        )
+        raise click.BadParameter("up to 29 letters, digits, dots, dashes, underscores", context, parameter)
     return text
 
 
