@@ -150,6 +150,11 @@ def test_an_override_is_drift_unless_the_profile_says_the_same(plane: Plane) -> 
     assert (same["acts"], same["drift"], same["changes"]) == (False, [], [])
     [told] = drift_of(deployed(APP, TARGET) or pytest.fail("nothing runs"), TARGET)
     assert (told.kind, told.found, told.expected) == ("autoscaler", 5, 3)
+    assert (told.by is None) == (told.at is None)
+    overridden(max_containers=3, buffer_containers=1)
+    [left] = found_drift(plane)
+    assert (left["name"], left["found"], left["expected"], left["repair"]) == ("buffer_containers", 1, 0, "live")
+    overridden(buffer_containers=None)
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -184,8 +189,7 @@ def test_other_code_and_its_image(plane: Plane) -> None:
     last = deployed(APP, TARGET)
     deploy_without_tag(planned("sglang.image=lmsysorg/sglang:v0.5.11-cu129"))
     found = plane.json(*PLAN)
-    kinds = [each["kind"] for each in found["drift"]]
-    assert kinds[0] == "code"
+    assert [each["kind"] for each in found["drift"]] == ["code", "image"]
     assert last is not None
     assert found["drift"][0]["expected"] == last.version.number
     assert found["changed"]
@@ -193,6 +197,7 @@ def test_other_code_and_its_image(plane: Plane) -> None:
 
 
 def test_the_same_plan_without_its_tag_is_other_code(plane: Plane) -> None:
+    deploy_without_tag(planned("server.max_inputs=7"))
     deploy_without_tag(planned())
     now = deployed(APP, TARGET)
     assert now is not None
@@ -209,10 +214,11 @@ def test_a_rollback_is_followed_and_told(plane: Plane) -> None:
     publish(plan, TARGET, strategy="rolling")
     assert first is not None
     call(plane.cloud, "AppRollback", api_pb2.AppRollbackRequest(app_id=app_id(plane), version=first.version.number))
+    call(plane.cloud, "AppRollover", api_pb2.AppRolloverRequest(app_id=app_id(plane)))
     now = deployed(APP, TARGET)
     assert now is not None
     assert now.digest == first.digest
-    assert now.version.number == first.version.number + 2
+    assert now.version.number == first.version.number + 3
     assert now.origin is not None
     assert plane.json(*PLAN)["acts"] is False, "the profile is what runs, whoever brought it back"
     found = plane.json(*PLAN, "--set", "sglang.args.max-running-requests=40")
