@@ -76,10 +76,11 @@ def drift_text(
         if each["kind"] == "stopped":
             continue  # what runs is told first, and nothing does
         group = {"autoscaler": "server", "rollback": "version", "code": "version"}.get(each["kind"], each["kind"])
-        yield from _wrapped(f"  ! {group:<9}  {_drift(each, zone)}", width, 15, **({"fg": "red"} if style else {}))
+        yield from _wrapped(f"  ! {group:<9}  {drift_line(each, zone)}", width, 15, **({"fg": "red"} if style else {}))
 
 
-def _drift(each: Mapping[str, Any], zone: tzinfo | None) -> str:
+def drift_line(each: Mapping[str, Any], zone: tzinfo | None) -> str:
+    """What is not as it was deployed, of :func:`glmdeploy.report.plan_data.drift_data`."""
     name, found, expected = clean(each["name"]), each["found"], each["expected"]
     who = f",{by}" if (by := _by(each, zone)) else ""
     match each["kind"]:
