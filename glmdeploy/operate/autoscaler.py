@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WIRE = {"target_concurrency": "target_concurrency_float"}
 """Fields that the message calls otherwise than the SDK's own functions (modal_proto, 1.6.4)."""
 _UNSET = {"min_containers": 0, "buffer_containers": 0, "max_containers": None}
-"""What holds of fields that a deployment leaves out (modal 1.6.4, ``_functions.py``: what ``update`` takes None for)."""
+"""What holds of fields that a deployment leaves out (modal 1.6.4, ``_functions.py``: what ``update`` means by None)."""
 _OPEN = ("max_containers", "target_concurrency")
 """Fields whose 0 means that there is no bound."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from glmdeploy.operate.archive import VOLUME, plan_path
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.preview import drift_of
 from glmdeploy.operate.publish import publish
+from glmdeploy.operate.saved import saved_preview
 from glmdeploy.plan.make import plan_of
+from glmdeploy.plan.saved import load_saved, save
 from glmdeploy.profile.text.load import load
 
 if TYPE_CHECKING:
@@ -272,6 +275,46 @@ def test_a_saved_plan(plane: Plane, tmp_path: Path) -> None:
     publish(planned("server.max_inputs=7"), TARGET, strategy="rolling")
     assert "another plan was deployed" in plane.json("show", file)["saved"]["warning"]
     assert plane.json("show", file, "--offline")["saved"]["stale"] is None
+
+
+SERVER = (
+    *("app=glm-server", "server.kind=server", "server.timeout=null", "server.max_inputs=null"),
+    *("server.max_concurrency=20", "server.target_concurrency=8", "server.min_containers=0"),
+)
+
+
+def test_of_a_server_more_is_live(plane: Plane) -> None:
+    publish(planned(*SERVER), TARGET, strategy="rolling")
+    sets = [word for each in SERVER for word in ("--set", each)]
+    assert plane.json(*PLAN, *sets)["live"] == []
+    found = plane.json(*PLAN, *sets, "--set", "server.target_concurrency=6", "--set", "server.scaleup_window=30s")
+    assert not found["changed"]
+    assert {each["field"]: each["wanted"] for each in found["live"]} == {"target_concurrency": 6, "scaleup_window": 30}
+
+
+def test_what_is_not_done_any_more_moves_nothing(plane: Plane, tmp_path: Path) -> None:
+    file = tmp_path / "a.plan"
+    plane.run(*PLAN, "--set", "server.max_containers=4", "--out", str(file))
+    overridden(max_containers=4)
+    assert plane.json("show", str(file))["saved"]["stale"] is False
+    again = saved_preview(load_saved(file), TARGET)
+    assert not again.acts
+    overridden(max_containers=3)
+    edited = ("--set", "server.max_inputs=7")
+    plane.run(*PLAN, *edited, "--out", str(file))
+    publish(planned("server.max_inputs=7"), TARGET, strategy="rolling")
+    assert plane.json("show", str(file))["saved"]["stale"] is False, "it is what runs"
+
+
+def test_another_release_shows_a_saved_plan_and_does_not_deploy_it(plane: Plane, tmp_path: Path) -> None:
+    file = tmp_path / "a.plan"
+    plane.run(*PLAN, "--out", str(file))
+    kept = load_saved(file)
+    save(file, replace(kept, plan=replace(kept.plan, runtime="0" * 64), release="9.9.9"))
+    told = plane.json("show", str(file))["saved"]
+    assert "the plan was saved by glmdeploy 9.9.9, whose container side is not this one's" in told["warning"]
+    with pytest.raises(DeployError, match=r"saved by glmdeploy 9\.9\.9"):
+        saved_preview(load_saved(file), TARGET)
 
 
 def test_stopped_then_foreign_then_adopted(plane: Plane) -> None:
