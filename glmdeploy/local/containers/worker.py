@@ -83,7 +83,7 @@ class Worker:
             pool = self.pool(function_id)
             if pool is not None:
                 pool.redefine(live, self._limits(live))
-        # Who has asked for a function of an older version goes on with it.
+        # Who has asked for a function of one version goes on with it.
         pinned = {id_ for id_, pool in self._pools.items() if pool.live is not None and pool.live.pinned}
         self._close(app, "is no longer part of its app", keep=functions.keys() | pinned)
 
@@ -122,7 +122,7 @@ class Worker:
             await asyncio.wait(self._tasks)
 
     def _start(self, live: LiveFunction, pool: Pool) -> Member:
-        launch = self._planner.plan(live, self._registry.layout(live.app, live.version))
+        launch = self._planner.plan(live, self._registry.layout(live.app, live.version if live.pinned else 0))
         app_id, function_id = live.app.id, live.id
 
         def write(texts: list[str], source: int) -> None:
