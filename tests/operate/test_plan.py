@@ -103,10 +103,11 @@ def test_no_change(plane: Plane) -> None:
     )
 
 
-def test_it_changes_nothing_and_asks_little(plane: Plane, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--dry-run")])
+def test_it_changes_nothing_and_asks_little(plane: Plane, command: tuple[str, ...]) -> None:
     before = {path: path.stat().st_mtime_ns for path in plane.home.rglob("*") if "state.sqlite3" not in path.name}
     plane.asked.clear()
-    plane.run(*PLAN, "--set", "server.max_inputs=7", "--out", str(tmp_path / "a.plan"))
+    plane.run(*command, *PROFILE, "--set", "server.max_inputs=7")
     asked = list(plane.asked)
     after = {path: path.stat().st_mtime_ns for path in plane.home.rglob("*") if "state.sqlite3" not in path.name}
     assert {name for name, _ in asked} <= READING
