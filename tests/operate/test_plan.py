@@ -161,6 +161,35 @@ def test_an_override_is_drift_unless_the_profile_says_the_same(plane: Plane) -> 
     overridden(buffer_containers=None)
 
 
+def test_apply_repairs_an_override_without_a_deployment(plane: Plane) -> None:
+    before = deployed(APP, TARGET)
+    overridden(max_containers=5, min_containers=1)
+    plane.run("apply", *PROFILE, "--yes", "--no-wait")
+    after = deployed(APP, TARGET)
+    assert before is not None
+    assert after is not None
+    assert after.version == before.version
+    assert found_drift(plane) == []
+
+
+def test_a_saved_plan_is_applied_exactly_or_refused(plane: Plane, tmp_path: Path) -> None:
+    file = str(tmp_path / "a.plan")
+    plane.run(*PLAN, "--set", "server.max_containers=4", "--set", "server.max_inputs=7", "--out", file)
+    digest = load_saved(Path(file)).plan.digest
+    overridden(scaledown_window=60)
+    refused = plane.json("apply", file, "--yes", "--no-wait", "--no-preflight", code=1)["error"]["message"]
+    assert refused.startswith("the world moved since the plan was saved: scaledown_window was as planned, and is 60")
+    overridden(scaledown_window=900)
+    plane.run("apply", file, "--yes", "--no-wait", "--no-preflight")
+    now = deployed(APP, TARGET)
+    assert now is not None
+    assert now.digest == digest
+    plane.run("apply", file, "--yes", "--no-wait", "--no-preflight")
+    again = deployed(APP, TARGET)
+    assert again is not None
+    assert again.version == now.version, "it is what runs"
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_volume_that_was_deleted_or_made_again(plane: Plane, gone: bool) -> None:
     modal.Volume.objects.delete("glm51-deepgemm-cache")
