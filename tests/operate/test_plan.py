@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
+from grpclib import Status
 from modal_proto import api_pb2
 from operate_plane import TARGET, Plane, running
 from support import call
@@ -116,6 +117,30 @@ def test_it_changes_nothing_and_asks_little(plane: Plane, command: tuple[str, ..
             assert not message.object_creation_type, (name, message)  # type: ignore[attr-defined]
     assert len(asked) <= 20, [name for name, _ in asked]
     assert {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)} == set()
+
+
+ASKED = ("AppDeploymentHistory", "AppGetOrCreate", "FunctionGet", "FunctionGetSchedulingParams", "TaskList")
+FAULTS = [
+    *((rpc, Status.PERMISSION_DENIED) for rpc in (*ASKED, "SecretGetOrCreate", "VolumeGetOrCreate", "VolumeListFiles")),
+    *(pytest.param(rpc, status, marks=pytest.mark.thorough) for rpc in ASKED for status in Status if status.value > 1),
+]
+
+
+@pytest.mark.parametrize(("rpc", "status"), FAULTS)
+def test_a_control_plane_that_errs(plane: Plane, rpc: str, status: Status) -> None:
+    """One clear error, or what is not found is taken not to be there; never a traceback."""
+    plane.fault = (rpc, status)
+    plane.asked.clear()
+    try:
+        ended, errors = plane.ended(*PLAN, "--set", "server.max_inputs=7")
+    finally:
+        plane.fault = None
+    assert rpc in {name for name, _ in plane.asked}
+    assert "has a bug" not in errors
+    if status is Status.PERMISSION_DENIED:
+        assert ended == 1
+        assert errors.startswith("error: could not "), errors
+        assert "does not permit it" in errors
 
 
 def test_exit_codes(plane: Plane) -> None:
