@@ -120,7 +120,7 @@ def upgraded(document: Document, target: str, image: str | None = None) -> Upgra
 
 
 def suggested_image(image: str, source: str, target: str) -> str | None:
-    """The image with the release in its tag replaced, without a digest; None where the tag does not hold the release."""
+    """The image with the release in its tag replaced, without a digest; None where the tag does not hold it."""
     reference = parse(image)
     if reference.tag is None:
         return None

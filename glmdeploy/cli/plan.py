@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, target_options
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -50,15 +50,7 @@ class Planning(click.Command):
 )
 @click.argument("profile")
 @common.profile_options
-@click.option(
-    "--target",
-    "where",
-    type=click.Choice(["modal", "local"]),
-    default="modal",
-    show_default=True,
-    help="Modal, or the embedded cloud on this machine.",
-)
-@click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+@target_options.target_options
 @click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change, and each warning.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the plan for `apply FILE`."

@@ -80,9 +80,9 @@ def _profiles() -> list[str]:
 def _apps(context: click.Context) -> tuple[str, ...]:
     with _silently():
         target = _target(context)
-        from glmdeploy.operate.apps import deployed_apps
+        from glmdeploy.operate.listing import names
 
-        return tuple(deployed_apps(target, seconds=COMPLETION_SECONDS))
+        return tuple(sorted(names(target)))
     return ()
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from collections.abc import Mapping
 
     from glmdeploy.operate.preflight import Preflight
-    from glmdeploy.operate.proof import Healthy, Starting
+    from glmdeploy.operate.proof import Healthy, Held, Starting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +43,46 @@ class WeightsVerified:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CanaryStarted:
+    """A second app of the same plan is tried first; ``app`` is its name."""
+
+    app: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryStopped:
+    """It is gone again, whatever it came to; or one that an earlier command has left behind."""
+
+    app: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deploying:
-    """The new version is sent."""
+    """The new version is sent, or an old one is brought back (``version``), or its containers begin afresh."""
+
+    version: int | None = None
+    afresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """The new version is live."""
+    """The new version is live, as ``number``."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchanged:
+    """Modal has seen nothing new in what was sent: version ``number`` goes on as it is."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoscalerChanged:
+    """Fields of the autoscaler have these values now; no container was replaced."""
+
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +94,12 @@ class Located:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The new version is followed until one of its containers has proved itself."""
+    """The new version is followed until one of its containers has proved itself.
+
+    ``protected`` is the version that serves meanwhile; None where nothing is warm that could.
+    """
+
+    protected: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +118,44 @@ class NotAsked:
     """Whether the endpoint answers is not known: Modal's proxy wants a token, and the plan names none."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """Which checks the public address has passed."""
+
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakingBack:
+    """The new version did not become healthy, or was interrupted; ``version`` is brought back, None for nothing."""
+
+    version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenBack:
+    """What was before is back, as ``number``; ``version`` None says that there was nothing, and nothing is started.
+
+    ``lapse`` are the seconds in which it did not answer, None where that is not known.
+    """
+
+    version: int | None
+    number: int
+    lapse: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Version ``number`` stays published; ``why`` says so in words."""
+
+    number: int
+    why: str
+
+
 Event: TypeAlias = (
-    "SecretCreated | StageStarted | Judged | WeightsVerified"
-    " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | NotAsked"
+    "SecretCreated | StageStarted | Judged | WeightsVerified | CanaryStarted | CanaryStopped | AutoscalerChanged"
+    " | Deploying | Published | Unchanged | Located | Waiting | Starting | Held | Healthy | KeyRequired | NotAsked"
+    " | Verified | TakingBack | TakenBack | Kept"
 )
+Tell: TypeAlias = "Callable[[Event], None]"
+"""Hears each event as it happens."""

@@ -50,7 +50,7 @@ def listing(target: Target) -> tuple[Listed, ...]:
 
     :raises DeployError:
     """
-    found = sorted(_names(target).items())
+    found = sorted(names(target).items())
 
     def read(item: tuple[str, tuple[str, int]]) -> Listed:
         app, (app_id, containers) = item
@@ -60,7 +60,7 @@ def listing(target: Target) -> tuple[Listed, ...]:
         return tuple(pool.map(read, found))
 
 
-def _names(target: Target) -> dict[str, tuple[str, int]]:
+def names(target: Target) -> dict[str, tuple[str, int]]:
     """Ids and numbers of containers of the deployed apps, by their names.
 
     :raises DeployError:

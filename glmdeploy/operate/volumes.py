@@ -11,9 +11,9 @@ import modal
 from modal_proto import api_pb2
 
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.apps import deployed_apps
 from glmdeploy.operate.asking import within
 from glmdeploy.operate.control_plane import rpc
+from glmdeploy.operate.listing import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +51,7 @@ def held(wanted: Iterable[str], target: Target, *, beside: str) -> tuple[Held, .
     ids = {name: found for name in dict.fromkeys(wanted) if (found := _id(name, target)) is not None}
     if not ids:
         return ()
-    others = {app: app_id for app, app_id in deployed_apps(target).items() if app != beside}
+    others = {app: app_id for app, (app_id, _) in names(target).items() if app != beside}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         mounted = dict(zip(others, pool.map(lambda app: _mounted(app, others[app], target), others), strict=True))
     unknown = tuple(app for app, volumes in mounted.items() if volumes is None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.operate import events, proof
+from glmdeploy.operate.rollout import answered
 from glmdeploy.report.view import clean
 from glmdeploy.report.words import count_bytes, counted
 from glmdeploy.runtime.public import TOKEN_HEADERS
@@ -33,10 +34,29 @@ def event_text(event: Event) -> str | None:
             return f"Stage {name} ..."
         case events.Judged(found=found):
             return "\n".join(preflight_lines(found)) or None
-        case events.Deploying():
-            return "Deploying ..."
-        case events.Waiting():
-            return "Waiting for the endpoint's first answer ..."
+        case events.CanaryStarted(app=app):
+            return f"Canary: {app} is tried first, with GPUs of its own ..."
+        case events.CanaryStopped(app=app):
+            return f"The canary {app} is stopped."
+        case events.AutoscalerChanged(values=values):
+            return f"Changed while it runs: {', '.join(f'{name} {value}' for name, value in values.items())}."
+        case events.Deploying(version=None, afresh=afresh):
+            return "Fresh containers of the same version ..." if afresh else "Deploying ..."
+        case events.Deploying(version=version):
+            return f"Bringing version {version} back ..."
+        case events.Published(number=number):
+            return f"Version {number} is published."
+        case events.Unchanged(number=number):
+            return f"Modal sees nothing new in it: version {number} goes on as it is."
+        case events.Waiting(protected=None):
+            return "Waiting for the endpoint's first answer; nothing is warm that could serve meanwhile ..."
+        case events.Waiting(protected=protected):
+            return f"Version {protected} keeps answering until the new one has passed ..."
+        case proof.Held():
+            return (
+                "  start  no container of this version has started, nor waits for a machine: there may be as many as "
+                "there may be (max_containers)"
+            )
         case proof.Starting(text=text):
             return f"  start  {clean(text)}"
         case proof.Healthy(seconds=seconds, doubt=None):
@@ -52,7 +72,20 @@ def event_text(event: Event) -> str | None:
             )
         case events.WeightsVerified(files=files):
             return f"Weights verified: {files} files read and compared; the log above says what was fetched anew."
-        case events.Published() | events.Located():
+        case events.Verified(checks=checks):
+            return f"Verified: {', '.join(checks)}."
+        case events.TakingBack(version=None):
+            return "It did not become healthy ..."
+        case events.TakingBack(version=version):
+            return f"Taking it back: version {version} again ..."
+        case events.TakenBack(version=None):
+            return "Nothing ran before; it starts nothing by itself now."
+        case events.TakenBack(version=version, number=number, lapse=lapse):
+            told = "" if lapse is None else f"; it {answered(lapse)}"
+            return f"Version {version} is back, as version {number}{told}."
+        case events.Kept(number=number, why=why):
+            return f"Version {number} stays published: {why}."
+        case events.Located():
             return None
 
 

@@ -14,7 +14,7 @@ from operate_plane import TARGET, Plane, running
 from support import PATIENCE, some, wait_until
 from variations import COMMIT
 
-from glmdeploy.operate.apps import deployed_apps
+from glmdeploy.operate.listing import names
 from glmdeploy.operate.archive import VOLUME
 from glmdeploy.operate.history import find_app
 from glmdeploy.operate.tasks import tasks_of
@@ -39,7 +39,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
 @pytest.fixture
 def applied(plane: Plane) -> Plane:
     """The plane with the app deployed, whatever the test before has left."""
-    if APP not in deployed_apps(TARGET):
+    if APP not in names(TARGET):
         plane.run(*APPLY, "--no-wait")
     plane.asked.clear()
     return plane
@@ -90,7 +90,7 @@ def test_it_stops_once_asked(applied: Plane) -> None:
     assert (found["keep_secrets"], found["removed_volumes"]) == ([*SECRETS], [])
     assert found["stopped_after"] >= 0
     assert tasks_of(app_id, TARGET) == ()
-    assert APP not in deployed_apps(TARGET)
+    assert APP not in names(TARGET)
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{url}/health", timeout=PATIENCE)
     applied.run("status", APP, code=1)
@@ -129,7 +129,7 @@ def test_killed_at_a_step_the_next_one_ends_it(applied: Plane, step: str) -> Non
         wait_until(lambda: asked(applied, step))
         process.kill()
     applied.run("destroy", APP, "--yes", "--volumes")
-    assert APP not in deployed_apps(TARGET)
+    assert APP not in names(TARGET)
     assert not {WEIGHTS, KERNELS} & volumes()
     assert VOLUME in volumes()
 
@@ -142,7 +142,7 @@ def test_an_app_of_somebody_else(plane: Plane) -> None:
         "glmdeploy did not deploy it, or its plan is not kept: what it uses is not known, and stays.\n"
     )
     plane.run("destroy", "theirs", "--yes")
-    assert "theirs" not in deployed_apps(TARGET)
+    assert "theirs" not in names(TARGET)
 
 
 def test_one_change_at_a_time(applied: Plane) -> None:
@@ -152,4 +152,4 @@ def test_one_change_at_a_time(applied: Plane) -> None:
     with exclusive(home() / "locks", f"{APP} on modal"):
         error: dict[str, Any] = applied.json("destroy", APP, "--yes", code=1)["error"]
     assert "is running on this machine" in error["message"]
-    assert APP in deployed_apps(TARGET)
+    assert APP in names(TARGET)

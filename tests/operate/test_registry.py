@@ -51,7 +51,7 @@ def test_a_refusal_is_told(options: dict[str, bool], image: str, words: str) -> 
 def test_nobody_answers() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
-        with pytest.raises(DeployError, match="did not tell the digest of .*: Connection refused"):
+        with pytest.raises(DeployError, match=r"did not tell the digest of .*: Connection refused"):
             image_digest(parse(f"127.0.0.1:{reserved.getsockname()[1]}/{NAME}:v1"))
 
 

@@ -1,0 +1,82 @@
+"""``glmdeploy clean``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from glmdeploy.cli import common, target_options
+from glmdeploy.errors import GlmdeployError
+
+if TYPE_CHECKING:
+    from glmdeploy.operate.leftovers import Leftover
+
+EPILOG = """\b
+Examples:
+  glmdeploy clean --dry-run      what could go, with bytes
+  glmdeploy clean --keep 0 -y    keep what runs, and nothing to go back to
+  glmdeploy clean -e staging     another Environment
+"""
+
+
+@click.command(epilog=EPILOG)
+@target_options.target_options
+@click.option(
+    "--keep",
+    type=click.IntRange(0, 100),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="How many earlier plans of each app stay, beside the one that runs.",
+)
+@click.option(
+    "--grace",
+    type=click.IntRange(0),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="What was written within so many seconds stays: an apply elsewhere may be about to need it.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@common.json_option
+def clean(where: str, environment: str | None, keep: int, grace: int, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Remove weights, kernels and plans that no deployed or kept version of any app in the Environment needs.
+
+    Only what glmdeploy has put into its volumes, and can name, is removed; volumes never are. Downloads under way, and
+    volumes that other apps use, are left alone. An app whose plan cannot be read stops it.
+    """
+    from glmdeploy.local.cloud import home
+    from glmdeploy.operate.target import connect
+
+    target = connect(where, None, environment, reading=dry_run)
+
+    from glmdeploy.operate.clean import remove, survey
+    from glmdeploy.report import clean
+
+    found = survey(target, keep=keep, grace=grace)
+    if not as_json:
+        common.echo(clean.survey_text(found, target))
+    removed: list[Leftover] = []
+    if found.leftovers and not dry_run:
+        _confirm(clean.bytes_text(found.leftovers), yes=yes, as_json=as_json)
+        for leftover in remove(found, target, home() / "locks", keep=keep, grace=grace):
+            removed.append(leftover)
+            click.echo(f"removed {clean.leftover_text(leftover)}", err=True)
+        if len(removed) < len(found.leftovers):
+            click.echo(clean.kept_after_all(len(found.leftovers) - len(removed)), err=True)
+    if as_json:
+        common.echo_json(clean.survey_data(found, removed))
+
+
+def _confirm(size: str, *, yes: bool, as_json: bool) -> None:
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise GlmdeployError(
+            "nobody can be asked: there is no terminal", advice="run again with --yes (-y) to go ahead"
+        )
+    if not click.confirm(f"Remove {size}?", default=False):
+        raise GlmdeployError("nothing was removed")
