@@ -40,7 +40,7 @@ def status_text(status: Status, width: int, *, zone: tzinfo | None = None, local
     rows = [
         ("endpoint", [*_endpoint(status)]),
         ("containers", [_containers(status)]),
-        ("requests", [*_busy(status, local=local)]),
+        ("requests" if status.requests else "price", [*_busy(status, local=local)]),
         ("drift", [*_drift(status, zone)]),
     ]
     for label, parts in rows:
