@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, rolling, target_options
+from glmdeploy.cli import app, common, following, target_options
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,9 +32,26 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Deploy even when nothing changes.")
 @click.option("--adopt", is_flag=True, help="Replace an app of this name that glmdeploy did not deploy.")
-@rolling.options
 @click.option(
-    "--canary", is_flag=True, help="Try a second app of the same plan first: twice the GPUs, two cold starts."
+    "--strategy",
+    type=click.Choice(["rolling", "recreate"]),
+    default="rolling",
+    show_default=True,
+    help="rolling: old containers serve until a new one does; recreate: they are stopped at once, an outage of a "
+    "whole cold start.",
+)
+@click.option(
+    "--canary",
+    is_flag=True,
+    help="Try the plan as a second app first, which is stopped again: twice the GPUs meanwhile, and two cold starts.",
+)
+@following.guard_options
+@click.option(
+    "--tag",
+    default="",
+    callback=following.tag,
+    metavar="TEXT",
+    help="A name for this deployment in Modal's history: up to 29 letters, digits, dots, dashes and underscores.",
 )
 @click.option(
     "--make-secrets", is_flag=True, help="Make missing secrets up, with random values; for the embedded cloud alone."
@@ -83,7 +100,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         where, options["environment"] = kept.target, kept.environment
     destination = target.connect(where, plan, options["environment"], reading=dry_run)
 
-    from glmdeploy.operate.apply import finish, forget_failures
+    from glmdeploy.operate.apply import carry_out, finish, forget_failures
     from glmdeploy.operate.live import endpoint
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.preflight import ArgumentsRefused
@@ -92,7 +109,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.progress import endpoint_text
 
-    how = rolling.how(options)
+    guard = following.guard(options)
     with exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = _preview(kept, plan, destination, options)
         plan = found.plan
@@ -100,21 +117,21 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
-        for line in preview_text(result, plan, common.width()):
+        for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
             click.echo(line, err=as_json)
-        with rolling.Progress(result) as progress:
-            if acts:
-                app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
-                try:
-                    progress.carry_out(found, how)
-                except ArgumentsRefused as refused:
-                    written = places(document, plan.sglang, refused.options) if document else []
-                    refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
-                    raise
-            if not found.changed and not dry_run:
-                forget_failures(plan, destination)
-                if how.wait and found.now:
-                    finish(plan, destination, how, progress.tell)
+        if acts:
+            app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
+            try:
+                steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
+                result |= following.followed(steps, changing=found.changed)
+            except ArgumentsRefused as refused:
+                written = places(document, plan.sglang, refused.options) if document else []
+                refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
+                raise
+        if not found.changed and not dry_run:
+            forget_failures(plan, destination)
+            if guard.wait and found.now:
+                result |= following.followed(finish(plan, destination, guard), changing=False)
         if found.now and not found.changed and "url" not in result:
             result["url"] = endpoint(plan, destination)
         if as_json:
@@ -122,6 +139,17 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         elif "url" in result:
             click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
     return 0
+
+
+def _how(found: Preview, options: dict[str, Any]) -> Iterator[str]:
+    """What the way of deploying it means for those who are served, where that is not the usual one."""
+    if found.changed and options["strategy"] == "recreate" and found.now:
+        yield "recreate: what runs is stopped at once, and nobody is answered for a whole cold start."
+    if found.changed and options["canary"]:
+        yield (
+            "canary: the plan is tried as a second app first: twice the GPUs meanwhile, and two cold starts instead of "
+            "one."
+        )
 
 
 def _saved(context: click.Context, named: str) -> Saved | None:

@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from glmdeploy.cli import app, common, rolling, target_options
+from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.errors import GlmdeployError
 
 
 @click.command()
 @app.app_argument
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="For so long a container may take until it is ready.  [default: the start-up limit and 2 min]",
-)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@following.guard_options
 @common.json_option
-def rollover(named: str, where: str, environment: str | None, yes: bool, timeout: float | None, as_json: bool) -> None:
-    """Replace the containers by fresh ones of the same version, which read rotated secrets.
+def rollover(named: str, where: str, environment: str | None, **options: Any) -> None:
+    """Replace the containers of an app by fresh ones of the same version, as for secrets that were rotated.
 
-    Those that run serve until a fresh one has proved itself, and finish what they have.
+    The old ones serve until a fresh one has proved itself. A version before is of no help against a wrong secret: where
+    no fresh container starts, what runs stays, and nothing is taken back.
 
     \b
     glmdeploy rollover glm51-fp8
+    glmdeploy rollover profiles/b200-eagle-bf16kv.yaml --yes --json
     """
-    found = app.target_app(named, where, environment, reading=False)
+    as_json, dry_run = options["as_json"], options["dry_run"]
+    found = app.target_app(named, where, environment, reading=dry_run)
 
     from glmdeploy.local.cloud import home
+    from glmdeploy.operate.deployed import deployed
     from glmdeploy.operate.lock import exclusive
-    from glmdeploy.operate.rollback import roll_over
-    from glmdeploy.operate.rollout import How
+    from glmdeploy.operate.rollback import start_afresh
+    from glmdeploy.operate.tasks import tasks_of
+    from glmdeploy.report.rollback import afresh_data, afresh_text
 
-    result: dict[str, Any] = {"app": found.app, "target": where}
     with exclusive(home() / "locks", f"{found.app} on {where}"):
-        app.confirm(
-            f"Start fresh containers of {found.app}, and let those that run go?",
-            yes=yes,
-            as_json=as_json,
-            refused="nothing was changed",
-        )
-        with rolling.Progress(result) as progress:
-            roll_over(found.app, found.target, How(timeout=timeout, take_back=False), progress.tell)
+        now = deployed(found.app, found.target)
+        if now is None:
+            raise GlmdeployError(
+                f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is"
+            )
+        running = len(tasks_of(now.app_id, found.target))
+        result = afresh_data(now, running)
+        for line in afresh_text(now, running):
+            click.echo(line, err=as_json)
+        if not dry_run:
+            app.confirm("Go?", yes=options["yes"], as_json=as_json, refused="no container was replaced")
+            guard = following.guard(options | {"no_rollback": True})
+            result |= following.followed(start_afresh(now, found.target, guard))
+            if not as_json:
+                click.echo(f"{now.app} runs version {result.get('runs')}, in fresh containers.")
     if as_json:
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        common.echo_json(result)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, TypeAlias
 
     from glmdeploy.operate.preflight import Preflight
-    from glmdeploy.operate.proof import Healthy, Held, Starting
+    from glmdeploy.operate.proof import Healthy, Starting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,46 +43,105 @@ class WeightsVerified:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CanaryStarted:
-    """A second app of the same plan is tried first; ``app`` is its name."""
-
-    app: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class CanaryStopped:
-    """It is gone again, whatever it came to; or one that an earlier command has left behind."""
-
-    app: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Deploying:
-    """The new version is sent, or an old one is brought back (``version``), or its containers begin afresh."""
-
-    version: int | None = None
-    afresh: bool = False
+    """The new version is sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """The new version is live, as ``number``."""
+    """Version ``version`` is live in the place of ``before``; None where nothing ran, or it is not known."""
 
-    number: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unchanged:
-    """Modal has seen nothing new in what was sent: version ``number`` goes on as it is."""
-
-    number: int
+    version: int | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoscalerChanged:
-    """Fields of the autoscaler have these values now; no container was replaced."""
+class CanaryStarted:
+    """The same plan is tried as ``app`` first."""
 
-    values: Mapping[str, Any]
+    app: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryPassed:
+    """It serves, and ``app`` is stopped."""
+
+    app: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """``version`` is live, and was never heard to serve: an earlier command has left it half done."""
+
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """Modal saw nothing in what was sent that ``version``, which runs, does not have: nothing was deployed."""
+
+    version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unguarded:
+    """The new version is not followed: ``why`` nobody looks whether it starts, or what there is to protect."""
+
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """``before`` keeps answering until ``version`` has proved itself; ``room`` is what the autoscaler was told."""
+
+    version: int | None
+    before: int
+    room: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescaled:
+    """The autoscaler was changed while containers run; ``restored`` where it is what somebody had set before."""
+
+    changes: Mapping[str, Any]
+    restored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldGone:
+    """Containers from before that still finish what they have; none where ``left`` is 0."""
+
+    left: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakingBack:
+    """``version`` is not to serve: ``to`` comes back, or nothing."""
+
+    version: int | None
+    to: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenBack:
+    """What runs now: version ``runs``, which is what ``of`` was. None where nothing does.
+
+    ``silent`` are the seconds for which nobody answered meanwhile, None where nobody was asked, or nothing ran.
+    """
+
+    version: int | None
+    runs: int | None
+    of: int | None
+    silent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """``version`` stays as it is: ``why``; ``mend`` is what can be done about it."""
+
+    version: int | None
+    why: str
+    mend: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +153,7 @@ class Located:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The new version is followed until one of its containers has proved itself.
-
-    ``protected`` is the version that serves meanwhile; None where nothing is warm that could.
-    """
-
-    protected: int | None = None
+    """The new version is followed until one of its containers has proved itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,44 +172,9 @@ class NotAsked:
     """Whether the endpoint answers is not known: Modal's proxy wants a token, and the plan names none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verified:
-    """Which checks the public address has passed."""
-
-    checks: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakingBack:
-    """The new version did not become healthy, or was interrupted; ``version`` is brought back, None for nothing."""
-
-    version: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakenBack:
-    """What was before is back, as ``number``; ``version`` None says that there was nothing, and nothing is started.
-
-    ``lapse`` are the seconds in which it did not answer, None where that is not known.
-    """
-
-    version: int | None
-    number: int
-    lapse: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """Version ``number`` stays published; ``why`` says so in words."""
-
-    number: int
-    why: str
-
-
 Event: TypeAlias = (
-    "SecretCreated | StageStarted | Judged | WeightsVerified | CanaryStarted | CanaryStopped | AutoscalerChanged"
-    " | Deploying | Published | Unchanged | Located | Waiting | Starting | Held | Healthy | KeyRequired | NotAsked"
-    " | Verified | TakingBack | TakenBack | Kept"
+    "SecretCreated | StageStarted | Judged | WeightsVerified"
+    " | CanaryStarted | CanaryPassed | Resumed | Skipped | Unguarded | Guarded | Rescaled"
+    " | OldGone | TakingBack | TakenBack | Left"
+    " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | NotAsked"
 )
-Tell: TypeAlias = "Callable[[Event], None]"
-"""Hears each event as it happens."""

@@ -97,18 +97,7 @@ class History:
         return None
 
 
-def earlier(past: History, number: int) -> Version | None:
-    """The last version before another one that ran another plan than it, and was not taken back; None for none."""
-    origin = past.origin(number)
-    for each in past.versions:
-        found = past.origin(each.number)
-        other = found and (origin is None or found.digits != origin.digits)
-        if each.number < number and other and not _taken_back(past, each):
-            return each
-    return None
-
-
-def _taken_back(past: History, version: Version) -> bool:
+def taken_back(past: History, version: Version) -> bool:
     """Whether its successor brought an earlier version back."""
     after = past.version(version.number + 1)
     return after is not None and (0 < after.rollback_version < version.number or after.note.startswith(BACK))

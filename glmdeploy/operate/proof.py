@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import modal
@@ -19,6 +19,7 @@ from glmdeploy.operate.asking import attended, plainly, within
 from glmdeploy.operate.endpoint import wait_until_healthy
 from glmdeploy.operate.tasks import enqueued_at, tasks_of
 from glmdeploy.plan.plan import short_digest
+from glmdeploy.runtime.public import ask_public
 from glmdeploy.runtime.verdict import SPEAKER, read_stage, read_verdict
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 """Pause between two looks into the log."""
 OLD_SECONDS = 15.0
-"""For so long after an answer it is not told that no new container is there, not even one that waits for a GPU."""
-WATCH_SECONDS = 2.0
-"""Pause between two questions whether the endpoint still answers."""
-ANSWER_SECONDS = 30.0
-LONGEST_ANSWER = 5.0
-"""What an answer of ``/health`` may take without being called a lapse."""
+"""For so long after an answer a new container is waited for where there is none, not even one that waits for a GPU."""
+OLD = (
+    "a container from before answers, and none of this version has started; where `max_containers` leaves no room, it "
+    "starts when the old one ends, or with `--strategy recreate`, without anybody served meanwhile"
+)
+"""Modal does not replace a container where there are as many as there may be (its guide, of Servers)."""
 LATE_LOOKS = 5
 """How often the log is looked at again once the endpoint has said that it cannot start."""
 MOST_FAULTS = 3
@@ -66,15 +67,7 @@ class Healthy:
     doubt: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """A container from before answers, and none of this version has started, nor waits for a machine.
-
-    Modal replaces nothing where there are as many containers as there may be (its guide, of Servers).
-    """
-
-
-Told: TypeAlias = "Starting | Held | Healthy"
+Told: TypeAlias = "Starting | Healthy"
 
 
 @dataclass(frozen=True)
@@ -97,6 +90,11 @@ class _Log:
         self._began: dict[str, float | None] = {}
         self._app: modal.App | None = None
 
+    @property
+    def app_id(self) -> str | None:
+        """Of the app, once its log was read."""
+        return str(self._app.app_id) if self._app is not None else None
+
     def read(self) -> list[_Line]:
         """The lines that have not been taken. :raises DeployError:"""
 
@@ -114,12 +112,6 @@ class _Log:
         found = within(self.target, f"read the log of {self.plan.app}", fetch)
         return [line for line in found if line not in self.taken]
 
-    @property
-    def app_id(self) -> str:
-        """Known once the log was read."""
-        assert self._app is not None
-        return str(self._app.app_id)
-
     def is_new(self, task: str) -> bool:
         """Whether the container is younger than the deployment. :raises DeployError:"""
         if task not in self._began:
@@ -128,20 +120,15 @@ class _Log:
         return began is not None and began >= self.published.timestamp()
 
 
-class Asker(threading.Thread):
-    """Asks the endpoint until it answers, which starts a container where none runs; then sees whether it goes on.
-
-    ``lapse`` are the seconds in which it did not answer after it once had.
-    """
+class _Asker(threading.Thread):
+    """Asks the endpoint until it answers, which starts a container where none runs."""
 
     def __init__(self, url: str, target: Target, seconds: float, ask: Ask) -> None:
         super().__init__(name="asker", daemon=True)
         self._url, self._target, self._seconds, self._ask = url, target, seconds, ask
-        self._enough = threading.Event()
         self.answered: float | None = None
         self.answered_at: float | None = None
         self.fault: Exception | None = None
-        self.lapse = 0.0
         self.start()
 
     def run(self) -> None:
@@ -149,42 +136,41 @@ class Asker(threading.Thread):
             self.answered = wait_until_healthy(self._url, self._target, self._seconds, ask=self._ask)
         except Exception as fault:
             self.fault = fault
-            return
-        self.answered_at = time.monotonic()
-        while not self._enough.wait(WATCH_SECONDS):
-            began = time.monotonic()
-            while self._ask(f"{self._url}/health", ANSWER_SECONDS).status != 200:
-                if self._enough.wait(LOOK_SECONDS):
-                    break
-            waited = time.monotonic() - began
-            self.lapse += waited if waited > LONGEST_ANSWER else 0.0
-
-    def leave(self) -> None:
-        """Ask no more."""
-        self._enough.set()
-
-    def wait(self) -> float:
-        """Seconds after which the endpoint answered. :raises DeployError: when it has not within its limit"""
-        while self.answered is None and self.fault is None:
-            self.join(LOOK_SECONDS)
-        if self.fault is not None:
-            raise self.fault
-        assert self.answered is not None
-        return self.answered
+        else:
+            self.answered_at = time.monotonic()
 
 
-def follow(plan: Plan, target: Target, since: datetime, seconds: float, asker: Asker | None) -> Iterator[Told]:
-    """Tell how a container of a version starts; the last that is told is :class:`Healthy`.
+def published_at(plan: Plan, target: Target) -> datetime:
+    """When the version that is live was published, by the target's clock.
 
-    ``since`` is when the version was published, by the target's clock. The ``asker`` has a container start where none
-    does by itself; without one, somebody else must.
+    :raises DeployError:
+    """
 
-    :raises DeployError: when it refuses to serve, with its reasons; or no container is ready within ``seconds``.
+    async def look() -> datetime:
+        app = await modal.App.lookup.aio(plan.app, environment_name=target.environment)
+        info = await app.info.aio(refresh=True)
+        return info.lifecycle.deployed_at or datetime.now(UTC)
+
+    return within(target, f"look up when {plan.app} was deployed", look)
+
+
+def follow(
+    plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_public, *, guarded: bool = False
+) -> Iterator[Told]:
+    """Have a container of the new version start, and tell how that goes; the last that is told is :class:`Healthy`.
+
+    With ``guarded`` the answer of a container from before is not enough: one of this version must say that it is ready.
+
+    :raises DeployError: when it refuses to serve, with its reasons; or nothing answers within ``seconds``.
     """
     started = time.monotonic()
-    log = _Log(plan, target, since)
+    asker = _Asker(url, target, seconds, ask)
+    try:
+        log = _Log(plan, target, published_at(plan, target))
+    except DeployError as fault:
+        yield _unproven(asker, target, f"when it was deployed is not known: {fault.message}")
+        return
     faults = late = 0
-    held = False
     while True:
         try:
             for event in _news(log):
@@ -193,32 +179,42 @@ def follow(plan: Plan, target: Target, since: datetime, seconds: float, asker: A
                     continue
                 if event.reasons:
                     raise _refused(plan, event, asker)
-                answered = _answer(asker, target) if asker else time.monotonic() - started
-                yield Healthy(seconds=answered, task=event.task)
+                yield Healthy(seconds=_answer(asker, target), task=event.task)
                 return
             faults = 0
-            new = _new_tasks(log) if not held and asker and asker.answered_at else [""]
+            new = _new_tasks(log) if asker.answered_at else []
         except _Unread as fault:
             faults += 1
             if faults >= MOST_FAULTS:
-                if asker is None:
-                    raise DeployError(f"whether the new version of {plan.app} is ready is not known: {fault}") from None
-                yield Healthy(seconds=_answer(asker, target), doubt=str(fault))
+                yield _unproven(asker, target, str(fault))
                 return
             new = [""]
-        if asker and asker.fault is not None:
+        if asker.fault is not None:
             late += 1  # the last lines of a container may reach the log after its end reached us
             if late > LATE_LOOKS:
                 raise asker.fault
-        elif asker and asker.answered_at and not new and time.monotonic() - asker.answered_at > OLD_SECONDS:
-            held = True
-            yield Held()
-        if time.monotonic() - started > seconds:
-            raise DeployError(
-                f"no container of the new version of {plan.app} was ready within {seconds:.0f} s",
-                advice=f"its output: {target.command(f'app logs {plan.app}')}",
-            )
+        elif asker.answered is not None and asker.answered_at is not None:
+            waited = time.monotonic() - asker.answered_at
+            if not new and waited > OLD_SECONDS and not guarded:
+                yield Healthy(seconds=asker.answered, doubt=OLD)
+                return
+            if time.monotonic() - started > seconds:
+                if guarded:
+                    raise _late(plan, seconds, started_one=bool(new))
+                yield Healthy(seconds=asker.answered, doubt=f"no container of it has said so within {seconds:.0f} s")
+                return
         time.sleep(LOOK_SECONDS)
+
+
+def _late(plan: Plan, seconds: float, *, started_one: bool) -> DeployError:
+    """What is said of a version that nothing was heard of in time, while one from before answered."""
+    advice = f"`--timeout` gives it longer; its output: `glmdeploy logs {plan.app}`"
+    if not started_one:
+        advice = "no container of it was started: is there a GPU for one more? " + advice
+    return DeployError(
+        f"the new version of {plan.app} was not ready within {seconds:.0f} s: no container of it has said so",
+        advice=advice,
+    )
 
 
 class _Unread(Exception):
@@ -251,24 +247,32 @@ def _understood(log: _Log, line: _Line) -> Starting | Verdict | None:
 def _new_tasks(log: _Log) -> list[str]:
     """The containers of the app that are younger than the deployment. :raises _Unread:"""
     try:
-        tasks = tasks_of(log.app_id, log.target)
+        tasks = tasks_of(log.app_id, log.target) if log.app_id else ()
     except DeployError as fault:
         raise _Unread(fault.message) from None
     return [task.id for task in tasks if task.enqueued >= log.published.timestamp()]
 
 
-def _answer(asker: Asker, target: Target) -> float:
-    """Seconds after which the endpoint answered. :raises DeployError: when it has not"""
-    return attended(target, "see the endpoint answer", lambda: plainly(asker.wait))
+def _answer(asker: _Asker, target: Target) -> float:
+    """Seconds after which the endpoint answered, which has a limit of its own. :raises DeployError: when it has not"""
+    attended(target, "see the endpoint answer", lambda: plainly(asker.join))
+    if asker.fault is not None:
+        raise asker.fault
+    assert asker.answered is not None
+    return asker.answered
 
 
-def _refused(plan: Plan, verdict: Verdict, asker: Asker | None) -> DeployError:
+def _unproven(asker: _Asker, target: Target, doubt: str) -> Healthy:
+    """The endpoint's answer is all that is known. :raises DeployError: when there is none"""
+    return Healthy(seconds=_answer(asker, target), doubt=doubt)
+
+
+def _refused(plan: Plan, verdict: Verdict, asker: _Asker) -> DeployError:
     """The reasons; and where the engine itself has failed its last lines, if the endpoint tells them."""
     first, *more = verdict.reasons
     lines = [*(f"  and {reason}" for reason in more), "it never answered a request"]
-    if asker and first.startswith("SGLang "):
-        if asker.answered_at is None:
-            asker.join(LATE_LOOKS * LOOK_SECONDS)
+    if first.startswith("SGLang "):
+        asker.join(LATE_LOOKS * LOOK_SECONDS)
         if isinstance(asker.fault, DeployError) and asker.fault.advice:
             lines += asker.fault.advice.splitlines()
     return DeployError(

@@ -1,129 +1,124 @@
-"""``rollback`` and ``rollover``: an earlier version again, or fresh containers of the same one; guarded like a new one."""
+"""The way back to an earlier version, and fresh containers of the same: seen to serve as a new version is.
+
+Where the workspace has no rollbacks, the earlier plan is deployed again, with the container side that it had.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modal_proto import api_pb2
-
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.archive import archived_runtime
-from glmdeploy.operate.asking import within
-from glmdeploy.operate.control_plane import rpc
-from glmdeploy.operate.deployed import deployed
-from glmdeploy.operate.events import Deploying
-from glmdeploy.operate.history import BACK, earlier
-from glmdeploy.operate.publish import publish
-from glmdeploy.operate.rollout import roll_out, standing
+from glmdeploy.operate.apply import forget_failures
+from glmdeploy.operate.deployed import Deployed, deployed
+from glmdeploy.operate.live import Needed, needed
+from glmdeploy.operate.publish import roll_over
+from glmdeploy.operate.rollout import note, roll, send_back, settled
+from glmdeploy.operate.steps import begin
+from glmdeploy.operate.versions import previous
 from glmdeploy.plan.diff import Change, diff
+from glmdeploy.plan.outage import Outage, outages
+from glmdeploy.plan.price import Estimate, estimate
 
 if TYPE_CHECKING:
-    from glmdeploy.operate.deployed import Deployed
-    from glmdeploy.operate.events import Tell
-    from glmdeploy.operate.rollout import How
+    from collections.abc import Generator
+
+    from glmdeploy.operate.events import Event
+    from glmdeploy.operate.rollout import Guard
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rollback:
-    """What a rollback would do. ``to`` is the version that is brought back, ``now`` the one that runs."""
+class WayBack:
+    """What ``rollback`` would do. ``to`` is the version to go back to; its plan is known."""
 
+    app: str
+    target: Target
     now: Deployed
     to: Deployed
     plan: Plan
-    """Of the version that is brought back."""
-    target: Target
     changes: tuple[Change, ...]
-    running: int
-    """Containers of the app now."""
+    outages: tuple[Outage, ...]
+    need: Needed
+    """What the earlier plan wants and the volumes do not have any more."""
+    estimate: Estimate
 
     @property
     def acts(self) -> bool:
-        """Whether anything changes: the version may run the very plan that runs already."""
-        return bool(self.changes) or self.now.digest != self.to.digest
+        """Whether another plan runs."""
+        return self.now.digest != self.to.digest
 
 
-def rollback(app: str, target: Target, number: int | None = None) -> Rollback:
-    """What it takes to bring a version back; without a number, the last one that ran another plan. Changes nothing.
+def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
+    """The way back to a version: the newest before the one that runs which runs another plan, unless a number is given.
 
-    :raises DeployError: where there is none, or its plan is not known.
+    :raises DeployError: where there is none, or it cannot be brought back.
     """
     now = deployed(app, target)
     if now is None:
-        raise DeployError(f"{app} is not deployed", advice="an app that was stopped has no way back: apply its profile")
-    if number is None:
-        previous = earlier(now.history, now.version.number)
-        if previous is None:
-            raise DeployError(
-                f"there is nothing to go back to: no earlier version of {app} that was not taken back ran another plan",
-                advice=f"{target.glmdeploy(f'history {app}')} shows them all: name one",
-            )
-        number = previous.number
-    to = deployed(app, target, number)
+        raise DeployError(f"{app} is not deployed in {target}", advice="`glmdeploy list` shows what is")
+    wanted = number if number is not None else previous(now, target)
+    if wanted is None:
+        raise DeployError(
+            f"{app} has no earlier version to go back to: version {now.version.number} runs",
+            advice=f"`glmdeploy history {app}` shows them all",
+        )
+    to = deployed(app, target, wanted)
     assert to is not None
     if to.plan is None:
-        by_hand = target.command(f"app rollback {app} v{number}")
+        why = "glmdeploy did not deploy it" if to.foreign else f"its plan is not kept in {target}"
         raise DeployError(
-            f"the plan of version {to.version.number} of {app} is not kept: what it would run is not known",
-            advice=f"Modal brings it back without a look at it: {by_hand}"
-            if to.version.rollback_allowed
-            else "apply its profile instead",
+            f"version {wanted} of {app} cannot be seen through: {why}",
+            advice=f"bring it back unseen with `{target.command(f'app rollback {app} v{wanted}')}`, where the "
+            "workspace has rollbacks",
         )
-    before = standing(now, target)
-    return Rollback(
+    before = now.data or {}
+    return WayBack(
+        app=app,
+        target=target,
         now=now,
         to=to,
         plan=to.plan,
-        target=target,
-        changes=diff(now.data or {}, to.plan.data()),
-        running=before.tasks if before else 0,
+        changes=diff(before, to.plan.data()) if before else (),
+        outages=tuple(outages(before, to.plan.data())) if before else (),
+        need=needed(to.plan, target),
+        estimate=estimate(to.plan),
     )
 
 
-def roll_back(what: Rollback, how: How, tell: Tell) -> None:
-    """Bring the version back, guarded; living containers are left to finish.
+def go_back(way: WayBack, guard: Guard) -> Generator[Event]:
+    """Do it, step by step, guarded as a new version is; where it fails, what ran before comes back.
 
-    :raises DeployError: where it does not become healthy; the advice says what runs then.
+    :raises DeployError:
     """
-    number, target = what.to.version.number, what.target
-    tell(Deploying(version=number))
+    begin("look")
+    if way.need.download or way.need.compile:
+        lost = " and ".join(["weights"] * way.need.download + ["kernels"] * bool(way.need.compile))
+        raise DeployError(
+            f"version {way.to.version.number} of {way.app} wants {lost} that are not in their volume any more",
+            advice="apply its profile: that brings them back first",
+        )
+    begin("forget")
+    forget_failures(way.plan, way.target)
+    if not way.acts:
+        yield from settled(way.plan.data(), way.target)
+        return
+    before = note(way.now, way.app, way.target)
+    yield from roll(way.plan, way.target, before, lambda: send_back(way.to, way.target), guard)
 
-    def bring() -> None:
-        if what.to.version.rollback_allowed:
-            request = api_pb2.AppRollbackRequest(app_id=what.now.app_id, version=number)
-            within(target, f"roll back to version {number}", lambda: rpc("AppRollback", request))
-        else:
-            note = how.note or f"{BACK}{number}"
-            publish(what.plan, target, strategy=how.strategy, note=note, runtime=archived_runtime(what.plan, target))
 
-    roll_out(bring, what.plan, target, standing(what.now, target), how, tell)
+def start_afresh(now: Deployed, target: Target, guard: Guard) -> Generator[Event]:
+    """Fresh containers of the version that runs; the old ones serve until one of them is ready.
 
-
-def roll_over(app: str, target: Target, how: How, tell: Tell) -> Deployed:
-    """Have fresh containers take over from those that run, of the same version: rotated secrets are read by them.
-
-    Returns what runs. Nothing is taken back: it is the same version, and its containers serve until fresh ones do.
-
-    :raises DeployError: where no fresh container becomes healthy.
+    :raises DeployError: also for an app that glmdeploy did not deploy.
     """
-    now = deployed(app, target)
-    if now is None:
-        raise DeployError(f"{app} is not deployed")
     if now.plan is None:
         raise DeployError(
-            f"the plan of {app} is not kept: what its containers should say is not known",
-            advice=f"Modal does it without a look at them: {target.command(f'app rollover {app}')}",
+            f"what runs as {now.app} cannot be followed: its plan is not known",
+            advice=f"`{target.command(f'app rollover {now.app}')}` does it unseen",
         )
-    tell(Deploying(afresh=True))
-    request = api_pb2.AppRolloverRequest(app_id=now.app_id)
-    roll_out(
-        lambda: within(target, f"roll {app} over", lambda: rpc("AppRollover", request)),
-        now.plan,
-        target,
-        standing(now, target),
-        how,
-        tell,
-    )
-    return now
+    begin("forget")
+    forget_failures(now.plan, target)
+    before = note(now, now.app, target)
+    yield from roll(now.plan, target, before, lambda: roll_over(now.app_id, target), guard)

@@ -1,345 +1,258 @@
-"""Guarded rolling: a new version proves itself while the old one serves, or what was before is brought back.
+"""A new version in the place of one that serves: guarded, so that one that does not serve hurts nobody.
 
-Nothing here ends a healthy container: Modal's `rolling` lets the old ones serve until a new one is ready, and finish
-what they have (docs/embedded-cloud.md). The new version is known by the line of a container that is younger than the
-deployment (:mod:`glmdeploy.operate.proof`), never by the public ``/health``, which an old container answers.
+The version is published with the scaling of its plan. A live override then has one of its containers start while those
+from before serve on, and gives it room; it is set back when they have left, or when this ends. The new version is known
+by its own line in the log and by nothing else. Where it refuses, ends or is late, what ran before is brought back.
+
+A process that is killed in between leaves the override: the next ``plan`` sees it as drift, and ``apply`` repairs it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from modal_proto import api_pb2
-
-from glmdeploy.errors import DeployError
-from glmdeploy.operate import autoscaler
+from glmdeploy.errors import DeployError, GlmdeployError
+from glmdeploy.operate import autoscaler, publish
 from glmdeploy.operate.archive import archived_runtime
-from glmdeploy.operate.asking import attended, plainly, within
-from glmdeploy.operate.control_plane import rpc
+from glmdeploy.operate.asking import attended, plainly
 from glmdeploy.operate.endpoint import check_key, check_proxy
 from glmdeploy.operate.events import (
-    AutoscalerChanged,
-    Kept,
+    Deploying,
+    Guarded,
     KeyRequired,
+    Left,
     Located,
     NotAsked,
+    OldGone,
     Published,
+    Rescaled,
+    Resumed,
+    Skipped,
     TakenBack,
     TakingBack,
-    Unchanged,
-    Verified,
+    Unguarded,
     Waiting,
 )
-from glmdeploy.operate.history import BACK, find_app, history
+from glmdeploy.operate.history import BACK
 from glmdeploy.operate.live import endpoint
-from glmdeploy.operate.proof import Asker, Healthy, follow
+from glmdeploy.operate.proof import follow, published_at
 from glmdeploy.operate.proxy import way_in
-from glmdeploy.operate.publish import publish
+from glmdeploy.operate.steps import begin
 from glmdeploy.operate.tasks import tasks_of
 from glmdeploy.operate.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from glmdeploy.operate.autoscaler import Settings
     from glmdeploy.operate.deployed import Deployed
     from glmdeploy.operate.endpoint import Ask
-    from glmdeploy.operate.events import Tell
-    from glmdeploy.operate.history import Version
+    from glmdeploy.operate.events import Event
     from glmdeploy.operate.target import Target
+    from glmdeploy.operate.tasks import Task
     from glmdeploy.plan.plan import Plan
 
 ROLLING, RECREATE = "rolling", "recreate"
 WAIT_MARGIN = 120
-"""Seconds beyond the start-up limit until a missing verdict counts as a failure: scheduling, image, network."""
+"""Seconds beyond the start-up limit until a missing answer counts as a failure: scheduling, image, network."""
 KEY_SECONDS = 120
 """What a healthy endpoint gets to refuse a request without a key: its container may just be replaced."""
-SETTLE_SECONDS = 60
-"""For so long the end of old containers is waited for, before the autoscaler is set as the plan says."""
-LOOK_SECONDS = 1.0
-
-Change: TypeAlias = Callable[[], None]
+LEAVE_SECONDS = 60.0
+"""For so long the containers from before are waited for once the new version is ready: streams may take an hour."""
+LEAVE_PAUSE = 0.5
+WATCH_SECONDS = 10.0
+WATCH_PAUSE = 1.0
+"""How the endpoint is watched meanwhile: the limit of a question, and the pause after each."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
-    """How a new version is brought out. ``timeout`` in seconds; None for the start-up limit and two minutes."""
+class Guard:
+    """How a new version is watched. ``seconds`` is what it gets to be ready; None: its start-up limit and a margin."""
 
-    strategy: str = ROLLING
-    note: str = ""
-    """The user's part of the deployment's tag."""
     wait: bool = True
-    """Whether it is followed at all; without, nothing is guarded."""
     take_back: bool = True
-    """Whether what was before is brought back where it fails."""
-    timeout: float | None = None
-    canary: bool = False
-    """Whether a second app of the same plan has to pass first."""
+    seconds: float | None = None
+    strategy: str = ROLLING
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What ran before, and what it takes to bring it back.
+class Before:
+    """What ran before: noted right before the new version is sent."""
 
-    ``plan`` is None where it is not kept; ``in_force`` is its autoscaler, None where its plan is not known; ``tasks``
-    is the number of containers that were there.
-    """
+    now: Deployed | None
+    tasks: tuple[Task, ...] = ()
+    settings: Settings | None = None
 
-    number: int
-    app_id: str
-    rollback_allowed: bool
-    plan: Plan | None
-    data: Mapping[str, Any] | None
-    in_force: Settings | None
-    tasks: int
-
-
-def standing(now: Deployed | None, target: Target) -> Standing | None:
-    """What is to be protected, and could be brought back; None where nothing is deployed.
-
-    :raises DeployError:
-    """
-    if now is None:
-        return None
-    in_force = None
-    if now.data:
-        with contextlib.suppress(DeployError):  # other code that kept `describe` alone has no server
-            in_force = autoscaler.settings(now.data, target)
-    return Standing(
-        number=now.version.number,
-        app_id=now.app_id,
-        rollback_allowed=now.version.rollback_allowed,
-        plan=now.plan,
-        data=now.data,
-        in_force=in_force,
-        tasks=len(tasks_of(now.app_id, target)),
-    )
-
-
-def roll_out(change: Change, plan: Plan, target: Target, before: Standing | None, how: How, tell: Tell) -> None:
-    """Make a change that makes the plan the production version, and see that it serves; else bring back what was.
-
-    :raises DeployError: where it does not become healthy; the advice says what runs then.
-    """
-    change()
-    app_id, version = _production(plan.app, target)
-    if before and version.number == before.number:
-        tell(Unchanged(number=version.number))
-        return
-    tell(Published(number=version.number))
-    guard = _Guard(plan=plan, target=target, before=before, how=how, tell=tell, app_id=app_id, version=version)
-    guard.run()
-
-
-def prove(plan: Plan, target: Target, now: Deployed, before: Standing | None, how: How, tell: Tell) -> None:
-    """See that a version serves that is published already and has not said so, as :func:`roll_out`.
-
-    :raises DeployError:
-    """
-    _Guard(plan=plan, target=target, before=before, how=how, tell=tell, app_id=now.app_id, version=now.version).run()
-
-
-def changed_live(plan: Plan, target: Target, values: Mapping[str, Any], tell: Tell) -> None:
-    """Change the autoscaler while containers run.
-
-    :raises DeployError: also where the values are not in force afterwards.
-    """
-    data = plan.data()
-    autoscaler.update(data, target, values)
-    effective = autoscaler.settings(data, target).effective
-    wrong = {name: effective.get(name) for name, value in values.items() if effective.get(name) != value}
-    if wrong:
-        raise DeployError(f"the autoscaler of {plan.app} was changed, and still has {_listed(wrong)}")
-    tell(AutoscalerChanged(values=dict(values)))
-
-
-def bring_back(before: Standing, target: Target) -> None:
-    """Make a version the production one again, without ending a container; then its autoscaler as it was in force.
-
-    :raises DeployError:
-    """
-    if before.rollback_allowed:
-        request = api_pb2.AppRollbackRequest(app_id=before.app_id, version=before.number)
-        within(target, f"roll back to version {before.number}", lambda: rpc("AppRollback", request))
-    elif before.plan is not None:
-        runtime = archived_runtime(before.plan, target)
-        publish(before.plan, target, strategy=ROLLING, note=f"{BACK}{before.number}", runtime=runtime)
-    else:
-        raise DeployError(
-            f"version {before.number} cannot be brought back: this workspace's plan allows no rollback, and the plan "
-            "of that version is not kept"
-        )
-    if before.data is None or before.in_force is None:
-        return
-    effective = autoscaler.settings(before.data, target).effective
-    restored = {name: value for name, value in before.in_force.effective.items() if effective.get(name) != value}
-    if restored:
-        autoscaler.update(before.data, target, restored)
+    @property
+    def number(self) -> int | None:
+        return self.now.version.number if self.now else None
 
 
 @dataclass
-class _Guard:
-    """One version, from its publication until it serves, or is taken back."""
+class _Rollout:
+    """One that goes on: what is known of it so far."""
 
     plan: Plan
     target: Target
-    before: Standing | None
-    how: How
-    tell: Tell
-    app_id: str
-    version: Version
-    asker: Asker | None = None
+    before: Before
+    guard: Guard
+    number: int | None = None
     ready: bool = False
-    roomy: bool = False
-    """Whether the autoscaler was changed to let the new version start."""
-
-    def run(self) -> None:
-        """:raises DeployError:"""
-        try:
-            url = endpoint(self.plan, self.target)
-            self.tell(Located(url=url))
-            if not self.how.wait:
-                return
-            self._prove(url)
-        except (DeployError, KeyboardInterrupt) as fault:
-            self._failed(fault)
-            raise
-        finally:
-            if self.asker:
-                self.asker.leave()
-        self._settle()
-
-    def _prove(self, url: str) -> None:
-        """:raises DeployError:"""
-        plan, target = self.plan, self.target
-        ask = way_in(plan, target, url)
-        self._give_room()
-        self.tell(Waiting(protected=self.before.number if self.before and self.before.tasks else None))
-        limit = self.how.timeout or plan.server.seconds("startup_timeout") + WAIT_MARGIN
-        self.asker = Asker(url, target, limit, ask) if ask else None
-        for event in follow(plan, target, self.version.at, limit, self.asker):
-            self.ready = isinstance(event, Healthy)
-            self.tell(event)
-        if ask is None:
-            self.tell(NotAsked())
-            return
-        self.tell(_refusals(plan, target, url, ask))
-        self._verify(url)
-
-    def _verify(self, url: str) -> None:
-        """:raises DeployError:"""
-        found = verify(self.plan, self.target, url=url, quick=True)
-        if found.failed:
-            first, *more = (f"{check.name}: {check.words}" for check in found.failed)
-            raise DeployError(
-                f"version {self.version.number} of {self.plan.app} does not pass what it is asked: {first}",
-                advice="\n".join(f"  and {text}" for text in more) or None,
-            )
-        self.tell(Verified(checks=tuple(check.name for check in found.checks if check.state == "ok")))
-
-    def _give_room(self) -> None:
-        """Have a container of the new version start, beside those that run. :raises DeployError:"""
-        data = self.plan.data()
-        settings = autoscaler.settings(data, self.target)
-        wanted = autoscaler.wanted(data, settings)
-        running = len(tasks_of(self.app_id, self.target))
-        room: dict[str, Any] = {"min_containers": max(wanted.get("min_containers") or 0, 1)}
-        if most := wanted.get("max_containers"):
-            room["max_containers"] = max(most, running + 1)
-        room = {name: value for name, value in room.items() if settings.effective.get(name) != value}
-        if room:
-            self.roomy = True
-            autoscaler.update(data, self.target, room)
-
-    def _settle(self) -> None:
-        """The autoscaler as the plan says, once the old containers have finished, or after a while.
-
-        :raises DeployError:
-        """
-        if not self.roomy:
-            return
-        deadline = time.monotonic() + SETTLE_SECONDS
-        published = self.version.at.timestamp()
-        while any(task.enqueued < published for task in tasks_of(self.app_id, self.target)):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(LOOK_SECONDS)
-        self._set_back()
-
-    def _set_back(self) -> None:
-        data = self.plan.data()
-        settings = autoscaler.settings(data, self.target)
-        wanted = autoscaler.wanted(data, settings)
-        values = {name: value for name, value in wanted.items() if settings.effective.get(name) != value}
-        if values:
-            autoscaler.update(data, self.target, values)
-
-    def _failed(self, fault: DeployError | KeyboardInterrupt) -> None:
-        """Leave the better of the two versions, and say which.
-
-        :raises DeployError: in place of ``fault``, where that is one: with what runs now in its advice.
-        """
-        interrupted = isinstance(fault, KeyboardInterrupt)
-        if interrupted and self.ready:
-            self._keep("it has proved itself")
-            return
-        if not self.how.take_back:
-            self._keep("nothing is taken back with --no-rollback")
-            return
-        try:
-            text = self._take_back()
-        except DeployError as second:
-            back = f"; {self.target.glmdeploy(f'rollback {self.plan.app} {self.before.number}')}" if self.before else ""
-            text = f"taking it back failed: {second.message}; version {self.version.number} is still published{back}"
-        except KeyboardInterrupt:
-            self._keep("taking it back was interrupted")
-            raise
-        if isinstance(fault, DeployError):
-            fault.advice = "\n".join(filter(None, [fault.advice, text]))
-
-    def _keep(self, why: str) -> None:
-        with contextlib.suppress(DeployError):  # the next apply finds it as drift
-            if self.roomy:
-                self._set_back()
-        self.tell(Kept(number=self.version.number, why=why))
-
-    def _take_back(self) -> str:
-        """What was before is back; returns what runs now, in words. :raises DeployError:"""
-        before, version = self.before, self.version.number
-        self.tell(TakingBack(version=before.number if before else None))
-        if before is None:
-            # Else a version that never starts is started, and billed, again and again.
-            autoscaler.update(self.plan.data(), self.target, {"min_containers": 0})
-            self.tell(TakenBack(version=None, number=version))
-            return (
-                f"nothing ran before; version {version} stays deployed, and starts nothing by itself: "
-                f"{self.target.glmdeploy(f'destroy {self.plan.app}')} removes it"
-            )
-        bring_back(before, self.target)
-        _, now = _production(self.plan.app, self.target)
-        lapse = self.asker.lapse if self.asker and self.asker.answered_at and before.tasks else None
-        self.tell(TakenBack(version=before.number, number=now.number, lapse=lapse))
-        told = f"version {before.number} {answered(lapse)}; " if lapse is not None else ""
-        return f"{told}version {version} was taken back: version {before.number} runs, as version {now.number}"
+    watch: _Watch | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
-def answered(lapse: float) -> str:
-    """Whether a version went on answering, in words."""
-    return "never stopped answering" if not lapse else f"did not answer for {lapse:.0f} s"
+def note(now: Deployed | None, app: str, target: Target) -> Before:
+    """What runs, where it is still what was looked at.
+
+    :raises DeployError: where somebody deployed meanwhile.
+    """
+    live = publish.production(app, target)
+    seen = now.version.number if now else None
+    if live != seen:
+        what = f"somebody deployed version {live} of {app} meanwhile" if live else f"somebody stopped {app} meanwhile"
+        raise DeployError(what, advice="look at it, and run the command again")
+    if now is None:
+        return Before(now=None)
+    settings = None if now.data is None else _settings(now.data, target)
+    return Before(now=now, tasks=tasks_of(now.app_id, target), settings=settings)
 
 
-def _production(app: str, target: Target) -> tuple[str, Version]:
-    """The id of the app, and its production version. :raises DeployError:"""
-    app_id = find_app(app, target)
-    past = history(app_id, target) if app_id else None
-    version = past.version(past.production) if past else None
-    if app_id is None or version is None:
-        raise DeployError(f"{app} is not deployed any more: somebody has stopped it")
-    return app_id, version
+def _settings(data: Mapping[str, Any], target: Target) -> Settings | None:
+    """None of an app that was changed behind glmdeploy's back, and has no such function any more."""
+    with contextlib.suppress(DeployError):
+        return autoscaler.settings(data, target)
+    return None
+
+
+def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], guard: Guard) -> Generator[Event]:
+    """``send`` the version that runs ``plan``, and see it serve.
+
+    :raises DeployError: where it does not; what runs then is told by the last event.
+    :raises KeyboardInterrupt: after Ctrl-C; the better of the two versions runs.
+    """
+    it = _Rollout(plan=plan, target=target, before=before, guard=guard)
+    begin("publish")
+    yield Deploying()
+    fault: BaseException | None = None
+    try:
+        send()
+    except (GlmdeployError, KeyboardInterrupt) as error:
+        fault = error
+    # An answer that was lost on the way may have left the version live.
+    it.number = _sent(it, fault)
+    if it.number == before.number:
+        if fault:
+            raise fault
+        yield Skipped(version=it.number)
+        yield from settled(plan.data(), target)
+        return
+    try:
+        if fault:
+            raise fault
+        begin("published")
+        yield Published(version=it.number, before=before.number)
+        yield from _proven(it)
+    except (GlmdeployError, KeyboardInterrupt) as error:
+        yield from _ended(it, error)
+        raise
+    except BaseException:
+        _quietly_set_back(it)
+        raise
+
+
+def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, guard: Guard) -> Generator[Event]:
+    """See a version serve that is live already, and has not said so yet; ``before`` comes back where it does not.
+
+    :raises DeployError: as :func:`roll`.
+    """
+    known = Before(now=None)
+    if before is not None:
+        # Those from before that still run serve on; what its autoscaler had is not known any more.
+        old = [task for task in tasks_of(now.app_id, target) if task.enqueued < now.version.at.timestamp()]
+        known = Before(now=before, tasks=tuple(old))
+    it = _Rollout(plan=plan, target=target, before=known, guard=guard, number=now.version.number)
+    try:
+        yield Resumed(version=now.version.number)
+        yield from _proven(it)
+    except (GlmdeployError, KeyboardInterrupt) as error:
+        yield from _ended(it, error)
+        raise
+    except BaseException:
+        _quietly_set_back(it)
+        raise
+
+
+def _sent(it: _Rollout, fault: BaseException | None) -> int | None:
+    """The number of the version that is live now."""
+    try:
+        return publish.production(it.plan.app, it.target)
+    except GlmdeployError:
+        if fault:
+            raise fault from None
+        raise
+
+
+def _proven(it: _Rollout) -> Generator[Event]:
+    """Follow the version until it serves, and make the scaling that of its plan again."""
+    plan, target, before = it.plan, it.target, it.before
+    url = endpoint(plan, target)
+    yield Located(url=url)
+    if not it.guard.wait:
+        yield Unguarded(why="nobody looks whether it starts (--no-wait)")
+        yield from settled(plan.data(), target)
+        return
+    ask = way_in(plan, target, url)
+    if ask is None:
+        yield NotAsked()
+        yield from settled(plan.data(), target)
+        return
+    published = published_at(plan, target).timestamp()
+    warm = bool(before.tasks) and it.guard.strategy == ROLLING
+    if warm and before.number is not None:
+        begin("room")
+        it.watch = _Watch(url, ask)
+        it.limits = _make_room(it)
+        yield Guarded(version=it.number, before=before.number, room=it.limits)
+    elif before.now is not None:
+        yield Unguarded(why="there is nothing to protect: no container of the version before runs")
+    begin("follow")
+    yield Waiting()
+    seconds = it.guard.seconds or plan.server.seconds("startup_timeout") + WAIT_MARGIN
+    yield from follow(plan, target, url, seconds, ask, guarded=warm)
+    begin("ready")
+    begin("refusals")
+    refused = _refusals(plan, target, url, ask)
+    _answers(plan, target, url)
+    it.ready = True
+    yield refused
+    if warm:
+        begin("leave")
+        yield OldGone(left=_wait_for_old(it, published))
+    begin("settle")
+    yield from settled(plan.data(), target)
+    begin("settled")
+    if it.watch:
+        it.watch.end()
+
+
+def _make_room(it: _Rollout) -> Mapping[str, Any]:
+    """Have a container start, and let there be one more than there are."""
+    data = it.plan.data()
+    now = autoscaler.settings(data, it.target).effective
+    changes: dict[str, Any] = {}
+    if not now.get("min_containers"):
+        changes["min_containers"] = 1
+    most = now.get("max_containers")
+    if most is not None and most < len(it.before.tasks) + 1:
+        changes["max_containers"] = len(it.before.tasks) + 1
+    if changes:
+        autoscaler.update(data, it.target, changes)
+    return changes
 
 
 def _refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
@@ -358,5 +271,168 @@ def _refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
     return KeyRequired(required=plan.api_key is not None, proxy=plan.proxy_auth)
 
 
-def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+def _answers(plan: Plan, target: Target, url: str) -> None:
+    """See that who has the key gets a good answer at the public address, where the key is at hand.
+
+    :raises DeployError: where it does not.
+    """
+    if target.cloud is None and plan.api_key is not None:
+        return  # a Modal Secret cannot be read back; the container itself has asked its engine already
+    found = verify(plan, target, url=url, quick=True)
+    if found.failed:
+        told = [f"{check.name}: {check.words}" for check in found.failed]
+        raise DeployError(
+            f"the new version of {plan.app} says that it is ready, and answers wrong: {told[0]}",
+            advice="\n".join(f"  and {each}" for each in told[1:]) or None,
+        )
+
+
+def _wait_for_old(it: _Rollout, published: float) -> int:
+    """How many containers from before are left after a while."""
+    assert it.before.now is not None
+    old = {task.id for task in it.before.tasks}
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while True:
+        left = [
+            task
+            for task in tasks_of(it.before.now.app_id, it.target)
+            if task.id in old or (task.enqueued < published and task.started)
+        ]
+        if not left or time.monotonic() > deadline:
+            return len(left)
+        time.sleep(LEAVE_PAUSE)
+
+
+def settled(data: Mapping[str, Any], target: Target, values: Mapping[str, Any] | None = None) -> Generator[Rescaled]:
+    """Have the autoscaler do what the plan says, or these ``values``: a deployment wipes what was set beside it.
+
+    :raises DeployError:
+    """
+    now = autoscaler.settings(data, target)
+    wanted = autoscaler.wanted(data, now) if values is None else values
+    changes = {name: value for name, value in wanted.items() if now.effective.get(name) != value}
+    if changes:
+        autoscaler.update(data, target, changes)
+        if values is not None:
+            planned = autoscaler.wanted(data, now)
+            yield Rescaled(changes=changes, restored=any(planned.get(name) != changes[name] for name in changes))
+
+
+def _quietly_set_back(it: _Rollout) -> None:
+    with contextlib.suppress(Exception):
+        if it.watch:
+            it.watch.end()
+        for _ in settled(it.plan.data(), it.target):
+            pass
+
+
+def _ended(it: _Rollout, fault: BaseException) -> Generator[Event]:
+    """The new version has failed, or was interrupted: leave the better one running, and say which that is."""
+    number, app = it.number, it.plan.app
+    try:
+        if it.ready:
+            _quietly_set_back(it)
+            yield Left(version=number, why="it has proved itself", mend="")
+        elif not it.guard.wait:
+            yield Left(version=number, why="nobody has looked whether it starts", mend=_mend(it))
+        elif not it.guard.take_back:
+            _quietly_set_back(it)
+            yield Left(version=number, why="--no-rollback", mend=_mend(it))
+        else:
+            yield from _taken_back(it)
+    except KeyboardInterrupt:
+        _quietly_set_back(it)
+        yield Left(version=number, why="interrupted twice", mend=_mend(it))
+    except GlmdeployError as error:
+        if isinstance(fault, GlmdeployError):
+            fault.advice = "\n".join(filter(None, [fault.advice, f"{app} could not be taken back: {error.message}"]))
+        yield Left(version=number, why=f"it could not be taken back: {error.message}", mend=_mend(it))
+    finally:
+        if it.watch:
+            it.watch.end()
+
+
+def _mend(it: _Rollout) -> str:
+    app, number = it.plan.app, it.before.number
+    return f"glmdeploy rollback {app} {number}" if number else f"glmdeploy destroy {app}"
+
+
+def _taken_back(it: _Rollout) -> Generator[Event]:
+    """What ran before runs again.
+
+    :raises DeployError: where that fails.
+    """
+    before, target = it.before, it.target
+    begin("take back")
+    yield TakingBack(version=it.number, to=before.number)
+    if before.now is None:
+        for _ in settled(it.plan.data(), target, {"min_containers": 0}):
+            pass  # else a version that cannot start is started, and billed, again and again
+        yield TakenBack(version=it.number, runs=None, of=None, silent=None)
+        return
+    send_back(before.now, target)
+    begin("taken back")
+    runs = publish.production(it.plan.app, target)
+    if before.now.data is not None and before.settings is None:
+        yield from settled(before.now.data, target)
+    elif before.now.data is not None and before.settings is not None:
+        known = autoscaler.settings(before.now.data, target)
+        wanted = {name: value for name, value in before.settings.effective.items() if name in known.effective}
+        yield from settled(before.now.data, target, wanted)
+    yield TakenBack(version=it.number, runs=runs, of=before.number, silent=it.watch.end() if it.watch else None)
+
+
+def send_back(to: Deployed, target: Target) -> None:
+    """Publish an earlier version of an app again, as the workspace's plan allows it; never by stopping containers.
+
+    :raises DeployError: where it cannot be brought back.
+    """
+    fault: DeployError | None = None
+    if to.version.rollback_allowed:
+        try:
+            publish.roll_back(to.app_id, to.version.number, target)
+        except DeployError as error:
+            fault = error
+        else:
+            return
+    if to.plan is None:
+        raise fault or DeployError(
+            f"version {to.version.number} of {to.app} cannot be brought back: this workspace has no rollbacks, and "
+            f"{'another tool has deployed it' if to.foreign else 'its plan is not kept'}",
+            advice="deploy it again with what deployed it",
+        )
+    runtime = archived_runtime(to.plan, target)
+    publish.publish(to.plan, target, strategy=ROLLING, note=f"{BACK}{to.version.number}", runtime=runtime)
+
+
+class _Watch(threading.Thread):
+    """Asks the endpoint all the while, as who uses it does."""
+
+    def __init__(self, url: str, ask: Ask) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._url, self._ask = url, ask
+        self._over = threading.Event()
+        self._since: float | None = None
+        self._silent = 0.0
+        self._answered = False
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            asked = time.monotonic()
+            good = self._ask(f"{self._url}/health", WATCH_SECONDS).status == 200
+            if self._over.is_set():
+                return
+            if good:
+                self._silent = max(self._silent, time.monotonic() - self._since if self._since is not None else 0.0)
+                self._since, self._answered = None, True
+            elif self._answered and self._since is None:
+                self._since = asked
+            self._over.wait(WATCH_PAUSE)
+
+    def end(self) -> float | None:
+        """The longest time without a good answer, in seconds; None where there never was one."""
+        self._over.set()
+        if not self._answered:
+            return None
+        return max(self._silent, time.monotonic() - self._since if self._since is not None else 0.0)
