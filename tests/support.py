@@ -12,21 +12,23 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import modal
 import pytest
 from aiohttp import web
+from forked_command import Commands
 from grpclib.client import Channel
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
+import glmdeploy
 from glmdeploy.local import cloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from google.protobuf.message import Message
 
@@ -39,6 +41,13 @@ PATIENCE = 600
 """Seconds after which what a test waits for is taken to hang: minutes, so that a slow machine fails no test."""
 
 
+def _clean() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith(STRANGE)}
+
+
+COMMANDS = Commands(Path(glmdeploy.__file__).parents[1], _clean())
+
+
 @dataclass(frozen=True)
 class Shell:
     """Runs commands with one GLMDEPLOY_HOME."""
@@ -48,9 +57,8 @@ class Shell:
 
     @property
     def env(self) -> dict[str, str]:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(STRANGE)}
         own = {"GLMDEPLOY_HOME": str(self.home), "HOME": str(self.home.parent), "NO_COLOR": "1"}
-        return {**clean, **own, **self.extra}
+        return {**_clean(), **own, **self.extra}
 
     @property
     def cloud(self) -> Cloud:
@@ -96,11 +104,15 @@ class Shell:
                 process.kill()
 
     def run(self, *arguments: str, code: int = 0, container_failed: bool = False) -> subprocess.CompletedProcess[str]:
+        done = COMMANDS.run(arguments, self.env, PATIENCE) or self._run_afresh(*arguments)
+        assert done.returncode == code, f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        if not container_failed:  # its log may have a traceback, our own output never
+            assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def _run_afresh(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         with self.started(*arguments) as process:
             stdout, stderr = process.communicate(timeout=PATIENCE)
-        assert process.returncode == code, f"{arguments} ended with {process.returncode}:\n{stdout}\n{stderr}"
-        if not container_failed:  # its log may have a traceback, our own output never
-            assert "Traceback" not in stdout + stderr
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     def json(self, *arguments: str, code: int = 0) -> Any:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import logging
 import os
 import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, target_options
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
@@ -38,28 +36,9 @@ class AppTarget:
     profile: str | None = None
 
 
-def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--target`` and ``-e/--env``, passed on as ``where`` and ``environment``."""
-
-    @click.option(
-        "--target",
-        "where",
-        type=click.Choice(["modal", "local"]),
-        default="modal",
-        show_default=True,
-        help="Modal, or the embedded cloud on this machine.",
-    )
-    @click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
-    @functools.wraps(function)
-    def wrapped(**arguments: Any) -> Any:
-        return function(**arguments)
-
-    return wrapped
-
-
 def app_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """APP_OR_PROFILE, passed on as ``named``."""
-    argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=complete_apps)
+    argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=target_options.complete_app_or_profile)
     return argument(function)
 
 
@@ -151,47 +130,22 @@ def confirm(question: str, *, yes: bool, as_json: bool, refused: str) -> None:
         raise GlmdeployError(refused)
 
 
-def complete_apps(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of deployed apps, and of profiles in ./profiles. Silent, and soon over, whatever fails."""
-    return [
-        name for name in {**dict.fromkeys(_names(context)), **dict.fromkeys(_profiles())} if name.startswith(incomplete)
-    ]
-
-
 def complete_versions(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The numbers of the named app's versions, the newest first."""
 
     def look() -> list[str]:
         from glmdeploy.operate.history import find_app, history
 
-        app = target_app(context.params["named"], *_where(context), reading=True)
+        app = target_app(
+            context.params["named"],
+            context.params.get("where") or "modal",
+            context.params.get("environment"),
+            reading=True,
+        )
         app_id = find_app(app.app, app.target)
         return [str(each.number) for each in history(app_id, app.target).versions] if app_id else []
 
     return [number for number in _soon(look) if number.startswith(incomplete)]
-
-
-def _names(context: click.Context) -> list[str]:
-    def look() -> list[str]:
-        from glmdeploy.operate import target
-
-        where, environment = _where(context)
-        destination = target.connect(where, None, environment, reading=True)
-        from glmdeploy.operate.listing import names
-
-        return [*names(destination)]
-
-    return _soon(look)
-
-
-def _where(context: click.Context) -> tuple[str, str | None]:
-    return context.params.get("where") or "modal", context.params.get("environment")
-
-
-def _profiles() -> list[str]:
-    with contextlib.suppress(OSError):
-        return sorted(path.stem for path in Path("profiles").glob("*.yaml"))
-    return []
 
 
 def _soon(look: Callable[[], list[str]]) -> list[str]:

@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
-from glmdeploy.errors import GlmdeployError, UsageError
+from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from glmdeploy.operate.preview import Preview
+    from glmdeploy.operate.target import Target
+    from glmdeploy.plan.plan import Plan
+    from glmdeploy.plan.saved import Saved
     from glmdeploy.profile.text.document import Document
 
 
-@click.command()
-@click.argument("profile")
-@common.profile_options
-@click.option(
-    "--target",
-    "where",
-    type=click.Choice(["modal", "local"]),
-    default="modal",
-    show_default=True,
-    envvar="GLMDEPLOY_TARGET",
-    help="Modal, or the embedded cloud on this machine.",
+@click.command(
+    epilog="Examples: glmdeploy apply b200-eagle-bf16kv; glmdeploy apply prod.plan, of `glmdeploy plan --out`; "
+    "glmdeploy apply profiles/ --yes, for each of a folder."
 )
-@click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
+@common.profile_options
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Deploy even when nothing changes.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the endpoint answers.")
+@click.option("--adopt", is_flag=True, help="Replace an app of this name that glmdeploy did not deploy.")
 @click.option(
     "--strategy",
     type=click.Choice(["rolling", "recreate"]),
     default="rolling",
     show_default=True,
-    help="rolling: old containers finish their requests; recreate: they are stopped at once.",
+    help="rolling: old containers serve until a new one does; recreate: they are stopped at once, an outage of a "
+    "whole cold start.",
+)
+@click.option(
+    "--canary",
+    is_flag=True,
+    help="Try the plan as a second app first, which is stopped again: twice the GPUs meanwhile, and two cold starts.",
+)
+@following.guard_options
+@click.option(
+    "--tag",
+    default="",
+    callback=following.tag,
+    metavar="TEXT",
+    help="A name for this deployment in Modal's history: up to 29 letters, digits, dots, dashes and underscores.",
 )
 @click.option(
     "--make-secrets", is_flag=True, help="Make missing secrets up, with random values; for the embedded cloud alone."
@@ -57,70 +67,129 @@ if TYPE_CHECKING:
     show_default=True,
     help="Ask the image's own SGLang, on a CPU, whether it takes the arguments. Secrets and room are looked at anyway.",
 )
-@click.option("--tag", default="", metavar="TEXT", help="A name for this deployment in Modal's history.")
+@click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Of several profiles so many at a time (4).")
 @common.json_option
-def apply(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> None:
-    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and wait for an answer."""
+@click.pass_context
+def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
+    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and see that it serves.
+
+    What ran before serves until a container of the new version has proved itself; what does not is taken back. A saved
+    plan is done exactly, or refused because the world moved. Several profiles, or a folder, are applied side by side.
+    """
+    from glmdeploy.cli import many
+
+    if many.are_many(profiles):
+        return many.many(context, profiles)
     # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.local.cloud import home
     from glmdeploy.operate import target
 
+    [profile] = profiles
     as_json, dry_run = options["as_json"], options["dry_run"]
-    make_secrets, verify = options["make_secrets"], options["verify_weights"]
-    if make_secrets and where != target.LOCAL:
+    if options["make_secrets"] and where != target.LOCAL:
         raise UsageError(
             "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
             advice="create them with `modal secret create`, or add `--target local`",
         )
-    # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    document = common.document(profile, overlays, sets)
-    plan = common.planned(document)
-    destination = target.connect(where, plan, options["environment"])
+    app.quiet()
+    kept = _saved(context, profile)
+    document = None if kept else common.document(profile, options["overlays"], options["sets"])
+    plan = kept.plan if kept else common.planned(document) if document else None
+    assert plan is not None
+    if kept:
+        where, options["environment"] = kept.target, kept.environment
+    destination = target.connect(where, plan, options["environment"], reading=dry_run)
 
-    from glmdeploy.operate.apply import forget_failures
+    from glmdeploy.operate.apply import carry_out, finish, forget_failures
     from glmdeploy.operate.live import endpoint
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.preflight import ArgumentsRefused
-    from glmdeploy.operate.preview import preview
-    from glmdeploy.operate.revision import resolved
     from glmdeploy.plan.price import estimate
     from glmdeploy.report.plan import preview_text
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.progress import endpoint_text
 
-    plan = resolved(plan, destination, tell=_progress)
+    guard = following.guard(options)
     with exclusive(home() / "locks", f"{plan.app} on {where}"):
-        found = preview(
-            plan,
-            destination,
-            force=options["force"],
-            make_secrets=make_secrets,
-            verify_weights=verify,
-            judge=options["preflight"],
-        )
+        found = _preview(kept, plan, destination, options)
+        plan = found.plan
         result = preview_data(found, estimate(plan))
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
-        for line in preview_text(result, plan, common.width()):
+        for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
             click.echo(line, err=as_json)
         if acts:
-            _confirm(yes=options["yes"], as_json=as_json)
+            app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
-                result |= _carry_out(found, strategy=options["strategy"], tag=options["tag"], wait=options["wait"])
+                steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
+                result |= following.followed(steps, changing=found.changed)
             except ArgumentsRefused as refused:
-                written = places(document, plan.sglang, refused.options)
+                written = places(document, plan.sglang, refused.options) if document else []
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
                 raise
-        elif not dry_run:
+        if not found.changed and not dry_run:
             forget_failures(plan, destination)
-        if not found.changed:
+            if guard.wait and found.now:
+                result |= following.followed(finish(plan, destination, guard), changing=False)
+        if found.now and not found.changed and "url" not in result:
             result["url"] = endpoint(plan, destination)
         if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
             click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
+    return 0
+
+
+def _how(found: Preview, options: dict[str, Any]) -> Iterator[str]:
+    """What the way of deploying it means for those who are served, where that is not the usual one."""
+    if found.changed and options["strategy"] == "recreate" and found.now:
+        yield "recreate: what runs is stopped at once, and nobody is answered for a whole cold start."
+    if found.changed and options["canary"]:
+        yield (
+            "canary: the plan is tried as a second app first: twice the GPUs meanwhile, and two cold starts instead of "
+            "one."
+        )
+
+
+def _saved(context: click.Context, named: str) -> Saved | None:
+    """The plan of a file that holds one; None for a profile.
+
+    :raises UsageError: for options that a saved plan was made with already.
+    """
+    from glmdeploy.plan.saved import load_saved
+
+    path = Path(named)
+    if named == "-" or path.suffix in (".yaml", ".yml") or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        if not file.read(64).lstrip().startswith(b"{"):
+            return None
+    made = ("overlays", "sets", "where", "environment", "force", "adopt", "make_secrets", "verify_weights")
+    given = [name for name in made if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT]
+    if given:
+        words = {"overlays": "overlay", "sets": "set", "where": "target", "environment": "env"}
+        options = ", ".join(f"--{words.get(name, name).replace('_', '-')}" for name in given)
+        raise UsageError(f"{named} is a saved plan, which was made with what {options} would say again")
+    return load_saved(path)
+
+
+def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[str, Any]) -> Preview:
+    from glmdeploy.operate.preview import preview
+    from glmdeploy.operate.revision import resolved
+    from glmdeploy.operate.saved import saved_preview
+
+    if kept:
+        return saved_preview(kept, destination)
+    return preview(
+        resolved(plan, destination, tell=lambda text: click.echo(text, err=True), ask=not options["dry_run"]),
+        destination,
+        force=options["force"],
+        adopt=options["adopt"],
+        make_secrets=options["make_secrets"],
+        verify_weights=options["verify_weights"],
+        judge=options["preflight"],
+    )
 
 
 def places(document: Document, release: str, options: Sequence[str]) -> Iterator[str]:
@@ -140,59 +209,3 @@ def places(document: Document, release: str, options: Sequence[str]) -> Iterator
         if any(same(name, option) for option in options):
             place = document.locate(("sglang", "args", name), key=True)
             yield f"  {place.file}:{place.line}:{place.column}: sglang.args.{name}"
-
-
-def _confirm(*, yes: bool, as_json: bool) -> None:
-    if yes:
-        return
-    if as_json or not sys.stdin.isatty():
-        raise GlmdeployError(
-            "nobody can be asked: there is no terminal", advice="run again with --yes (-y) to go ahead"
-        )
-    if not click.confirm("Apply?", default=False):
-        raise GlmdeployError("not applied")
-
-
-def _progress(text: str) -> None:
-    """On standard error, where the containers' logs go too: standard output has the plan and the result."""
-    click.echo(text, err=True)
-
-
-def _carry_out(found: Preview, *, strategy: str, tag: str, wait: bool) -> dict[str, Any]:
-    from glmdeploy.operate.apply import carry_out
-    from glmdeploy.operate.events import Judged, KeyRequired, Located, Published, WeightsVerified
-    from glmdeploy.operate.proof import Healthy
-    from glmdeploy.report.progress import event_text, preflight_data
-
-    result: dict[str, Any] = {}
-    published = False
-    try:
-        for event in carry_out(found, strategy=strategy, tag=tag, wait=wait):
-            if text := event_text(event):
-                _progress(text)
-            match event:
-                case Published():
-                    published = True
-                case Judged(found=found_in_order):
-                    result.setdefault("preflight", []).append(preflight_data(found_in_order))
-                case Located(url=url):
-                    result["url"] = url
-                case Healthy(seconds=seconds, task=task):
-                    result |= {"healthy_after": round(seconds, 1), "proven": task is not None}
-                case KeyRequired(required=required, proxy=proxy):
-                    result["key_required"] = required
-                    if proxy:
-                        result["proxy_token_required"] = True
-                case WeightsVerified(files=files):
-                    result["weights"] = {"verified": files}
-    except (GlmdeployError, KeyboardInterrupt):
-        if "healthy_after" in result:
-            _progress(f"The app is deployed ({result['url']}) and answers.")
-        elif "url" in result:
-            _progress(f"The app is deployed ({result['url']}), but has not answered yet.")
-        elif published:
-            _progress("The app is deployed; its address is not known.")
-        else:
-            _progress("Nothing was deployed: what ran before still runs. Finished stages are kept.")
-        raise
-    return result

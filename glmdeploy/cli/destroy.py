@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
+
+EPILOG = """\b
+Examples:
+  glmdeploy destroy glm51-fp8
+  glmdeploy destroy profiles/b200-eagle-bf16kv.yaml --volumes --dry-run
+  glmdeploy destroy glm51-fp8 --target local --yes
+"""
 
 
-@click.command()
+@click.command(epilog=EPILOG)
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--volumes", is_flag=True, help="Remove its volumes too, but those that another deployed app uses.")
@@ -25,15 +32,12 @@ def destroy(
     api_key_env: str | None,
     as_json: bool,
 ) -> None:
-    """Stop an app for good: its containers end with their requests, its endpoint and its history are gone.
+    """Stop an app for good.
+
+    Its containers end with their requests, its endpoint and its history are gone.
 
     Volumes with weights and kernels are kept, so that the next `apply` is quick; secrets are always kept. What an
     interrupted `destroy` has left, the next one does.
-
-    \b
-    glmdeploy destroy glm51-fp8
-    glmdeploy destroy profiles/b200-eagle-bf16kv.yaml --volumes --dry-run
-    glmdeploy destroy glm51-fp8 --target local --yes
     """
     found = app.target_app(named, where, environment, reading=dry_run)
 

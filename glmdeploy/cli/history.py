@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
 from glmdeploy.errors import GlmdeployError
 
 SHOWN = 20
 """Versions, where not all are asked for."""
 
+EPILOG = """\b
+Examples:
+  glmdeploy history glm51-fp8
+  glmdeploy history profiles/b200-eagle-bf16kv.yaml --json
+"""
 
-@click.command()
+
+@click.command(epilog=EPILOG)
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("--all", "everything", is_flag=True, help=f"All versions, instead of the {SHOWN} newest.")
 @common.json_option
 def history(named: str, where: str, environment: str | None, everything: bool, as_json: bool) -> None:
-    """Show the versions of an app: when, by whom, what each changed, and how its start ended.
+    """Show the versions of an app, and what each changed.
 
     "verified" is a version of which a container has said that it is ready, with what was planned; the log tells that
     for 35 days.
-
-    \b
-    glmdeploy history glm51-fp8
-    glmdeploy history profiles/b200-eagle-bf16kv.yaml --json
     """
     found = app.target_app(named, where, environment, reading=True)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
-    from glmdeploy.operate.logs import Line, Log, Told
+    from glmdeploy.operate.logs import Line, Told
 
 LINES, FIRST_LINES = 100, 10
 """How many lines are shown where nothing else is asked for, and how many before those that are followed."""
@@ -38,9 +38,17 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is no time: give one as 10m, 1h30m, 3d, 2026-11-27 or 2026-11-27T10:31", param, ctx)
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy logs glm51-fp8 -f
+  glmdeploy logs glm51-fp8 --since 2h --errors
+  glmdeploy logs b200-eagle-bf16kv --version 8 --timestamps
+"""
+
+
+@click.command(epilog=EPILOG)
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is said from now on, until Ctrl-C.")
 @click.option("--since", type=Moment(), help="From a time on, or for so long: 10m, 2h, 3d, 2026-11-27T10:31.")
 @click.option("--until", type=Moment(), help="Up to a time, given alike.")
@@ -80,14 +88,11 @@ def logs(
     timestamps: bool,
     as_json: bool,
 ) -> None:
-    """Show what the containers of an app say. Modal keeps it for 35 days; of a stopped app too.
+    """Show what the containers of an app say.
+
+    Modal keeps it for 35 days, of a stopped app too.
 
     With --json each line is an object of its own, on a line.
-
-    \b
-    glmdeploy logs glm51-fp8 -f
-    glmdeploy logs glm51-fp8 --since 2h --errors
-    glmdeploy logs b200-eagle-bf16kv --version 8 --timestamps
     """
     now = datetime.now(UTC)
     if follow and until:
@@ -101,13 +106,12 @@ def logs(
     wanted = Wanted(search=search, ours=ours, errors=errors, task=task, version=version)
     app_id, deployed = _app_id(found)
     log = Log(app=found.app, app_id=app_id, target=found.target, wanted=wanted)
-    since = _within_reach(since or _begin(log, until, wanted != Wanted()), until or now)
-    if since is None:
-        lines = log.last(tail or (FIRST_LINES if follow else LINES))
+    if since is not None:
+        lines = log.between(_within_reach(since, until or now), until)[-(tail or 0) :]
+    elif until is not None:
+        lines = log.between(log.began(), until)[-(tail or LINES) :]
     else:
-        lines = log.between(since, until)
-        count = tail or (None if wanted != Wanted() or not until else LINES)
-        lines = lines[-count:] if count else lines
+        lines = log.last(tail or (FIRST_LINES if follow else LINES))
     for line in lines:
         _show(line, timestamps=timestamps, as_json=as_json)
     if follow and deployed:
@@ -131,17 +135,13 @@ def _app_id(found: app.AppTarget) -> tuple[str, bool]:
     return gone.app_id, False
 
 
-def _begin(log: Log, until: datetime | None, filtered: bool) -> datetime | None:
-    """From when on the log is read where nobody says; None for its end."""
-    return log.began() if filtered or until else None
-
-
-def _within_reach(since: datetime | None, until: datetime) -> datetime | None:
+def _within_reach(since: datetime, until: datetime) -> datetime:
+    """The time, or the earliest that can be asked for, which is said then."""
     from glmdeploy.operate.logs import KEPT
     from glmdeploy.report.words import moment
 
     earliest = min(until, datetime.now(UTC)) - KEPT + timedelta(seconds=30)
-    if since is None or since >= earliest:
+    if since >= earliest:
         return since
     click.echo(f"Modal keeps 35 days of logs: from {moment(earliest)} on", err=True)
     return earliest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, target_options
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -50,16 +50,7 @@ class Planning(click.Command):
 )
 @click.argument("profile")
 @common.profile_options
-@click.option(
-    "--target",
-    "where",
-    type=click.Choice(["modal", "local"]),
-    default="modal",
-    show_default=True,
-    envvar="GLMDEPLOY_TARGET",
-    help="Modal, or the embedded cloud on this machine.",
-)
-@click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+@target_options.target_options
 @click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change, and each warning.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the plan for `apply FILE`."
@@ -123,7 +114,8 @@ def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: 
 def _warnings(findings: Sequence[Finding], *, everything: bool) -> None:
     """How many there are; each with ``--all``, on standard error as with every command."""
     from glmdeploy.findings import Severity
-    from glmdeploy.report.text import count, finding_line
+    from glmdeploy.report.text import finding_line
+    from glmdeploy.report.words import counted
 
     standing = [each for each in findings if each.severity is Severity.WARNING and not each.waived]
     if everything:
@@ -131,7 +123,7 @@ def _warnings(findings: Sequence[Finding], *, everything: bool) -> None:
             click.echo(finding_line(each), err=True)
     elif standing:
         common.echo(
-            f"{count(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
+            f"{counted(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
         )
     else:
         common.echo("`--all` shows every value, `glmdeploy size` the memory.")

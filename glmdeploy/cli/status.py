@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.operate.status import Status
 
+EPILOG = """\b
+Examples:
+  glmdeploy status glm51-fp8
+  glmdeploy status profiles/b200-eagle-bf16kv.yaml --env prod --api-key-env API_KEY
+  glmdeploy status glm51-fp8 --watch 10
 
-@click.command(epilog="Exit code: 0 deployed, and nothing known against it; 1 not deployed, or no container starts.")
+Exit code: 0 deployed, and nothing known against it; 1 not deployed, or no container starts.
+"""
+
+
+@click.command(epilog=EPILOG)
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @app.api_key_option
 @click.option(
     "--watch",
@@ -29,23 +38,18 @@ if TYPE_CHECKING:
 def status(
     named: str, where: str, environment: str | None, api_key_env: str | None, watch: float | None, as_json: bool
 ) -> int:
-    """Show what runs: version, containers, requests, endpoint, drift, dollars an hour.
+    """Show what runs: version, containers, requests, drift, price.
 
     What is not known is left out. Nothing is started, and no container is kept from going to sleep.
-
-    \b
-    glmdeploy status glm51-fp8
-    glmdeploy status profiles/b200-eagle-bf16kv.yaml --env prod --api-key-env API_KEY
-    glmdeploy status glm51-fp8 --watch 10
     """
     if watch is not None and as_json:
         raise UsageError("--json is one look: --watch goes on looking")
     found = app.target_app(named, where, environment, reading=True)
 
-    from glmdeploy.operate.status import status as look
+    from glmdeploy.operate.status import status_of
 
     while True:
-        seen = look(found.app, found.target, api_key_env=api_key_env)
+        seen = status_of(found.app, found.target, api_key_env=api_key_env)
         _show(seen, as_json=as_json, local=found.target.cloud is not None, again=watch is not None)
         if watch is None:
             return 0 if seen.healthy else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import shutil
 from pathlib import Path
@@ -35,6 +36,12 @@ def _levels(context: click.Context, parameter: click.Parameter, value: str) -> t
     if not all(1 <= level <= MOST_CLIENTS for level in found):
         raise click.BadParameter(f"each must be from 1 to {MOST_CLIENTS:,}", context, parameter)
     return tuple(dict.fromkeys(found))
+
+
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("a number is wanted", context, parameter)
+    return value
 
 
 @click.command(
@@ -101,6 +108,7 @@ def _levels(context: click.Context, parameter: click.Parameter, value: str) -> t
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1000),
+    callback=_finite,
     default=10.0,
     show_default=True,
     metavar="PERCENT",
@@ -110,6 +118,7 @@ def _levels(context: click.Context, parameter: click.Parameter, value: str) -> t
     "--timeout",
     "start_seconds",
     type=click.FloatRange(0, 86_400),
+    callback=_finite,
     metavar="SECONDS",
     help="How long the endpoint may take to wake up; default: the profile's `startup_timeout` and two minutes.",
 )

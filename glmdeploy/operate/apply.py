@@ -7,123 +7,142 @@ the running deployment as it was; the new one becomes live with one request to M
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import modal
 
+from glmdeploy.errors import DeployError
+from glmdeploy.operate import autoscaler
 from glmdeploy.operate.archive import archive
-from glmdeploy.operate.asking import attended, plainly, within
-from glmdeploy.operate.endpoint import check_key, check_proxy
-from glmdeploy.operate.events import (
-    Deploying,
-    Judged,
-    KeyRequired,
-    Located,
-    NotAsked,
-    Published,
-    SecretCreated,
-    StageStarted,
-    Waiting,
-    WeightsVerified,
-)
-from glmdeploy.operate.live import endpoint
-from glmdeploy.operate.proof import follow
-from glmdeploy.operate.proxy import way_in
+from glmdeploy.operate.asking import plainly, within
+from glmdeploy.operate.deployed import deployed
+from glmdeploy.operate.events import Judged, Rescaled, SecretCreated, StageStarted, WeightsVerified
+from glmdeploy.operate.logs import Log, Wanted
 from glmdeploy.operate.publish import publish
+from glmdeploy.operate.rollout import note, resumed, roll
+from glmdeploy.operate.second_app import remove_leftover, tried
 from glmdeploy.operate.secrets import creatable, create_secret
 from glmdeploy.operate.stages import running
+from glmdeploy.operate.steps import begin
+from glmdeploy.operate.versions import VERIFIED, previous, proofs
 from glmdeploy.runtime.failures import forget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from glmdeploy.operate.endpoint import Ask
+    from glmdeploy.operate.deployed import Deployed
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.preview import Preview
+    from glmdeploy.operate.rollout import Guard
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
 
-T = TypeVar("T")
 
-WAIT_MARGIN = 120
-"""Seconds beyond the start-up limit until a missing answer counts as a failure: scheduling, image, network."""
-KEY_SECONDS = 120
-"""What a healthy endpoint gets to refuse a request without a key: its container may just be replaced."""
+YOUNG = timedelta(days=1)
+"""For so long after its deployment a version that was never heard to serve is followed again by the next ``apply``."""
 
 
-def carry_out(what: Preview, *, strategy: str, tag: str, wait: bool) -> Iterator[Event]:
+def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) -> Generator[Event]:
     """Do it, step by step. What ran before still runs until :class:`Published` is yielded, whatever happens.
 
-    The logs of stages and Modal's progress go to standard error. ``wait`` asks the endpoint until it answers.
+    The logs of stages and Modal's progress go to standard error.
 
     :raises DeployError: when a step fails; finished stages are kept.
     """
     plan, target = what.plan, what.target
+    begin("look")
+    remove_leftover(plan, target)
+    begin("secrets")
     for secret in creatable(what.missing, target, make=what.make_secrets):
         proxy_token = secret == plan.proxy_token
         create_secret(secret, target, proxy_token=proxy_token)
         yield SecretCreated(name=secret.name, proxy_token=proxy_token)
     yield from _run_stages(what)
+    begin("forget")
     forget_failures(plan, target)
     if not what.changed:
+        if what.updates:
+            yield from _rescaled(what)
         return
-    yield Deploying()
+    begin("archive")
     archive(plan, target)
-    publish(plan, target, strategy=strategy, note=tag)
-    yield Published()
-    url = endpoint(plan, target)
-    yield Located(url=url)
-    if not wait:
-        return
-    ask = way_in(plan, target, url)
-    if ask is None:
-        yield NotAsked()
-        return
-    yield Waiting()
-    yield from follow(plan, target, url, plan.server.seconds("startup_timeout") + WAIT_MARGIN, ask)
-    yield _refusals(plan, target, url, ask)
+    if canary:
+        yield from tried(plan, target, guard)
+    before = note(what.now, plan.app, target)
+
+    def send() -> None:
+        publish(plan, target, strategy=guard.strategy, note=tag)
+
+    yield from roll(plan, target, before, send, guard)
 
 
-def _refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
-    """See that who lacks the proxy token is refused, and who lacks the key, as far as the plan wants them.
+def finish(plan: Plan, target: Target, guard: Guard) -> Generator[Event]:
+    """See to a version of this plan that an earlier command left half done: published, and never heard to serve.
 
-    :raises DeployError: when somebody is not.
+    :raises DeployError: where it does not serve; what ran before it is brought back.
     """
-    stop = target.command(f"app stop {plan.app}")
-    of_proxy: bytes | None = None
-    if plan.proxy_auth:
-        what = f"ask {plan.app} without a proxy token"
-        of_proxy = attended(target, what, lambda: plainly(lambda: check_proxy(url, stop, KEY_SECONDS)))
-    if plan.api_key:
-        what = f"ask {plan.app} without a key"
-        attended(target, what, lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS, ask=ask, of_proxy=of_proxy)))
-    return KeyRequired(required=plan.api_key is not None, proxy=plan.proxy_auth)
+    now = deployed(plan.app, target)
+    if now is None or now.plan is None or _has_spoken(now, target):
+        return
+    number = previous(now, target)
+    before = deployed(plan.app, target, number) if number else None
+    yield from resumed(now, now.plan, target, before, guard)
 
 
-def _run_stages(what: Preview) -> Iterator[Event]:
+def _has_spoken(now: Deployed, target: Target) -> bool:
+    """Whether a container of the production version has said that it serves, or nobody can be at it any more."""
+    version = now.version
+    if datetime.now(UTC) - version.at > YOUNG:
+        return True
+    log = Log(app=now.app, app_id=now.app_id, target=target, wanted=Wanted(search="glmdeploy ready", ours=True))
+    return proofs(log.between(version.at), now.history).get(version.number) == VERIFIED
+
+
+def _rescaled(what: Preview) -> Generator[Event]:
+    """Change the autoscaler while containers run: nothing is deployed."""
+    data, target = what.plan.data(), what.target
+    begin("live")
+    autoscaler.update(data, target, what.updates)
+    begin("settled")
+    now = autoscaler.settings(data, target)
+    wanted = autoscaler.wanted(data, now)
+    if other := [name for name, value in wanted.items() if now.effective.get(name) != value]:
+        raise DeployError(
+            f"{', '.join(other)} of {what.plan.app} is not as it was set: somebody else changes it, or {target} does",
+            advice="run apply again",
+        )
+    yield Rescaled(changes=what.updates)
+
+
+def _run_stages(what: Preview) -> Generator[Event]:
     """Look at what can be looked at without a GPU, and run the needed stages between; their logs on standard error.
 
     :raises DeployError:
     """
     plan, need = what.plan, what.need
     download, compiler = need.download or what.verify_weights, bool(need.compile)
-    checks = what.judged or download or bool(plan.looked_at)
+    checks = what.judged or download or (what.changed and bool(plan.looked_at))
     wanted = {"checks": checks, "download": download, "compiler": compiler, "rehearsal": what.judged}
     if not any(wanted.values()):
         return
     with running(plan, what.target, **wanted) as app:
         if checks:
+            begin("preflight")
             yield StageStarted(name="preflight")
             yield Judged(found=app.preflight(judge=what.judged, room=download))
         if download:
+            begin("download")
             yield StageStarted(name="download")
             mark = app.download(verify=what.verify_weights)
             if what.verify_weights:
                 yield WeightsVerified(files=mark["files"])
         if compiler:
+            begin("compile")
             yield StageStarted(name="compile")
             app.compile(need.compile)
         if what.judged:
+            begin("rehearse")
             yield StageStarted(name="rehearse")
             yield Judged(found=app.rehearse())
 

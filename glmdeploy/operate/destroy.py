@@ -17,7 +17,7 @@ from glmdeploy.operate import volumes
 from glmdeploy.operate.archive import VOLUME, archived
 from glmdeploy.operate.asking import within
 from glmdeploy.operate.history import find_app, history, stopped_app
-from glmdeploy.operate.status import status
+from glmdeploy.operate.status import status_of
 from glmdeploy.operate.tasks import tasks_of
 from glmdeploy.runtime.public import ask_public
 
@@ -96,7 +96,7 @@ def destruction(app: str, target: Target, *, remove: bool, api_key_env: str | No
 
     :raises DeployError:
     """
-    found = status(app, target, api_key_env=api_key_env)
+    found = status_of(app, target, api_key_env=api_key_env)
     gone = None
     plan = found.deployed.plan if found.deployed else None
     if found.deployed is None:

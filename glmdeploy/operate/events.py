@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from collections.abc import Mapping
+    from typing import Any, TypeAlias
 
     from glmdeploy.operate.preflight import Preflight
     from glmdeploy.operate.proof import Healthy, Starting
@@ -48,7 +49,99 @@ class Deploying:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """The new version is live."""
+    """Version ``version`` is live in the place of ``before``; None where nothing ran, or it is not known."""
+
+    version: int | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryStarted:
+    """The same plan is tried as ``app`` first."""
+
+    app: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryPassed:
+    """It serves, and ``app`` is stopped."""
+
+    app: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """``version`` is live, and was never heard to serve: an earlier command has left it half done."""
+
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """Modal saw nothing in what was sent that ``version``, which runs, does not have: nothing was deployed."""
+
+    version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unguarded:
+    """The new version is not followed: ``why`` nobody looks whether it starts, or what there is to protect."""
+
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """``before`` keeps answering until ``version`` has proved itself; ``room`` is what the autoscaler was told."""
+
+    version: int | None
+    before: int
+    room: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescaled:
+    """The autoscaler was changed while containers run; ``restored`` where it is what somebody had set before."""
+
+    changes: Mapping[str, Any]
+    restored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldGone:
+    """Containers from before that still finish what they have; none where ``left`` is 0."""
+
+    left: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakingBack:
+    """``version`` is not to serve: ``to`` comes back, or nothing."""
+
+    version: int | None
+    to: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenBack:
+    """What runs now: version ``runs``, which is what ``of`` was. None where nothing does.
+
+    ``silent`` are the seconds for which nobody answered meanwhile, None where nobody was asked, or nothing ran.
+    """
+
+    version: int | None
+    runs: int | None
+    of: int | None
+    silent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """``version`` stays as it is: ``why``; ``mend`` is what can be done about it."""
+
+    version: int | None
+    why: str
+    mend: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,5 +174,7 @@ class NotAsked:
 
 Event: TypeAlias = (
     "SecretCreated | StageStarted | Judged | WeightsVerified"
+    " | CanaryStarted | CanaryPassed | Resumed | Skipped | Unguarded | Guarded | Rescaled"
+    " | OldGone | TakingBack | TakenBack | Left"
     " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | NotAsked"
 )

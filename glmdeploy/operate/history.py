@@ -22,6 +22,9 @@ DIGITS = 20
 NOTE_CHARACTERS = 29
 """What a user may write before them: Modal allows 50 characters for the tag (1.6.4, ``runner.py``)."""
 
+BACK = "back-to-"
+"""What the note of a version begins with that was deployed again because Modal's plan allows no rollback."""
+
 _TAG = re.compile(rf"(?P<note>.{{0,{NOTE_CHARACTERS}}})\.(?P<digits>[0-9a-f]{{{DIGITS}}})")
 _KINDS = {
     api_pb2.DEPLOYMENT_TYPE_ROLLBACK: "rollback",
@@ -92,6 +95,12 @@ class History:
             else:
                 return None
         return None
+
+
+def taken_back(past: History, version: Version) -> bool:
+    """Whether its successor brought an earlier version back."""
+    after = past.version(version.number + 1)
+    return after is not None and (0 < after.rollback_version < version.number or after.note.startswith(BACK))
 
 
 def deployment_tag(plan: Plan, note: str = "") -> str:

@@ -45,6 +45,21 @@ class Listed:
         return self.origin is None
 
 
+def listing(target: Target) -> tuple[Listed, ...]:
+    """All deployed apps of the target's Environment, by name.
+
+    :raises DeployError:
+    """
+    found = sorted(names(target).items())
+
+    def read(item: tuple[str, tuple[str, int]]) -> Listed:
+        app, (app_id, containers) = item
+        return Listed(app=app, history=history(app_id, target), containers=containers)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return tuple(pool.map(read, found))
+
+
 def names(target: Target) -> dict[str, tuple[str, int]]:
     """Ids and numbers of containers of the deployed apps, by their names.
 
@@ -60,21 +75,6 @@ def names(target: Target) -> dict[str, tuple[str, int]]:
         }
 
     return within(target, "list the apps", look)
-
-
-def listing(target: Target) -> tuple[Listed, ...]:
-    """All deployed apps of the target's Environment, by name.
-
-    :raises DeployError:
-    """
-    found = sorted(names(target).items())
-
-    def read(item: tuple[str, tuple[str, int]]) -> Listed:
-        app, (app_id, containers) = item
-        return Listed(app=app, history=history(app_id, target), containers=containers)
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return tuple(pool.map(read, found))
 
 
 def environments(target: Target) -> tuple[str, ...]:

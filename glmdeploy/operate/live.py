@@ -48,10 +48,11 @@ def needed(plan: Plan, target: Target) -> Needed:
 def _is_downloaded(plan: Plan, target: Target) -> bool:
     """Whether the mark of the weights is there, and all that it names, with its size; no content is read."""
     folder = f"{plan.weights.sub_path}/{PurePosixPath(plan.model.path).name}"
-    mark = _marker(plan.weights, f"{plan.weights.sub_path}/{markers.FOLDER}/{WEIGHTS_MARK}", target)
+    volume = _handle(plan.weights, target)
+    mark = _marker(volume, plan.weights.name, f"{plan.weights.sub_path}/{markers.FOLDER}/{WEIGHTS_MARK}", target)
     if plan.model.commit is None or mark.get("commit") != plan.model.commit or not is_manifest(mark):
         return False
-    there = _sizes(plan.weights, folder, target)
+    there = _sizes(volume, plan.weights.name, folder, target)
     return all(there.get(f"{folder}/{path}") == entry["size"] for path, entry in mark["files"].items())
 
 
@@ -81,39 +82,42 @@ def _check_version(volume: Volume, version: int, target: Target) -> None:
 def _not_compiled(plan: Plan, target: Target) -> Iterator[str]:
     if plan.compile is None or plan.kernels is None:
         return
+    volume, name = _handle(plan.kernels, target), plan.kernels.name
+    there: dict[str, int] | None = None
     for gpu in plan.gpus:
-        if not _is_compiled(plan.kernels, plan.compile.keys[gpu], target):
+        mark = _marker(volume, name, f"{markers.FOLDER}/{kernels_mark(plan.compile.keys[gpu])}", target)
+        if mark.get("files") and there is None:
+            there = _sizes(volume, name, "/", target)
+        if not mark or (mark.get("files") and gone_kernels(mark, there or {})):
             yield gpu
 
 
-def _is_compiled(volume: Volume, key: str, target: Target) -> bool:
-    mark = _marker(volume, f"{markers.FOLDER}/{kernels_mark(key)}", target)
-    return bool(mark) and not (mark.get("files") and gone_kernels(mark, _sizes(volume, "/", target)))
+def _handle(volume: Volume, target: Target) -> modal.Volume:
+    """One for all that is asked of the volume: Modal looks its name up once."""
+    return modal.Volume.from_name(volume.name, environment_name=target.environment)
 
 
-def _sizes(volume: Volume, folder: str, target: Target) -> dict[str, int]:
+def _sizes(volume: modal.Volume, name: str, folder: str, target: Target) -> dict[str, int]:
     """The files below a folder of a volume, by their paths in it, with their sizes in bytes."""
 
     async def look() -> dict[str, int]:
-        handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
         try:
-            entries = await handle.listdir.aio(folder, recursive=True)
+            entries = await volume.listdir.aio(folder, recursive=True)
         except (modal.exception.NotFoundError, FileNotFoundError):
             return {}
         return {entry.path.lstrip("/"): entry.size for entry in entries}
 
-    return within(target, f"list {folder} in the volume {volume.name}", look)
+    return within(target, f"list {folder} in the volume {name}", look)
 
 
-def _marker(volume: Volume, path: str, target: Target) -> dict[str, Any]:
+def _marker(volume: modal.Volume, name: str, path: str, target: Target) -> dict[str, Any]:
     async def read() -> bytes:
-        handle = modal.Volume.from_name(volume.name, environment_name=target.environment)
         try:
-            return b"".join([part async for part in handle.read_file.aio(path)])
+            return b"".join([part async for part in volume.read_file.aio(path)])
         except (modal.exception.NotFoundError, FileNotFoundError):
             return b""
 
-    content = within(target, f"read {path} in the volume {volume.name}", read)
+    content = within(target, f"read {path} in the volume {name}", read)
     try:
         marker = json.loads(content)
     except ValueError:

@@ -118,8 +118,11 @@ class Log:
 
         async def fetch() -> list[Line]:
             app = await self._handle()
-            entries = app.logs.fetch.aio(since=since, until=until, search_text=self._searched)
-            return [line async for entry in entries for line in _lines(entry)]
+            found = []
+            for text in self._searched:
+                entries = app.logs.fetch.aio(since=since, until=until, search_text=text)
+                found += [line async for entry in entries for line in _lines(entry)]
+            return found if len(self._searched) == 1 else sorted(dict.fromkeys(found), key=lambda line: line.at)
 
         what = f"read the log of {self.app}"
         return [*filter(self._is_wanted, within(self.target, what, fetch, seconds=READ_SECONDS))]
@@ -139,11 +142,13 @@ class Log:
         return within(self.target, f"read the log of {self.app}", tail, seconds=READ_SECONDS)[-count:]
 
     def began(self) -> datetime:
-        """From when on there can be wanted lines: what Modal still keeps, of the wanted version.
+        """From when on there can be wanted lines: what Modal still keeps, of the wanted container or version.
 
         :raises DeployError: also for a version that the app does not have.
         """
         kept = datetime.now(UTC) - KEPT + timedelta(minutes=1)
+        if self.wanted.task is not None and (asked := enqueued_at(self.target, self.wanted.task)):
+            return max(kept, datetime.fromtimestamp(asked, UTC) - timedelta(seconds=1))
         if self.wanted.version is None:
             return kept
         past = history(self.app_id, self.target)
@@ -224,9 +229,12 @@ class Log:
         return await modal.App.lookup.aio(self.app_id, environment_name=self.target.environment)
 
     @property
-    def _searched(self) -> str:
-        """What Modal is asked to look for; all of it is looked for again here."""
-        return self.wanted.search or (SPEAKER if self.wanted.ours and not self.wanted.errors else "")
+    def _searched(self) -> tuple[str, ...]:
+        """What Modal is asked to look for, one after the other; all of it is looked for again here."""
+        wanted = self.wanted
+        if wanted.search or not (wanted.errors or wanted.ours):
+            return (wanted.search,)
+        return (f"{SPEAKER}refused ", *_ENDS) if wanted.errors else (SPEAKER,)
 
     def _is_wanted(self, line: Line) -> bool:
         wanted = self.wanted

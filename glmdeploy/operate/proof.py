@@ -17,7 +17,6 @@ import modal
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, plainly, within
 from glmdeploy.operate.endpoint import wait_until_healthy
-from glmdeploy.operate.history import find_app
 from glmdeploy.operate.tasks import enqueued_at, tasks_of
 from glmdeploy.plan.plan import short_digest
 from glmdeploy.runtime.public import ask_public
@@ -89,13 +88,20 @@ class _Log:
         self.published = published
         self.taken: set[_Line] = set()
         self._began: dict[str, float | None] = {}
+        self._app: modal.App | None = None
+
+    @property
+    def app_id(self) -> str | None:
+        """Of the app, once its log was read."""
+        return str(self._app.app_id) if self._app is not None else None
 
     def read(self) -> list[_Line]:
         """The lines that have not been taken. :raises DeployError:"""
 
         async def fetch() -> list[_Line]:
-            app = await modal.App.lookup.aio(self.plan.app, environment_name=self.target.environment)
-            entries = app.logs.fetch.aio(since=self.published - CLOCK, search_text=SPEAKER)
+            if self._app is None:
+                self._app = await modal.App.lookup.aio(self.plan.app, environment_name=self.target.environment)
+            entries = self._app.logs.fetch.aio(since=self.published - CLOCK, search_text=SPEAKER)
             return [
                 _Line(entry.timestamp, text, tuple(entry.context_ids))
                 async for entry in entries
@@ -148,8 +154,12 @@ def published_at(plan: Plan, target: Target) -> datetime:
     return within(target, f"look up when {plan.app} was deployed", look)
 
 
-def follow(plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_public) -> Iterator[Told]:
+def follow(
+    plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_public, *, guarded: bool = False
+) -> Iterator[Told]:
     """Have a container of the new version start, and tell how that goes; the last that is told is :class:`Healthy`.
+
+    With ``guarded`` the answer of a container from before is not enough: one of this version must say that it is ready.
 
     :raises DeployError: when it refuses to serve, with its reasons; or nothing answers within ``seconds``.
     """
@@ -185,14 +195,26 @@ def follow(plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_
                 raise asker.fault
         elif asker.answered is not None and asker.answered_at is not None:
             waited = time.monotonic() - asker.answered_at
-            if not new and waited > OLD_SECONDS:
-                doubt = OLD
-                yield Healthy(seconds=asker.answered, doubt=doubt)
+            if not new and waited > OLD_SECONDS and not guarded:
+                yield Healthy(seconds=asker.answered, doubt=OLD)
                 return
             if time.monotonic() - started > seconds:
+                if guarded:
+                    raise _late(plan, seconds, started_one=bool(new))
                 yield Healthy(seconds=asker.answered, doubt=f"no container of it has said so within {seconds:.0f} s")
                 return
         time.sleep(LOOK_SECONDS)
+
+
+def _late(plan: Plan, seconds: float, *, started_one: bool) -> DeployError:
+    """What is said of a version that nothing was heard of in time, while one from before answered."""
+    advice = f"`--timeout` gives it longer; its output: `glmdeploy logs {plan.app}`"
+    if not started_one:
+        advice = "no container of it was started: is there a GPU for one more? " + advice
+    return DeployError(
+        f"the new version of {plan.app} was not ready within {seconds:.0f} s: no container of it has said so",
+        advice=advice,
+    )
 
 
 class _Unread(Exception):
@@ -225,8 +247,7 @@ def _understood(log: _Log, line: _Line) -> Starting | Verdict | None:
 def _new_tasks(log: _Log) -> list[str]:
     """The containers of the app that are younger than the deployment. :raises _Unread:"""
     try:
-        app_id = find_app(log.plan.app, log.target)
-        tasks = tasks_of(app_id, log.target) if app_id else ()
+        tasks = tasks_of(log.app_id, log.target) if log.app_id else ()
     except DeployError as fault:
         raise _Unread(fault.message) from None
     return [task.id for task in tasks if task.enqueued >= log.published.timestamp()]

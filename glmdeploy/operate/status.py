@@ -6,7 +6,7 @@ nobody tells is None, and not guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +15,22 @@ from glmdeploy.operate import autoscaler
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.live import endpoint
 from glmdeploy.operate.logs import KEPT, Line, Log, Wanted
+from glmdeploy.operate.preview import drift_of
 from glmdeploy.operate.requests import counted_by_engine, counted_by_modal, key_at_hand, merged
 from glmdeploy.operate.tasks import tasks_of
+from glmdeploy.plan.price import estimate
 from glmdeploy.runtime.verdict import read_stage, read_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from glmdeploy.gpus import Price
-    from glmdeploy.operate.autoscaler import Override
     from glmdeploy.operate.deployed import Deployed
+    from glmdeploy.operate.drift import Drift
     from glmdeploy.operate.requests import Requests
     from glmdeploy.operate.target import Target
     from glmdeploy.operate.tasks import Task
+    from glmdeploy.plan.plan import Plan
 
 LOOKED_BACK = timedelta(hours=24)
 """For how long errors are looked for."""
@@ -66,13 +69,13 @@ class Status:
     bounded: bool = False
     """Whether the two are known."""
     start_seconds: float | None = None
-    """How long the last start took, of those in the log."""
+    """How long a start takes: the last one in the log, else the estimate of the plan."""
     requests: Requests | None = None
     error: Line | None = None
     """The last one of :data:`LOOKED_BACK`."""
     log_read: bool = False
-    overrides: tuple[Override, ...] | None = None
-    """Drift; None where it is not known."""
+    drift: tuple[Drift, ...] | None = None
+    """None where it is not known."""
     hourly: float | None = None
     """Dollars for an hour of one container, GPUs alone."""
 
@@ -90,7 +93,7 @@ class Status:
         return None if self.hourly is None else self.hourly * billed
 
 
-def status(
+def status_of(
     app: str,
     target: Target,
     *,
@@ -111,15 +114,11 @@ def status(
     log = Log(app=app, app_id=found.app_id, target=target)
     since = max(min(oldest, now - LOOKED_BACK), now - KEPT + timedelta(minutes=1))
     ours = _read(log, Wanted(ours=True), since)
-    ends = _read(log, Wanted(search="ending the container", errors=True), now - LOOKED_BACK)
-    errors = sorted(
-        (line for line in (*ours, *ends) if line.is_error and line.at >= now - LOOKED_BACK), key=lambda line: line.at
-    )
+    errors = _read(log, Wanted(errors=True), now - LOOKED_BACK)
     containers = tuple(container(task, ours, found.version.at) for task in tasks)
     known: dict[str, Any] = {}
     if (plan := found.plan) is not None:
         settings = autoscaler.settings(plan.data(), target)
-        wanted = autoscaler.wanted(plan.data(), settings)
         known = {
             "url": endpoint(plan, target),
             "key_required": plan.api_key is not None,
@@ -127,8 +126,8 @@ def status(
             "fewest": settings.effective.get("min_containers"),
             "most": settings.effective.get("max_containers"),
             "bounded": True,
-            "overrides": tuple(each for each in settings.overrides if each.value != wanted.get(each.field, ...)),
-            "hourly": hourly(plan.gpus, prices),
+            "drift": drift_of(found, target),
+            "hourly": _hourly(plan, prices),
         }
         counted = counted_by_modal(plan, target)
         ready = sum(each.state == READY for each in containers)
@@ -143,7 +142,7 @@ def status(
         at=now,
         deployed=found,
         containers=containers,
-        start_seconds=start_seconds(ours),
+        start_seconds=start_seconds(ours) or _estimated(plan, target),
         error=errors[-1] if errors else None,
         log_read=True,
         **known,
@@ -190,9 +189,12 @@ def start_seconds(lines: Sequence[Line]) -> float | None:
     return found
 
 
-def hourly(of_container: Sequence[str], prices: Mapping[str, Price]) -> float | None:
+def _estimated(plan: Plan | None, target: Target) -> float | None:
+    """Seconds of a cold start; None where it is not known, and in the embedded cloud, which loads no such model."""
+    return None if plan is None or target.cloud else estimate(plan).cold_start
+
+
+def _hourly(plan: Plan, prices: Mapping[str, Price]) -> float | None:
     """Dollars for an hour of one container's GPUs; None where which GPU it has, or its price, is not known."""
-    found = {
-        prices[gpu.type].dollars * gpu.count if gpu.type in prices else None for gpu in map(gpus.parse, of_container)
-    }
+    found = {estimate(replace(plan, gpu=gpu), prices).hourly for gpu in plan.gpus}
     return found.pop() if len(found) == 1 else None

@@ -38,6 +38,11 @@ class Target:
             return f'eval "$(glmdeploy local env)"; modal {arguments}'
         return f"modal {arguments}{f' --env {self.environment}' if self.environment else ''}"
 
+    def glmdeploy(self, arguments: str) -> str:
+        """How a user types ``glmdeploy`` with ``arguments`` for this target, as code in a sentence."""
+        where = " --target local" if self.cloud else f" -e {self.environment}" if self.environment else ""
+        return f"`glmdeploy {arguments}{where}`"
+
     def engine(self, plan: Plan) -> Engine | None:
         """Which engine answers to a plan in the embedded cloud, and why; None on Modal, where it is SGLang.
 

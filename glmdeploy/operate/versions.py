@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.archive import archived
-from glmdeploy.operate.history import History, find_app, history
+from glmdeploy.operate.history import History, find_app, history, taken_back
 from glmdeploy.operate.logs import KEPT, Log, Wanted
 from glmdeploy.plan.diff import diff
 from glmdeploy.runtime.verdict import read_verdict
@@ -17,6 +17,7 @@ from glmdeploy.runtime.verdict import read_verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from glmdeploy.operate.deployed import Deployed
     from glmdeploy.operate.history import Version
     from glmdeploy.operate.logs import Line
     from glmdeploy.operate.target import Target
@@ -80,6 +81,24 @@ def versions(app: str, target: Target, most: int | None = None) -> Versions | No
         for each in shown
     )
     return Versions(app=app, entries=entries, left_out=len(past.versions) - len(shown))
+
+
+def previous(now: Deployed, target: Target) -> int | None:
+    """The newest version before the one that runs whose plan is another one, and which is not known to have failed.
+
+    A version failed where its own container refused, or its successor took it back before it was heard to serve.
+
+    :raises DeployError:
+    """
+    past, digits = now.history, now.origin.digits if now.origin else None
+    older = [each for each in past.versions if each.number < now.version.number and each.kind != "staged"]
+    others = [each for each in older if (origin := past.origin(each.number)) is not None and origin.digits != digits]
+    proofs_of = _proofs(now.app, past, older, target) if others else {}
+    for each in others:
+        proof = proofs_of.get(each.number)
+        if proof == VERIFIED or (proof is None and not taken_back(past, each)):
+            return each.number
+    return None
 
 
 def _changes(old: Plan | None, new: Plan | None) -> tuple[Change, ...] | None:

@@ -9,7 +9,7 @@ import click
 from glmdeploy import redaction
 from glmdeploy.authoring import own_file
 from glmdeploy.report.run import finding_data
-from glmdeploy.report.text import count
+from glmdeploy.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def fixes_text(repairs: Iterable[Repair], *, wrote: bool) -> str:
         if repair.fixed:
             any_fixed = True
             ids = ", ".join(dict.fromkeys(finding.id for finding in repair.fixed))
-            number = count(len(repair.fixed), "finding")
+            number = counted(len(repair.fixed), "finding")
             lines.append(f"{'Fixed' if wrote else 'Would fix'} {number} in {repair.profile}: {ids}")
         for item in repair.outcome.not_fixed:
             place = item.finding.location

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.report.grid import Cell, columns
+from glmdeploy.report.plan_rows import said
 from glmdeploy.report.status import version_data
 from glmdeploy.report.values import change_data
-from glmdeploy.report.view import clean, shown
+from glmdeploy.report.view import clean
 from glmdeploy.report.words import moment
 
 if TYPE_CHECKING:
@@ -82,10 +83,10 @@ def _short(change: Change) -> str:
     own = change.section == "sglang"
     name = change.name.removeprefix("--") if own else f"{change.section}.{change.name}"
     if change.symbol == "+":
-        return f"{name} + {clean(shown(change.new))}"
+        return f"{name} + {said(change.name, change.new)}"
     if change.symbol == "-":
         return f"without {name}"
-    return f"{name} {clean(shown(change.old))} → {clean(shown(change.new))}"
+    return f"{name} {said(change.name, change.old)} → {said(change.name, change.new)}"
 
 
 def history_data(found: Versions) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import click
 from glmdeploy import gpus, redaction
 from glmdeploy.plan.diff import flat, options
 from glmdeploy.report import words
-from glmdeploy.report.grid import UNLIMITED, Cell, columns
+from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.plan_rows import GROUPS, Row, grouped, known, on_modal, place, said, said_once
 from glmdeploy.report.view import clean
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from glmdeploy.plan.plan import Plan
 
+LEAD = 15
+"""Columns before what a line says: its symbol and its group."""
+NAME = 36
+"""Columns of names at most, so that values stand below each other."""
 _COLORS = {"+": "green", "-": "red", "~": "yellow", "!": "red", " ": ""}
 
 
@@ -72,23 +76,25 @@ def drift_text(
         if each["kind"] == "stopped":
             continue  # what runs is told first, and nothing does
         group = {"autoscaler": "server", "rollback": "version", "code": "version"}.get(each["kind"], each["kind"])
-        yield from _wrapped(f"  ! {group:<9}  {_drift(each, zone)}", width, 15, **({"fg": "red"} if style else {}))
+        yield from _wrapped(f"  ! {group:<9}  {drift_line(each, zone)}", width, 15, **({"fg": "red"} if style else {}))
 
 
-def _drift(each: Mapping[str, Any], zone: tzinfo | None) -> str:
+def drift_line(each: Mapping[str, Any], zone: tzinfo | None) -> str:
+    """What is not as it was deployed, of :func:`glmdeploy.report.plan_data.drift_data`."""
     name, found, expected = clean(each["name"]), each["found"], each["expected"]
+    who = f",{by}" if (by := _by(each, zone)) else ""
     match each["kind"]:
         case "autoscaler":
             says = "the profile leaves it to Modal" if expected is None else f"the profile says {said(name, expected)}"
-            how = f"set{_by(each, zone)}" if each["by"] or each["at"] else "by an override"
+            how = f"set{by}" if by else "by an override"
             return f"{name} is {said(name, found)}, {how}; {says}"
         case "rollback":
-            return f"{found},{_by(each, zone)}, brought an earlier plan back; {expected} was deployed last"
+            return f"{found}{who}, brought an earlier plan back; {expected} was deployed last"
         case "code":
             last = f", which deployed {expected} last" if expected else ""
-            return f"{found},{_by(each, zone)}, is no deployment of glmdeploy{last}"
+            return f"{found}{who}, is no deployment of glmdeploy{last}"
         case "image":
-            return f"what runs has another image than glmdeploy deployed: {clean(found)}, and not {clean(expected)}"
+            return f"{clean(found)} runs, and glmdeploy deployed {clean(expected)}"
         case kind:
             gone = "deleted" if found is None else "made again"
             return f"{name} was {gone}: what runs still has the {kind} of then"
@@ -108,15 +114,25 @@ def _missing(data: Mapping[str, Any], width: int) -> Iterator[str]:
         )
 
 
-def _table(rows: Sequence[Row], width: int) -> list[str]:
-    cells = [
-        [
-            Cell(text=f"  {row.symbol} {row.group:<9}", style=_COLORS.get(row.symbol, "")),
-            *(Cell(text=redaction.mask(clean(text))) for text in (row.name, row.value, row.costs)),
-        ]
-        for row in rows
-    ]
-    return columns(cells, width) if cells else []
+def _table(rows: Sequence[Row], width: int) -> Iterator[str]:
+    """A line each, as far as the width allows: what has no value gives its room to its name."""
+    lead = max([LEAD, *(len(row.group) + 6 for row in rows)])
+    named = min(max((len(row.name) for row in rows if row.value), default=0), NAME)
+    left = [f"{row.name:<{named}}  {row.value}" if row.value else row.name for row in rows]
+    dearest = max((len(row.costs) for row in rows), default=0)
+    # Where the costs stand: a line that is too long for that has its own further right, or below.
+    room = width - dearest - lead - 2
+    column = lead + 2 + max((len(text) for text in left if len(text) <= room), default=0)
+    for row, text in zip(rows, left, strict=True):
+        sign = click.style(f"  {row.symbol} {row.group:<{lead - 6}}", fg=_COLORS[row.symbol] or None)
+        lines = textwrap.wrap(text, width - lead, break_on_hyphens=False) or [""]
+        at = max(column, lead + len(lines[-1]) + 2)
+        if row.costs and at + len(row.costs) <= width:
+            lines[-1] += " " * (at - lead - len(lines[-1])) + row.costs
+        elif row.costs:
+            lines.append(" " * (min(column, width - len(row.costs)) - lead) + row.costs)
+        yield f"{sign}  {lines[0]}"
+        yield from (" " * lead + line for line in lines[1:])
 
 
 def _unchanged_values(data: Mapping[str, Any], plan: Plan) -> Iterator[str]:
@@ -174,7 +190,12 @@ def summary(data: Mapping[str, Any]) -> str:
     if not data["changed"]:
         return _without_deployment(data, seconds)
     if data["now"] is None:
-        return f"Plan: 1 to create; {on}{_about(seconds, dollars)} to the first answer."
+        answer = (
+            "how long it takes is not known"
+            if seconds is None
+            else f"{on}{_about(seconds, dollars)} to the first answer"
+        )
+        return f"Plan: 1 to create; {answer}."
     what = "1 to update" if data["changes"] or data["drift"] else "1 to deploy again"
     each = _about(found.get("cold_start_seconds"), found.get("cold_start_dollars"))
     running = (
@@ -191,13 +212,14 @@ def summary(data: Mapping[str, Any]) -> str:
 
 
 def _without_deployment(data: Mapping[str, Any], seconds: float | None) -> str:
+    dollars = data["estimate"]["first_answer_dollars"] if data.get("estimate") and data["compile_for"] else None
     parts = []
     if data["live"]:
         parts.append("1 to update, live: no container restarts")
     if lost := [name for name, run in data["stages"].items() if run]:
         names = {"download": "weights", "compile": "kernels"}
         brought = " and ".join(names[name] for name in lost)
-        parts.append(f"the {brought} that the volume lost are brought back, {_about(seconds, None)}")
+        parts.append(f"the {brought} that the volume lost are brought back, {_about(seconds, dollars)}")
     if data["verify_weights"]:
         parts.append("the weights in the volume are verified")
     return f"Plan: {'; '.join(parts)}."
@@ -224,9 +246,12 @@ def _further(data: Mapping[str, Any], plan: Plan, width: int) -> Iterator[str]:
         at_once = gpu.count * (data["running"] + 1)
         yield from _wrapped(f"While both versions run, it needs {at_once} {gpu.type} at once.", width, 2)
     if found.get("region_multiplier", 1) != 1:
-        yield f"Prices are those of the chosen region: {found['region_multiplier']:g} times the base."
+        yield from _wrapped(
+            f"Prices are those of the chosen region: {found['region_multiplier']:g} times the base.", width, 2
+        )
     if data["acts"]:
-        yield from (f"Not known: {clean(text)}." for text in found.get("unknown", ()))
+        for text in found.get("unknown", ()):
+            yield from _wrapped(f"Not known: {clean(text)}.", width, 2)
     if data.get("engine"):
         yield from _wrapped(f"Engine: {clean(data['engine']['text'])}.", width, 2)
 

@@ -27,7 +27,7 @@ def _lines(data: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     yield ""
     yield f"**{_plain(summary(data))}**"
     drift = drift_text(data["drift"], UNLIMITED, UTC, style=False)
-    if listed := [f"- **drift**: {_plain(line.strip(' !'))}" for line in drift]:
+    if listed := [f"- **drift**: {_plain(' '.join(line.strip(' !').split()))}" for line in drift]:
         yield ""
         yield from listed
     for outage in data["outages"]:

@@ -84,6 +84,8 @@ def _parts(data: Mapping[str, Any], plan: Plan) -> Iterator[Row]:
     fewest, most = (server.options[name].value if name in server.options else None for name in _BOUNDS)
     hourly = found.get("container_hour_dollars")
     bounds = f"{fewest or 0} to {'any number of' if most is None else most} containers"
+    if fewest == most:
+        bounds = words.counted(most or 0, "container")
     dollars = f"{words.dollars(hourly)} an hour each, {_idle(hourly, fewest or 0)} idle" if hourly is not None else ""
     yield Row(symbol="+", group="server", name=f"{' or '.join(plan.gpus)}, {bounds}", value="", costs=dollars)
     count = words.counted(len(options(server.command)) - 1, "argument")
@@ -121,7 +123,7 @@ def _stages(data: Mapping[str, Any], plan: Plan, *, also_there: bool = False) ->
         yield Row(symbol=" ", group="weights", name=what, value=size, costs="there already")
     if plan.compile and (data["compile_for"] or also_there):
         names = data["compile_for"] or plan.gpus
-        several = ", ".join(str(gpus.parse(name).count) + " × " + gpus.parse(name).type for name in names)
+        several = ", ".join(f"{gpus.parse(name).count} {gpus.parse(name).type}" for name in names)
         took, dollars = found.get("compile_seconds"), found.get("compile_dollars")
         costs = f"{on_modal(data)}about {words.about(took)}" if took is not None else ""
         costs += f", {words.about_dollars(dollars)}" if costs and dollars is not None else ""

@@ -15,7 +15,7 @@ from glmdeploy.runtime.public import TOKEN_HEADERS
 from glmdeploy.runtime.purpose import first_request, purpose_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.preflight import Preflight
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def event_text(event: Event) -> str | None:
-    """A line on a step of ``apply``; None for one that the next line tells."""
+    """A line on a step of a change; None for one that the next line tells."""
     match event:
         case events.SecretCreated(name=name, proxy_token=proxy_token):
             value = "its workspace's proxy token" if proxy_token else "a random value"
@@ -52,8 +52,88 @@ def event_text(event: Event) -> str | None:
             )
         case events.WeightsVerified(files=files):
             return f"Weights verified: {files} files read and compared; the log above says what was fetched anew."
-        case events.Published() | events.Located():
+        case _:
+            return _rollout_text(event)
+
+
+def _rollout_text(event: Event) -> str | None:
+    """Of what happens to the version before."""
+    match event:
+        case events.CanaryStarted(app=app):
+            return f"Canary: the same plan as {app} first; production goes on as it is."
+        case events.CanaryPassed(app=app):
+            return f"The canary serves, and {app} is stopped again."
+        case events.Published(version=version) if version:
+            return f"Version {version} is published."
+        case events.Resumed(version=version):
+            return f"Version {version} is live, and was never heard to serve: it is followed now."
+        case events.Skipped(version=version):
+            return f"Modal saw no change: nothing was deployed, and version {version} runs on."
+        case events.Unguarded(why=why):
+            return f"Not guarded: {why}."
+        case events.Guarded(version=version, before=before, room=room):
+            told = f" (meanwhile {_values(room)})" if room else ""
+            return f"Version {before} keeps answering until version {version} has proved itself{told}."
+        case events.Rescaled(changes=changes, restored=restored):
+            again = ", as it was set before the deployment" if restored else ", without a deployment"
+            return f"The autoscaler has {_values(changes)}{again}."
+        case events.OldGone(left=left):
+            return f"{counted(left, 'container')} from before still finish what they have." if left else None
+        case events.TakingBack(version=version, to=to):
+            return f"Taking version {version} back{f' to version {to}' if to else ''} ..."
+        case events.TakenBack():
+            return _taken_back_text(event)
+        case events.Left(version=version, why=why, mend=mend):
+            return f"Version {version} is deployed and stays: {why}." + (f" To change that: {mend}" if mend else "")
+        case _:
             return None
+
+
+def _taken_back_text(event: events.TakenBack) -> str:
+    version, of, silent = event.version, event.of, event.silent
+    if of is None:
+        return f"Nothing runs: there was nothing before version {version}, and no container of it is started by itself."
+    was = ""
+    if silent is not None:
+        was = f"version {of} never stopped answering; " if not silent else f"nobody answered for {silent:.1f} s; "
+    return f"{was}version {version} was taken back: version {event.runs} runs, which is version {of} again."
+
+
+def _values(changes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {'without a bound' if value is None else value}" for name, value in changes.items())
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """What of an event belongs into the result of the command, as JSON data."""
+    match event:
+        case events.Judged(found=found):
+            return {"preflight": preflight_data(found)}
+        case events.Located(url=url):
+            return {"url": url}
+        case events.Resumed(version=version):
+            return {"resumed": True, "version": version, "runs": version}
+        case events.Published(version=version, before=before):
+            return {"version": version, "version_before": before, "runs": version}
+        case events.Skipped(version=version):
+            return {"skipped": True, "version": version, "runs": version}
+        case events.Guarded():
+            return {"guarded": True}
+        case events.Unguarded(why=why):
+            return {"guarded": False, "unguarded_because": why}
+        case events.Rescaled(changes=changes):
+            return {"rescaled": dict(changes)}
+        case proof.Healthy(seconds=seconds, task=task):
+            return {"healthy_after": round(seconds, 1), "proven": task is not None}
+        case events.KeyRequired(required=required, proxy=proxy):
+            return {"key_required": required} | ({"proxy_token_required": True} if proxy else {})
+        case events.WeightsVerified(files=files):
+            return {"weights": {"verified": files}}
+        case events.TakenBack(runs=runs):
+            return {"taken_back": True, "runs": runs}
+        case events.Left(why=why):
+            return {"left": why}
+        case _:
+            return {}
 
 
 def preflight_lines(found: Preflight) -> Iterator[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from glmdeploy.operate.status import PENDING, READY, REFUSED, STARTED, STARTING
-from glmdeploy.report.view import clean, shown
+from glmdeploy.report.plan import drift_line
+from glmdeploy.report.plan_data import drift_data
+from glmdeploy.report.view import clean
 from glmdeploy.report.words import about, counted, dollars, duration, iso, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime, tzinfo
 
+    from glmdeploy.operate.drift import Drift
     from glmdeploy.operate.history import Version
     from glmdeploy.operate.listing import Listed
     from glmdeploy.operate.status import Container, Status
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 GAP = "     "
 """Between two facts on one line."""
 _LABEL = 10
+_WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 _ORDER = (READY, STARTED, STARTING, PENDING, REFUSED)
 
 
@@ -29,14 +34,15 @@ def status_text(status: Status, width: int, *, zone: tzinfo | None = None, local
     found = status.deployed
     if found is None:
         return [f"{click.style(status.app, bold=True)}   not deployed"]
-    head = head_parts(found.version, found.origin, status.at, zone=zone, foreign=found.foreign)
+    profile = found.plan.profile if found.plan else None
+    head = head_parts(found.version, found.origin, status.at, zone=zone, foreign=found.foreign, profile=profile)
     lines = row(click.style(status.app, bold=True), head, width, column=len(status.app), indent=0, gap=" ", label_gap=3)
     rows = [
         ("endpoint", [*_endpoint(status)]),
         ("containers", [_containers(status)]),
         ("requests", [*_busy(status, local=local)]),
+        ("drift", [*_drift(status, zone)]),
     ]
-    rows.append(("drift", [*_drift(status, zone)]))
     for label, parts in rows:
         if parts:
             lines += row(label, parts, width)
@@ -53,12 +59,13 @@ def row(
     gap: str = GAP,
     label_gap: int = 2,
 ) -> list[str]:
-    """A label and its facts: on one line as far as they fit, then below each other. What is too long stays whole."""
+    """A label and its facts: on one line as far as they fit, then below each other. No word is broken, and no URL."""
     start = indent + column + label_gap
     padding = " " * (column - len(click.unstyle(label)))
     lines, line = [], f"{' ' * indent}{label}{padding}{' ' * label_gap}"
     begun = False
-    for part in parts:
+    fitting = (textwrap.wrap(part, max(width - start, 20), **_WHOLE) for part in parts)
+    for part in (piece for pieces in fitting for piece in pieces):
         if begun and len(click.unstyle(line)) + len(gap) + len(click.unstyle(part)) > width:
             lines.append(line)
             line, begun = " " * start, False
@@ -149,16 +156,10 @@ def _busy(status: Status, *, local: bool) -> Iterator[str]:
 
 
 def _drift(status: Status, zone: tzinfo | None) -> Iterator[str]:
-    if status.overrides is not None:
-        yield (
-            "; ".join(
-                f"{each.field} is {shown(each.value)}"
-                + (f", set by {clean(each.by)}" if each.by else "")
-                + (f" on {moment(each.at, status.at, zone=zone)}" if each.at else "")
-                for each in status.overrides
-            )
-            or "none"
-        )
+    if status.drift is not None:
+        yield from (clean(_drifted(each, zone)) for each in status.drift)
+        if not status.drift:
+            yield "none"
     if status.log_read:
         error = status.error
         yield (
@@ -166,6 +167,11 @@ def _drift(status: Status, zone: tzinfo | None) -> Iterator[str]:
             if error is None
             else (f"last error: {moment(error.at, status.at, zone=zone)} {_said(error.text)}")
         )
+
+
+def _drifted(each: Drift, zone: tzinfo | None) -> str:
+    group = {"autoscaler": "", "rollback": "version ", "code": "version "}.get(each.kind, "")
+    return group + drift_line(drift_data(each), zone)
 
 
 def _said(text: str) -> str:
@@ -207,11 +213,7 @@ def status_data(status: Status) -> dict[str, Any]:
         },
         "dollars_an_hour": None if now is None else round(now, 4),
         "container_dollars_an_hour": None if status.hourly is None else round(status.hourly, 4),
-        "drift": None
-        if status.overrides is None
-        else [
-            {"field": each.field, "value": each.value, "by": each.by, "at": iso(each.at)} for each in status.overrides
-        ],
+        "drift": None if status.drift is None else [drift_data(each) for each in status.drift],
         "last_error": status.error
         and {"at": iso(status.error.at), "text": status.error.text, "task": status.error.task},
     }

@@ -10,6 +10,7 @@ from glmdeploy import redaction
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.report.view import view
+from glmdeploy.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,13 +79,8 @@ def summary(findings: Iterable[Finding], profiles: int) -> str:
     """``2 errors, 1 warning in 3 profiles``; remarks are counted where there are any."""
     standing = [finding.severity for finding in findings if finding.waived is None]
     counts = [
-        count(standing.count(severity), str(severity))
+        counted(standing.count(severity), str(severity))
         for severity in Severity
         if severity is not Severity.INFO or severity in standing
     ]
-    return f"{', '.join(counts)} in {count(profiles, 'profile')}"
-
-
-def count(number: int, noun: str) -> str:
-    """``1 error``, ``2 errors``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{', '.join(counts)} in {counted(profiles, 'profile')}"

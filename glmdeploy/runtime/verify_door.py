@@ -17,8 +17,8 @@ from glmdeploy.runtime.verify_site import POLL_PAUSE, CheckFailed, CheckSkipped,
 PROTECTED_PATH = "/v1/models"
 """SGLang protects it, and it costs nothing (0.5.10 to 0.5.23)."""
 DOOR_SECONDS = 60.0
-WAKING_SECONDS = 1.0
-"""From so many seconds on it is told that the endpoint was asleep."""
+WAKING_SECONDS = 3.0
+"""From so many seconds on it is told that the endpoint was asleep: an engine that idles takes one to answer."""
 SERIES = "sglang:num_running_reqs"
 """A series of ``/metrics`` that all releases have."""
 

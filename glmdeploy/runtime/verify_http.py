@@ -104,7 +104,10 @@ def opened(
 
     :raises NoReply:
     """
-    url = urllib.parse.urlsplit(door.url.rstrip("/") + path)
+    try:
+        url = urllib.parse.urlsplit(door.url.rstrip("/") + path)
+    except ValueError:
+        raise NoReply("no address of a web server") from None
     headers = _headers(door, url, door.key if key == DOOR_KEY else key)
     content = None if body is None else json.dumps(body).encode()
     began = 0.0
@@ -122,7 +125,10 @@ def opened(
             if to is None:
                 yield answer, began
                 return
-        there = urllib.parse.urlsplit(urllib.parse.urljoin(url.geturl(), to))
+        try:
+            there = urllib.parse.urlsplit(urllib.parse.urljoin(url.geturl(), to))
+        except ValueError:
+            raise NoReply("it sends to no address") from None
         if (there.scheme, there.netloc) != (url.scheme, url.netloc):
             raise NoReply("it sends to another server")
         url, content = there, None

@@ -128,7 +128,7 @@ def test_a_new_version_takes_over_while_the_old_one_finishes(
         pending = threads.submit(get, f"{url}/version?hold={tmp_path}")
         wait_until(lambda: bool(held(tmp_path)))
         assert deploy("2") == url
-        assert get(f"{url}/version") == "2"
+        wait_until(lambda: get(f"{url}/version") == "2")
         (tmp_path / "go").touch()
         assert pending.result() == "1"
 

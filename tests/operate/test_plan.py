@@ -110,7 +110,7 @@ def test_it_changes_nothing_and_asks_little(plane: Plane, tmp_path: Path) -> Non
     for name, message in asked:
         if name.endswith("GetOrCreate"):
             assert not message.object_creation_type, (name, message)  # type: ignore[attr-defined]
-    assert len(asked) < 30, [name for name, _ in asked]
+    assert len(asked) <= 20, [name for name, _ in asked]
     assert {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)} == set()
 
 

@@ -14,6 +14,7 @@ from verify_site import CONTEXT, SPECULATES, rehearsal
 from glmdeploy.local.standin import rehearsed
 from glmdeploy.operate.canary import SHIPPED, read_canary
 from glmdeploy.runtime import verify_answers
+from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.verify_answers import (
     call_fault,
     check_chat,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 CANARY = read_canary(SHIPPED).data()
 TOKEN = ("wk-id", "ws-secret")
+GONE = ("RemoteDisconnected", "Connection reset by peer")
 GARBAGE = ("<html>", "[]", '{"choices": []}', "", '{"choices": [{"message": 1}]}')
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "health": check_health,
@@ -138,8 +140,9 @@ def test_other_values_than_planned_are_seen(site: Rehearsal) -> None:
 def test_a_container_that_goes_away_is_asked_again(site: Rehearsal) -> None:
     with site.fault("gone-once"):
         found = site.check(check_chat)
-    assert (found.state, found.again) == ("ok", "RemoteDisconnected")
-    assert found.data(lambda text: text)["asked_again"] == "RemoteDisconnected"  # type: ignore[arg-type]
+    assert found.state == "ok"
+    assert found.again in GONE
+    assert found.data(Mask(()))["asked_again"] == found.again
     assert site.check(check_chat).again == ""
     with site.fault("gone-once"):
         loaded = site.check(check_load)
@@ -150,7 +153,8 @@ def test_a_container_that_goes_away_is_asked_again(site: Rehearsal) -> None:
     assert site.check(check_chat).again == ""
     with site.fault("gone-once"):
         asked = site.check(check_canary, canary=CANARY)
-    assert (asked.state, asked.words, asked.again) == ("ok", "20 of 20 answers", "RemoteDisconnected")
+    assert (asked.state, asked.words) == ("ok", "20 of 20 answers")
+    assert asked.again in GONE
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ _LOOK_AGAIN = 0.1
 _LOST = 255
 """The exit code of such a one."""
 
-_BEFORE_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "GLIBC_", "MALLOC_", "OPENSSL_", "SSLKEYLOGFILE")
-"""What the names of variables begin with that the loader, the C library or Python read before any code runs."""
+_BEFORE_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "GLIBC_", "MALLOC_", "OPENSSL_", "SSL_")
+"""What the names of variables begin with that the loader, the C library, OpenSSL or Python read by themselves."""
 _AGAIN = frozenset({"PYTHONPATH", "HOME", "PATH", "TZ"})
 """Variables that the zygote's children heed, whatever the zygote has."""
 

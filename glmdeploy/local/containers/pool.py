@@ -2,6 +2,10 @@
 
 Everything happens in the event loop and in one place, :meth:`Pool.balance`, which is called after every
 change: it hands out what waits, starts containers for what still waits, and retires those not needed.
+
+A publication makes the containers that there are outdated. They go on, and count towards ``max_containers``, until
+containers of the new version are ready: those take their places one by one. What Modal says of it, and what is taken
+for granted here where it says nothing, stands in docs/embedded-cloud.md.
 """
 
 from __future__ import annotations
@@ -52,14 +56,11 @@ class Pool:
     # What changes from outside
 
     def redefine(self, live: LiveFunction, limits: Limits) -> None:
-        """A new definition: new work goes to new containers, the old ones finish what they have."""
+        """A new publication, or other limits: the old containers serve until new ones are ready."""
         self.live = live
         self.limits = limits
         self._failures = 0
         self._not_before = 0.0
-        for member in self.members:
-            if member.version != live.version:
-                member.drain()
         self.balance()
 
     def close(self, message: str) -> None:
@@ -98,7 +99,7 @@ class Pool:
         if lease.member is not None:
             lease.member.leases.discard(lease)
             lease.member.idle_since = time.monotonic()
-            self._failures = 0
+            self._succeeded(lease.member)
         self.balance()
 
     def let_go(self, member: Member) -> None:
@@ -128,7 +129,7 @@ class Pool:
             work.stop_clock()
             member.answered(output.result)
             member.idle_since = time.monotonic()
-            self._failures = 0
+            self._succeeded(member)
             self._settle(work, output)
         self.balance()
 
@@ -143,14 +144,27 @@ class Pool:
                 self.waiting.insert(0, work)
             else:
                 self._settle(work, work.answer(failure))
-        if (crashed or not member.ready) and not member.stopping:
+        outdated = self._outdated(member)
+        if (crashed or not member.ready) and not (member.stopping or outdated):
             self._failures += 1
             delay = _RESTART_DELAYS[min(self._failures, len(_RESTART_DELAYS)) - 1]
             self._not_before = time.monotonic() + delay
-        others = any(other.ready and not other.draining for other in self.members)
-        if not (member.ready or member.stopping or others):
+        if not (member.ready or member.stopping or outdated or self._served):
             self._fail_waiting(failure, reason)
         self.balance()
+
+    @property
+    def _served(self) -> bool:
+        """Whether a container is ready, be it of an older version."""
+        return any(member.ready and not member.draining for member in self.members)
+
+    def _outdated(self, member: Member) -> bool:
+        return self.live is not None and member.version != self.live.version
+
+    def _succeeded(self, member: Member) -> None:
+        """What it has done says nothing about a newer version, whose start may fail again and again."""
+        if not self._outdated(member):
+            self._failures = 0
 
     def _fail_waiting(self, failure: api_pb2.GenericResult, reason: str) -> None:
         """Nobody else can do it, and the next container would most likely fail to start in the same way."""
@@ -186,20 +200,43 @@ class Pool:
 
     def balance(self) -> None:
         self._assign()
-        current = [member for member in self.members if not member.draining]
         if self.live is not None:
-            load = len(self.waiting) + sum(member.load for member in current)
-            wanted = self.limits.wanted(load)
-            missing = wanted - len(current)
-            # Who waits for an answer gets a start at once; a start that nobody waits for can take its time.
-            if missing > 0 and (self.waiting or time.monotonic() >= self._not_before):
-                # After a failure one at a time, not to repeat it in parallel.
-                self._add(self.live, min(missing, 1) if self._failures else missing)
-            self._retire_idle(current, wanted)
+            current = [member for member in self.members if not member.draining]
+            fresh = [member for member in current if not self._outdated(member)]
+            wanted = self.limits.wanted(len(self.waiting) + sum(member.load for member in current))
+            self._start_missing(self.live, current, fresh, wanted)
+            self._replace(current, fresh, wanted)
+            self._retire_idle([member for member in current if not member.draining], wanted)
         for member in self.members:
             if member.draining and member.load == 0:
                 member.stop()
         self._schedule()
+
+    def _start_missing(self, live: LiveFunction, current: list[Member], fresh: list[Member], wanted: int) -> None:
+        """Start what is missing of this version, one after another where the last start has failed."""
+        # Who waits for an answer gets a start at once; a start that nobody waits for can take its time.
+        urgent = self.waiting and not self._served
+        if urgent or time.monotonic() >= self._not_before:
+            self._start_some(live, wanted - len(fresh))
+
+    def _start_some(self, live: LiveFunction, count: int) -> bool:
+        """Start ``count`` containers, or fewer: whether there was one.
+
+        All that exist count, whatever their version: where they are as many as there may be, the next one starts when
+        one has ended.
+        """
+        count = min(count, self.limits.maximum - len(self.members))
+        if count > 0:
+            # After a failure one at a time, not to repeat it in parallel.
+            self._add(live, 1 if self._failures else count)
+        return count > 0
+
+    def _replace(self, current: list[Member], fresh: list[Member], wanted: int) -> None:
+        """Let containers of an older version go, the least busy first, for each of this one that is ready."""
+        ready = sum(member.ready for member in fresh)
+        old = sorted((member for member in current if self._outdated(member)), key=lambda member: member.load)
+        for member in old[: max(len(old) - max(wanted - ready, 0), 0)] if ready else []:
+            self.let_go(member)
 
     def _add(self, live: LiveFunction, count: int) -> None:
         try:
@@ -228,10 +265,12 @@ class Pool:
                 refused.add(type(work))
 
     def _retire_idle(self, current: list[Member], wanted: int) -> None:
+        """Of those that are ready as many stay as are wanted: one that starts is no help yet, and may never be."""
         now = time.monotonic()
-        idle = [member for member in current if member.ready and member.load == 0]
-        idle.sort(key=lambda member: member.idle_since)
-        for member in idle[: max(len(current) - wanted, 0)]:
+        ready = [member for member in current if member.ready]
+        idle = [member for member in ready if member.load == 0]
+        idle.sort(key=lambda member: (not self._outdated(member), member.idle_since))
+        for member in idle[: max(len(ready) - wanted, 0)]:
             if now - member.idle_since >= self.limits.scaledown_window:
                 member.drain()
 

@@ -1,4 +1,4 @@
-"""The containers of a Server (``@app.server``): requests never wait for one, and a new version takes over gradually.
+"""The containers of a Server (``@app.server``): requests never wait for one, and streams end with their containers.
 
 What Modal says of it, and what is taken for granted here where it says nothing, stands in docs/embedded-cloud.md.
 """
@@ -65,33 +65,19 @@ class ServerPool(Pool):
         """The container's enter hooks are done: requests may come once its port takes connections."""
         if await member.listens():
             member.became_ready()
-            self.failure = ""
-            self._failures = 0
+            if not self._outdated(member):
+                self.failure = ""
+            self._succeeded(member)
             self.balance()
 
     def redefine(self, live: LiveFunction, limits: Limits) -> None:
-        """A new definition: the old containers serve until new ones are ready."""
-        self.live, self.limits = live, limits
-        self.failure, self._failures, self._not_before = "", 0, 0.0
-        self.balance()
+        self.failure = ""
+        super().redefine(live, limits)
 
     def ended(self, member: Member, *, crashed: bool, reason: str, result: api_pb2.GenericResult | None) -> None:
-        if not (member.ready or member.stopping):
+        if not (member.ready or member.stopping or self._outdated(member)):
             self.failure = reason
         super().ended(member, crashed=crashed, reason=reason, result=result)
-
-    def balance(self) -> None:
-        if self.live is not None:
-            current = [member for member in self.members if not member.draining]
-            fresh = [member for member in current if member.version == self.live.version]
-            wanted = self.limits.wanted(sum(member.load for member in current))
-            self._start_missing(self.live, current, fresh, wanted)
-            self._replace(current, fresh, wanted)
-            self._retire_idle([member for member in current if not member.draining], wanted)
-        for member in self.members:
-            if member.draining and member.load == 0:
-                member.stop()
-        self._schedule()
 
     def _start_missing(self, live: LiveFunction, current: list[Member], fresh: list[Member], wanted: int) -> None:
         """Start what is missing of this version: the first one at once, more once they are wanted for long enough."""
@@ -103,18 +89,8 @@ class ServerPool(Pool):
         self._short_since = (self._short_since or now) if missing > max(at_once, 0) else None
         if self._short_since is not None and now - self._short_since < self.limits.scaleup_window:
             missing = at_once
-        # Those of an older version count: where they are as many as there may be, they are not replaced.
-        count = min(missing, self.limits.maximum - len(current))
-        if count > 0 and now >= self._not_before:
-            self._add(live, 1 if self._failures else count)
+        if now >= self._not_before and self._start_some(live, missing):
             self._asked = False
-
-    def _replace(self, current: list[Member], fresh: list[Member], wanted: int) -> None:
-        """Let containers of an older version go, the least busy first, for each of this one that is ready."""
-        ready = sum(member.ready for member in fresh)
-        old = sorted((member for member in current if member not in fresh), key=lambda member: member.load)
-        for member in old[: max(len(old) - max(wanted - ready, 0), 0)] if ready else []:
-            self.let_go(member)
 
     def let_go(self, member: Member) -> None:
         """No new requests; those that run get the grace period."""

@@ -39,7 +39,7 @@ class Handed:
     status: int
 
 
-class _Recording(os._Environ[str]):
+class Recording(os._Environ[str]):
     """``os.environ``, while it notes the names that are asked for."""
 
     asked: "set[str]" = set()  # noqa: RUF012 (there is one object of this class)
@@ -186,11 +186,11 @@ def show(words: "list[str]", variables: "list[str]") -> None:
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    os.environ.__class__ = _Recording
+    os.environ.__class__ = Recording
     bootstrap = load_bootstrap()
     bootstrap.preload()
     os.environ.__class__ = os._Environ
-    control.send(json.dumps(hello(_Recording.asked)).encode())
+    control.send(json.dumps(hello(Recording.asked)).encode())
     gc.collect()
     gc.freeze()  # children share what a collection would touch
     handed = serve(control)

@@ -29,12 +29,12 @@ LIVE_STATES = EPHEMERAL_STATES | {api_pb2.APP_STATE_DEPLOYED}
 
 _ID_LENGTH = len(new_id("fu"))
 PINNED = "v"
-"""Between a function's id and a version's number, in the handle of what an older version of its app defined."""
+"""Between a function's id and a version's number, in the handle of what one version of its app defined."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveFunction:
-    """A function as a publication of its app defined it: the last one, or an older one that was asked for by number.
+    """A function as a publication of its app defined it: the last one, or one that was asked for by its number.
 
     ``version`` is that publication's; ``data`` holds at least one ranked function.
     """
@@ -52,8 +52,14 @@ class LiveFunction:
         return self.data.ranked_functions[0].function
 
     @property
+    def gpu(self) -> api_pb2.GPUConfig:
+        """What it asks for first; of a count of 0 for none."""
+        asked = [ranked.function.resources.gpu_config for ranked in self.data.ranked_functions]
+        return next((gpu for gpu in asked if gpu.count), api_pb2.GPUConfig())
+
+    @property
     def pinned(self) -> bool:
-        """Whether it belongs to an older version: no request and no schedule gets there, and nothing keeps it warm."""
+        """Whether it is one version's, whatever is live: it is called, and nothing else happens to it."""
         return PINNED in self.id[_ID_LENGTH:]
 
 
@@ -180,10 +186,13 @@ class Registry:
         return app, replaced
 
     def functions(self, app: App, version: int = 0) -> list[LiveFunction]:
-        """Live functions, or those of an older version; none for an app that is not live."""
+        """Live functions, or those pinned to a version; none for an app that is not live."""
         deployment = self.deployment(app, version) if app.state in LIVE_STATES else None
-        found = [] if deployment is None else deployment.function_ids.items()
-        return [live for tag, id_ in found if deployment and (live := self._live(app, deployment, tag, id_))]
+        if deployment is None:
+            return []
+        pin = f"{PINNED}{version}" if version else ""
+        found = [self._live(app, deployment, tag, id_, pin) for tag, id_ in deployment.function_ids.items()]
+        return [live for live in found if live is not None]
 
     def function(self, function_id: str) -> LiveFunction | None:
         """By the id in a client's handle."""
@@ -192,7 +201,7 @@ class Registry:
         number = function_id[_ID_LENGTH:].removeprefix(PINNED)
         if app is None or not ((number.isascii() and number.isdecimal()) or not number):
             return None
-        version = min(int(number or 0), app.version)
+        version = min(int(number or 0), app.version)  # no more than a number of SQLite's
         return next((live for live in self.functions(app, version) if live.id == function_id), None)
 
     def function_by_tag(self, app: App, tag: str, version: int = 0) -> LiveFunction | None:
@@ -339,7 +348,7 @@ class Registry:
         return self.metadata(live.app, live.id, live.definition_id, live.proto)
 
     def layout(self, app: App, version: int = 0) -> api_pb2.AppLayout:
-        """All functions and classes of a live app, with their handles, or those of an older version."""
+        """All functions and classes of a live app, with their handles, or those pinned to a version."""
         deployment = self.deployment(app, version)
         layout = api_pb2.AppLayout()
         if deployment is None:
@@ -353,17 +362,16 @@ class Registry:
             layout.objects.add(object_id=class_id, class_handle_metadata=api_pb2.ClassHandleMetadata())
         return layout
 
-    def _live(self, app: App, deployment: Deployment, tag: str, function_id: str) -> LiveFunction | None:
+    def _live(self, app: App, deployment: Deployment, tag: str, function_id: str, pin: str) -> LiveFunction | None:
         data = self._data(deployment.definition_ids.get(function_id, ""))
         if data is None:
             return None
         self.set_web_urls(app, data)
-        version = deployment.version
         return LiveFunction(
-            id=function_id if version == app.version else f"{function_id}{PINNED}{version}",
+            id=function_id + pin,
             tag=tag,
             app=app,
-            version=version,
+            version=deployment.version,
             definition_id=deployment.definition_ids[function_id],
             data=data,
         )

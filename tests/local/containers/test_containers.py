@@ -218,9 +218,18 @@ def test_a_redeployment_replaces_containers(client: modal.Client, load_app: Call
         return modal.Function.from_name("versions", "surroundings", client=client)
 
     first = deploy("red").remote()["environ"]
-    second = deploy("green").remote()["environ"]
-    assert (first["COLOUR"], second["COLOUR"]) == ("red", "green")
-    assert first["MODAL_TASK_ID"] != second["MODAL_TASK_ID"]
+    function = deploy("green")
+    seen = [first]
+
+    def replaced() -> bool:
+        seen.append(function.remote()["environ"])
+        return bool(seen[-1]["COLOUR"] == "green")
+
+    wait_until(replaced)
+    # The old container answers until the new one is ready, and starts nothing else.
+    assert {each["MODAL_TASK_ID"] for each in seen[:-1]} == {first["MODAL_TASK_ID"]}
+    assert seen[-1]["MODAL_TASK_ID"] != first["MODAL_TASK_ID"]
+    modal.App.lookup("versions", client=client).stop()
 
 
 def test_recreate_waits_for_the_old_containers(client: modal.Client, load_app: Callable[[str], ModuleType]) -> None:
@@ -229,7 +238,7 @@ def test_recreate_waits_for_the_old_containers(client: modal.Client, load_app: C
     app.deploy(client=client)
     double = modal.Function.from_name("recreated", "double", client=client)
     assert double.remote(1) == 2
-    app.deploy(client=client, strategy="recreate")
+    app.deploy(client=client, strategy="recreate", tag="again")
     assert double.remote(2) == 4
     modal.App.lookup("recreated", client=client).stop()
 

@@ -6,25 +6,24 @@ from datetime import UTC, datetime
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
 from glmdeploy.errors import UsageError
 
+EPILOG = """\b
+Examples:
+  glmdeploy list
+  glmdeploy list --env prod --all
+  glmdeploy list --all-environments --json
+"""
 
-@click.command()
-@app.target_options
+
+@click.command("list", epilog=EPILOG)
+@target_options.target_options
 @click.option("--all", "everything", is_flag=True, help="Also what glmdeploy did not deploy.")
 @click.option("--all-environments", is_flag=True, help="Of every Environment of the workspace.")
 @common.json_option
-def list(  # noqa: A001
-    where: str, environment: str | None, everything: bool, all_environments: bool, as_json: bool
-) -> None:
-    """Show the deployed apps of an Environment, a line each: the first line of `glmdeploy status`.
-
-    \b
-    glmdeploy list
-    glmdeploy list --env prod --all
-    glmdeploy list --all-environments --json
-    """
+def list_(where: str, environment: str | None, everything: bool, all_environments: bool, as_json: bool) -> None:
+    """Show the deployed apps of an Environment, a line each."""
     if all_environments and environment:
         raise UsageError("--env and --all-environments exclude each other")
     app.quiet()

@@ -8,27 +8,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import app, common
+from glmdeploy.cli import app, common, target_options
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
     from glmdeploy.cli.app import AppTarget
 
+EPILOG = """\b
+Examples:
+  glmdeploy open glm51-fp8
+  glmdeploy open glm51-fp8 --endpoint --print
+"""
 
-@click.command()
+
+@click.command("open", epilog=EPILOG)
 @app.app_argument
-@app.target_options
+@target_options.target_options
 @click.option("--endpoint", "of_endpoint", is_flag=True, help="The endpoint instead of the page on Modal's dashboard.")
 @click.option("--print", "only_print", is_flag=True, help="Only print the address.")
 @common.json_option
-def open(  # noqa: A001
-    named: str, where: str, environment: str | None, of_endpoint: bool, only_print: bool, as_json: bool
-) -> None:
-    """Print the address of an app's page on Modal's dashboard, and open it where there is a browser.
+def open_(named: str, where: str, environment: str | None, of_endpoint: bool, only_print: bool, as_json: bool) -> None:
+    """Open an app's page on Modal's dashboard, or print its address.
 
-    \b
-    glmdeploy open glm51-fp8
-    glmdeploy open glm51-fp8 --endpoint --print
+    Printed it always is; a browser is opened where there is one.
     """
     found = app.target_app(named, where, environment, reading=True)
     url = _endpoint(found) if of_endpoint else _page(found)

@@ -1,0 +1,438 @@
+"""A new version in the place of one that serves: guarded, so that one that does not serve hurts nobody.
+
+The version is published with the scaling of its plan. A live override then has one of its containers start while those
+from before serve on, and gives it room; it is set back when they have left, or when this ends. The new version is known
+by its own line in the log and by nothing else. Where it refuses, ends or is late, what ran before is brought back.
+
+A process that is killed in between leaves the override: the next ``plan`` sees it as drift, and ``apply`` repairs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy.errors import DeployError, GlmdeployError
+from glmdeploy.operate import autoscaler, publish
+from glmdeploy.operate.archive import archived_runtime
+from glmdeploy.operate.asking import attended, plainly
+from glmdeploy.operate.endpoint import check_key, check_proxy
+from glmdeploy.operate.events import (
+    Deploying,
+    Guarded,
+    KeyRequired,
+    Left,
+    Located,
+    NotAsked,
+    OldGone,
+    Published,
+    Rescaled,
+    Resumed,
+    Skipped,
+    TakenBack,
+    TakingBack,
+    Unguarded,
+    Waiting,
+)
+from glmdeploy.operate.history import BACK
+from glmdeploy.operate.live import endpoint
+from glmdeploy.operate.proof import follow, published_at
+from glmdeploy.operate.proxy import way_in
+from glmdeploy.operate.steps import begin
+from glmdeploy.operate.tasks import tasks_of
+from glmdeploy.operate.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from glmdeploy.operate.autoscaler import Settings
+    from glmdeploy.operate.deployed import Deployed
+    from glmdeploy.operate.endpoint import Ask
+    from glmdeploy.operate.events import Event
+    from glmdeploy.operate.target import Target
+    from glmdeploy.operate.tasks import Task
+    from glmdeploy.plan.plan import Plan
+
+ROLLING, RECREATE = "rolling", "recreate"
+WAIT_MARGIN = 120
+"""Seconds beyond the start-up limit until a missing answer counts as a failure: scheduling, image, network."""
+KEY_SECONDS = 120
+"""What a healthy endpoint gets to refuse a request without a key: its container may just be replaced."""
+LEAVE_SECONDS = 60.0
+"""For so long the containers from before are waited for once the new version is ready: streams may take an hour."""
+LEAVE_PAUSE = 0.5
+WATCH_SECONDS = 10.0
+WATCH_PAUSE = 1.0
+"""How the endpoint is watched meanwhile: the limit of a question, and the pause after each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """How a new version is watched. ``seconds`` is what it gets to be ready; None: its start-up limit and a margin."""
+
+    wait: bool = True
+    take_back: bool = True
+    seconds: float | None = None
+    strategy: str = ROLLING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What ran before: noted right before the new version is sent."""
+
+    now: Deployed | None
+    tasks: tuple[Task, ...] = ()
+    settings: Settings | None = None
+
+    @property
+    def number(self) -> int | None:
+        return self.now.version.number if self.now else None
+
+
+@dataclass
+class _Rollout:
+    """One that goes on: what is known of it so far."""
+
+    plan: Plan
+    target: Target
+    before: Before
+    guard: Guard
+    number: int | None = None
+    ready: bool = False
+    watch: _Watch | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+
+def note(now: Deployed | None, app: str, target: Target) -> Before:
+    """What runs, where it is still what was looked at.
+
+    :raises DeployError: where somebody deployed meanwhile.
+    """
+    live = publish.production(app, target)
+    seen = now.version.number if now else None
+    if live != seen:
+        what = f"somebody deployed version {live} of {app} meanwhile" if live else f"somebody stopped {app} meanwhile"
+        raise DeployError(what, advice="look at it, and run the command again")
+    if now is None:
+        return Before(now=None)
+    settings = None if now.data is None else _settings(now.data, target)
+    return Before(now=now, tasks=tasks_of(now.app_id, target), settings=settings)
+
+
+def _settings(data: Mapping[str, Any], target: Target) -> Settings | None:
+    """None of an app that was changed behind glmdeploy's back, and has no such function any more."""
+    with contextlib.suppress(DeployError):
+        return autoscaler.settings(data, target)
+    return None
+
+
+def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], guard: Guard) -> Generator[Event]:
+    """``send`` the version that runs ``plan``, and see it serve.
+
+    :raises DeployError: where it does not; what runs then is told by the last event.
+    :raises KeyboardInterrupt: after Ctrl-C; the better of the two versions runs.
+    """
+    it = _Rollout(plan=plan, target=target, before=before, guard=guard)
+    begin("publish")
+    yield Deploying()
+    fault: BaseException | None = None
+    try:
+        send()
+    except (GlmdeployError, KeyboardInterrupt) as error:
+        fault = error
+    # An answer that was lost on the way may have left the version live.
+    it.number = _sent(it, fault)
+    if it.number == before.number:
+        if fault:
+            raise fault
+        yield Skipped(version=it.number)
+        yield from settled(plan.data(), target)
+        return
+    try:
+        if fault:
+            raise fault
+        begin("published")
+        yield Published(version=it.number, before=before.number)
+        yield from _proven(it)
+    except (GlmdeployError, KeyboardInterrupt) as error:
+        yield from _ended(it, error)
+        raise
+    except BaseException:
+        _quietly_set_back(it)
+        raise
+
+
+def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, guard: Guard) -> Generator[Event]:
+    """See a version serve that is live already, and has not said so yet; ``before`` comes back where it does not.
+
+    :raises DeployError: as :func:`roll`.
+    """
+    known = Before(now=None)
+    if before is not None:
+        # Those from before that still run serve on; what its autoscaler had is not known any more.
+        old = [task for task in tasks_of(now.app_id, target) if task.enqueued < now.version.at.timestamp()]
+        known = Before(now=before, tasks=tuple(old))
+    it = _Rollout(plan=plan, target=target, before=known, guard=guard, number=now.version.number)
+    try:
+        yield Resumed(version=now.version.number)
+        yield from _proven(it)
+    except (GlmdeployError, KeyboardInterrupt) as error:
+        yield from _ended(it, error)
+        raise
+    except BaseException:
+        _quietly_set_back(it)
+        raise
+
+
+def _sent(it: _Rollout, fault: BaseException | None) -> int | None:
+    """The number of the version that is live now."""
+    try:
+        return publish.production(it.plan.app, it.target)
+    except GlmdeployError:
+        if fault:
+            raise fault from None
+        raise
+
+
+def _proven(it: _Rollout) -> Generator[Event]:
+    """Follow the version until it serves, and make the scaling that of its plan again."""
+    plan, target, before = it.plan, it.target, it.before
+    url = endpoint(plan, target)
+    yield Located(url=url)
+    if not it.guard.wait:
+        yield Unguarded(why="nobody looks whether it starts (--no-wait)")
+        yield from settled(plan.data(), target)
+        return
+    ask = way_in(plan, target, url)
+    if ask is None:
+        yield NotAsked()
+        yield from settled(plan.data(), target)
+        return
+    published = published_at(plan, target).timestamp()
+    warm = bool(before.tasks) and it.guard.strategy == ROLLING
+    if warm and before.number is not None:
+        begin("room")
+        it.watch = _Watch(url, ask)
+        it.limits = _make_room(it)
+        yield Guarded(version=it.number, before=before.number, room=it.limits)
+    elif before.now is not None:
+        yield Unguarded(why="there is nothing to protect: no container of the version before runs")
+    begin("follow")
+    yield Waiting()
+    seconds = it.guard.seconds or plan.server.seconds("startup_timeout") + WAIT_MARGIN
+    yield from follow(plan, target, url, seconds, ask, guarded=warm)
+    begin("ready")
+    begin("refusals")
+    refused = _refusals(plan, target, url, ask)
+    _answers(plan, target, url)
+    it.ready = True
+    yield refused
+    if warm:
+        begin("leave")
+        yield OldGone(left=_wait_for_old(it, published))
+    begin("settle")
+    yield from settled(plan.data(), target)
+    begin("settled")
+    if it.watch:
+        it.watch.end()
+
+
+def _make_room(it: _Rollout) -> Mapping[str, Any]:
+    """Have a container start, and let there be one more than there are."""
+    data = it.plan.data()
+    now = autoscaler.settings(data, it.target).effective
+    changes: dict[str, Any] = {}
+    if not now.get("min_containers"):
+        changes["min_containers"] = 1
+    most = now.get("max_containers")
+    if most is not None and most < len(it.before.tasks) + 1:
+        changes["max_containers"] = len(it.before.tasks) + 1
+    if changes:
+        autoscaler.update(data, it.target, changes)
+    return changes
+
+
+def _refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
+    """See that who lacks the proxy token is refused, and who lacks the key, as far as the plan wants them.
+
+    :raises DeployError: when somebody is not.
+    """
+    stop = target.command(f"app stop {plan.app}")
+    of_proxy: bytes | None = None
+    if plan.proxy_auth:
+        what = f"ask {plan.app} without a proxy token"
+        of_proxy = attended(target, what, lambda: plainly(lambda: check_proxy(url, stop, KEY_SECONDS)))
+    if plan.api_key:
+        what = f"ask {plan.app} without a key"
+        attended(target, what, lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS, ask=ask, of_proxy=of_proxy)))
+    return KeyRequired(required=plan.api_key is not None, proxy=plan.proxy_auth)
+
+
+def _answers(plan: Plan, target: Target, url: str) -> None:
+    """See that who has the key gets a good answer at the public address, where the key is at hand.
+
+    :raises DeployError: where it does not.
+    """
+    if target.cloud is None and plan.api_key is not None:
+        return  # a Modal Secret cannot be read back; the container itself has asked its engine already
+    found = verify(plan, target, url=url, quick=True)
+    if found.failed:
+        told = [f"{check.name}: {check.words}" for check in found.failed]
+        raise DeployError(
+            f"the new version of {plan.app} says that it is ready, and answers wrong: {told[0]}",
+            advice="\n".join(f"  and {each}" for each in told[1:]) or None,
+        )
+
+
+def _wait_for_old(it: _Rollout, published: float) -> int:
+    """How many containers from before are left after a while."""
+    assert it.before.now is not None
+    old = {task.id for task in it.before.tasks}
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while True:
+        left = [
+            task
+            for task in tasks_of(it.before.now.app_id, it.target)
+            if task.id in old or (task.enqueued < published and task.started)
+        ]
+        if not left or time.monotonic() > deadline:
+            return len(left)
+        time.sleep(LEAVE_PAUSE)
+
+
+def settled(data: Mapping[str, Any], target: Target, values: Mapping[str, Any] | None = None) -> Generator[Rescaled]:
+    """Have the autoscaler do what the plan says, or these ``values``: a deployment wipes what was set beside it.
+
+    :raises DeployError:
+    """
+    now = autoscaler.settings(data, target)
+    wanted = autoscaler.wanted(data, now) if values is None else values
+    changes = {name: value for name, value in wanted.items() if now.effective.get(name) != value}
+    if changes:
+        autoscaler.update(data, target, changes)
+        if values is not None:
+            planned = autoscaler.wanted(data, now)
+            yield Rescaled(changes=changes, restored=any(planned.get(name) != changes[name] for name in changes))
+
+
+def _quietly_set_back(it: _Rollout) -> None:
+    with contextlib.suppress(Exception):
+        if it.watch:
+            it.watch.end()
+        for _ in settled(it.plan.data(), it.target):
+            pass
+
+
+def _ended(it: _Rollout, fault: BaseException) -> Generator[Event]:
+    """The new version has failed, or was interrupted: leave the better one running, and say which that is."""
+    number, app = it.number, it.plan.app
+    try:
+        if it.ready:
+            _quietly_set_back(it)
+            yield Left(version=number, why="it has proved itself", mend="")
+        elif not it.guard.wait:
+            yield Left(version=number, why="nobody has looked whether it starts", mend=_mend(it))
+        elif not it.guard.take_back:
+            _quietly_set_back(it)
+            yield Left(version=number, why="--no-rollback", mend=_mend(it))
+        else:
+            yield from _taken_back(it)
+    except KeyboardInterrupt:
+        _quietly_set_back(it)
+        yield Left(version=number, why="interrupted twice", mend=_mend(it))
+    except GlmdeployError as error:
+        if isinstance(fault, GlmdeployError):
+            fault.advice = "\n".join(filter(None, [fault.advice, f"{app} could not be taken back: {error.message}"]))
+        yield Left(version=number, why=f"it could not be taken back: {error.message}", mend=_mend(it))
+    finally:
+        if it.watch:
+            it.watch.end()
+
+
+def _mend(it: _Rollout) -> str:
+    app, number = it.plan.app, it.before.number
+    return f"glmdeploy rollback {app} {number}" if number else f"glmdeploy destroy {app}"
+
+
+def _taken_back(it: _Rollout) -> Generator[Event]:
+    """What ran before runs again.
+
+    :raises DeployError: where that fails.
+    """
+    before, target = it.before, it.target
+    begin("take back")
+    yield TakingBack(version=it.number, to=before.number)
+    if before.now is None:
+        for _ in settled(it.plan.data(), target, {"min_containers": 0}):
+            pass  # else a version that cannot start is started, and billed, again and again
+        yield TakenBack(version=it.number, runs=None, of=None, silent=None)
+        return
+    send_back(before.now, target)
+    begin("taken back")
+    runs = publish.production(it.plan.app, target)
+    if before.now.data is not None and before.settings is None:
+        yield from settled(before.now.data, target)
+    elif before.now.data is not None and before.settings is not None:
+        known = autoscaler.settings(before.now.data, target)
+        wanted = {name: value for name, value in before.settings.effective.items() if name in known.effective}
+        yield from settled(before.now.data, target, wanted)
+    yield TakenBack(version=it.number, runs=runs, of=before.number, silent=it.watch.end() if it.watch else None)
+
+
+def send_back(to: Deployed, target: Target) -> None:
+    """Publish an earlier version of an app again, as the workspace's plan allows it; never by stopping containers.
+
+    :raises DeployError: where it cannot be brought back.
+    """
+    fault: DeployError | None = None
+    if to.version.rollback_allowed:
+        try:
+            publish.roll_back(to.app_id, to.version.number, target)
+        except DeployError as error:
+            fault = error
+        else:
+            return
+    if to.plan is None:
+        raise fault or DeployError(
+            f"version {to.version.number} of {to.app} cannot be brought back: this workspace has no rollbacks, and "
+            f"{'another tool has deployed it' if to.foreign else 'its plan is not kept'}",
+            advice="deploy it again with what deployed it",
+        )
+    runtime = archived_runtime(to.plan, target)
+    publish.publish(to.plan, target, strategy=ROLLING, note=f"{BACK}{to.version.number}", runtime=runtime)
+
+
+class _Watch(threading.Thread):
+    """Asks the endpoint all the while, as who uses it does."""
+
+    def __init__(self, url: str, ask: Ask) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._url, self._ask = url, ask
+        self._over = threading.Event()
+        self._since: float | None = None
+        self._silent = 0.0
+        self._answered = False
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            asked = time.monotonic()
+            good = self._ask(f"{self._url}/health", WATCH_SECONDS).status == 200
+            if self._over.is_set():
+                return
+            if good:
+                self._silent = max(self._silent, time.monotonic() - self._since if self._since is not None else 0.0)
+                self._since, self._answered = None, True
+            elif self._answered and self._since is None:
+                self._since = asked
+            self._over.wait(WATCH_PAUSE)
+
+    def end(self) -> float | None:
+        """The longest time without a good answer, in seconds; None where there never was one."""
+        self._over.set()
+        if not self._answered:
+            return None
+        return max(self._silent, time.monotonic() - self._since if self._since is not None else 0.0)

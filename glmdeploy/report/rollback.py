@@ -1,0 +1,82 @@
+"""What `rollback` and `rollover` would do: as text and as data."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy.plan.price import estimate
+from glmdeploy.report.values import change_data, changes_line
+from glmdeploy.report.words import about, about_dollars, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.operate.deployed import Deployed
+    from glmdeploy.operate.rollback import WayBack
+    from glmdeploy.plan.price import Estimate
+
+
+def way_text(way: WayBack, width: int) -> Iterator[str]:
+    """``Back to version 7: --max-running-requests 40 → 48. About 8 min and $7.``"""
+    number = way.to.version.number
+    if not way.acts:
+        yield f"{way.app} runs the plan of version {number} already, as version {way.now.version.number}."
+        return
+    told = changes_line(way.changes)
+    sentence = f"Back to version {number}: {told or 'what it changed is not known'}. {_price(way.estimate)}"
+    yield textwrap.fill(sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    for outage in way.outages:
+        yield f"Outage (server.{outage.field}): {outage.text}."
+    if not way.to.version.rollback_allowed:
+        yield "This workspace has no rollbacks: its plan is deployed again, with the container side that it had."
+
+
+def way_data(way: WayBack) -> dict[str, Any]:
+    """The same as JSON data; seconds and dollars."""
+    return {
+        "app": way.app,
+        "target": way.target.name,
+        "now": way.now.version.number,
+        "to": way.to.version.number,
+        "changed": way.acts,
+        "changes": [change_data(change) for change in way.changes],
+        "outages": [{"field": f"server.{each.field}", "text": each.text} for each in way.outages],
+        "by": "rollback" if way.to.version.rollback_allowed else "deployment",
+        "digest": way.plan.digest,
+        "estimate": _estimate_data(way.estimate),
+    }
+
+
+def afresh_text(now: Deployed, running: int) -> Iterator[str]:
+    """What `rollover` would do."""
+    price = f" {_price(estimate(now.plan))}" if now.plan else ""
+    yield (
+        f"Fresh containers of version {now.version.number} of {now.app} in place of "
+        f"{counted(running, 'container') if running else 'none that runs'}.{price}"
+    )
+
+
+def afresh_data(now: Deployed, running: int) -> dict[str, Any]:
+    """The same as JSON data."""
+    return {
+        "app": now.app,
+        "now": now.version.number,
+        "running": running,
+        "estimate": _estimate_data(estimate(now.plan)) if now.plan else None,
+    }
+
+
+def _price(found: Estimate) -> str:
+    if found.cold_start is None:
+        return "How long a cold start takes is not known."
+    dollars = found.dollars(found.cold_start)
+    return f"About {about(found.cold_start)}{f' and {about_dollars(dollars)}' if dollars is not None else ''}."
+
+
+def _estimate_data(found: Estimate) -> dict[str, Any]:
+    dollars = found.dollars(found.cold_start)
+    return {
+        "cold_start_seconds": found.cold_start,
+        "cold_start_dollars": None if dollars is None else round(dollars, 4),
+    }

@@ -1,0 +1,132 @@
+"""``python -m glmdeploy`` for tests, forked from one process that has imported what the commands import.
+
+An ``apply`` is half a second of imports, and the tests run hundreds. What the commands do is the same; whoever wants to
+see a process start, or to signal one, uses ``Shell.started``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import runpy
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from glmdeploy.local.containers.zygote import Handed, Recording, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+IMPORTED = (
+    *("glmdeploy.cli.apply", "glmdeploy.cli.validate", "glmdeploy.cli.local", "glmdeploy.cli.diff"),
+    *("glmdeploy.operate.apply", "glmdeploy.local.cloud", "glmdeploy.report.view", "glmdeploy.plan.make"),
+    *("modal.output", "rich.console", "huggingface_hub.hf_api"),
+)
+BEFORE_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "SSL_", "TZ")
+"""What the names of variables begin with that count before anything is imported."""
+ANEW = "huggingface_hub"
+"""The package that works out its folders and addresses from the variables when it is imported; it is imported anew."""
+
+
+class Commands:
+    """Starts the process when a command is run; ``environment`` is what it sees itself."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+        self._root = root
+        self._environment = {**environment, "HOME": "/nonexistent", "PYTHONPATH": str(root)}
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._asked: set[str] = set()
+
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], seconds: float
+    ) -> subprocess.CompletedProcess[str] | None:
+        """What the command printed, and its exit code; None where it must be started afresh."""
+        with self._lock:
+            if self._control is None:
+                self._start()
+        if not self._fits(environment):
+            return None
+        status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(status)
+            parameters, stdout, stderr = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            nothing = stack.enter_context(Path(os.devnull).open("rb"))
+            wanted = {"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())}
+            parameters.write(json.dumps(wanted).encode())
+            parameters.seek(0)
+            handed = Handed(*(each.fileno() for each in (parameters, stdout, stderr, nothing, theirs)))
+            assert self._control is not None
+            socket.send_fds(self._control, [b"1"], list(vars(handed).values()))
+            theirs.close()
+            status.settimeout(seconds)
+            word, code = status.recv(64).decode().split()
+            assert word == "ended", (word, code)
+            texts = [Path(f"/proc/self/fd/{each.fileno()}").read_text(encoding="utf-8") for each in (stdout, stderr)]
+            return subprocess.CompletedProcess(arguments, int(code), *texts)
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            subprocess.Popen(
+                [sys.executable, "-P", __file__, str(theirs.fileno())],
+                env=self._environment,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+            )
+        self._asked = set(json.loads(self._control.recv(1 << 16)))
+
+    def _fits(self, environment: Mapping[str, str]) -> bool:
+        """Whether nothing differs that the modules have read, or Python itself."""
+        names = {*environment, *self._environment}
+        differing = {name for name in names if environment.get(name) != self._environment.get(name)}
+        differing -= {"PYTHONPATH"}
+        if "HOME" in differing and not (Path(environment["HOME"]) / ".modal.toml").exists():
+            differing.remove("HOME")
+        return not any(name in self._asked or name.startswith(BEFORE_PYTHON) for name in differing)
+
+
+def become(handed: Handed) -> NoReturn:
+    """Run the command as ``python -m glmdeploy`` would."""
+    with os.fdopen(handed.parameters, "rb") as file:
+        wanted = json.load(file)
+    for standard, descriptor in enumerate((handed.lifeline, handed.stdout, handed.stderr)):
+        os.dup2(descriptor, standard)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    os.chdir(wanted["folder"])
+    sys.path.insert(0, wanted["folder"])
+    sys.argv[1:] = wanted["arguments"]
+    sys.modules["modal.config"].user_config_path = str(Path("~/.modal.toml").expanduser())  # type: ignore[attr-defined]
+    runpy.run_module("glmdeploy", run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    os.environ.__class__ = Recording
+    for name in IMPORTED:
+        __import__(name)
+    os.environ.__class__ = os._Environ
+    for name in [name for name in sys.modules if name.partition(".")[0] == ANEW]:
+        del sys.modules[name]
+    assert threading.active_count() == 1
+    control.send(json.dumps(sorted(name for name in Recording.asked if not name.startswith("HF_"))).encode())
+    gc.collect()
+    gc.freeze()
+    handed = serve(control)
+    if handed is not None:
+        control.detach()
+        become(handed)
+
+
+if __name__ == "__main__":
+    main()
