@@ -41,11 +41,26 @@ OF_CONTAINERS = {
 }
 
 RPCS = [
-    *("AppClientDisconnect", "AppCreate", "AppGetByDeploymentName", "AppGetLayout", "AppGetLogs", "AppGetOrCreate"),
-    *("AppGetTags", "AppHeartbeat", "AppPublish", "ClassCreate", "ClassGet"),
-    *("FunctionCreate", "FunctionGet", "FunctionGetOutputs", "FunctionMap", "FunctionPrecreate"),
+    *(
+        "AppClientDisconnect",
+        "AppCreate",
+        "AppDeploymentHistory",
+        "AppGetByDeploymentName",
+        "AppGetLayout",
+        "AppGetLogs",
+        "AppGetOrCreate",
+    ),
+    *("AppHeartbeat", "AppPublish", "ClassCreate", "ClassGet"),
+    *(
+        "FunctionCreate",
+        "FunctionGet",
+        "FunctionGetOutputs",
+        "FunctionGetSchedulingParams",
+        "FunctionMap",
+        "FunctionPrecreate",
+    ),
     *("ImageGetOrCreate", "ImageJoinStreaming", "MountBatchedCheckExistence", "MountGetOrCreate", "MountPutFile"),
-    *("SecretGetOrCreate", "VolumeGetFile2", "VolumeGetOrCreate", "VolumeListFiles"),
+    *("SecretGetOrCreate", "TaskList", "VolumeGetFile2", "VolumeGetOrCreate", "VolumeListFiles", "VolumePutFiles"),
 ]
 """What one ``apply`` asks; the list is held against what it really asks."""
 
