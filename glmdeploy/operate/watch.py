@@ -1,4 +1,4 @@
-"""Looks at the public address of a deployment: all the while as who uses it does, and once a version says it is ready."""
+"""Looks at the public address of a deployment: as who uses it does, and once a version is ready."""
 
 from __future__ import annotations
 
