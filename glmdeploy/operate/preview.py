@@ -113,6 +113,7 @@ def preview(
     """
     engine = target.engine(plan)
     now = deployed(plan.app, target)
+    plan = _with_known_commit(plan, now)
     if now and now.foreign and not adopt:
         raise _foreign(now)
     found, before, live = _against(now, plan, target) if now else ((), None, ())
@@ -144,6 +145,14 @@ def preview(
         make_secrets=make_secrets,
         verify_weights=verify_weights,
     )
+
+
+def _with_known_commit(plan: Plan, now: Deployed | None) -> Plan:
+    """The plan; where nobody told what its revision means today, with the commit that it meant for what runs."""
+    model = now.data["model"] if now and now.data else {}
+    commit = model.get("commit")
+    same = (model.get("repo"), model.get("revision")) == (plan.model.repo, plan.model.revision)
+    return plan.at(commit) if plan.model.commit is None and same and isinstance(commit, str) else plan
 
 
 def drift_of(now: Deployed, target: Target) -> tuple[Drift, ...]:
