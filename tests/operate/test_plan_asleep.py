@@ -30,6 +30,13 @@ def test_nothing_is_touched(warm: Shell, command: tuple[str, ...]) -> None:
     assert warm.run("local", "status", code=1).stdout.startswith("not running")
 
 
+def test_a_plan_that_is_not_kept_cannot_be_asked_for(warm: Shell) -> None:
+    for path in warm.home.rglob("plans/*.json"):
+        path.unlink()
+    failed = warm.run("plan", *LOCAL, code=1)
+    assert "what runs as glm51-fp8 is not known: the plan of version 1 is not in the volume" in failed.stderr
+
+
 def test_what_was_never_started_is_empty(tmp_path: Path) -> None:
     done = Shell(tmp_path / "home").run("plan", *LOCAL)
     assert "glm51-fp8 on the embedded cloud: not deployed yet\n" in done.stdout
