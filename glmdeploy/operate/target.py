@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +28,8 @@ class Target:
     name: str
     environment: str | None
     cloud: Cloud | None = None
+    asleep: bool = False
+    """Whether the embedded cloud does not run, and is only read."""
 
     def __str__(self) -> str:
         if self.cloud:
@@ -58,7 +62,7 @@ class Target:
 
         :raises DeployError: when it has ended meanwhile.
         """
-        if self.cloud and cloud.status() is None:
+        if self.cloud and not self.asleep and cloud.status() is None:
             raise DeployError(
                 "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"
             )
@@ -71,16 +75,18 @@ def connect(
 
     Must come before the first import of ``modal``, which reads its configuration then. The Environment is
     ``environment``, else MODAL_ENVIRONMENT, else the profile's, else Modal's own default. The profile's is the plan's,
-    or ``planned`` where a command needs no plan. What only reads starts nothing.
+    or ``planned`` where a command needs no plan. What only reads starts nothing: an embedded cloud that does not run is
+    read as it was left, for as long as this process lasts.
 
-    :raises DeployError: without credentials for Modal; for an embedded cloud that does not run, and is only read.
-    :raises LocalCloudError: when the embedded cloud does not start.
+    :raises DeployError: without credentials for Modal.
+    :raises LocalCloudError: when the embedded cloud does not start, or cannot be read.
     """
     if name == LOCAL:
         _stay_on_this_machine()
-        found = _asleep() if reading else cloud.start()
+        running = cloud.status() if reading else cloud.start()
+        found = running or _left()
         os.environ.update(cloud.environ(found))
-        return Target(name=name, environment=None, cloud=found)
+        return Target(name=name, environment=None, cloud=found, asleep=running is None)
     check_credentials(otherwise="rehearse the deployment without an account: add `--target local`")
     from modal.config import config
 
@@ -88,12 +94,14 @@ def connect(
     return Target(name=name, environment=environment or config.get("environment") or own)
 
 
-def _asleep() -> Cloud:
-    """The embedded cloud if it runs. :raises DeployError: when it does not"""
-    running = cloud.status()
-    if running is None:
-        raise DeployError("the embedded cloud does not run", advice="start it with `glmdeploy local start`")
-    return running
+def _left() -> Cloud:
+    """The embedded cloud as it was left. :raises LocalCloudError:"""
+    from glmdeploy.local.asleep import asleep
+
+    # Registered before the SDK is imported, so that it is closed after the SDK's own end.
+    kept = contextlib.ExitStack()
+    atexit.register(kept.close)
+    return kept.enter_context(asleep())
 
 
 def check_credentials(*, otherwise: str) -> None:
