@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,16 @@ class Target:
     name: str
     environment: str | None
     cloud: Cloud | None = None
-    asleep: bool = False
-    """Whether the embedded cloud does not run, and is only read."""
 
     def __str__(self) -> str:
         if self.cloud:
             return "the embedded cloud"
         return f"Modal ({self.environment})" if self.environment else "Modal"
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is the embedded cloud, which does not run, and only its state is read."""
+        return self.cloud is not None and not self.cloud.hub_url
 
     def command(self, arguments: str) -> str:
         """How a user types ``modal`` with ``arguments`` for this target, which has its Environment at the end."""
@@ -75,18 +79,21 @@ def connect(
 
     Must come before the first import of ``modal``, which reads its configuration then. The Environment is
     ``environment``, else MODAL_ENVIRONMENT, else the profile's, else Modal's own default. The profile's is the plan's,
-    or ``planned`` where a command needs no plan. What only reads starts nothing: an embedded cloud that does not run is
-    read as it was left, for as long as this process lasts.
+    or ``planned`` where a command needs no plan. What only reads starts nothing.
 
-    :raises DeployError: without credentials for Modal.
-    :raises LocalCloudError: when the embedded cloud does not start, or cannot be read.
+    :raises DeployError: without credentials for Modal; for an embedded cloud that does not run, and is only read.
+    :raises LocalCloudError: when the embedded cloud does not start.
     """
     if name == LOCAL:
         _stay_on_this_machine()
-        running = cloud.status() if reading else cloud.start()
-        found = running or _left()
-        os.environ.update(cloud.environ(found))
-        return Target(name=name, environment=None, cloud=found, asleep=running is None)
+        found = _asleep() if reading else cloud.start()
+        variables = cloud.environ(found)
+        if "modal" in sys.modules and any(os.environ.get(name) != value for name, value in variables.items()):
+            from glmdeploy.operate.control_plane import forget_connection
+
+            forget_connection()
+        os.environ.update(variables)
+        return Target(name=name, environment=None, cloud=found)
     check_credentials(otherwise="rehearse the deployment without an account: add `--target local`")
     from modal.config import config
 
@@ -94,14 +101,20 @@ def connect(
     return Target(name=name, environment=environment or config.get("environment") or own)
 
 
-def _left() -> Cloud:
-    """The embedded cloud as it was left. :raises LocalCloudError:"""
+def _asleep() -> Cloud:
+    """The embedded cloud if it runs, else its state on disk, which is read as long as this process lasts.
+
+    :raises LocalCloudError: where it cannot be read.
+    """
+    running = cloud.status()
+    if running is not None:
+        return running
     from glmdeploy.local.asleep import asleep
 
-    # Registered before the SDK is imported, so that it is closed after the SDK's own end.
-    kept = contextlib.ExitStack()
-    atexit.register(kept.close)
-    return kept.enter_context(asleep())
+    stack = contextlib.ExitStack()
+    found = stack.enter_context(asleep())
+    atexit.register(stack.close)
+    return found
 
 
 def check_credentials(*, otherwise: str) -> None:
