@@ -27,7 +27,7 @@ def test_the_page_is_a_program_that_runs(fresh: Shell) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Published\n" in done.stdout
-    assert done.stdout.splitlines()[-1] == "('glm51-deepgemm-cache', 'glm51-model-weights')"
+    assert done.stdout.splitlines()[-1] == "('glm51-model-weights', 'glm51-deepgemm-cache')"
     assert fresh.deployed() == []
 
 

@@ -179,7 +179,9 @@ def follow(
                     continue
                 if event.reasons:
                     raise _refused(plan, event, asker)
-                yield Healthy(seconds=_answer(asker, target), task=event.task)
+                answered = _answer(asker, target)
+                # While one from before answers, its answer says nothing of this version.
+                yield Healthy(seconds=time.monotonic() - started if guarded else answered, task=event.task)
                 return
             faults = 0
             new = _new_tasks(log) if asker.answered_at else []

@@ -100,7 +100,7 @@ def test_a_whole_life(shell: Shell, request: pytest.FixtureRequest) -> None:
     assert gone["removed_volumes"]
     assert shell.containers(APP) == set()
     assert shell.deployed() == []
-    assert shell.json("list", *LOCAL)["apps"] == []
+    assert shell.json("list", *LOCAL) == []
 
 
 def broken(shell: Shell, clients: Traffic, *words: str) -> None:

@@ -117,6 +117,14 @@ def _ceiling(facts: Facts) -> Iterator[Violation]:
         )
 
 
+def _one_container(facts: Facts) -> Iterator[Violation]:
+    if facts.profile.server.max_containers == 1:
+        yield Violation(
+            path=("server", "max_containers"),
+            message="with one container at most there is no room for a new version beside the one that serves",
+        )
+
+
 def _idle(facts: Facts) -> Iterator[Violation]:
     server, rate = facts.profile.server, cost.hourly(facts.gpu)
     if rate is None:
@@ -256,10 +264,27 @@ IDLE_CONTAINERS = Rule(
     passes=(example(), example("server.buffer_containers=0")),
 )
 
+NO_ROOM_TO_REPLACE = Rule(
+    id="GLM156",
+    title="no room to replace a container",
+    severity=Severity.INFO,
+    topic=Topic.TIME,
+    why="Modal replaces a container by starting the new one first, and counts both: where there are as many as "
+    "`max_containers`, nothing is replaced. `apply`, `rollback` and `rollover` raise the cap by one for as long as "
+    "they take, so that they need the GPUs of two containers at once. Whoever deploys otherwise waits until the old "
+    "container ends, and so does a move of Modal's own.",
+    fix="nothing, if that is meant; `max_containers: 2` lets a new version start beside the old one at any time",
+    sources=(_SCALE, "https://modal.com/docs/guide/managing-deployments"),
+    check=_one_container,
+    fails=(example("server.max_containers=1"), example("server.max_containers=1", "server.min_containers=1")),
+    passes=(example(), example("server.max_containers=2")),
+)
+
 RULES = (
     SHORT_WINDOW,
     USELESS_PINGS,
     NEVER_IDLE,
     SPEND_CEILING,
     IDLE_CONTAINERS,
+    NO_ROOM_TO_REPLACE,
 )
