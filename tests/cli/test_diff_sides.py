@@ -145,3 +145,25 @@ def test_a_cloud_that_does_not_run_is_not_started(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "glmdeploy")
     assert shell.run("diff", "live:glm51-fp8", PROFILE, "--target", "local", code=2).stdout == ""
     assert shell.json("local", "status", code=1)["running"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("diff", "live:glm"), "live:glm51-fp8"),
+        (("diff", "live:glm51-fp8@"), "live:glm51-fp8@1"),
+        (("diff", "b200-eagle-bf16kv", "g"), "git:"),
+        (("cost", "glm51"), "glm51-fp8"),
+        (("pin", "b200-eagle-bf16kv-0"), "b200-eagle-bf16kv-0.5.23"),
+    ],
+)
+def test_completion(words: tuple[str, ...], expected: str, shell: Shell) -> None:
+    asked = {
+        "_GLMDEPLOY_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(("glmdeploy", *words)),
+        "COMP_CWORD": str(len(words)),
+        "GLMDEPLOY_TARGET": "local",
+    }
+    done = Shell(shell.home, asked).run()
+    assert f"plain,{expected}" in done.stdout.splitlines()
+    assert done.stderr == ""
