@@ -27,11 +27,14 @@ LIVE, GIT = "live:", "git:"
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """The data of a plan (:meth:`glmdeploy.plan.plan.Plan.data`), and what the rules warn of on the way to it."""
+    """The data of a plan (:meth:`glmdeploy.plan.plan.Plan.data`), and what the rules warn of on the way to it.
+
+    ``warnings`` are None of what runs, which nobody judges again.
+    """
 
     name: str
     data: Mapping[str, Any]
-    warnings: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,7 +184,7 @@ def _saved(context: click.Context, named: str) -> Saved | None:
         if not file.read(64).lstrip().startswith(b"{"):
             return None
     made = ("overlays", "sets", "where", "environment", "force", "adopt", "make_secrets", "verify_weights")
-    given = [name for name in made if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT]
+    given = [name for name in made if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
     if given:
         words = {"overlays": "overlay", "sets": "set", "where": "target", "environment": "env"}
         options = ", ".join(f"--{words.get(name, name).replace('_', '-')}" for name in given)

@@ -99,10 +99,11 @@ def _two(before: Side, after: Side, *, as_json: bool) -> int:
     from glmdeploy.report import sides
     from glmdeploy.report.text import finding_line
 
-    known = {(each.id, each.message) for each in before.warnings}
-    for warning in after.warnings:
-        if (warning.id, warning.message) not in known:
-            click.echo(finding_line(warning), err=True)
+    if before.warnings is not None:
+        known = {(each.id, each.message) for each in before.warnings}
+        for warning in after.warnings or ():
+            if (warning.id, warning.message) not in known:
+                click.echo(finding_line(warning), err=True)
     found = sides.difference(before.data, after.data)
     if as_json:
         common.echo_json(sides.difference_data(found))

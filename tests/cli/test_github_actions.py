@@ -92,9 +92,6 @@ def test_only_what_needs_a_token_has_one() -> None:
     assert {tokens[job] for job in ("plan", "save", "drift")} == {"${{ secrets.MODAL_PLAN_TOKEN_SECRET }}"}
 
 
-TAKES_PLANS = "load_saved" in (Path(resources.__file__).parent / "cli" / "apply.py").read_text()
-
-
 def test_a_pull_request(shell: Shell, checkout: Path) -> None:
     step(shell, checkout, "validate", "Validate")
     step(shell, checkout, "plan", "Plan")
@@ -105,17 +102,11 @@ def test_a_pull_request(shell: Shell, checkout: Path) -> None:
     step(shell, checkout, "drift", "Drift", code=1)
 
 
-@pytest.mark.skipif(not TAKES_PLANS, reason="`apply` takes no saved plan yet")
-def test_a_merge(shell: Shell, checkout: Path) -> None:
+def test_a_merge_and_a_night(shell: Shell, checkout: Path) -> None:
     step(shell, checkout, "save", "Save")
     assert "glm-local-cpu" in (checkout / "summary.md").read_text()
     step(shell, checkout, "apply", "Apply")
     assert shell.deployed() == ["glm-local-cpu"]
-
-
-def test_a_night(shell: Shell, checkout: Path) -> None:
-    if not TAKES_PLANS:
-        shell.run("apply", str(checkout / "profiles" / "prod.yaml"), "--target", "local", "--yes", "--no-wait")
     step(shell, checkout, "drift", "Drift")
 
     write(checkout, "three")

@@ -92,7 +92,12 @@ def test_json(profile: Path, shows: Shows) -> None:
     assert code == 0
     data = json.loads(out)
     assert (data["from"], data["to"], data["possible"], data["written"]) == ("0.5.11", "0.5.23", True, True)
-    assert data["image"] == {"old": "lmsysorg/sglang:v0.5.11-cu130", "new": "mine:1", "verified": False}
+    assert data["image"] == {
+        "old": "lmsysorg/sglang:v0.5.11-cu130",
+        "new": "mine:1",
+        "verified": False,
+        "unpinned": False,
+    }
     assert {"option": "hicache-ratio", "old": 2.0, "new": None} in data["defaults"]
     assert all(change["why"] and change["source"] for change in data["changes"])
     assert "image: mine:1" in profile.read_text()

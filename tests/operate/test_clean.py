@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
 from modal_proto import api_pb2
-from support import Shell, call, connect, copied_cloud
+from support import PATIENCE, Shell, call, connect, copied_cloud
 
 from glmdeploy.operate.leftovers import File, contents
 from glmdeploy.operate.lock import exclusive
@@ -140,6 +142,26 @@ def test_earlier_plans_are_kept_as_asked(shell: Shell) -> None:
     assert two["apps"] == [{"app": APP, "plans": 2}]
     assert found(two) == set()
     assert {kind for kind, _ in found(shell.json(*look, "--keep", "0"))} == {"plan"}
+
+
+RACE = """
+import sys
+from pathlib import Path
+from glmdeploy.operate.target import connect
+target = connect("local", None, None)
+from glmdeploy.operate.clean import remove, survey
+shown = survey(target, keep=0, grace=0)
+print([each.kind for each in shown.leftovers], list(remove(shown, target, Path(sys.argv[1]), keep=2, grace=0)))
+"""
+"""What was shown is needed by the time it is to go: here since more versions are kept."""
+
+
+def test_what_is_needed_by_now_stays(shell: Shell) -> None:
+    before = there(shell, PLANS)
+    command = [sys.executable, "-c", RACE, str(shell.home / "locks")]
+    done = subprocess.run(command, env=shell.env, text=True, capture_output=True, check=False, timeout=PATIENCE)
+    assert done.stdout == "['plan'] []\n", done.stderr
+    assert there(shell, PLANS) == before
 
 
 def test_a_plan_that_cannot_be_read_stops_it(shell: Shell) -> None:
