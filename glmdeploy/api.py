@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.rollout import Guard
     from glmdeploy.operate.status import Status
     from glmdeploy.operate.target import Target
-    from glmdeploy.operate.verify import Verification
+    from glmdeploy.operate.verification import Verification
     from glmdeploy.plan.plan import Plan
     from glmdeploy.profile.text.document import Document
 
@@ -53,16 +53,16 @@ def load(profile: str | PathLike[str], *, overlays: Sequence[str] = (), sets: Se
 
     :raises ProfileError: for what cannot be read, with the place of each fault.
     """
-    from glmdeploy.profile.text.load import load as read
+    import glmdeploy.profile.text.load
 
-    return read(str(profile), overlays=tuple(overlays), sets=tuple(sets))
+    return glmdeploy.profile.text.load.load(str(profile), overlays=tuple(overlays), sets=tuple(sets))
 
 
 def check(document: Document) -> tuple[Finding, ...]:
     """Everything that the schema, the options of the release and the guard rules find. Raises for no finding."""
-    from glmdeploy.rules.check import check as judge
+    import glmdeploy.rules.check
 
-    return judge(document).findings
+    return glmdeploy.rules.check.check(document).findings
 
 
 def make_plan(document: Document) -> Plan:
@@ -141,9 +141,9 @@ def verify(
     :raises DeployError: where nothing is deployed.
     """
     destination = _connect(target, plan, environment)
-    from glmdeploy.operate.verify import verify as ask
+    import glmdeploy.operate.verify
 
-    return ask(plan, destination, key_env=key_env, quick=quick)
+    return glmdeploy.operate.verify.verify(plan, destination, key_env=key_env, quick=quick)
 
 
 def status(app: str, *, target: str = "modal", environment: str | None = None, key_env: str | None = None) -> Status:
@@ -152,9 +152,9 @@ def status(app: str, *, target: str = "modal", environment: str | None = None, k
     :raises DeployError: if the target cannot be asked.
     """
     destination = _connect(target, None, environment, reading=True)
-    from glmdeploy.operate.status import status_of as look
+    from glmdeploy.operate.status import status_of
 
-    return look(app, destination, api_key_env=key_env)
+    return status_of(app, destination, api_key_env=key_env)
 
 
 def rollback(
@@ -239,10 +239,10 @@ def _connect(name: str, plan: Plan | None, environment: str | None, *, reading: 
 
 
 def _preview(plan: Plan, target: Target, *, ask: bool, **options: Any) -> Preview:
-    from glmdeploy.operate.preview import preview as look
+    import glmdeploy.operate.preview
     from glmdeploy.operate.revision import resolved
 
-    return look(resolved(plan, target, tell=lambda _: None, ask=ask), target, **options)
+    return glmdeploy.operate.preview.preview(resolved(plan, target, tell=lambda _: None, ask=ask), target, **options)
 
 
 def _guard(

@@ -34,7 +34,7 @@ def test_top_level() -> None:
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name not in ("__pycache__", "data")} == (
         ROOMS
     )
-    assert {path.stem for path in PACKAGE.glob("*.py")} == VOCABULARY | {"__init__", "__main__"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == VOCABULARY | {"__init__", "__main__", "api"}
 
 
 def test_no_circle_of_files() -> None:

@@ -81,7 +81,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     from glmdeploy.cli import many
 
     if many.are_many(profiles):
-        return many.many(context, profiles)
+        return many.many(context, profiles, _planning())
     # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.local.cloud import home
     from glmdeploy.operate import target
@@ -141,6 +141,13 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         elif "url" in result:
             click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
     return 0
+
+
+def _planning() -> click.Command:
+    """The command that shows what this one would do."""
+    from glmdeploy.cli.plan import plan
+
+    return plan
 
 
 def _how(found: Preview, options: dict[str, Any]) -> Iterator[str]:

@@ -71,8 +71,8 @@ def are_many(named: Sequence[str]) -> bool:
     return len(named) != 1 or (named[0] != "-" and Path(named[0]).is_dir())
 
 
-def many(context: click.Context, named: Sequence[str]) -> int:
-    """Do the command of ``context`` for each profile; returns its exit code.
+def many(context: click.Context, named: Sequence[str], planning: click.Command) -> int:
+    """Do the command of ``context`` for each profile; returns its exit code. ``planning`` is the command ``plan``.
 
     ``plan`` shows what would be done. ``apply`` shows it first, asks once, and does what no error forbids.
 
@@ -85,14 +85,15 @@ def many(context: click.Context, named: Sequence[str]) -> int:
     as_json, passed = bool(options["as_json"]), list(_passed(context))
     crew = _Crew(int(options.get("parallel") or PARALLEL))
     planned = crew.run(
-        profiles, ["plan", *_of_plan(passed, context), "--detailed-exitcode", *(["--json"] if as_json else [])]
+        profiles,
+        ["plan", *_of_plan(passed, context.command, planning), "--detailed-exitcode", *(["--json"] if as_json else [])],
     )
     if not as_json:
         for one in planned:
             click.echo(f"{click.style(one.profile, bold=True)}\n{(one.out or one.err).strip()}\n")
     failed = [one for one in planned if one.code not in (0, CHANGES)]
     changing = [one.profile for one in planned if one.code == CHANGES]
-    if context.info_name == "plan" or options.get("dry_run"):
+    if context.command is planning or options.get("dry_run"):
         return _told(planned, as_json=as_json, detailed=bool(options.get("detailed_exitcode")))
     click.echo(f"{len(changing)} to apply, {len(planned) - len(changing) - len(failed)} without changes", err=True)
     if failed:
@@ -183,13 +184,9 @@ def _passed(context: click.Context) -> Iterator[str]:
                 yield from (parameter.opts[0], str(each))
 
 
-def _of_plan(passed: Sequence[str], context: click.Context) -> list[str]:
-    """Of the options of the command those that ``plan`` takes too."""
-    command = context.command
-    group = context.find_root().command
-    plan = group.get_command(context, "plan") if isinstance(group, click.Group) else None
-    assert plan is not None
-    taken = {word for option in plan.params if isinstance(option, click.Option) for word in _words(option)}
+def _of_plan(passed: Sequence[str], command: click.Command, planning: click.Command) -> list[str]:
+    """Of a command's options those that ``plan`` takes too."""
+    taken = {word for option in planning.params if isinstance(option, click.Option) for word in _words(option)}
     known = {word: option for option in command.params if isinstance(option, click.Option) for word in _words(option)}
     kept: list[str] = []
     words = iter(passed)

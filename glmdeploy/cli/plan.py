@@ -48,7 +48,7 @@ class Planning(click.Command):
     "glmdeploy apply prod.plan; glmdeploy plan prod.yaml --detailed-exitcode in a nightly job, which ends with 2 where "
     "something drifted.",
 )
-@click.argument("profile")
+@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...")
 @common.profile_options
 @target_options.target_options
 @click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change, and each warning.")
@@ -61,15 +61,22 @@ class Planning(click.Command):
 @click.option("--verify-weights", is_flag=True, help="Plan to read and compare all weights in the volume.")
 @click.option("--make-secrets", is_flag=True, help="Plan to make missing secrets up, in the embedded cloud.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="As Markdown, for a comment on a pull request.")
+@click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Of several profiles so many at a time (4).")
 @common.json_option
-def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: str, **options: Any) -> int:
+@click.pass_context
+def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
     """Show what `apply` would do, and what it would cost: drift first, then value by value. Changes nothing.
 
     What runs is compared, and not what was sent last. Live changes need no new containers; everything else does.
     """
+    from glmdeploy.cli import many
+
+    if many.are_many(profiles):
+        return many.many(context, profiles, plan)
     from glmdeploy.operate import target
     from glmdeploy.plan.make import plan_of
 
+    [profile] = profiles
     as_json, as_markdown = options["as_json"], options["as_markdown"]
     if as_json and as_markdown:
         raise UsageError("--json and --markdown contradict each other")
@@ -77,7 +84,7 @@ def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], where: 
         raise UsageError("--make-secrets is for the embedded cloud", advice="add `--target local`, or leave it out")
     # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    wanted, findings = plan_of(common.document(profile, overlays, sets))
+    wanted, findings = plan_of(common.document(profile, options["overlays"], options["sets"]))
     destination = target.connect(where, wanted, options["environment"], reading=True)
 
     from glmdeploy.operate.preview import preview
