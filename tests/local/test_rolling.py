@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.daemon import Running
 
 KINDS = pytest.mark.parametrize("kind", ["web_server", "server"])
+EITHER = pytest.mark.parametrize("kind", ["web_server", pytest.param("server", marks=pytest.mark.thorough)])
 
 
 class Cloud:
@@ -157,7 +158,7 @@ def test_one_that_never_starts_is_not_noticed(cloud: Cloud, kind: str) -> None:
     assert all(task.enqueued_at > answer.deployed_at for task in cloud.tasks() if task.task_id != old)
 
 
-@KINDS
+@EITHER
 def test_at_the_cap_nothing_starts_until_one_ends(cloud: Cloud, kind: str) -> None:
     cloud.deploy(kind, 1, scaling={"min_containers": 1, "max_containers": 1})
     old = cloud.warm()
@@ -178,7 +179,7 @@ def test_at_the_cap_nothing_starts_until_one_ends(cloud: Cloud, kind: str) -> No
     wait_until(lambda: cloud.ask()[0] == "3")
 
 
-@KINDS
+@EITHER
 def test_a_rollover_replaces_in_the_same_way(cloud: Cloud, kind: str) -> None:
     cloud.deploy(kind, 1, scaling={"min_containers": 1, "max_containers": 2})
     old = cloud.warm()

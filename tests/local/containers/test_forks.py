@@ -81,7 +81,7 @@ def test_a_fork_is_as_a_fresh_process(own: Shell, load_app: Callable[[str], Modu
     functions = load_app("functions")
     fresh = picture(own, functions, "fresh", LC_TIME="C")
     assert "gets a fresh process: it has other values of LC_TIME" in log(own)
-    one, other = picture(own, functions, "fork"), picture(own, functions, "fork")
+    one, other = picture(own, functions, "fork"), picture(own, functions, "another-fork")
     assert Path(fresh.pop("parent")).name == "glmdeploy.local.daemon"
     assert {Path(each.pop("parent")).name for each in (one, other)} == {"zygote.py"}
     assert one["variables"]["API_KEY"] == "sk-very-secret-0123"
