@@ -137,12 +137,10 @@ def complete_versions(context: click.Context, _: click.Parameter, incomplete: st
     def look() -> list[str]:
         from glmdeploy.operate.history import find_app, history
 
-        app = target_app(
-            context.params["named"],
-            context.params.get("where") or "modal",
-            context.params.get("environment"),
-            reading=True,
-        )
+        # After an option that lacks its value nothing is taken from the arguments yet.
+        named = context.params.get("named") or context.args[0]
+        where = context.params.get("where") or "modal"
+        app = target_app(named, where, context.params.get("environment"), reading=True)
         app_id = find_app(app.app, app.target)
         return [str(each.number) for each in history(app_id, app.target).versions] if app_id else []
 

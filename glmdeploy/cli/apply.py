@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import app, common, following, target_options
-from glmdeploy.errors import UsageError
+from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glmdeploy.operate.capacity import Capacity
     from glmdeploy.operate.preview import Preview
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
@@ -143,14 +144,30 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
 
 
 def _how(found: Preview, options: dict[str, Any]) -> Iterator[str]:
-    """What the way of deploying it means for those who are served, where that is not the usual one."""
+    """What the way of deploying it means for those who are served, and how many GPUs it needs at once."""
+    from glmdeploy.operate.capacity import demand, shortage
+
     if found.changed and options["strategy"] == "recreate" and found.now:
         yield "recreate: what runs is stopped at once, and nobody is answered for a whole cold start."
+    if found.changed and found.running and options["strategy"] == "rolling":
+        wanted = demand(found.plan, found.running)
+        if lack := shortage(wanted, _capacity(found)):
+            yield f"It may not fit: {lack}. Without room the new version is taken back after its time."
     if found.changed and options["canary"]:
         yield (
             "canary: the plan is tried as a second app first: twice the GPUs meanwhile, and two cold starts instead of "
             "one."
         )
+
+
+def _capacity(found: Preview) -> Capacity | None:
+    """None where it cannot be asked for: a token may not have the right, and nothing depends on it."""
+    from glmdeploy.operate.capacity import capacity
+
+    try:
+        return capacity(found.target)
+    except DeployError:
+        return None
 
 
 def _saved(context: click.Context, named: str) -> Saved | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from glmdeploy.cli import app, common, target_options
@@ -46,7 +48,8 @@ def destroy(
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.report.destroy import destruction_data, destruction_text, step_text
 
-    with exclusive(home() / "locks", f"{found.app} on {where}"):
+    alone = contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{found.app} on {where}")
+    with alone:
         what = destruction(found.app, found.target, remove=volumes, api_key_env=api_key_env)
         result = destruction_data(what)
         for line in destruction_text(what, common.width()):

@@ -84,7 +84,9 @@ def many(context: click.Context, named: Sequence[str]) -> int:
     _check_apps(profiles, options)
     as_json, passed = bool(options["as_json"]), list(_passed(context))
     crew = _Crew(int(options.get("parallel") or PARALLEL))
-    planned = crew.run(profiles, ["plan", *_of_plan(passed), "--detailed-exitcode", *(["--json"] if as_json else [])])
+    planned = crew.run(
+        profiles, ["plan", *_of_plan(passed, context), "--detailed-exitcode", *(["--json"] if as_json else [])]
+    )
     if not as_json:
         for one in planned:
             click.echo(f"{click.style(one.profile, bold=True)}\n{(one.out or one.err).strip()}\n")
@@ -181,14 +183,14 @@ def _passed(context: click.Context) -> Iterator[str]:
                 yield from (parameter.opts[0], str(each))
 
 
-def _of_plan(passed: Sequence[str]) -> list[str]:
-    """Of the options of ``apply`` those that ``plan`` takes too."""
-    from glmdeploy.cli.plan import plan
-
+def _of_plan(passed: Sequence[str], context: click.Context) -> list[str]:
+    """Of the options of the command those that ``plan`` takes too."""
+    command = context.command
+    group = context.find_root().command
+    plan = group.get_command(context, "plan") if isinstance(group, click.Group) else None
+    assert plan is not None
     taken = {word for option in plan.params if isinstance(option, click.Option) for word in _words(option)}
-    from glmdeploy.cli.apply import apply
-
-    known = {word: option for option in apply.params if isinstance(option, click.Option) for word in _words(option)}
+    known = {word: option for option in command.params if isinstance(option, click.Option) for word in _words(option)}
     kept: list[str] = []
     words = iter(passed)
     for word in words:

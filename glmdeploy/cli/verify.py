@@ -17,7 +17,7 @@ from glmdeploy.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glmdeploy.operate.verify import Verification, Wanted
+    from glmdeploy.operate.verification import Verification, Wanted
 
 URL = re.compile(r"https?://", re.IGNORECASE)
 DEFAULT_CONCURRENCY = "1,8,32"
@@ -144,7 +144,7 @@ def verify(where: str, **options: Any) -> int:
 def _wanted(options: dict[str, Any]) -> Wanted:
     """What is asked, which must not contradict itself."""
     from glmdeploy.operate.canary import SHIPPED, read_canary
-    from glmdeploy.operate.verify import Wanted
+    from glmdeploy.operate.verification import Wanted
 
     quick, file = options["quick"], options["canary_file"]
     if file and options["no_canary"]:

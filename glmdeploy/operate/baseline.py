@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from glmdeploy.operate.verify import Verification
+    from glmdeploy.operate.verification import Verification
 
 COMPARED = ("p50", "p90")
 """Of a figure of several values: the mean follows outliers, the 99th percentile of few requests is the slowest."""

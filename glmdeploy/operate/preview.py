@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.errors import DeployError
 from glmdeploy.operate import autoscaler, drift
+from glmdeploy.operate.archive import VOLUME
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.live import Needed, needed
 from glmdeploy.operate.secrets import creatable, missing_secrets
@@ -112,7 +113,8 @@ def preview(
     :raises LocalCloudError: where the plan asks for an engine that the embedded cloud cannot run.
     """
     engine = target.engine(plan)
-    now = deployed(plan.app, target)
+    now = deployed(plan.app, target, ask=not target.asleep)
+    plan = _with_known_commit(plan, now)
     if now and now.foreign and not adopt:
         raise _foreign(now)
     found, before, live = _against(now, plan, target) if now else ((), None, ())
@@ -144,6 +146,14 @@ def preview(
         make_secrets=make_secrets,
         verify_weights=verify_weights,
     )
+
+
+def _with_known_commit(plan: Plan, now: Deployed | None) -> Plan:
+    """The plan; where nobody told what its revision means today, with the commit that it meant for what runs."""
+    model = now.data["model"] if now and now.data else {}
+    commit = model.get("commit")
+    same = (model.get("repo"), model.get("revision")) == (plan.model.repo, plan.model.revision)
+    return plan.at(commit) if plan.model.commit is None and same and isinstance(commit, str) else plan
 
 
 def drift_of(now: Deployed, target: Target) -> tuple[Drift, ...]:
@@ -223,6 +233,11 @@ def _stopped(app: str, target: Target) -> Drift | None:
 
 def _foreign(now: Deployed) -> DeployError:
     version = now.version
+    if now.origin:
+        return DeployError(
+            f"what runs as {now.app} is not known: the plan of version {version.number} is not in the volume {VOLUME}",
+            advice="the app itself could not be asked; replace it, whatever it is: --adopt",
+        )
     by = f", deployed by {version.by}" if version.by else ""
     return DeployError(
         f"an app {now.app} that glmdeploy did not deploy runs already: version {version.number} of "

@@ -10,7 +10,6 @@ A process that is killed in between leaves the override: the next ``plan`` sees 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,9 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.errors import DeployError, GlmdeployError
 from glmdeploy.operate import autoscaler, publish
 from glmdeploy.operate.archive import archived_runtime
-from glmdeploy.operate.asking import attended, plainly
-from glmdeploy.operate.endpoint import check_key, check_proxy
 from glmdeploy.operate.events import (
     Deploying,
     Guarded,
-    KeyRequired,
     Left,
     Located,
     NotAsked,
@@ -43,14 +39,13 @@ from glmdeploy.operate.proof import follow, published_at
 from glmdeploy.operate.proxy import way_in
 from glmdeploy.operate.steps import begin
 from glmdeploy.operate.tasks import tasks_of
-from glmdeploy.operate.verify import verify
+from glmdeploy.operate.watch import Watch, see_answers, see_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from glmdeploy.operate.autoscaler import Settings
     from glmdeploy.operate.deployed import Deployed
-    from glmdeploy.operate.endpoint import Ask
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.target import Target
     from glmdeploy.operate.tasks import Task
@@ -59,14 +54,9 @@ if TYPE_CHECKING:
 ROLLING, RECREATE = "rolling", "recreate"
 WAIT_MARGIN = 120
 """Seconds beyond the start-up limit until a missing answer counts as a failure: scheduling, image, network."""
-KEY_SECONDS = 120
-"""What a healthy endpoint gets to refuse a request without a key: its container may just be replaced."""
 LEAVE_SECONDS = 60.0
 """For so long the containers from before are waited for once the new version is ready: streams may take an hour."""
 LEAVE_PAUSE = 0.5
-WATCH_SECONDS = 10.0
-WATCH_PAUSE = 1.0
-"""How the endpoint is watched meanwhile: the limit of a question, and the pause after each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +92,7 @@ class _Rollout:
     guard: Guard
     number: int | None = None
     ready: bool = False
-    watch: _Watch | None = None
+    watch: Watch | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -215,7 +205,7 @@ def _proven(it: _Rollout) -> Generator[Event]:
     warm = bool(before.tasks) and it.guard.strategy == ROLLING
     if warm and before.number is not None:
         begin("room")
-        it.watch = _Watch(url, ask)
+        it.watch = Watch(url, ask)
         it.limits = _make_room(it)
         yield Guarded(version=it.number, before=before.number, room=it.limits)
     elif before.now is not None:
@@ -226,8 +216,8 @@ def _proven(it: _Rollout) -> Generator[Event]:
     yield from follow(plan, target, url, seconds, ask, guarded=warm)
     begin("ready")
     begin("refusals")
-    refused = _refusals(plan, target, url, ask)
-    _answers(plan, target, url)
+    refused = see_refusals(plan, target, url, ask)
+    see_answers(plan, target, url)
     it.ready = True
     yield refused
     if warm:
@@ -253,38 +243,6 @@ def _make_room(it: _Rollout) -> Mapping[str, Any]:
     if changes:
         autoscaler.update(data, it.target, changes)
     return changes
-
-
-def _refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
-    """See that who lacks the proxy token is refused, and who lacks the key, as far as the plan wants them.
-
-    :raises DeployError: when somebody is not.
-    """
-    stop = target.command(f"app stop {plan.app}")
-    of_proxy: bytes | None = None
-    if plan.proxy_auth:
-        what = f"ask {plan.app} without a proxy token"
-        of_proxy = attended(target, what, lambda: plainly(lambda: check_proxy(url, stop, KEY_SECONDS)))
-    if plan.api_key:
-        what = f"ask {plan.app} without a key"
-        attended(target, what, lambda: plainly(lambda: check_key(url, stop, KEY_SECONDS, ask=ask, of_proxy=of_proxy)))
-    return KeyRequired(required=plan.api_key is not None, proxy=plan.proxy_auth)
-
-
-def _answers(plan: Plan, target: Target, url: str) -> None:
-    """See that who has the key gets a good answer at the public address, where the key is at hand.
-
-    :raises DeployError: where it does not.
-    """
-    if target.cloud is None and plan.api_key is not None:
-        return  # a Modal Secret cannot be read back; the container itself has asked its engine already
-    found = verify(plan, target, url=url, quick=True)
-    if found.failed:
-        told = [f"{check.name}: {check.words}" for check in found.failed]
-        raise DeployError(
-            f"the new version of {plan.app} says that it is ready, and answers wrong: {told[0]}",
-            advice="\n".join(f"  and {each}" for each in told[1:]) or None,
-        )
 
 
 def _wait_for_old(it: _Rollout, published: float) -> int:
@@ -403,36 +361,3 @@ def send_back(to: Deployed, target: Target) -> None:
         )
     runtime = archived_runtime(to.plan, target)
     publish.publish(to.plan, target, strategy=ROLLING, note=f"{BACK}{to.version.number}", runtime=runtime)
-
-
-class _Watch(threading.Thread):
-    """Asks the endpoint all the while, as who uses it does."""
-
-    def __init__(self, url: str, ask: Ask) -> None:
-        super().__init__(name="watch", daemon=True)
-        self._url, self._ask = url, ask
-        self._over = threading.Event()
-        self._since: float | None = None
-        self._silent = 0.0
-        self._answered = False
-        self.start()
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            asked = time.monotonic()
-            good = self._ask(f"{self._url}/health", WATCH_SECONDS).status == 200
-            if self._over.is_set():
-                return
-            if good:
-                self._silent = max(self._silent, time.monotonic() - self._since if self._since is not None else 0.0)
-                self._since, self._answered = None, True
-            elif self._answered and self._since is None:
-                self._since = asked
-            self._over.wait(WATCH_PAUSE)
-
-    def end(self) -> float | None:
-        """The longest time without a good answer, in seconds; None where there never was one."""
-        self._over.set()
-        if not self._answered:
-            return None
-        return max(self._silent, time.monotonic() - self._since if self._since is not None else 0.0)

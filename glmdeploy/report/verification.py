@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from glmdeploy.operate.baseline import Comparison, Worse
-    from glmdeploy.operate.verify import Verification
+    from glmdeploy.operate.verification import Verification
 
 MARKS = {"ok": "✓ ok", "failed": "✗ failed", "skipped": "- skipped"}
 LEAST_WIDTH = 40

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import modal
 import pytest
-from support import PATIENCE, wait_until
+from modal_proto import api_pb2
+from support import PATIENCE, call, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,8 +122,11 @@ def test_containers_take_max_inputs_and_then_more_are_started(url: str, tmp_path
 
 
 def test_a_new_version_takes_over_while_the_old_one_finishes(
-    url: str, deploy: Callable[[str], str], tmp_path: Path
+    url: str, deploy: Callable[[str], str], daemon: Cloud, client: modal.Client, tmp_path: Path
 ) -> None:
+    # One old container alone: two of them are all that there may be, and as long as both are asked none of them leaves.
+    tasks = api_pb2.TaskListRequest(app_id=modal.App.lookup("website", client=client).app_id)
+    wait_until(lambda: not call(daemon, "TaskList", tasks).tasks)
     assert get(f"{url}/version") == "1"
     with ThreadPoolExecutor(1) as threads:
         pending = threads.submit(get, f"{url}/version?hold={tmp_path}")

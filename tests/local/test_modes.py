@@ -6,6 +6,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from support import wait_until
+
 from glmdeploy.local.home import Home
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def test_after_a_whole_apply_and_while_it_serves(warm: Shell) -> None:
     assert open_to_others(warm.home) == {}
     warm.run("apply", "b200-eagle-bf16kv", "--set", "server.min_containers=1", "--target", "local", "--yes")
     home = Home(root=warm.home)
-    assert any(home.containers.iterdir())
+    wait_until(lambda: any(home.containers.iterdir()))
     assert (home.database.with_name(f"{home.database.name}-wal")).exists()
     assert open_to_others(warm.home) == {}
     assert open_to_others(home.scratch.resolve()) == {}

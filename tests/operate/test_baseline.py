@@ -9,7 +9,7 @@ import pytest
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.operate.baseline import compare, read_baseline
-from glmdeploy.operate.verify import Verification
+from glmdeploy.operate.verification import Verification
 from glmdeploy.report.verification import verification_data
 
 if TYPE_CHECKING:

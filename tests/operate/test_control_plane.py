@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import os
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import pytest
 from fault_rows import NONE
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2
-from support import STRANGE, call
+from support import STRANGE, call, some
 
 from glmdeploy import cli
 from glmdeploy.local.cloud import environ
@@ -41,11 +42,26 @@ OF_CONTAINERS = {
 }
 
 RPCS = [
-    *("AppClientDisconnect", "AppCreate", "AppGetByDeploymentName", "AppGetLayout", "AppGetLogs", "AppGetOrCreate"),
-    *("AppGetTags", "AppHeartbeat", "AppPublish", "ClassCreate", "ClassGet"),
-    *("FunctionCreate", "FunctionGet", "FunctionGetOutputs", "FunctionMap", "FunctionPrecreate"),
+    *(
+        "AppClientDisconnect",
+        "AppCreate",
+        "AppDeploymentHistory",
+        "AppGetByDeploymentName",
+        "AppGetLayout",
+        "AppGetLogs",
+        "AppGetOrCreate",
+    ),
+    *("AppHeartbeat", "AppPublish", "ClassCreate", "ClassGet"),
+    *(
+        "FunctionCreate",
+        "FunctionGet",
+        "FunctionGetOutputs",
+        "FunctionGetSchedulingParams",
+        "FunctionMap",
+        "FunctionPrecreate",
+    ),
     *("ImageGetOrCreate", "ImageJoinStreaming", "MountBatchedCheckExistence", "MountGetOrCreate", "MountPutFile"),
-    *("SecretGetOrCreate", "VolumeGetFile2", "VolumeGetOrCreate", "VolumeListFiles"),
+    *("SecretGetOrCreate", "TaskList", "VolumeGetFile2", "VolumeGetOrCreate", "VolumeListFiles", "VolumePutFiles"),
 ]
 """What one ``apply`` asks; the list is held against what it really asks."""
 
@@ -65,9 +81,16 @@ class Plane:
     seen: set[str] = field(default_factory=set)
     erred: int = 0
     delay: float = 0
+    once_after: str | None = None
+    """The RPC from which on the fault strikes, once; None for a fault that strikes always."""
 
     def observe(self, rpc: str, _: Message) -> None:
         self.seen.add(rpc)
+        if self.once_after:
+            self.once_after = "" if rpc == self.once_after else self.once_after
+            return
+        if self.once_after == "" and self.erred:
+            return
         if self.fault and rpc == self.fault[0]:
             self.erred += 1
             raise GRPCError(self.fault[1], f"{rpc} is out of order")
@@ -148,3 +171,37 @@ def test_an_rpc_that_fails(rpc: str, status: Status, plane: Plane, capfd: pytest
     assert cli.run(edited) == 0, "the next one converges"
     # An ephemeral app whose end could not be told ends when its heartbeats stay away.
     assert set(plane.live()) <= set(before) or rpc == "AppClientDisconnect"
+
+
+GUARDED = ("apply", "local-cpu", "--yes", "--no-preflight", "--set", f"model.revision='{COMMIT}'")
+OF_THE_GUARD = [
+    *("AppDeploymentHistory", "AppFetchLogs", "AppGetByDeploymentName", "FunctionGetSchedulingParams", "TaskGetInfo"),
+    *("FunctionUpdateSchedulingParams", "TaskList"),
+]
+"""What is asked between a publication and its end."""
+
+
+@pytest.mark.parametrize(
+    "status", [Status.PERMISSION_DENIED, pytest.param(Status.INTERNAL, marks=pytest.mark.thorough)]
+)
+@pytest.mark.parametrize("rpc", some(OF_THE_GUARD, "FunctionUpdateSchedulingParams"))
+def test_an_rpc_that_fails_once_in_a_guarded_rollout(
+    rpc: str, status: Status, plane: Plane, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(GUARDED) == 0, "it is warm"
+    edited = (*GUARDED, "--set", f"sglang.env.EDITED='{next(NUMBERS)}'")
+    plane.erred, plane.once_after, plane.fault = 0, "AppPublish", (rpc, status)
+    try:
+        code = cli.run(edited)
+    finally:
+        plane.fault = plane.once_after = None
+    said = capfd.readouterr()
+    assert plane.erred, "it was asked"
+    assert "Traceback" not in said.out + said.err
+    errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    assert (code, len(errors)) in [(1, 1), (0, 0)], said.err
+    assert cli.run(edited) == 0, "the next one converges"
+    capfd.readouterr()
+    assert cli.run(("plan", *edited[1:2], *edited[4:], "--json")) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert (found["changed"], found["live"], found["drift"]) == (False, [], [])

@@ -108,7 +108,7 @@ def test_port_in_use(fresh: Shell) -> None:
 def test_a_server_that_does_not_start(warm: Shell) -> None:
     crash = ("--set", "sglang.env.GLMDEPLOY_STANDIN_CRASH_FILE=/proc/self/cmdline")
     done = warm.run(*APPLY, *crash, code=1)
-    assert "The app is deployed" in done.stderr
+    assert "was taken back" in done.stderr
     told = done.stderr[done.stderr.index("error: ") :].splitlines()
     assert told[0].startswith("error: the new version of glm51-fp8 refuses to serve: SGLang ")
     assert told[1] == "it never answered a request"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -51,7 +53,7 @@ def test_a_lost_connection_is_said_and_nothing_is_left_out(warm: Shell) -> None:
         assert process.stderr is not None
         out, errors = Lines(process.stdout), Lines(process.stderr)
         ask(url)
-        out.until('"GET /v1/models HTTP/1.1" 401')
+        out.until("glmdeploy ready")
         warm.stop()
         assert "-- the connection was lost" in errors.until("trying again")[0]
         warm.run("local", "start")
@@ -70,7 +72,34 @@ def test_a_lost_connection_is_said_and_nothing_is_left_out(warm: Shell) -> None:
         assert errors.until("Interrupted")[-1] == "Interrupted.\n"
 
 
-def test_a_cloud_that_does_not_run_is_not_started(warm: Shell) -> None:
-    for command in ("status", "logs", "history", "open"):
-        warm.run(command, APP, *LOCAL, code=1)
+def test_a_cloud_that_does_not_run_is_read_and_not_started(warm: Shell) -> None:
+    before = {path: path.stat().st_mtime_ns for path in warm.home.rglob("*")}
+    status = warm.json("status", APP, *LOCAL)
+    assert (status["version"], status["containers"], status["healthy"]) == (1, [], True)
+    assert [each["app"] for each in warm.json("list", *LOCAL)] == [APP]
+    assert [each["proof"] for each in warm.json("history", APP, *LOCAL)["versions"]] == ["verified"]
+    assert "glmdeploy ready" in warm.run("logs", APP, *LOCAL, "--ours").stdout
+    assert warm.json("open", APP, *LOCAL)["url"].startswith("http://127.0.0.1:")
+    assert "nothing runs" in warm.run("destroy", APP, *LOCAL, "--dry-run").stdout
+    assert APP in completed(warm, "status", *LOCAL, "glm")
+    assert "1" in completed(warm, "logs", APP, *LOCAL, "--version", "")
+    assert completed(warm, "logs", "no-such-app", *LOCAL, "--version", "") == []
     warm.run("local", "status", code=1)
+    after = {path: path.stat().st_mtime_ns for path in warm.home.rglob("*")}
+    # A look at whether the daemon runs may open its lock, and nothing else.
+    assert {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)} <= {warm.home}
+
+
+def completed(shell: Shell, *words: str) -> list[str]:
+    """What bash is offered for the last of the words."""
+    own = {"COMP_WORDS": " ".join(("glmdeploy", *words)), "COMP_CWORD": str(len(words))}
+    done = subprocess.run(
+        [sys.executable, "-c", "from glmdeploy.cli import group; group(prog_name='glmdeploy')"],
+        env={**shell.env, **own, "_GLMDEPLOY_COMPLETE": "bash_complete"},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.split()]

@@ -360,3 +360,20 @@ def test_a_stopped_app_ends_what_follows(plane: Plane) -> None:
         modal.App.lookup("short").stop()
         _, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, errors) == (0, "-- the app was stopped\n")
+
+
+def test_after_a_rollback_by_modals_own_client(plane: Plane) -> None:
+    """The last test of this module: another version serves from here on."""
+    command = [sys.executable, "-m", "modal", "app", "rollback", APP, "v1"]
+    subprocess.run(command, text=True, capture_output=True, check=True, timeout=PATIENCE)
+    found = plane.json("status", APP)
+    assert (found["version"], found["kind"], found["rollback_version"]) == (3, "rollback", 1)
+    assert {each["kind"] for each in found["drift"]} == {"rollback"}
+    assert all(each["outdated"] for each in found["containers"])
+    assert "live, version 3 (a rollback to 1), since " in plane.run("status", APP)
+    newest = plane.json("history", APP)["versions"][0]
+    assert (newest["live"], newest["kind"], newest["origin"]) == (True, "rollback", 1)
+    assert [(each["old"], each["new"]) for each in newest["changes"]] == [("40", "48"), ("40", "48")]
+    assert "rollback to 1; max-running-requests 40 → 48" in plane.run("history", APP).splitlines()[0]
+    theirs = modal_says("app", "history", APP)
+    assert [each["version"] for each in theirs] == ["v3", "v2", "v1"]

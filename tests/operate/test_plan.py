@@ -20,7 +20,7 @@ from glmdeploy.app.build import build
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.archive import VOLUME, plan_path
 from glmdeploy.operate.deployed import deployed
-from glmdeploy.operate.preview import drift_of
+from glmdeploy.operate.preview import drift_of, preview
 from glmdeploy.operate.publish import publish
 from glmdeploy.operate.saved import saved_preview
 from glmdeploy.plan.make import plan_of
@@ -120,9 +120,10 @@ def test_it_changes_nothing_and_asks_little(plane: Plane, command: tuple[str, ..
 
 
 ASKED = ("AppDeploymentHistory", "AppGetOrCreate", "FunctionGet", "FunctionGetSchedulingParams", "TaskList")
+OTHERS = (Status.NOT_FOUND, Status.UNAVAILABLE, Status.INTERNAL, Status.UNAUTHENTICATED, Status.INVALID_ARGUMENT)
 FAULTS = [
     *((rpc, Status.PERMISSION_DENIED) for rpc in (*ASKED, "SecretGetOrCreate", "VolumeGetOrCreate", "VolumeListFiles")),
-    *(pytest.param(rpc, status, marks=pytest.mark.thorough) for rpc in ASKED for status in Status if status.value > 1),
+    *(pytest.param(rpc, status, marks=pytest.mark.thorough) for rpc in ASKED for status in OTHERS),
 ]
 
 
@@ -312,6 +313,17 @@ def test_an_archive_that_is_gone_and_one_that_is_forged(plane: Plane) -> None:
         plane.run(*PLAN, code=1)
     with volume.batch_upload(force=True) as batch:
         batch.put_file(io.BytesIO(kept), path)
+
+
+def test_an_unknown_commit_is_compared_by_its_revision(plane: Plane) -> None:
+    sets = ("app=glm-branch", "model.revision=main")
+    unknown = plan_of(load("b200-eagle-bf16kv", sets=sets))[0]
+    assert unknown.model.commit is None
+    new = preview(unknown, TARGET)
+    assert (new.changed, new.need.download) == (True, True)
+    publish(unknown.at(COMMIT), TARGET, strategy="rolling")
+    found = preview(unknown, TARGET)
+    assert (found.changes, found.acts) == ((), False)
 
 
 def test_a_saved_plan(plane: Plane, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_start_that_proves_itself(shell: Shell) -> None:
     [found] = verdicts(shell, "proven")
     assert (found.digest, found.reasons) == (result["digest"][:40], ())
     assert found.task in shell.containers("proven")
-    again = shell.run(*APPLY, "--set", "app=proven", "--force")
+    again = shell.run(*APPLY, "--set", "app=proven", "--set", "sglang.args.max-running-requests=40")
     said = [line for line in again.stderr.splitlines() if line.startswith("  start  ")]
     assert [line.split(" took ")[0] for line in said] == ["  start  imports", "  start  warm-up"]
     assert "it runs what was planned, and answered the quick checks." in again.stderr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glmdeploy.operate.baseline import Comparison, Worse
-from glmdeploy.operate.verify import Check, Verification
+from glmdeploy.operate.verification import Check, Verification
 from glmdeploy.report.verification import verification_data, verification_text
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from container_process import container
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from glmdeploy.runtime import output
@@ -78,6 +78,7 @@ def test_progress_bars_and_line_ends_of_other_systems() -> None:
 def test_every_byte_passes(chunks: list[bytes]) -> None:
     data = b"".join(chunks)
     expected = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    assume(b"glmdeploy " not in expected)  # how our own lines begin, which no engine may write
     if expected and not expected.endswith(b"\n"):
         expected += b"\n"
     written, seen, _ = pump(*chunks)

@@ -38,6 +38,7 @@ from glmdeploy.runtime.verify_load import check_load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from verify_site import Rehearsal
 
@@ -224,16 +225,12 @@ def test_a_server_that_wants_no_key(site: Rehearsal) -> None:
     assert shut["checks"][1]["words"] == "the server wants a key, and none was given"
 
 
-@pytest.mark.parametrize(
-    ("repo", "check"),
-    [("Qwen/Qwen3-Embedding-0.6B", "embeddings")],
-)
-def test_a_model_that_does_not_generate(tmp_path: Any, repo: str, check: str) -> None:
-    with rehearsal(tmp_path, repo, "--is-embedding") as site:
-        found = site.verify(purpose=check, canary=CANARY, options=[])
+def test_a_model_that_does_not_generate(tmp_path: Path) -> None:
+    with rehearsal(tmp_path, "Qwen/Qwen3-Embedding-0.6B", "--is-embedding") as site:
+        found = site.verify(purpose="embeddings", canary=CANARY, options=[])
         states = {one["name"]: one["state"] for one in found["checks"]}
         assert states == {
-            **dict.fromkeys(("health", "key", "model", check, "effective_values", "load"), "ok"),
+            **dict.fromkeys(("health", "key", "model", "embeddings", "effective_values", "load"), "ok"),
             "metrics": "skipped",
         }
         [level] = found["load"]
@@ -241,10 +238,15 @@ def test_a_model_that_does_not_generate(tmp_path: Any, repo: str, check: str) ->
         assert "time_to_first_token_ms" not in level
         # Also where nobody says what it is for: asked for text, it would end.
         bare = {"url": site.url, "key": True, "start_seconds": 5}
-        assert check in [one["name"] for one in verified(bare, KEY)["checks"]]
-        with site.fault("broken-vectors"):
-            broken = site.check(check_pooled, purpose=check)
-        assert (broken.state, broken.words) == ("failed", "the embeddings hold what is no number")
+        assert "embeddings" in [one["name"] for one in verified(bare, KEY)["checks"]]
+        for purpose, what in (("embeddings", "embeddings"), ("rerank", "scores"), ("reward", "scores")):
+            assert site.check(check_pooled, purpose=purpose).state == "ok"
+            with site.fault("broken-vectors"):
+                broken = site.check(check_pooled, purpose=purpose)
+            assert (broken.state, broken.words) == ("failed", f"the {what} hold what is no number")
+        for check in (check_chat, check_stream, check_speculation, check_canary):
+            asked = site.check(check, purpose="embeddings")
+            assert (asked.state, asked.words) == ("skipped", "the model does not generate")
         assert site.engine.process.poll() is None
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jsonschema
-import referencing
-from referencing.exceptions import Unresolvable
-
 _DEPTH = 32
 _SIZE = 10_000
 _FORMATS = {
@@ -33,6 +29,11 @@ def instance(schema: Any) -> Any:
 
     :raises TooComplexError: for the rest, and for what is no schema.
     """
+    # Few requests have a schema, and each engine of the embedded cloud would import this.
+    import jsonschema
+    import referencing
+    from referencing.exceptions import Unresolvable
+
     kind = jsonschema.Draft202012Validator
     try:
         kind.check_schema(schema)

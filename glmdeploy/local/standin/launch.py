@@ -13,10 +13,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
-
-from glmdeploy.local.standin.server import Server
 from glmdeploy.local.standin.settings import (
     FAIL_VARIABLE,
     NAME,
@@ -121,11 +117,16 @@ def _load(arguments: argparse.Namespace, version: str, why: str) -> Settings:
 
 
 async def _serve(loaded: Settings) -> None:
+    # Only here: what compiles kernels serves nothing.
+    from aiohttp import web
+
+    from glmdeploy.local.standin.server import AccessLogger, Server
+
     server = Server(loaded)
     runner = web.AppRunner(
         server.application(),
         access_log=_LOG,
-        access_log_class=_AccessLogger,
+        access_log_class=AccessLogger,
         shutdown_timeout=_DRAIN_SECONDS,
     )
     await runner.setup()
@@ -156,16 +157,6 @@ def _crash(file: Path) -> None:
         time.sleep(_CRASH_CHECK_SECONDS)
     _LOG.error("%s exists: the stand-in kills itself", file)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-class _AccessLogger(AbstractAccessLogger):
-    """Uvicorn's format; without queries, which may hold keys, and without /health, which is asked often."""
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        path = request.rel_url.raw_path
-        if not path.startswith("/health"):
-            line = f"{request.method} {path} HTTP/{request.version.major}.{request.version.minor}"
-            self.logger.info('%s - "%s" %d', request.remote, line, response.status)
 
 
 def _write_kernels(settings: Settings, environment: Mapping[str, str]) -> None:

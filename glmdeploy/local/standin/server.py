@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractAccessLogger
 
 from glmdeploy.local.standin import body, chat, completions, origins, pooling, resolved
 from glmdeploy.local.standin.generation import RequestError
@@ -278,3 +279,13 @@ def allowed(settings: Settings, method: str, path: str, authorization: str | Non
         return True
     scheme, _, given = (authorization or "").partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), key.encode())
+
+
+class AccessLogger(AbstractAccessLogger):
+    """Uvicorn's format; without queries, which may hold keys, and without /health, which is asked often."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        path = request.rel_url.raw_path
+        if not path.startswith("/health"):
+            line = f"{request.method} {path} HTTP/{request.version.major}.{request.version.minor}"
+            self.logger.info('%s - "%s" %d', request.remote, line, response.status)

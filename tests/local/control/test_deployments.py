@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -206,3 +207,23 @@ class TestAutoscaler:
         call(running.cloud, "AppRollover", api_pb2.AppRolloverRequest(app_id=app_id))
         assert not found().override_events
         assert function.autoscaler.settings().max_containers == 4
+
+    def test_of_a_server_and_of_a_web_class(
+        self, client: modal.Client, running: Running, load_app: Callable[[str], ModuleType]
+    ) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            for kind, name in (("web_server", "scaled-class"), ("server", "scaled-server")):
+                patch.setenv("SETTINGS", f'{{"kind": "{kind}", "version": 1}}')
+                patch.delitem(sys.modules, "rolling", raising=False)
+                load_app("rolling").app.deploy(client=client, name=name)
+        serve = modal.Cls.from_name("scaled-class", "Server", client=client)().serve
+        assert serve.autoscaler.settings().scaledown_window == 3600
+        assert serve.autoscaler.update(min_containers=0, max_containers=3).max_containers == 3
+        server = modal.Server.from_name("scaled-server", "Server", client=client)
+        changed = server.autoscaler.update(target_concurrency=2.5, scaleup_window=7)
+        assert (changed.target_concurrency, changed.scaleup_window, changed.scaledown_window) == (2.5, 7, 3600)
+        assert server.autoscaler.settings() == changed
+        request = api_pb2.FunctionGetSchedulingParamsRequest(function_id=server.object_id)
+        found = call(running.cloud, "FunctionGetSchedulingParams", request).autoscaler_configuration
+        assert set(found.override_events) == {"target_concurrency_float", "scaleup_window"}
+        assert found.default_settings.HasField("target_concurrency_float")
