@@ -62,7 +62,9 @@ def _hours_of(app: AppCost) -> str:
     """How many hours of a container the billed GPUs are worth."""
     if app.billed is None or app.estimate is None or not app.estimate.hourly:
         return ""
-    spent = sum(float(amount) for name, amount in app.billed.items() if "gpu" in name.lower())
+    # What Modal calls its resources may change (``billing.report``): a GPU's name has its type in it, or says GPU.
+    kind = app.estimate.gpu.partition(":")[0].lower()
+    spent = sum(float(each) for name, each in app.billed.items() if kind in name.lower() or "gpu" in name.lower())
     return f"its GPUs: {spent / app.estimate.hourly:.1f} h of a container" if spent else ""
 
 

@@ -11,6 +11,7 @@ import pytest
 from modal.types import BillingReportItem
 from support import Shell, copied_cloud
 
+from glmdeploy.local.state.store import Run, Store
 from glmdeploy.operate.cost import AppCost, Cost, Estimate, by_app, stretch
 from glmdeploy.operate.target import Target
 from glmdeploy.report.cost import cost_data, cost_text
@@ -25,8 +26,19 @@ APP = "glm51-fp8"
 @pytest.fixture(scope="module")
 def shell(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     with copied_cloud(template, tmp_path_factory.mktemp("cloud")) as shell:
+        store = Store(shell.home / "state.sqlite3")
+        app = next(each for each in store.apps.all() if each.name == APP)
+        store.runs.insert(eight_gpus_for_two_hours(app.id))
+        store.close()
         shell.run("local", "start")
         yield shell
+
+
+def eight_gpus_for_two_hours(app_id: str) -> Run:
+    """What the embedded cloud has written down of a container that has ended."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).timestamp()
+    times = {"enqueued_at": hour - 3 * 3600, "started_at": hour - 3 * 3600, "ended_at": hour - 3600}
+    return Run(id="ta-1", app_id=app_id, environment="main", function_id="fu-1", gpu="B200", gpus=8, **times)
 
 
 def at(text: str) -> datetime:
@@ -102,10 +114,24 @@ def test_the_bill_beside_the_estimate(snapshot: Callable[[str, str], None], monk
 def test_an_app_of_the_embedded_cloud(shell: Shell) -> None:
     data = shell.json("cost", APP, "--target", "local", "--since", "2d")
     [app] = data["apps"]
+    assert (app["billed"], app["resources"]) == (16.0, {"B200": 16.0}), "a dollar for each GPU and hour"
+    assert data["refusal"] is None
     assert app["estimate"]["gpu"] == "B200:8"
     assert app["estimate"]["least_hours"] == 0
     assert app["estimate"]["most_hours"] >= 0
-    assert (app["billed"] is None) == bool(data["refusal"])
     assert [each["app"] for each in shell.json("cost", "--target", "local")["apps"]] == [APP]
     assert "no app nope is deployed" in shell.run("cost", "nope", "--target", "local", code=1).stderr
+    assert "$16.00" in shell.run("cost", APP, "--target", "local", "--since", "2d").stdout
     assert "must be before" in shell.run("cost", "--target", "local", "--since", "1d", "--until", "2d", code=2).stderr
+
+
+def test_a_plan_that_does_not_tell_what_was_billed(shell: Shell) -> None:
+    shell.stop()
+    cheap = Shell(shell.home, {"GLMDEPLOY_LOCAL_PLAN": "starter"})
+    cheap.run("local", "start")
+    data = cheap.json("cost", APP, "--target", "local")
+    assert data["billed"] is None
+    assert "not part of this workspace's plan" in data["refusal"]
+    assert data["apps"][0]["estimate"]["gpu"] == "B200:8"
+    text = cheap.run("cost", "--target", "local").stdout
+    assert "Modal does not tell what it billed, only an estimate is shown: billing reports are not part" in text
