@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
+from grpclib import GRPCError, Status
 from support import STRANGE
 
 from glmdeploy import cli
@@ -37,14 +38,22 @@ class Plane:
     cloud: Cloud
     home: Path
     asked: list[tuple[str, Message]] = field(default_factory=list)
+    fault: tuple[str, Status] | None = None
+    """The RPC that errs, and how."""
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """What a command prints on standard output."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            ended = cli.run(arguments)
-        assert ended == code, f"{arguments} ended with {ended}:\n{out.getvalue()}\n{err.getvalue()}"
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            ended, errors = self.ended(*arguments)
+        assert ended == code, f"{arguments} ended with {ended}:\n{out.getvalue()}\n{errors}"
         return out.getvalue()
+
+    def ended(self, *arguments: str) -> tuple[int, str]:
+        """A command's exit code, and what it prints on standard error."""
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            return cli.run(arguments), err.getvalue()
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", code=code))
@@ -59,6 +68,8 @@ def running(folder: Path) -> Iterator[Plane]:
     def observe(rpc: str, message: Message) -> None:
         for plane in planes:
             plane.asked.append((rpc, message))
+            if plane.fault and plane.fault[0] == rpc:
+                raise GRPCError(plane.fault[1], f"{rpc} is out of order")
 
     with pytest.MonkeyPatch.context() as patch, in_thread(folder / "home", observer=observe) as started:
         for name in [name for name in os.environ if name.startswith(STRANGE)]:

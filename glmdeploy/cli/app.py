@@ -49,7 +49,8 @@ def api_key_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         callback=_set,
         help="Environment variable with the endpoint's API key: the engine is then asked how many requests run and "
-        "wait. Only a container that is in use is asked, and none is started. The embedded cloud's keys are known.",
+        "wait. None is started for that; but of a Server, whose requests Modal does not count, each look is one. The "
+        "embedded cloud's own keys are known.",
     )
     return option(function)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     from glmdeploy.report.progress import endpoint_text
 
     guard = following.guard(options)
-    with exclusive(home() / "locks", f"{plan.app} on {where}"):
+    with contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = _preview(kept, plan, destination, options)
         plan = found.plan
         result = preview_data(found, estimate(plan))

@@ -13,7 +13,7 @@ import click
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.rollout import Guard
@@ -92,42 +92,38 @@ def _terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def followed(steps: Iterator[Event], *, changing: bool = True) -> dict[str, Any]:
-    """Tell the steps, and return what came of them as JSON data. ``steps`` are a generator.
-
-    A Ctrl-C that strikes while one is told goes to the steps: they clean up, and go on telling.
+def followed(steps: Generator[Event], *, changing: bool = True) -> dict[str, Any]:
+    """Tell the steps, and return what came of them as JSON data.
 
     :raises GlmdeployError: what the steps raise, after it was told what runs now.
     """
     from glmdeploy.operate.events import Published, Resumed, TakenBack
+    from glmdeploy.operate.steps import tell_all
     from glmdeploy.report.progress import event_data, event_text
 
     result: dict[str, Any] = {}
     published = explained = False
-    interrupt: KeyboardInterrupt | None = None
+
+    def tell(event: Event) -> None:
+        nonlocal published, explained
+        if text := event_text(event):
+            say(text)
+        published |= isinstance(event, Published | Resumed)
+        data = event_data(event)
+        if "preflight" in data:
+            result.setdefault("preflight", []).append(data.pop("preflight"))
+        result.update(data)
+        explained |= isinstance(event, TakenBack) or "left" in data
+
     with _terminated():
-        while True:
-            try:
-                event = steps.throw(interrupt) if interrupt else next(steps)  # type: ignore[attr-defined]
-                interrupt = None
-            except StopIteration:
-                return result
-            except (GlmdeployError, KeyboardInterrupt):
-                if not published and changing:
-                    say("Nothing was deployed: what ran before still runs. Finished stages are kept.")
-                elif published and not explained and "url" in result:
-                    say(f"The app is deployed ({result['url']}), but has not answered yet.")
-                elif published and not explained:
-                    say("The app is deployed; its address is not known.")
-                raise
-            try:
-                if text := event_text(event):
-                    say(text)
-                published |= isinstance(event, Published | Resumed)
-                data = event_data(event)
-                if "preflight" in data:
-                    result.setdefault("preflight", []).append(data.pop("preflight"))
-                result |= data
-                explained |= isinstance(event, TakenBack) or "left" in data
-            except KeyboardInterrupt as one:
-                interrupt = one
+        try:
+            tell_all(steps, tell)
+        except (GlmdeployError, KeyboardInterrupt):
+            if not published and changing:
+                say("Nothing was deployed: what ran before still runs. Finished stages are kept.")
+            elif published and not explained and "url" in result:
+                say(f"The app is deployed ({result['url']}), but has not answered yet.")
+            elif published and not explained:
+                say("The app is deployed; its address is not known.")
+            raise
+    return result

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from glmdeploy import redaction
 from glmdeploy.cli import app, common, target_options
-from glmdeploy.errors import UsageError
+from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.operate.status import Status
@@ -48,12 +49,16 @@ def status(
 
     from glmdeploy.operate.status import status_of
 
-    while True:
-        seen = status_of(found.app, found.target, api_key_env=api_key_env)
-        _show(seen, as_json=as_json, local=found.target.cloud is not None, again=watch is not None)
-        if watch is None:
-            return 0 if seen.healthy else 1
+    local = found.target.cloud is not None
+    seen = status_of(found.app, found.target, api_key_env=api_key_env)
+    _show(seen, as_json=as_json, local=local, again=watch is not None)
+    while watch is not None:
         time.sleep(watch)
+        try:
+            _show(status_of(found.app, found.target, api_key_env=api_key_env), as_json=False, local=local, again=True)
+        except DeployError as fault:  # the next look may find what this one did not
+            click.echo(redaction.mask(fault.message), err=True)
+    return 0 if seen.healthy else 1
 
 
 def _show(seen: Status, *, as_json: bool, local: bool, again: bool) -> None:

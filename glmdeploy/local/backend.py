@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
+from glmdeploy.local.containers.launch import Endpoints, Planner
+from glmdeploy.local.containers.quota import Quota
+from glmdeploy.local.containers.worker import Worker
+from glmdeploy.local.state.calls import Calls
+from glmdeploy.local.state.files import FileStore, Links
+from glmdeploy.local.state.ledger import Ledger
+from glmdeploy.local.state.logbook import LogBook
+from glmdeploy.local.state.registry import Registry
+from glmdeploy.local.subscription import Subscription, subscription
+from glmdeploy.sglang.real.environment import engine_cache
+
 if TYPE_CHECKING:
-    from glmdeploy.local.containers.worker import Worker
+    from pathlib import Path
+
     from glmdeploy.local.home import Credentials, Home
-    from glmdeploy.local.state.calls import Calls
-    from glmdeploy.local.state.files import FileStore, Links
-    from glmdeploy.local.state.logbook import LogBook
-    from glmdeploy.local.state.registry import Registry
     from glmdeploy.local.state.store import App, Store
-    from glmdeploy.local.subscription import Subscription
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +36,7 @@ class Backend:
     registry: Registry
     calls: Calls
     worker: Worker
+    ledger: Ledger
     proxy_token: Credentials
     """What Modal's proxy asks for, of the whole workspace."""
     web_timeout: float
@@ -43,3 +51,44 @@ class Backend:
             app = self.registry.change(app, state=api_pb2.APP_STATE_STOPPED, stopped_at=time.time())
             self.logs.append(app.id, "the app was stopped", source=api_pb2.FILE_DESCRIPTOR_INFO)
             self.worker.stop(app)
+
+
+def make_backend(
+    home: Home,
+    store: Store,
+    *,
+    scratch: Path,
+    gateway_url: str,
+    server_url: str,
+    hub_url: str,
+    proxy_token: Credentials,
+    web_timeout: float,
+) -> Backend:
+    """:raises LocalCloudError: for a subscription that there is not."""
+    files, links, logs, registry = FileStore(home.files), Links(), LogBook(home.logs), Registry(store)
+    registry.gateway_url = gateway_url
+    links.base_url = f"{gateway_url}/_files"
+    planner = Planner(
+        store=store,
+        home=home,
+        scratch=scratch,
+        endpoints=Endpoints(server_url=server_url, hub_url=hub_url),
+        engines=engine_cache(),
+    )
+    terms, ledger = subscription(), Ledger(store)
+    return Backend(
+        home=home,
+        store=store,
+        files=files,
+        links=links,
+        logs=logs,
+        registry=registry,
+        calls=Calls(),
+        worker=Worker(
+            registry=registry, planner=planner, files=files, logs=logs, ledger=ledger, quota=Quota(terms.max_gpus)
+        ),
+        ledger=ledger,
+        proxy_token=proxy_token,
+        web_timeout=web_timeout,
+        subscription=terms,
+    )

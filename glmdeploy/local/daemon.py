@@ -17,7 +17,6 @@ import signal
 import sqlite3
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from math import inf
@@ -30,23 +29,18 @@ from modal_proto import api_pb2
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local import hub
-from glmdeploy.local.backend import Backend
+from glmdeploy.local.backend import Backend, make_backend
+from glmdeploy.local.background import in_background
 from glmdeploy.local.cloud import ALREADY_RUNNING, Cloud, announce, announce_end, hold_lock
-from glmdeploy.local.containers.launch import Endpoints, Planner
 from glmdeploy.local.containers.process import kill_leftovers
-from glmdeploy.local.containers.worker import Worker
 from glmdeploy.local.control.plane import control_plane
 from glmdeploy.local.daemon_log import log_to
 from glmdeploy.local.gateway import Gateway
 from glmdeploy.local.home import Home, default_home, listen, load_credentials, load_proxy_token, url, write_atomically
 from glmdeploy.local.redirects import WAIT
 from glmdeploy.local.schedule import Scheduler
-from glmdeploy.local.state.calls import Calls
-from glmdeploy.local.state.files import FileStore, Links
-from glmdeploy.local.state.logbook import LogBook
-from glmdeploy.local.state.registry import EPHEMERAL_STATES, Registry
+from glmdeploy.local.state.registry import EPHEMERAL_STATES
 from glmdeploy.local.state.store import Store
-from glmdeploy.local.subscription import subscription
 from glmdeploy.sglang.real.environment import engine_cache
 
 if TYPE_CHECKING:
@@ -110,7 +104,17 @@ async def serve(
             stack.callback(listener.close)
         store = Store(home.database)
         stack.callback(store.close)
-        backend = _backend(home, store, scratch, url(gateway), url(control), url(hub_listener))
+        backend = make_backend(
+            home,
+            store,
+            scratch=scratch,
+            gateway_url=url(gateway),
+            server_url=url(control),
+            hub_url=url(hub_listener),
+            proxy_token=load_proxy_token(home),
+            web_timeout=_web_timeout(),
+        )
+        backend.ledger.forget()
 
         server = grpclib.server.Server([control_plane(backend, credentials, observer=observer, fault=fault)])
         await server.start(sock=control)
@@ -121,7 +125,7 @@ async def serve(
         await _serve_http(stack, Gateway(backend).application(), gateway, grace=STOP_GRACE, passes_on=True)
         stack.callback(backend.worker.refuse, "the embedded cloud is stopping")
         _resume(backend)
-        for background in (Scheduler(backend).run(), _end_abandoned(backend)):
+        for background in (Scheduler(backend).run(), _look_after(backend)):
             task = asyncio.get_running_loop().create_task(background)
             stack.callback(task.cancel)
         yield Running(
@@ -146,68 +150,8 @@ def in_thread(
     root: Path, *, observer: Callable[[str, Message], None] | None = None, fault: Fault | None = None
 ) -> Iterator[Running]:
     """:func:`serve` in a thread of its own, for tests. What it raises at start is raised here."""
-    started: list[Running | BaseException] = []
-    ready, finish = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def run() -> None:
-        try:
-            async with serve(root, observer=observer, fault=fault) as running:
-                started.append(running)
-                ready.set()
-                await finish.wait()
-        except BaseException as error:
-            started.append(error)
-            raise
-        finally:
-            ready.set()
-
-    def body() -> None:
-        asyncio.set_event_loop(loop)
-        with contextlib.suppress(Exception):
-            loop.run_until_complete(run())
-        loop.close()
-
-    thread = threading.Thread(target=body, name="embedded cloud", daemon=True)
-    thread.start()
-    ready.wait()
-    first = started[0]
-    if isinstance(first, BaseException):
-        thread.join()
-        raise first
-    try:
-        yield first
-    finally:
-        loop.call_soon_threadsafe(finish.set)
-        thread.join()
-        if len(started) > 1 and isinstance(started[1], BaseException):
-            raise started[1]
-
-
-def _backend(home: Home, store: Store, scratch: Path, gateway_url: str, server_url: str, hub_url: str) -> Backend:
-    files, links, logs, registry = FileStore(home.files), Links(), LogBook(home.logs), Registry(store)
-    registry.gateway_url = gateway_url
-    links.base_url = f"{gateway_url}/_files"
-    planner = Planner(
-        store=store,
-        home=home,
-        scratch=scratch,
-        endpoints=Endpoints(server_url=server_url, hub_url=hub_url),
-        engines=engine_cache(),
-    )
-    return Backend(
-        home=home,
-        store=store,
-        files=files,
-        links=links,
-        logs=logs,
-        registry=registry,
-        calls=Calls(),
-        worker=Worker(registry=registry, planner=planner, files=files, logs=logs),
-        proxy_token=load_proxy_token(home),
-        web_timeout=_web_timeout(),
-        subscription=subscription(),
-    )
+    with in_background(lambda: serve(root, observer=observer, fault=fault)) as running:
+        yield running
 
 
 def _web_timeout() -> float:
@@ -279,9 +223,11 @@ def _resume(backend: Backend) -> None:
             backend.worker.refresh(app)
 
 
-async def _end_abandoned(backend: Backend) -> None:
+async def _look_after(backend: Backend) -> None:
+    """End ephemeral apps whose client is gone, and write down what runs."""
     while True:
         await asyncio.sleep(_ABANDONED_AFTER / 5)
+        backend.worker.tick()
         for app in backend.registry.live_apps():
             silence = time.monotonic() - backend.heartbeats.get(app.id, 0.0)
             if app.state == api_pb2.APP_STATE_EPHEMERAL and silence > _ABANDONED_AFTER:

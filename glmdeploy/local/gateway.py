@@ -50,6 +50,12 @@ class Gateway:
         application.router.add_route("*", "/{label}/{path:.*}", self._web)
         return application
 
+    def downloads(self) -> web.Application:
+        """Only what clients read through URLs that they were given."""
+        application = web.Application(middlewares=[only_loopback])
+        application.router.add_get("/_files/{token}", self._download)
+        return application
+
     async def _with_passage(self, _: web.Application) -> AsyncIterator[None]:
         async with Passage() as self._passage:
             yield

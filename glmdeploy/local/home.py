@@ -201,7 +201,7 @@ def listen(
     ``settings`` remembers the ports, which stay the same over restarts where they are still free. Raises
     LocalCloudError for a ``gateway_port`` that is taken.
     """
-    saved = _saved(settings)
+    saved = saved_ports(settings)
     notes: list[str] = []
     listeners: dict[str, socket.socket] = {}
     for name in ("gateway", "control", "hub"):
@@ -210,9 +210,9 @@ def listen(
             listeners[name] = _asked_for(gateway_port)
             continue
         try:
-            listeners[name] = _listen(wanted)
+            listeners[name] = listen_on(wanted)
         except OSError:
-            listeners[name] = _listen(0)
+            listeners[name] = listen_on(0)
             if name != "hub":
                 notes.append(_moved(name, wanted, url(listeners[name])))
     write_atomically(settings, json.dumps({name: port(each) for name, each in listeners.items()}).encode())
@@ -237,21 +237,23 @@ def _moved(name: str, before: int, now: str) -> str:
 
 def _asked_for(number: int) -> socket.socket:
     try:
-        return _listen(number)
+        return listen_on(number)
     except OSError as fault:
         raise LocalCloudError(
             f"port {number} is not available: {fault.strerror}", advice="choose another port, or none at all"
         ) from fault
 
 
-def _saved(settings: Path) -> dict[str, int]:
+def saved_ports(settings: Path) -> dict[str, int]:
+    """Of ``gateway``, ``control`` and ``hub``, as the last daemon had them; empty where none has run."""
     try:
         return {name: int(number) for name, number in json.loads(settings.read_bytes()).items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
-def _listen(number: int) -> socket.socket:
+def listen_on(number: int) -> socket.socket:
+    """A listening socket of this machine alone; 0 is any free port. :raises OSError: where it is taken."""
     # With the protocol named, or asyncio does not turn Nagle's algorithm off: 40 ms for every answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

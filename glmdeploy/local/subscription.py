@@ -12,13 +12,17 @@ VARIABLE = "GLMDEPLOY_LOCAL_PLAN"
 GPUS_VARIABLE = "GLMDEPLOY_LOCAL_MAX_GPUS"
 """How many GPUs each Environment may have at once; without it there is no limit."""
 
+SPEND_VARIABLE = "GLMDEPLOY_LOCAL_SPEND_LIMIT"
+"""Whole dollars that each Environment may cost in a month; without it there is no limit. It stops nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """``max_gpus`` is of each Environment; None is no limit."""
+    """``max_gpus`` and ``spend_limit`` (dollars a month) are of each Environment; None is no limit."""
 
     paid: bool = True
     max_gpus: int | None = None
+    spend_limit: int | None = None
 
 
 def subscription() -> Subscription:
@@ -26,9 +30,14 @@ def subscription() -> Subscription:
 
     :raises LocalCloudError: for what is neither of the plans, or no number.
     """
-    name, number = os.environ.get(VARIABLE) or "team", os.environ.get(GPUS_VARIABLE, "")
+    name = os.environ.get(VARIABLE) or "team"
     if name not in {"team", "starter"}:
         raise LocalCloudError(f"{VARIABLE} must be team or starter, and not {name!r}")
-    if number and not (number.isascii() and number.isdecimal()):
-        raise LocalCloudError(f"{GPUS_VARIABLE} must be a number of GPUs, and not {number!r}")
-    return Subscription(paid=name == "team", max_gpus=int(number) if number else None)
+    return Subscription(paid=name == "team", max_gpus=_number(GPUS_VARIABLE), spend_limit=_number(SPEND_VARIABLE))
+
+
+def _number(variable: str) -> int | None:
+    given = os.environ.get(variable, "")
+    if given and not (given.isascii() and given.isdecimal() and len(given) < 10):
+        raise LocalCloudError(f"{variable} must be a whole number, and not {given!r}")
+    return int(given) if given else None

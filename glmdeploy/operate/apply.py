@@ -29,7 +29,7 @@ from glmdeploy.operate.versions import VERIFIED, previous, proofs
 from glmdeploy.runtime.failures import forget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from glmdeploy.operate.deployed import Deployed
     from glmdeploy.operate.events import Event
@@ -43,7 +43,7 @@ YOUNG = timedelta(days=1)
 """For so long after its deployment a version that was never heard to serve is followed again by the next ``apply``."""
 
 
-def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) -> Iterator[Event]:
+def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) -> Generator[Event]:
     """Do it, step by step. What ran before still runs until :class:`Published` is yielded, whatever happens.
 
     The logs of stages and Modal's progress go to standard error.
@@ -77,7 +77,7 @@ def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) ->
     yield from roll(plan, target, before, send, guard)
 
 
-def finish(plan: Plan, target: Target, guard: Guard) -> Iterator[Event]:
+def finish(plan: Plan, target: Target, guard: Guard) -> Generator[Event]:
     """See to a version of this plan that an earlier command left half done: published, and never heard to serve.
 
     :raises DeployError: where it does not serve; what ran before it is brought back.
@@ -99,7 +99,7 @@ def _has_spoken(now: Deployed, target: Target) -> bool:
     return proofs(log.between(version.at), now.history).get(version.number) == VERIFIED
 
 
-def _rescaled(what: Preview) -> Iterator[Event]:
+def _rescaled(what: Preview) -> Generator[Event]:
     """Change the autoscaler while containers run: nothing is deployed."""
     data, target = what.plan.data(), what.target
     begin("live")
@@ -115,7 +115,7 @@ def _rescaled(what: Preview) -> Iterator[Event]:
     yield Rescaled(changes=what.updates)
 
 
-def _run_stages(what: Preview) -> Iterator[Event]:
+def _run_stages(what: Preview) -> Generator[Event]:
     """Look at what can be looked at without a GPU, and run the needed stages between; their logs on standard error.
 
     :raises DeployError:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _WIRE = {"target_concurrency": "target_concurrency_float"}
 """Fields that the message calls otherwise than the SDK's own functions (modal_proto, 1.6.4)."""
+_UNSET = {"min_containers": 0, "buffer_containers": 0, "max_containers": None}
+"""What holds of fields that a deployment leaves out (modal 1.6.4, ``_functions.py``: what ``update`` means by None)."""
 _OPEN = ("max_containers", "target_concurrency")
 """Fields whose 0 means that there is no bound."""
 
@@ -48,11 +50,11 @@ class Settings:
 
 def wanted(data: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """What is in force if nothing overrides the plan, for the fields of which that is known."""
-    planned = autoscaler.wanted(data)
+    planned, default = autoscaler.wanted(data), {**_UNSET, **settings.default}
     return {
-        name: settings.default.get(name) if value is None else value
+        name: default.get(name) if value is None else value
         for name, value in planned.items()
-        if value is not None or name in settings.default
+        if value is not None or name in default
     }
 
 

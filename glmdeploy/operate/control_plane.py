@@ -20,3 +20,8 @@ async def _rpc(name: str, request: Message) -> Any:
 async def rpc(name: str, request: Message) -> Any:
     """The answer to one RPC of ``modal.client.ModalClient``; raises what the SDK raises."""
     return await _rpc.aio(name, request)
+
+
+def forget_connection() -> None:
+    """Have the SDK connect anew with its next question: this process talks to another server now."""
+    _Client._set_env_client(None)

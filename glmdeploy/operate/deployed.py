@@ -88,4 +88,11 @@ def _describe(app: str, number: int, target: Target) -> dict[str, Any] | None:
 
     what = f"read what runs as {app} (its function `describe`)"
     data = within(target, what, call, seconds=DESCRIBE_SECONDS)
-    return data if isinstance(data, dict) else None
+    return data if is_plan(data, app) else None
+
+
+def is_plan(data: Any, app: str) -> bool:
+    """Whether a function of this name answered as glmdeploy's does: anybody may call one ``describe``."""
+    if not isinstance(data, dict) or data.get("app") != app:
+        return False
+    return all(isinstance(data.get(name), dict) for name in ("model", "weights", "server"))

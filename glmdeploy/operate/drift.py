@@ -30,7 +30,7 @@ AUTOSCALER, CODE, ROLLBACK, IMAGE, VOLUME, SECRET, STOPPED = (
     "secret",
     "stopped",
 )
-LIVE, DEPLOY = "live", "deploy"
+LIVE, DEPLOY, NOTHING = "live", "deploy", "nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Drift:
     by: str | None = None
     at: datetime | None = None
     repair: str = DEPLOY
-    """What mends it: ``live``, by the autoscaler while containers run, or ``deploy``."""
+    """What mends it: ``live``, by the autoscaler while containers run; ``deploy``; or ``nothing`` that is known."""
 
 
 def of_autoscaler(data: Mapping[str, Any], settings: Settings) -> Iterator[Drift]:
@@ -67,8 +67,8 @@ def of_autoscaler(data: Mapping[str, Any], settings: Settings) -> Iterator[Drift
             expected=wanted.get(each.field),
             by=each.by,
             at=each.at,
-            # What Modal's own choice is, it does not always tell; a deployment wipes every override.
-            repair=LIVE if known else DEPLOY,
+            # What Modal's own choice is, it does not always tell; and a deployment that changes nothing wipes nothing.
+            repair=LIVE if known else NOTHING,
         )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.errors import DeployError
+from glmdeploy.local import repository
+from glmdeploy.local.home import Home
 from glmdeploy.operate.asking import Question, plainly
 from glmdeploy.operate.secrets import missing_secrets
 from glmdeploy.operate.stages import running
@@ -88,6 +90,8 @@ def _asked(repo: str, revision: str, cloud: Cloud | None) -> str:
     pin = "or write the commit's hash as `model.revision`, for which nobody is asked"
 
     def ask() -> str | None:
+        if cloud and not cloud.hub_url:  # it does not run, and neither does its hub
+            return repository.resolve(Home(root=cloud.home).hub, repo, revision)
         # The user's own token is for the user's own hub.
         api = HfApi(endpoint=cloud.hub_url, token=False) if cloud else HfApi()
         return api.model_info(repo, revision=revision, timeout=REQUEST_SECONDS).sha

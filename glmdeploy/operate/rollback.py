@@ -21,7 +21,7 @@ from glmdeploy.plan.outage import Outage, outages
 from glmdeploy.plan.price import Estimate, estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.rollout import Guard
@@ -87,7 +87,7 @@ def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
     )
 
 
-def go_back(way: WayBack, guard: Guard) -> Iterator[Event]:
+def go_back(way: WayBack, guard: Guard) -> Generator[Event]:
     """Do it, step by step, guarded as a new version is; where it fails, what ran before comes back.
 
     :raises DeployError:
@@ -108,7 +108,7 @@ def go_back(way: WayBack, guard: Guard) -> Iterator[Event]:
     yield from roll(way.plan, way.target, before, lambda: send_back(way.to, way.target), guard)
 
 
-def start_afresh(now: Deployed, target: Target, guard: Guard) -> Iterator[Event]:
+def start_afresh(now: Deployed, target: Target, guard: Guard) -> Generator[Event]:
     """Fresh containers of the version that runs; the old ones serve until one of them is ready.
 
     :raises DeployError: also for an app that glmdeploy did not deploy.

@@ -42,7 +42,7 @@ from glmdeploy.operate.tasks import tasks_of
 from glmdeploy.operate.watch import Watch, see_answers, see_refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from glmdeploy.operate.autoscaler import Settings
     from glmdeploy.operate.deployed import Deployed
@@ -119,7 +119,7 @@ def _settings(data: Mapping[str, Any], target: Target) -> Settings | None:
     return None
 
 
-def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], guard: Guard) -> Iterator[Event]:
+def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], guard: Guard) -> Generator[Event]:
     """``send`` the version that runs ``plan``, and see it serve.
 
     :raises DeployError: where it does not; what runs then is told by the last event.
@@ -155,7 +155,7 @@ def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], g
         raise
 
 
-def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, guard: Guard) -> Iterator[Event]:
+def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, guard: Guard) -> Generator[Event]:
     """See a version serve that is live already, and has not said so yet; ``before`` comes back where it does not.
 
     :raises DeployError: as :func:`roll`.
@@ -187,7 +187,7 @@ def _sent(it: _Rollout, fault: BaseException | None) -> int | None:
         raise
 
 
-def _proven(it: _Rollout) -> Iterator[Event]:
+def _proven(it: _Rollout) -> Generator[Event]:
     """Follow the version until it serves, and make the scaling that of its plan again."""
     plan, target, before = it.plan, it.target, it.before
     url = endpoint(plan, target)
@@ -261,7 +261,7 @@ def _wait_for_old(it: _Rollout, published: float) -> int:
         time.sleep(LEAVE_PAUSE)
 
 
-def settled(data: Mapping[str, Any], target: Target, values: Mapping[str, Any] | None = None) -> Iterator[Rescaled]:
+def settled(data: Mapping[str, Any], target: Target, values: Mapping[str, Any] | None = None) -> Generator[Rescaled]:
     """Have the autoscaler do what the plan says, or these ``values``: a deployment wipes what was set beside it.
 
     :raises DeployError:
@@ -284,7 +284,7 @@ def _quietly_set_back(it: _Rollout) -> None:
             pass
 
 
-def _ended(it: _Rollout, fault: BaseException) -> Iterator[Event]:
+def _ended(it: _Rollout, fault: BaseException) -> Generator[Event]:
     """The new version has failed, or was interrupted: leave the better one running, and say which that is."""
     number, app = it.number, it.plan.app
     try:
@@ -315,7 +315,7 @@ def _mend(it: _Rollout) -> str:
     return f"glmdeploy rollback {app} {number}" if number else f"glmdeploy destroy {app}"
 
 
-def _taken_back(it: _Rollout) -> Iterator[Event]:
+def _taken_back(it: _Rollout) -> Generator[Event]:
     """What ran before runs again.
 
     :raises DeployError: where that fails.

@@ -55,10 +55,10 @@ def world(found: Preview) -> dict[str, Any]:
         # Of an app that is not glmdeploy's there is no digest to compare.
         "version": now.version.number if now and now.foreign else None,
         "live": {each.field: each.now for each in found.live},
-        "drift": sorted(
+        "drift": [
             [each.kind, each.name, None if each.kind in (drift.CODE, drift.ROLLBACK) else each.found]
             for each in found.drift
-        ),
+        ],
         "stages": {"download": found.need.download, "compile": sorted(found.need.compile)},
     }
 
@@ -83,44 +83,39 @@ def still_holds(kept: Saved, found: Preview) -> None:
 
     :raises WorldMoved: with what of it.
     """
-    if found.now and found.now.digest == kept.plan.digest and not found.changed:
-        return  # it runs already
-    if moved := [*_moved(kept.world, world(found))]:
+    now = world(found)
+    if found.now and found.now.digest == kept.plan.digest and now["deployment"] != kept.world.get("deployment"):
+        return  # it was deployed meanwhile: what is left of it is done
+    if moved := [*_moved(kept.world, now)]:
         raise WorldMoved(
             f"the world moved since the plan was saved: {'; '.join(moved)}", advice="plan again, and look at it again"
         )
 
 
 def _moved(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What is otherwise; what is to be done no more is none of it."""
     if then.get("app_id") != now["app_id"]:
-        was, now_is = ("nothing" if each is None else f"the app {each}" for each in (then.get("app_id"), now["app_id"]))
-        yield f"{was} ran, and {now_is} runs now"
+        was, runs = (f"the app {each}" if each else "nothing" for each in (then.get("app_id"), now["app_id"]))
+        yield f"{was} ran, and {runs} runs now"
         return
     if (then.get("deployment"), then.get("version")) != (now["deployment"], now["version"]):
         yield "another plan was deployed"
-    before = then.get("live") if isinstance(then.get("live"), dict) else {}
-    assert isinstance(before, dict)
-    for field in sorted(before.keys() | now["live"].keys()):
-        if before.get(field) != now["live"].get(field):
-            was = before.get(field, "as planned")
-            yield f"{field} was {was}, and is {now['live'].get(field, 'as planned')} now"
+    before = _mapping(then, "live")
+    for field, value in sorted(now["live"].items()):
+        if field not in before or before[field] != value:
+            yield f"{field} was {before.get(field, 'as planned')}, and is {value} now"
     # What the autoscaler has was compared above, value by value.
-    old, new = (
-        [tuple(each) for each in some if each[0] != drift.AUTOSCALER]
-        for some in (then.get("drift") or [], now["drift"])
-    )
-    for kind, name, _ in sorted({*map(_named, old)} ^ {*map(_named, new)}):
-        known = (kind, name) in {each[:2] for each in old}
-        yield f"the {kind} {name} {'is no longer as it was' if known else 'drifted'}"
-    yield from _more_to_do(then.get("stages") or {}, now["stages"])
-
-
-def _named(each: tuple[Any, ...]) -> tuple[str, str, str]:
-    return str(each[0]), str(each[1]), str(each[2])
-
-
-def _more_to_do(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    if now["download"] and not then.get("download"):
+    drifted = {tuple(map(str, each)) for each in then.get("drift") or () if isinstance(each, list)}
+    for kind, name, found in now["drift"]:
+        if kind != drift.AUTOSCALER and (kind, name, str(found)) not in drifted:
+            yield f"the {kind} {name} drifted"
+    stages = _mapping(then, "stages")
+    if now["stages"]["download"] and not stages.get("download"):
         yield "the weights are not in their volume any more"
-    if lost := set(now["compile"]) - set(then.get("compile") or ()):
+    if lost := set(now["stages"]["compile"]) - set(stages.get("compile") or ()):
         yield f"the kernels for {', '.join(sorted(lost))} are not in their volume any more"
+
+
+def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = content.get(name)
+    return value if isinstance(value, dict) else {}

@@ -21,7 +21,7 @@ from glmdeploy.operate.rollout import Before, Guard, roll
 from glmdeploy.operate.steps import begin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.target import Target
@@ -40,7 +40,7 @@ def canary_of(plan: Plan) -> Plan:
     return dataclasses.replace(plan, app=_name(plan), server=server, keepalive=None)
 
 
-def tried(plan: Plan, target: Target, guard: Guard) -> Iterator[Event]:
+def tried(plan: Plan, target: Target, guard: Guard) -> Generator[Event]:
     """Deploy the second app, see it serve, and stop it.
 
     :raises DeployError: where it does not serve: production is untouched.

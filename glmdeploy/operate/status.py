@@ -98,10 +98,11 @@ def status_of(
     target: Target,
     *,
     api_key_env: str | None = None,
-    ask_engine: bool = True,
     prices: Mapping[str, Price] = gpus.PRICES,
 ) -> Status:
-    """What is known of an app. Without ``ask_engine`` no request is made that would keep a container up.
+    """What is known of an app. ``api_key_env`` is a variable with the API key, to ask a Server's engine with.
+
+    Of a web function the engine is asked too while Modal counts requests: nothing keeps an idle container up.
 
     :raises DeployError: where the target cannot be asked.
     """
@@ -131,8 +132,9 @@ def status_of(
         }
         counted = counted_by_modal(plan, target)
         ready = sum(each.state == READY for each in containers)
-        # A container that nobody uses is not kept from going to sleep.
-        if ask_engine and ready and (counted is None or counted.running or counted.waiting):
+        # A container that nobody uses is not kept from going to sleep; of a Server Modal does not tell who does.
+        used = api_key_env is not None if counted is None else bool(counted.running or counted.waiting)
+        if ready and used:
             key = key_at_hand(plan, target, api_key_env)
             known["requests"] = merged(counted, counted_by_engine(known["url"], plan, target, key, ready=ready))
         else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+
+    from glmdeploy.operate.events import Event
 
 APPLY = (
     "look",
@@ -56,3 +58,21 @@ def begin(step: str) -> None:
     """Say that a step begins."""
     for observer in observers:
         observer(step)
+
+
+def tell_all(events: Generator[Event], tell: Callable[[Event], None]) -> None:
+    """Have a change go on to its end, and tell each of its events.
+
+    An interrupt that strikes while one is told goes to the change: it cleans up, and goes on telling.
+    """
+    interrupt: KeyboardInterrupt | None = None
+    while True:
+        try:
+            event = events.throw(interrupt) if interrupt else next(events)
+        except StopIteration:
+            return
+        interrupt = None
+        try:
+            tell(event)
+        except KeyboardInterrupt as one:
+            interrupt = one

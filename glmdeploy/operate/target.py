@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +35,11 @@ class Target:
             return "the embedded cloud"
         return f"Modal ({self.environment})" if self.environment else "Modal"
 
+    @property
+    def asleep(self) -> bool:
+        """Whether it is the embedded cloud, which does not run, and only its state is read."""
+        return self.cloud is not None and not self.cloud.hub_url
+
     def command(self, arguments: str) -> str:
         """How a user types ``modal`` with ``arguments`` for this target, which has its Environment at the end."""
         if self.cloud:
@@ -58,7 +66,7 @@ class Target:
 
         :raises DeployError: when it has ended meanwhile.
         """
-        if self.cloud and cloud.status() is None:
+        if self.cloud and not self.asleep and cloud.status() is None:
             raise DeployError(
                 "the embedded cloud has ended", advice="apply again: its data is kept, and it starts again by itself"
             )
@@ -79,7 +87,12 @@ def connect(
     if name == LOCAL:
         _stay_on_this_machine()
         found = _asleep() if reading else cloud.start()
-        os.environ.update(cloud.environ(found))
+        variables = cloud.environ(found)
+        if "modal" in sys.modules and any(os.environ.get(name) != value for name, value in variables.items()):
+            from glmdeploy.operate.control_plane import forget_connection
+
+            forget_connection()
+        os.environ.update(variables)
         return Target(name=name, environment=None, cloud=found)
     check_credentials(otherwise="rehearse the deployment without an account: add `--target local`")
     from modal.config import config
@@ -89,11 +102,19 @@ def connect(
 
 
 def _asleep() -> Cloud:
-    """The embedded cloud if it runs. :raises DeployError: when it does not"""
+    """The embedded cloud if it runs, else its state on disk, which is read as long as this process lasts.
+
+    :raises LocalCloudError: where it cannot be read.
+    """
     running = cloud.status()
-    if running is None:
-        raise DeployError("the embedded cloud does not run", advice="start it with `glmdeploy local start`")
-    return running
+    if running is not None:
+        return running
+    from glmdeploy.local.asleep import asleep
+
+    stack = contextlib.ExitStack()
+    found = stack.enter_context(asleep())
+    atexit.register(stack.close)
+    return found
 
 
 def check_credentials(*, otherwise: str) -> None:

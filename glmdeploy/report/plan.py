@@ -85,7 +85,11 @@ def drift_line(each: Mapping[str, Any], zone: tzinfo | None) -> str:
     who = f",{by}" if (by := _by(each, zone)) else ""
     match each["kind"]:
         case "autoscaler":
-            says = "the profile leaves it to Modal" if expected is None else f"the profile says {said(name, expected)}"
+            says = (
+                "the profile leaves it to Modal"
+                if each["repair"] == "nothing"
+                else f"the profile says {said(name, expected)}"
+            )
             how = f"set{by}" if by else "by an override"
             return f"{name} is {said(name, found)}, {how}; {says}"
         case "rollback":

@@ -40,7 +40,7 @@ def status_text(status: Status, width: int, *, zone: tzinfo | None = None, local
     rows = [
         ("endpoint", [*_endpoint(status)]),
         ("containers", [_containers(status)]),
-        ("requests", [*_busy(status, local=local)]),
+        ("requests" if status.requests else "price", [*_busy(status, local=local)]),
         ("drift", [*_drift(status, zone)]),
     ]
     for label, parts in rows:
@@ -63,14 +63,17 @@ def row(
     start = indent + column + label_gap
     padding = " " * (column - len(click.unstyle(label)))
     lines, line = [], f"{' ' * indent}{label}{padding}{' ' * label_gap}"
-    begun = False
-    fitting = (textwrap.wrap(part, max(width - start, 20), **_WHOLE) for part in parts)
-    for part in (piece for pieces in fitting for piece in pieces):
-        if begun and len(click.unstyle(line)) + len(gap) + len(click.unstyle(part)) > width:
-            lines.append(line)
-            line, begun = " " * start, False
-        line += f"{gap}{part}" if begun else part
-        begun = True
+    begun = whole = False
+    for part in parts:
+        pieces = textwrap.wrap(part, max(width - start, 20), **_WHOLE)
+        for piece in pieces:
+            room = width - len(click.unstyle(line)) - len(gap)
+            if begun and (not whole or len(pieces) > 1 or len(piece) > room):
+                lines.append(line)
+                line, begun = " " * start, False
+            line += f"{gap}{piece}" if begun else piece
+            begun = True
+        whole = len(pieces) == 1
     return [*lines, line.rstrip()]
 
 

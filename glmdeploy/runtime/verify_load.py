@@ -6,6 +6,7 @@ time between tokens is the mean of a request after its first token; throughput i
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from glmdeploy.runtime.purpose import CHAT
 from glmdeploy.runtime.quick_checks import quick_check
 from glmdeploy.runtime.verify_answers import stream_figures
+from glmdeploy.runtime.verify_door import wake
 from glmdeploy.runtime.verify_events import StreamedChat, percentiles
 from glmdeploy.runtime.verify_http import GoneAway, NoReply, check_status, tell
 from glmdeploy.runtime.verify_site import ANSWER_PATIENCE, CheckFailed, CheckSkipped, Passed, Site, at_once
@@ -89,6 +91,8 @@ def _request(
             if not last:
                 with lock:
                     level.retried += 1
+                with contextlib.suppress(CheckFailed, NoReply):
+                    wake(site)
                 continue
             fault = str(why)
         except (CheckFailed, CheckSkipped, NoReply) as why:

@@ -14,9 +14,9 @@ from operate_plane import TARGET, Plane, running
 from support import PATIENCE, some, wait_until
 from variations import COMMIT
 
-from glmdeploy.operate.listing import names
 from glmdeploy.operate.archive import VOLUME
 from glmdeploy.operate.history import find_app
+from glmdeploy.operate.listing import names
 from glmdeploy.operate.tasks import tasks_of
 
 if TYPE_CHECKING:

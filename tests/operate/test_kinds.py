@@ -29,7 +29,7 @@ def served(cloud: Shell) -> dict[str, Any]:
 def test_another_kind_is_an_outage_and_says_how_to_spare_it(cloud: Shell, served: dict[str, Any]) -> None:
     assert served["changed"]
     shown = cloud.run(*SERVER, "--dry-run").stdout
-    assert "kind: web_server -> server" in shown
+    assert "web_server → server" in shown
     assert "Outage" in shown
     assert "--set app=glm-local-cpu-2" in shown
     data = cloud.json(*SERVER, "--dry-run", "--json")

@@ -131,6 +131,20 @@ def test_requests_that_run(plane: Plane, key: str) -> None:
         assert "1 request is running, in 1 container" in plane.run("destroy", APP, "--dry-run")
 
 
+@pytest.mark.thorough
+def test_of_a_server_the_engine_alone_knows_its_requests(plane: Plane, key: str) -> None:
+    settings = ("app=as-server", "server.kind=server", "server.max_inputs=null", "server.timeout=null")
+    kind = [word for each in settings for word in ("--set", each)]
+    plane.run("apply", *PROFILE, *kind, "--yes", "--no-preflight")
+    assert plane.json("status", "as-server")["requests"] is None
+    assert "price " in plane.run("status", "as-server")
+    url = plane.json("open", "as-server", "--endpoint")["url"]
+    with streaming(url):
+        told = plane.json("status", "as-server", "--api-key-env", key)["requests"]
+        assert told == {"running": 1, "waiting": 0, "told_by": "engine", "of_one_container": False}
+    assert "how many requests is not known" in plane.run("destroy", "as-server", "--yes")
+
+
 @contextmanager
 def streaming(url: str) -> Iterator[None]:
     """A request whose answer goes on for the block."""

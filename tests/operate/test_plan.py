@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
+from grpclib import Status
 from modal_proto import api_pb2
 from operate_plane import TARGET, Plane, running
 from support import call
@@ -20,7 +22,9 @@ from glmdeploy.operate.archive import VOLUME, plan_path
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.preview import drift_of
 from glmdeploy.operate.publish import publish
+from glmdeploy.operate.saved import saved_preview
 from glmdeploy.plan.make import plan_of
+from glmdeploy.plan.saved import load_saved, save
 from glmdeploy.profile.text.load import load
 
 if TYPE_CHECKING:
@@ -100,10 +104,11 @@ def test_no_change(plane: Plane) -> None:
     )
 
 
-def test_it_changes_nothing_and_asks_little(plane: Plane, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--dry-run")])
+def test_it_changes_nothing_and_asks_little(plane: Plane, command: tuple[str, ...]) -> None:
     before = {path: path.stat().st_mtime_ns for path in plane.home.rglob("*") if "state.sqlite3" not in path.name}
     plane.asked.clear()
-    plane.run(*PLAN, "--set", "server.max_inputs=7", "--out", str(tmp_path / "a.plan"))
+    plane.run(*command, *PROFILE, "--set", "server.max_inputs=7")
     asked = list(plane.asked)
     after = {path: path.stat().st_mtime_ns for path in plane.home.rglob("*") if "state.sqlite3" not in path.name}
     assert {name for name, _ in asked} <= READING
@@ -112,6 +117,30 @@ def test_it_changes_nothing_and_asks_little(plane: Plane, tmp_path: Path) -> Non
             assert not message.object_creation_type, (name, message)  # type: ignore[attr-defined]
     assert len(asked) <= 20, [name for name, _ in asked]
     assert {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)} == set()
+
+
+ASKED = ("AppDeploymentHistory", "AppGetOrCreate", "FunctionGet", "FunctionGetSchedulingParams", "TaskList")
+FAULTS = [
+    *((rpc, Status.PERMISSION_DENIED) for rpc in (*ASKED, "SecretGetOrCreate", "VolumeGetOrCreate", "VolumeListFiles")),
+    *(pytest.param(rpc, status, marks=pytest.mark.thorough) for rpc in ASKED for status in Status if status.value > 1),
+]
+
+
+@pytest.mark.parametrize(("rpc", "status"), FAULTS)
+def test_a_control_plane_that_errs(plane: Plane, rpc: str, status: Status) -> None:
+    """One clear error, or what is not found is taken not to be there; never a traceback."""
+    plane.fault = (rpc, status)
+    plane.asked.clear()
+    try:
+        ended, errors = plane.ended(*PLAN, "--set", "server.max_inputs=7")
+    finally:
+        plane.fault = None
+    assert rpc in {name for name, _ in plane.asked}
+    assert "has a bug" not in errors
+    if status is Status.PERMISSION_DENIED:
+        assert ended == 1
+        assert errors.startswith("error: could not "), errors
+        assert "does not permit it" in errors
 
 
 def test_exit_codes(plane: Plane) -> None:
@@ -150,6 +179,40 @@ def test_an_override_is_drift_unless_the_profile_says_the_same(plane: Plane) -> 
     assert (same["acts"], same["drift"], same["changes"]) == (False, [], [])
     [told] = drift_of(deployed(APP, TARGET) or pytest.fail("nothing runs"), TARGET)
     assert (told.kind, told.found, told.expected) == ("autoscaler", 5, 3)
+    assert (told.by is None) == (told.at is None)
+    overridden(max_containers=3, buffer_containers=1)
+    [left] = found_drift(plane)
+    assert (left["name"], left["found"], left["expected"], left["repair"]) == ("buffer_containers", 1, 0, "live")
+    overridden(buffer_containers=None)
+
+
+def test_apply_repairs_an_override_without_a_deployment(plane: Plane) -> None:
+    before = deployed(APP, TARGET)
+    overridden(max_containers=5, min_containers=1)
+    plane.run("apply", *PROFILE, "--yes", "--no-wait")
+    after = deployed(APP, TARGET)
+    assert before is not None
+    assert after is not None
+    assert after.version == before.version
+    assert found_drift(plane) == []
+
+
+def test_a_saved_plan_is_applied_exactly_or_refused(plane: Plane, tmp_path: Path) -> None:
+    file = str(tmp_path / "a.plan")
+    plane.run(*PLAN, "--set", "server.max_containers=4", "--set", "server.max_inputs=7", "--out", file)
+    digest = load_saved(Path(file)).plan.digest
+    overridden(scaledown_window=60)
+    refused = plane.json("apply", file, "--yes", "--no-wait", "--no-preflight", code=1)["error"]["message"]
+    assert refused.startswith("the world moved since the plan was saved: scaledown_window was as planned, and is 60")
+    overridden(scaledown_window=900)
+    plane.run("apply", file, "--yes", "--no-wait", "--no-preflight")
+    now = deployed(APP, TARGET)
+    assert now is not None
+    assert now.digest == digest
+    plane.run("apply", file, "--yes", "--no-wait", "--no-preflight")
+    again = deployed(APP, TARGET)
+    assert again is not None
+    assert again.version == now.version, "it is what runs"
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -184,8 +247,7 @@ def test_other_code_and_its_image(plane: Plane) -> None:
     last = deployed(APP, TARGET)
     deploy_without_tag(planned("sglang.image=lmsysorg/sglang:v0.5.11-cu129"))
     found = plane.json(*PLAN)
-    kinds = [each["kind"] for each in found["drift"]]
-    assert kinds[0] == "code"
+    assert [each["kind"] for each in found["drift"]] == ["code", "image"]
     assert last is not None
     assert found["drift"][0]["expected"] == last.version.number
     assert found["changed"]
@@ -193,6 +255,7 @@ def test_other_code_and_its_image(plane: Plane) -> None:
 
 
 def test_the_same_plan_without_its_tag_is_other_code(plane: Plane) -> None:
+    deploy_without_tag(planned("server.max_inputs=7"))
     deploy_without_tag(planned())
     now = deployed(APP, TARGET)
     assert now is not None
@@ -209,10 +272,11 @@ def test_a_rollback_is_followed_and_told(plane: Plane) -> None:
     publish(plan, TARGET, strategy="rolling")
     assert first is not None
     call(plane.cloud, "AppRollback", api_pb2.AppRollbackRequest(app_id=app_id(plane), version=first.version.number))
+    call(plane.cloud, "AppRollover", api_pb2.AppRolloverRequest(app_id=app_id(plane)))
     now = deployed(APP, TARGET)
     assert now is not None
     assert now.digest == first.digest
-    assert now.version.number == first.version.number + 2
+    assert now.version.number == first.version.number + 3
     assert now.origin is not None
     assert plane.json(*PLAN)["acts"] is False, "the profile is what runs, whoever brought it back"
     found = plane.json(*PLAN, "--set", "sglang.args.max-running-requests=40")
@@ -266,6 +330,46 @@ def test_a_saved_plan(plane: Plane, tmp_path: Path) -> None:
     publish(planned("server.max_inputs=7"), TARGET, strategy="rolling")
     assert "another plan was deployed" in plane.json("show", file)["saved"]["warning"]
     assert plane.json("show", file, "--offline")["saved"]["stale"] is None
+
+
+SERVER = (
+    *("app=glm-server", "server.kind=server", "server.timeout=null", "server.max_inputs=null"),
+    *("server.max_concurrency=20", "server.target_concurrency=8", "server.min_containers=0"),
+)
+
+
+def test_of_a_server_more_is_live(plane: Plane) -> None:
+    publish(planned(*SERVER), TARGET, strategy="rolling")
+    sets = [word for each in SERVER for word in ("--set", each)]
+    assert plane.json(*PLAN, *sets)["live"] == []
+    found = plane.json(*PLAN, *sets, "--set", "server.target_concurrency=6", "--set", "server.scaleup_window=30s")
+    assert not found["changed"]
+    assert {each["field"]: each["wanted"] for each in found["live"]} == {"target_concurrency": 6, "scaleup_window": 30}
+
+
+def test_what_is_not_done_any_more_moves_nothing(plane: Plane, tmp_path: Path) -> None:
+    file = tmp_path / "a.plan"
+    plane.run(*PLAN, "--set", "server.max_containers=4", "--out", str(file))
+    overridden(max_containers=4)
+    assert plane.json("show", str(file))["saved"]["stale"] is False
+    again = saved_preview(load_saved(file), TARGET)
+    assert not again.acts
+    overridden(max_containers=3)
+    edited = ("--set", "server.max_inputs=7")
+    plane.run(*PLAN, *edited, "--out", str(file))
+    publish(planned("server.max_inputs=7"), TARGET, strategy="rolling")
+    assert plane.json("show", str(file))["saved"]["stale"] is False, "it is what runs"
+
+
+def test_another_release_shows_a_saved_plan_and_does_not_deploy_it(plane: Plane, tmp_path: Path) -> None:
+    file = tmp_path / "a.plan"
+    plane.run(*PLAN, "--out", str(file))
+    kept = load_saved(file)
+    save(file, replace(kept, plan=replace(kept.plan, runtime="0" * 64), release="9.9.9"))
+    told = plane.json("show", str(file))["saved"]
+    assert "the plan was saved by glmdeploy 9.9.9, whose container side is not this one's" in told["warning"]
+    with pytest.raises(DeployError, match=r"saved by glmdeploy 9\.9\.9"):
+        saved_preview(load_saved(file), TARGET)
 
 
 def test_stopped_then_foreign_then_adopted(plane: Plane) -> None:

@@ -89,7 +89,7 @@ EVERY_DRIFT = (
     Drift(kind="volume", name="glm51-deepgemm-cache", found="vo-2", expected="vo-3"),
     Drift(kind="secret", name="glm51-api-key", found="st-1", expected=None),
     OVERRIDE,
-    Drift(kind="autoscaler", name="buffer_containers", found=2, expected=None, by=None, at=None),
+    Drift(kind="autoscaler", name="scaleup_window", found=30, expected=None, repair="nothing"),
 )
 LIVE = (LiveChange(field="max_containers", now=5, wanted=3, by="ops@example.com", at=EARLIER),)
 SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null", "server.max_concurrency=20")

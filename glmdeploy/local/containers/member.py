@@ -51,9 +51,9 @@ class Lease:
 class Member:
     """``rescheduling`` says what becomes of its inputs if it ends: given to another, or failed.
 
-    ``version`` is its app's: that of the publication that it was started for.
-    ``failure`` is what its last call failed with, in one line; empty where that went well. ``server_port`` is where the
-    code of a Server says that it listens, 0 for what is none.
+    ``started_at`` is 0 as long as it waits for its GPUs. ``version`` is its app's: that of the publication that it was
+    started for. ``failure`` is what its last call failed with, in one line; empty where that went well. ``server_port``
+    is where the code of a Server says that it listens, 0 for what is none.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Member:
         self.say = say
         self.server_port = server_port
         self.enqueued_at = time.time()
-        self.started_at = self.enqueued_at
+        self.started_at = 0.0
         self.ready = False
         self.draining = False
         self.stopping = False

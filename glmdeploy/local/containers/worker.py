@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ from glmdeploy.local.containers.member import Member
 from glmdeploy.local.containers.pool import Pool
 from glmdeploy.local.containers.process import ContainerProcess
 from glmdeploy.local.containers.server_pool import ServerPool
+from glmdeploy.local.state.store import Run
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from glmdeploy.local.containers.launch import Planner
     from glmdeploy.local.containers.limits import Limits
+    from glmdeploy.local.containers.quota import Quota
     from glmdeploy.local.state.files import FileStore
+    from glmdeploy.local.state.ledger import Ledger
     from glmdeploy.local.state.logbook import LogBook
     from glmdeploy.local.state.registry import LiveFunction, Registry
     from glmdeploy.local.state.store import App
@@ -32,14 +36,14 @@ _PRINTED = frozenset({api_pb2.FILE_DESCRIPTOR_STDOUT, api_pb2.FILE_DESCRIPTOR_ST
 
 
 class Worker:
-    """``members`` are the containers that exist, by task id.
+    """``members`` are the containers that exist, by task id."""
 
-    ``began`` has the app and the start (seconds since 1970) of all that this process has started, ended ones too.
-    """
-
-    def __init__(self, *, registry: Registry, planner: Planner, files: FileStore, logs: LogBook) -> None:
+    def __init__(
+        self, *, registry: Registry, planner: Planner, files: FileStore, logs: LogBook, ledger: Ledger, quota: Quota
+    ) -> None:
         self.members: dict[str, Member] = {}
-        self.began: dict[str, tuple[str, float]] = {}
+        self.quota = quota
+        self._ledger = ledger
         self._registry = registry
         self._planner = planner
         self._files = files
@@ -150,9 +154,18 @@ class Worker:
             server_port=live.proto.http_config.port if live.proto.is_server else 0,
         )
         self.members[launch.task_id] = member
-        self.began[launch.task_id] = app_id, member.started_at
+        run = Run(
+            id=launch.task_id,
+            app_id=app_id,
+            environment=live.app.environment,
+            function_id=function_id,
+            gpu=live.gpu.gpu_type,
+            gpus=live.gpu.count,
+            enqueued_at=member.enqueued_at,
+        )
+        self._ledger.open(run)
         self._member_pools[launch.task_id] = pool
-        self.attend(self._run(member, process, pool))
+        self.attend(self._run(member, process, pool, run))
         return member
 
     def attend(self, what: Coroutine[Any, Any, None]) -> None:
@@ -161,7 +174,30 @@ class Worker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, member: Member, process: ContainerProcess, pool: Pool) -> None:
+    async def _run(self, member: Member, process: ContainerProcess, pool: Pool, run: Run) -> None:
+        if self.quota.most is not None and self.quota.used(run.environment) + run.gpus > self.quota.most:
+            member.say(f"container {member.task_id} waits for {run.gpus} of the {self.quota.most} GPUs")
+        if await self.quota.take(run.environment, run.gpus, lambda: member.stopping):
+            try:
+                code, ending, late = await self._live(member, process, pool)
+            finally:
+                self.quota.give_back(run.environment, run.gpus)
+        else:
+            code, ending, late = 0, "was stopped before it had a GPU", False
+        member.gone = True
+        result = self._results.pop(member.task_id, None)
+        failed = _failed(member, result)
+        # The process may have ended well where what it was for has not.
+        told = f"ended after {failed}" + (f" ({ending})" if code or late else "") if failed else ending
+        member.say(f"container {member.task_id} {told}")
+        del self.members[member.task_id], self._member_pools[member.task_id]
+        self._ledger.ended(member.task_id, _outcome(member, code, result).SerializeToString())
+        pool.ended(member, crashed=code != 0, reason=self._explain(member, ending, result), result=result)
+
+    async def _live(self, member: Member, process: ContainerProcess, pool: Pool) -> tuple[int, str, bool]:
+        """From the start to the end: the exit code, how it ended in words, and whether it was too slow to start."""
+        member.started_at = time.time()
+        self._ledger.started(member.task_id)
         member.say(f"container {member.task_id} starts")
         for remark in [*_remarks(pool), *_replaced(member)]:
             member.say(remark)
@@ -184,15 +220,11 @@ class Worker:
             code, ending = 1, f"could not be started: {fault}"
         finally:
             clock.cancel()
-            member.gone = True
-        ending = "; ".join([ending, *late])
-        result = self._results.pop(member.task_id, None)
-        failed = _failed(member, result)
-        # The process may have ended well where what it was for has not.
-        told = f"ended after {failed}" + (f" ({ending})" if code or late else "") if failed else ending
-        member.say(f"container {member.task_id} {told}")
-        del self.members[member.task_id], self._member_pools[member.task_id]
-        pool.ended(member, crashed=code != 0, reason=self._explain(member, ending, result), result=result)
+        return code, "; ".join([ending, *late]), bool(late)
+
+    def tick(self) -> None:
+        """Write down that what runs does: after a ``kill -9`` that is all that is known."""
+        self._ledger.alive([task_id for task_id, member in self.members.items() if member.started_at])
 
     def _explain(self, member: Member, ending: str, result: api_pb2.GenericResult | None) -> str:
         kind = "container ended" if member.ready else "container failed to start"
@@ -231,6 +263,18 @@ def _failed(member: Member, result: api_pb2.GenericResult | None) -> str:
         what = "exit hooks that failed" if member.ready else "a failed start"
         return f"{what}: {member.told(result)}"
     return f"a failed call: {member.failure}" if member.failure else ""
+
+
+def _outcome(member: Member, code: int, result: api_pb2.GenericResult | None) -> api_pb2.GenericResult:
+    """What a container is remembered by, without secrets."""
+    kind = api_pb2.GenericResult
+    status = kind.GENERIC_STATUS_SUCCESS if code == 0 else kind.GENERIC_STATUS_INTERNAL_FAILURE
+    if result is not None:
+        status = result.status
+    elif code and member.stopping:
+        status = kind.GENERIC_STATUS_TERMINATED
+    exception = member.told(result) if result is not None and result.exception else ""
+    return api_pb2.GenericResult(status=status, exitcode=code, exception=exception)
 
 
 def _describe(code: int) -> str:

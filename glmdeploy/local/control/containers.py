@@ -39,14 +39,23 @@ class Containers:
         )
 
     async def task_get_info(self, request: api_pb2.TaskGetInfoRequest, caller: Caller) -> api_pb2.TaskGetInfoResponse:
-        """Of a container that runs, or has ended since the embedded cloud started."""
-        began = self._worker.began.get(request.task_id)
-        if began is None:
+        """Of a container that waits for its GPUs, runs, or has ended."""
+        run = self._backend.ledger.find(request.task_id)
+        if run is None:
             raise not_found(f"Container {request.task_id} not found")
-        app_id, at = began
-        return api_pb2.TaskGetInfoResponse(
-            app_id=app_id, info=api_pb2.TaskInfo(id=request.task_id, started_at=at, enqueued_at=at)
+        alive = run.id in self._worker.members
+        info = api_pb2.TaskInfo(
+            id=run.id,
+            enqueued_at=run.enqueued_at,
+            started_at=run.started_at,
+            finished_at=0.0 if alive else run.ended_at,
+            gpu_type=run.gpu,
         )
+        if run.gpus:
+            info.gpu_config.CopyFrom(api_pb2.GPUConfig(gpu_type=run.gpu, count=run.gpus))
+        if run.result:
+            info.result.ParseFromString(run.result)
+        return api_pb2.TaskGetInfoResponse(app_id=run.app_id, info=info)
 
     async def container_stop(
         self, request: api_pb2.ContainerStopRequest, caller: Caller

@@ -8,6 +8,7 @@ from grpclib import GRPCError, Status
 
 from glmdeploy.local.control.app_logs import AppLogs
 from glmdeploy.local.control.apps import Apps
+from glmdeploy.local.control.billing import Billing
 from glmdeploy.local.control.calls import FunctionCalls, Tasks
 from glmdeploy.local.control.containers import Containers
 from glmdeploy.local.control.deployments import Deployments
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 HANDLERS = (
     Apps,
     AppLogs,
+    Billing,
     Containers,
     Deployments,
     FunctionCalls,

@@ -1,16 +1,17 @@
-"""The workspace that clients find: one user, Environments, secrets, rates, and greetings."""
+"""The workspace that clients find: one user, Environments and their limits, secrets, and greetings."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
-from glmdeploy import gpus
 from glmdeploy.local.control.apps import OWNER, environment_name
+from glmdeploy.local.control.billing import month, spent
 from glmdeploy.local.control.images import BUILDER_VERSION
 from glmdeploy.local.control.rpc import already_exists, invalid, not_found
 from glmdeploy.local.state.store import Environment, Secret, new_id
@@ -22,14 +23,12 @@ if TYPE_CHECKING:
 
 WORKSPACE = "embedded"
 
-GPU_RATE = "1.00000"
-"""Dollars for an hour of any GPU: round, so that nobody takes a rehearsal's costs for Modal's."""
-
 _ANONYMOUS = frozenset({api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP, api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL})
 
 
 class Workspace:
     def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._table = backend.store.environments
         if self._table.get(name="main") is None:
             self._create("main")
@@ -66,26 +65,30 @@ class Workspace:
         return Empty()
 
     async def environment_list(self, request: Empty, caller: Caller) -> api_pb2.EnvironmentListResponse:
+        costs = spent(self._backend, *month(time.time()))
         return api_pb2.EnvironmentListResponse(
-            items=[
-                api_pb2.EnvironmentListItem(
-                    name=environment.name,
-                    environment_id=environment.id,
-                    created_at=environment.created_at,
-                    webhook_suffix=_suffix(environment),
-                    default=environment.name == "main",
-                    image_builder_version=BUILDER_VERSION,
-                )
-                for environment in self._table.all()
-            ]
+            items=[self._item(each, sum(costs.get(each.name, {}).values(), Decimal())) for each in self._table.all()]
         )
 
-    async def workspace_billing_rates(
-        self, request: api_pb2.WorkspaceBillingRatesRequest, caller: Caller
-    ) -> api_pb2.WorkspaceBillingRatesResponse:
-        return api_pb2.WorkspaceBillingRatesResponse(
-            rates=dict.fromkeys((each.rate for each in gpus.TYPES.values()), GPU_RATE),
-            formatted=f"glmdeploy's embedded cloud bills nothing. For rehearsals, any GPU costs ${GPU_RATE} an hour.",
+    def _item(self, environment: Environment, usage: Decimal) -> api_pb2.EnvironmentListItem:
+        """``usage`` is what it has cost in this month."""
+        worker, terms = self._backend.worker, self._backend.subscription
+        limit = terms.spend_limit
+        apps = [app for app in self._backend.registry.live_apps() if app.environment == environment.name]
+        return api_pb2.EnvironmentListItem(
+            name=environment.name,
+            environment_id=environment.id,
+            created_at=environment.created_at,
+            webhook_suffix=_suffix(environment),
+            default=environment.name == "main",
+            image_builder_version=BUILDER_VERSION,
+            max_concurrent_gpus=terms.max_gpus,
+            current_concurrent_gpus=worker.quota.used(environment.name),
+            current_concurrent_tasks=sum(len(worker.of_app(app)) for app in apps),
+            cycle_budget_dollars=limit,
+            effective_cycle_spend_limit=limit or 0,
+            current_cycle_usage=float(usage),
+            spend_limit_reached=limit is not None and usage >= limit,
         )
 
     def _create(self, name: str) -> Environment:

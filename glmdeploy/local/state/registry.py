@@ -52,6 +52,12 @@ class LiveFunction:
         return self.data.ranked_functions[0].function
 
     @property
+    def gpu(self) -> api_pb2.GPUConfig:
+        """What it asks for first; of a count of 0 for none."""
+        asked = [ranked.function.resources.gpu_config for ranked in self.data.ranked_functions]
+        return next((gpu for gpu in asked if gpu.count), api_pb2.GPUConfig())
+
+    @property
     def pinned(self) -> bool:
         """Whether it is one version's, whatever is live: it is called, and nothing else happens to it."""
         return PINNED in self.id[_ID_LENGTH:]

@@ -172,6 +172,25 @@ class Volume:
     created_at: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A container, by its task id. ``gpu`` is Modal's name of its GPUs' type, ``gpus`` how many of them it has.
+
+    ``ended_at`` is when it was last known to run; ``result`` is a serialized GenericResult, empty until it has ended.
+    """
+
+    id: str
+    app_id: str
+    environment: str
+    function_id: str
+    gpu: str
+    gpus: int
+    enqueued_at: float
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    result: bytes = b""
+
+
 class Table(Generic[Row]):
     """The records of one type. ``where`` arguments are equalities on fields."""
 
@@ -290,6 +309,7 @@ class Store:
         self.mounts = table(Mount, unique=("digest",))
         self.secrets = table(Secret)
         self.volumes = table(Volume)
+        self.runs = table(Run)
         if not read_only:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,135 @@
+"""What lines of a log, and two counts of requests, tell of an app: without a cloud."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from glmdeploy.cli.logs import Moment
+from glmdeploy.operate.history import History, Version
+from glmdeploy.operate.logs import Line
+from glmdeploy.operate.requests import Requests, merged
+from glmdeploy.operate.status import container, start_seconds
+from glmdeploy.operate.tasks import Task
+from glmdeploy.operate.versions import proofs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+AT = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+DIGEST = "0123456789abcdef0123" + "0" * 20
+OTHER = "f" * 40
+
+
+def said(*texts: str, task: str = "ta-1", at: float = 0) -> list[Line]:
+    """Ten seconds between two lines."""
+    return [
+        Line(at=AT + timedelta(seconds=at + 10 * number), text=text, task=task, source="stdout")
+        for number, text in enumerate(texts)
+    ]
+
+
+START = ("glmdeploy start imports took 1 s", "glmdeploy start warm-up took 1 s")
+READY, REFUSED = f"glmdeploy ready {DIGEST} ta-1", f"glmdeploy refused {DIGEST} ta-1: no key; wrong dtype"
+
+
+@pytest.mark.parametrize(
+    ("texts", "state", "stage"),
+    [
+        ((), "started", None),
+        (("SGLang says something",), "started", None),
+        (START, "starting", "warm-up took 1 s"),
+        ((*START, READY), "ready", None),
+        ((*START, REFUSED), "refused", "no key; wrong dtype"),
+        # A child that speaks for the container is not believed: its line does not begin so.
+        ((f"| {READY}",), "started", None),
+    ],
+)
+def test_the_state_of_a_container(texts: tuple[str, ...], state: str, stage: str | None) -> None:
+    task = Task(id="ta-1", enqueued=AT.timestamp(), started=AT.timestamp())
+    lines = [*said(*texts), *said(READY, task="ta-2")]
+    found = container(task, lines, AT - timedelta(hours=1))
+    assert (found.state, found.stage, found.outdated) == (state, stage, False)
+
+
+def test_a_container_that_waits_or_is_outdated() -> None:
+    found = container(Task(id="ta-1", enqueued=AT.timestamp(), started=0), (), AT + timedelta(seconds=1))
+    assert (found.state, found.outdated, found.started) == ("pending", True, None)
+
+
+def test_how_long_the_last_start_took() -> None:
+    first, second = said(*START, READY), said(START[0], READY, task="ta-2", at=100)
+    assert start_seconds(first) == 20
+    assert start_seconds([*first, *second]) == 10
+    assert start_seconds(said(*START)) is None
+    assert start_seconds(said(*START, REFUSED)) is None
+
+
+def version(number: int, *, minutes: float, digits: str = DIGEST[:20], back: int = 0) -> Version:
+    tag = "" if back else f"mine.{digits}"
+    at = AT + timedelta(minutes=minutes)
+    return Version(number=number, at=at, by="you", tag=tag, rollback_version=back)
+
+
+def test_whose_version_a_verdict_is() -> None:
+    past = History(
+        app_id="ap-1",
+        production=4,
+        versions=(
+            version(4, minutes=30, back=1),
+            version(3, minutes=20, digits=OTHER[:20]),
+            version(2, minutes=10),
+            version(1, minutes=0),
+        ),
+    )
+
+    def told(lines: Iterable[Line]) -> dict[int, str]:
+        return proofs([*lines], past)
+
+    assert told(said(READY, at=60)) == {1: "verified"}
+    # The newest version before it that runs the plan: the third runs another one.
+    assert told(said(READY, at=25 * 60)) == {2: "verified"}
+    # A rollback runs the plan of what it brought back.
+    assert told(said(READY, at=31 * 60)) == {4: "verified"}
+    assert told(said(READY.replace(DIGEST, OTHER), at=31 * 60)) == {3: "verified"}
+    assert told(said(REFUSED, at=60)) == {1: "refused"}
+    assert told([*said(REFUSED, at=60), *said(READY, at=90)]) == {1: "verified"}
+    assert told([*said(READY, at=60), *said(REFUSED, at=90)]) == {1: "verified"}
+    assert told(said(READY, at=-60)) == {}
+
+
+def counted(running: int, waiting: int | None, told_by: str = "Modal", *, partial: bool = False) -> Requests:
+    return Requests(running=running, waiting=waiting, told_by=told_by, partial=partial)
+
+
+def test_two_counts_of_requests() -> None:
+    engine = counted(3, 2, "engine")
+    assert merged(None, None) is None
+    assert merged(counted(4, 1), None) == counted(4, 1)
+    assert merged(None, engine) == engine
+    assert merged(counted(4, 1), engine) == counted(3, 3, "engine")
+    # One container of several knows less than Modal does of all.
+    assert merged(counted(9, 1), counted(3, 2, "engine", partial=True)) == counted(9, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [("10m", 600), ("2h", 7200), ("1h30m", 5400), ("3d", 259_200), ("45s", 45), ("1d1h1m1s", 90_061)],
+)
+def test_a_time_ago(text: str, ago: int) -> None:
+    found = Moment().convert(text, None, None)
+    assert abs((datetime.now(UTC) - found).total_seconds() - ago) < 60
+
+
+def test_a_time() -> None:
+    assert Moment().convert("2026-11-27T10:31+01:00", None, None) == datetime(2026, 11, 27, 9, 31, tzinfo=UTC)
+    assert Moment().convert("2026-11-27", None, None) == datetime(2026, 11, 27).astimezone()
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "10 m", "-5m", "1h2d", "2026-13-01", "9" * 30 + "d", "now\n"])
+def test_no_time(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no time"):
+        Moment().convert(text, None, None)

@@ -1,0 +1,54 @@
+"""The Python interface: the page that documents it is one program, and that program runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support import PATIENCE
+
+import glmdeploy
+from glmdeploy import api
+
+if TYPE_CHECKING:
+    from support import Shell
+
+PAGE = Path(__file__).parent.parent / "docs" / "python.md"
+
+
+def test_the_page_is_a_program_that_runs(fresh: Shell) -> None:
+    program = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=fresh.env, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Published\n" in done.stdout
+    assert done.stdout.splitlines()[-1] == "('glm51-model-weights', 'glm51-deepgemm-cache')"
+    assert fresh.deployed() == []
+
+
+def test_the_interface_is_what_the_module_offers() -> None:
+    for name in glmdeploy.__all__:
+        assert getattr(glmdeploy, name) is not None
+    assert glmdeploy.apply is api.apply
+    with pytest.raises(AttributeError, match="has no attribute 'deploy'"):
+        _ = glmdeploy.deploy
+    stub = Path(glmdeploy.__file__ or "").with_suffix(".pyi").read_text(encoding="utf-8")
+    told = {*re.findall(r" as (\w+)$", stub, re.MULTILINE), *re.findall(r"^(\w+): str$", stub, re.MULTILINE)}
+    assert told == set(glmdeploy.__all__)
+
+
+def test_the_module_imports_nothing_until_it_is_asked() -> None:
+    code = "import sys, glmdeploy; print([name for name in sys.modules if name.startswith('glmdeploy.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout.strip() == "[]"
+
+
+def test_one_process_one_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_connected", ["local"])
+    with pytest.raises(glmdeploy.GlmdeployError, match="talks to the target local already"):
+        glmdeploy.status("any", target="modal")
