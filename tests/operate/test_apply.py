@@ -119,20 +119,9 @@ def test_an_edit_shows_exactly_that_change(cloud: Shell, applied: dict[str, Any]
     done = cloud.json(*APPLY, *edit)
     assert (done["changes"], done["url"]) == (expected, applied["url"])
     assert done["stages"] == {"download": False, "compile": False}, "the commit is the same"
-    assert done["rescaled"] == {"max_containers": 2}
-    assert cloud.deployments("glm51-fp8") == before, "the autoscaler is changed while it runs"
-    assert cloud.json(*APPLY, *edit)["changes"] == []
-
-
-def test_an_argument_is_one_deployment(cloud: Shell, applied: dict[str, Any]) -> None:
-    before = cloud.deployments("glm51-fp8")
-    done = cloud.json(*APPLY, *RUNNING)
-    assert [
-        (change["name"], change["old"], change["new"]) for change in done["changes"] if change["section"] == "sglang"
-    ]
-    assert (done["url"], done["version"]) == (applied["url"], before + 1)
+    assert cloud.deployments("glm51-fp8") == before + 1
     assert len(json.loads(cloud.modal("app", "history", "glm51-fp8", "--json").stdout)) == before + 1
-    assert cloud.json(*APPLY, *RUNNING)["changes"] == []
+    assert cloud.json(*APPLY, *edit)["changes"] == []
 
 
 RUNNING = ("--set", "sglang.args.max-running-requests=40")
@@ -140,7 +129,6 @@ IMAGE = ("--set", "sglang.image=lmsysorg/sglang:v0.5.11-cu129")
 
 
 def test_more_requests_run_no_stage_again(cloud: Shell, applied: dict[str, Any]) -> None:
-    cloud.run(*APPLY)
     done = cloud.run(*APPLY, *RUNNING)
     assert " No download, no compile.\n" in done.stdout
     assert "Stage compile" not in done.stderr
@@ -206,7 +194,7 @@ def test_what_the_volumes_lost_is_brought_back_when_nothing_changes(cloud: Shell
     assert shard.stat().st_size == size
     assert kernel.exists()
     assert cloud.deployments("glm51-fp8") == before
-    assert "Stage " not in cloud.run(*options).stderr
+    assert "brought back" not in cloud.run(*options).stdout
 
 
 def test_failed_starts_are_forgotten_when_nothing_changes(cloud: Shell, applied: dict[str, Any]) -> None:
