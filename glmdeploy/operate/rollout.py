@@ -197,16 +197,13 @@ def _proven(it: _Rollout) -> Generator[Event]:
         yield from settled(plan.data(), target)
         return
     ask = way_in(plan, target, url)
-    if ask is None:
-        yield NotAsked()
-        yield from settled(plan.data(), target)
-        return
     published = published_at(plan, target).timestamp()
     warm = bool(before.tasks) and it.guard.strategy == ROLLING
-    if warm and before.number is not None:
+    if warm or ask is None:  # nobody's question has a container start
         begin("room")
-        it.watch = Watch(url, ask)
+        it.watch = Watch(url, ask) if ask else None
         it.limits = _make_room(it)
+    if warm and before.number is not None:
         yield Guarded(version=it.number, before=before.number, room=it.limits)
     elif before.now is not None:
         yield Unguarded(why="there is nothing to protect: no container of the version before runs")
@@ -215,11 +212,15 @@ def _proven(it: _Rollout) -> Generator[Event]:
     seconds = it.guard.seconds or plan.server.seconds("startup_timeout") + WAIT_MARGIN
     yield from follow(plan, target, url, seconds, ask, guarded=warm)
     begin("ready")
-    begin("refusals")
-    refused = see_refusals(plan, target, url, ask)
-    see_answers(plan, target, url)
-    it.ready = True
-    yield refused
+    if ask is None:
+        it.ready = True
+        yield NotAsked()
+    else:
+        begin("refusals")
+        refused, answered = see_refusals(plan, target, url, ask), see_answers(plan, target, url)
+        it.ready = True
+        yield refused
+        yield answered
     if warm:
         begin("leave")
         yield OldGone(left=_wait_for_old(it, published))

@@ -89,7 +89,7 @@ def test_apply_and_the_keep_alive_pass(ready: Shell, kind: str, monkeypatch: pyt
 
 def test_without_a_token_apply_says_that_it_did_not_ask(ready: Shell) -> None:
     applied = apply(ready, "server")
-    assert "Not asked whether it answers: Modal's proxy wants a token" in applied["stderr"]
+    assert "Its public address was not asked: Modal's proxy wants a token" in applied["stderr"]
     assert "healthy_after" not in applied
     assert status(f"{applied['url']}/health") == 401
     assert ready.containers("glm51-fp8") == set()
