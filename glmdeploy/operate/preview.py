@@ -189,7 +189,7 @@ def _against(
     found += drift.of_objects(now.data, serves, objects)
     if code and code.kind == drift.CODE:
         found += _image(now, serves.image, target)
-    found += drift.of_autoscaler(wanted, serves.settings)
+    found += drift.of_autoscaler(wanted, now.data, serves.settings)
     live = tuple(_live(wanted, serves.settings))
     return tuple(found), _in_force(now.data, wanted, serves.settings), live if wanted is not now.data else ()
 

@@ -169,9 +169,12 @@ def follow(
     try:
         log = _Log(plan, target, published_at(plan, target))
     except DeployError as fault:
+        if guarded:
+            raise
         yield _unproven(plan, asker, target, f"when it was deployed is not known: {fault.message}")
         return
     faults = late = 0
+    unread = ""
     while True:
         try:
             for event in _news(log):
@@ -184,17 +187,18 @@ def follow(
                 # While one from before answers, its answer says nothing of this version.
                 yield Healthy(seconds=time.monotonic() - started if guarded else answered, task=event.task)
                 return
-            faults = 0
+            faults, unread = 0, ""
             new = _new_tasks(log) if asker is None or asker.answered_at else []
         except _Unread as fault:
-            faults += 1
-            if faults >= MOST_FAULTS:
+            faults, unread = faults + 1, str(fault)
+            # What nobody hears of a new version takes the place of no old one.
+            if faults >= MOST_FAULTS and not guarded:
                 yield _unproven(plan, asker, target, str(fault))
                 return
             new = [""]
         if asker is None:
             if time.monotonic() - started > seconds:
-                raise _late(plan, seconds, started_one=bool(new))
+                raise _late(plan, seconds, unread, started_one=bool(new))
         elif asker.fault is not None:
             late += 1  # the last lines of a container may reach the log after its end reached us
             if late > LATE_LOOKS:
@@ -206,17 +210,19 @@ def follow(
                 return
             if time.monotonic() - started > seconds:
                 if guarded:
-                    raise _late(plan, seconds, started_one=bool(new))
+                    raise _late(plan, seconds, unread, started_one=bool(new))
                 yield Healthy(seconds=asker.answered, doubt=f"no container of it has said so within {seconds:.0f} s")
                 return
         time.sleep(LOOK_SECONDS)
 
 
-def _late(plan: Plan, seconds: float, *, started_one: bool) -> DeployError:
+def _late(plan: Plan, seconds: float, unread: str, *, started_one: bool) -> DeployError:
     """What is said of a version that nothing was heard of in time, while one from before answered."""
     advice = f"`--timeout` gives it longer; its output: `glmdeploy logs {plan.app}`"
     if not started_one:
         advice = "no container of it was started: is there a GPU for one more? " + advice
+    if unread:
+        advice = f"what it says could not be read: {unread}\n{advice}"
     return DeployError(
         f"the new version of {plan.app} was not ready within {seconds:.0f} s: no container of it has said so",
         advice=advice,
