@@ -16,6 +16,7 @@ from glmdeploy.local.state.files import FileStore, Links
 from glmdeploy.local.state.ledger import Ledger
 from glmdeploy.local.state.logbook import LogBook
 from glmdeploy.local.state.registry import Registry
+from glmdeploy.local.state.traffic import Traffic
 from glmdeploy.local.subscription import Subscription, subscription
 from glmdeploy.sglang.real.environment import engine_cache
 
@@ -37,6 +38,7 @@ class Backend:
     calls: Calls
     worker: Worker
     ledger: Ledger
+    traffic: Traffic
     proxy_token: Credentials
     """What Modal's proxy asks for, of the whole workspace."""
     web_timeout: float
@@ -76,6 +78,10 @@ def make_backend(
         engines=engine_cache(),
     )
     terms, ledger = subscription(), Ledger(store)
+    worker = Worker(
+        registry=registry, planner=planner, files=files, logs=logs, ledger=ledger, quota=Quota(terms.max_gpus)
+    )
+    traffic = Traffic(store, worker.loads)
     return Backend(
         home=home,
         store=store,
@@ -83,11 +89,10 @@ def make_backend(
         links=links,
         logs=logs,
         registry=registry,
-        calls=Calls(),
-        worker=Worker(
-            registry=registry, planner=planner, files=files, logs=logs, ledger=ledger, quota=Quota(terms.max_gpus)
-        ),
+        calls=Calls(traffic.input_ended),
+        worker=worker,
         ledger=ledger,
+        traffic=traffic,
         proxy_token=proxy_token,
         web_timeout=web_timeout,
         subscription=terms,

@@ -115,6 +115,7 @@ async def serve(
             web_timeout=_web_timeout(),
         )
         backend.ledger.forget()
+        stack.callback(backend.traffic.write)
 
         server = grpclib.server.Server([control_plane(backend, credentials, observer=observer, fault=fault)])
         await server.start(sock=control)
@@ -125,7 +126,7 @@ async def serve(
         await _serve_http(stack, Gateway(backend).application(), gateway, grace=STOP_GRACE, passes_on=True)
         stack.callback(backend.worker.refuse, "the embedded cloud is stopping")
         _resume(backend)
-        for background in (Scheduler(backend).run(), _look_after(backend)):
+        for background in (Scheduler(backend).run(), _look_after(backend), backend.traffic.run()):
             task = asyncio.get_running_loop().create_task(background)
             stack.callback(task.cancel)
         yield Running(

@@ -22,6 +22,7 @@ from glmdeploy.local.control.rpc import disk_full
 from glmdeploy.local.loopback import only_loopback, refusal
 from glmdeploy.local.passing import Passage, pass_through
 from glmdeploy.local.redirects import Exchange, Exchanges
+from glmdeploy.local.state.traffic import FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,15 +75,20 @@ class Gateway:
             return refused_at_door
 
         async def answer(exchange: Exchange) -> web.StreamResponse:
-            try:
-                async with admitted(pool, request) as lease:
-                    assert self._passage is not None
-                    member = await lease.granted
-                    return await pass_through(self._passage, request, member, door.port, pool, exchange)
-            except StartFailedError as fault:
-                return refusal(503, str(fault))
-            except RefusedError as fault:
-                return refused(fault)
+            with self._backend.traffic.visit(door.live.id, exchange, by_status=door.is_server) as visit:
+                try:
+                    async with admitted(pool, request) as lease:
+                        assert self._passage is not None
+                        member = await lease.granted
+                        visit.begins(member.task_id)
+                        response = await pass_through(self._passage, request, member, door.port, pool, exchange)
+                except StartFailedError as fault:
+                    exchange.fault = FAILURE
+                    response = refusal(503, str(fault))
+                except RefusedError as fault:
+                    response = refused(fault)
+                exchange.status = response.status
+                return response
 
         if door.is_server or request.headers.get("Upgrade", "").lower() == "websocket":
             return await answer(Exchange.unredirected(request))

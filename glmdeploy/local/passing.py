@@ -10,6 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from glmdeploy.local.loopback import refusal
+from glmdeploy.local.state import traffic
 from glmdeploy.local.upstream import BrokenOffError, Connection, Connections, NotListeningError
 from glmdeploy.runtime.public import TOKEN_HEADERS
 
@@ -79,16 +80,19 @@ async def pass_through(
             passage.connections.asked(member.task_id, port, request.method, asked, body) as (upstream, head),
         ):
             response = web.StreamResponse(status=head.status, reason=head.reason)
+            exchange.status = head.status
             response.headers.update(_returned(head, label))
             request = await exchange.client()
             await _relay(upstream, request, response)
             return response
     except (NotListeningError, aiohttp.ClientConnectorError):
+        exchange.fault = traffic.FAILURE
         member.say("nothing listens on the web server's port any more: the container is stopped")
         member.stop()
         pool.balance()
         return refusal(502, "the container's web server does not answer")
     except (BrokenOffError, aiohttp.ClientError, TimeoutError) as fault:
+        exchange.fault = _kind(fault)
         if response is not None and response.prepared:
             # Too late for a status: the only honest end of a cut-off answer is a cut-off connection.
             if request.transport is not None:
@@ -97,6 +101,12 @@ async def pass_through(
         if isinstance(fault, TimeoutError):
             return refusal(504, f"the request hit the function's timeout of {pool.limits.timeout:g}s")
         return refusal(502, f"the container's web server broke the connection off: {fault}")
+
+
+def _kind(fault: Exception) -> str:
+    if isinstance(fault, aiohttp.ClientConnectionResetError):
+        return traffic.CANCELLED  # by the client, who is gone
+    return traffic.TIMEOUT if isinstance(fault, TimeoutError) else traffic.FAILURE
 
 
 async def _relay(upstream: Connection, request: web.Request, response: web.StreamResponse) -> None:

@@ -34,6 +34,10 @@ class Exchange:
         self.id = new_id("fc")
         self.taken = False
         """Whether the answer has begun: the request that waits gets it, however long it takes."""
+        self.status = 0
+        """Of the answer that has begun."""
+        self.fault = ""
+        """One of :mod:`glmdeploy.local.state.traffic`, where the container's answer is missing or was cut off."""
         self.task: asyncio.Task[web.StreamResponse]
         self.waiting: asyncio.Future[web.Request] = asyncio.get_running_loop().create_future()
         self._request = request

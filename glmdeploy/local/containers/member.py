@@ -66,6 +66,7 @@ class Member:
         process: ContainerProcess,
         say: Callable[[str], None],
         server_port: int = 0,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self.launch = launch
         self.app_id = app_id
@@ -87,6 +88,7 @@ class Member:
         self.canceled: set[str] = set()
         self.cancellation = asyncio.Event()
         self._process = process
+        self._on_ready = on_ready
         self._web_port = 0
         self._poll: asyncio.Future[Input] | None = None
 
@@ -105,6 +107,7 @@ class Member:
     def became_ready(self) -> None:
         if not self.ready:
             self.ready = True
+            self._on_ready()
             self.idle_since = time.monotonic()
 
     def accepts(self, work: Input | Lease, per_container: float) -> bool:

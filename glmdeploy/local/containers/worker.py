@@ -67,6 +67,10 @@ class Worker:
         """The containers that an app has."""
         return [member for member in self.members.values() if member.app_id == app.id]
 
+    def loads(self) -> dict[tuple[str, str], int]:
+        """How many inputs and requests each container works on, by its function's id and its own."""
+        return {(each.function_id, each.task_id): each.load for each in self.members.values() if each.load}
+
     def server_pool(self, member: Member) -> ServerPool | None:
         """Of a Server's container that exists."""
         pool = self._member_pools[member.task_id]
@@ -152,6 +156,7 @@ class Worker:
             process=process,
             say=lambda text: write([text], api_pb2.FILE_DESCRIPTOR_INFO),
             server_port=live.proto.http_config.port if live.proto.is_server else 0,
+            on_ready=lambda: self._ledger.ready(launch.task_id),
         )
         self.members[launch.task_id] = member
         run = Run(

@@ -14,7 +14,9 @@ from glmdeploy.local.control.containers import Containers
 from glmdeploy.local.control.deployments import Deployments
 from glmdeploy.local.control.functions import Functions
 from glmdeploy.local.control.images import Images, Mounts
+from glmdeploy.local.control.metrics import Metrics
 from glmdeploy.local.control.rpc import Caller, assemble
+from glmdeploy.local.control.stats import Stats
 from glmdeploy.local.control.volumes import Volumes
 from glmdeploy.local.control.workspace import Secrets, Workspace
 
@@ -37,8 +39,10 @@ HANDLERS = (
     FunctionCalls,
     Functions,
     Images,
+    Metrics,
     Mounts,
     Secrets,
+    Stats,
     Tasks,
     Volumes,
     Workspace,

@@ -13,7 +13,7 @@ from modal_proto import api_pb2
 from glmdeploy.local.state.store import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _REMEMBERED = 1000
 
@@ -48,10 +48,13 @@ class Input:
     item: api_pb2.FunctionInput
     attempt: int = 0
     task_id: str = ""
+    created_at: float = field(default_factory=time.time)
     started_at: float = 0.0
     output: api_pb2.FunctionGetOutputsItem | None = None
     clock: asyncio.TimerHandle | None = None
     """Runs out at the function's time limit."""
+    ended: Callable[[Input], None] = lambda _: None
+    """Is told once of the end."""
 
     def finish(self, output: api_pb2.FunctionGetOutputsItem) -> None:
         """Only the first result counts: a container may answer after it was given up."""
@@ -61,6 +64,7 @@ class Input:
             self.item.Clear()
             self.call.finished.append(self)
             self.call.changed.set()
+            self.ended(self)
 
     def stop_clock(self) -> None:
         if self.clock is not None:
@@ -107,7 +111,10 @@ class Call:
 
 
 class Calls:
-    def __init__(self) -> None:
+    """``ended`` is told once of each input that has ended."""
+
+    def __init__(self, ended: Callable[[Input], None] = lambda _: None) -> None:
+        self._ended = ended
         self._calls: OrderedDict[str, Call] = OrderedDict()
         self._inputs: dict[str, Input] = {}
 
@@ -124,7 +131,9 @@ class Calls:
         return call
 
     def add(self, call: Call, items: Iterable[api_pb2.FunctionPutInputsItem]) -> list[Input]:
-        added = [Input(id=new_id("in"), index=item.idx, call=call, item=item.input) for item in items]
+        added = [
+            Input(id=new_id("in"), index=item.idx, call=call, item=item.input, ended=self._ended) for item in items
+        ]
         call.inputs += added
         self._inputs.update((each.id, each) for each in added)
         return added

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Ledger:
     def started(self, task_id: str) -> None:
         self._change(task_id, started_at=time.time(), ended_at=time.time())
 
+    def ready(self, task_id: str) -> None:
+        self._change(task_id, ready_at=time.time())
+
     def ended(self, task_id: str, result: bytes) -> None:
         self._change(task_id, ended_at=time.time(), result=result)
 
@@ -54,6 +58,14 @@ class Ledger:
 
     def find(self, task_id: str) -> Run | None:
         return self._runs.get(id=task_id)
+
+    def of_app(self, app_id: str, start: float, end: float, running: Collection[str] = ()) -> list[Run]:
+        """An app's containers that there were from ``start`` to ``end``, in the order in which they were asked for.
+
+        ``running`` are containers that have not ended: their ``ended_at`` is infinite.
+        """
+        runs = [replace(run, ended_at=inf) if run.id in running else run for run in self._runs.all(app_id=app_id)]
+        return [run for run in runs if run.enqueued_at < end and max(run.ended_at, run.enqueued_at) >= start]
 
     def forget(self) -> None:
         """Let go what is too old to be asked for."""

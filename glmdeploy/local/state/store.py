@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _ALPHABET = string.ascii_letters + string.digits
 
 Row = TypeVar("Row")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised by one with every change of a record type; an older glmdeploy refuses a newer store.
 
 A newer one adds the tables and the columns that an older store lacks, with the defaults of their fields."""
@@ -176,7 +176,8 @@ class Volume:
 class Run:
     """A container, by its task id. ``gpu`` is Modal's name of its GPUs' type, ``gpus`` how many of them it has.
 
-    ``ended_at`` is when it was last known to run; ``result`` is a serialized GenericResult, empty until it has ended.
+    ``ready_at`` is when it could first take inputs or requests. ``ended_at`` is when it was last known to run;
+    ``result`` is a serialized GenericResult, empty until it has ended.
     """
 
     id: str
@@ -189,6 +190,24 @@ class Run:
     started_at: float = 0.0
     ended_at: float = 0.0
     result: bytes = b""
+    ready_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What one minute brought to one container of a function; ``task_id`` is empty for what no container was given.
+
+    ``minute`` is when it began. ``counts`` has how often what came to an end, and how long that took
+    (:mod:`glmdeploy.local.state.traffic`); ``seconds`` is the time that it took together, and ``running`` what ran when
+    the minute was over.
+    """
+
+    minute: int
+    function_id: str
+    task_id: str
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    running: int = 0
 
 
 class Table(Generic[Row]):
@@ -244,8 +263,17 @@ class Table(Generic[Row]):
         query = f"SELECT {', '.join(self._columns)} FROM {self._name}{_condition(where)} ORDER BY rowid"
         return [self._decode(values) for values in self._connection.execute(query, list(where.values()))]
 
+    def between(self, column: str, first: float, end: float) -> list[Row]:
+        """Those whose ``column`` is ``first`` or more, and less than ``end``; in its order."""
+        query = f"SELECT {', '.join(self._columns)} FROM {self._name} WHERE {column} >= ? AND {column} < ?"
+        return [self._decode(values) for values in self._connection.execute(f"{query} ORDER BY {column}", (first, end))]
+
     def delete(self, **where: object) -> None:
         self._connection.execute(f"DELETE FROM {self._name}{_condition(where)}", list(where.values()))
+
+    def delete_below(self, column: str, first: float) -> None:
+        """Those whose ``column`` is less than ``first``."""
+        self._connection.execute(f"DELETE FROM {self._name} WHERE {column} < ?", (first,))
 
     def _write(self, verb: str, row: Row) -> None:
         values = [
@@ -310,6 +338,8 @@ class Store:
         self.secrets = table(Secret)
         self.volumes = table(Volume)
         self.runs = table(Run)
+        self.tallies = table(Tally, key="minute, function_id, task_id")
+        self._aside = 0
         if not read_only:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -321,7 +351,7 @@ class Store:
     @property
     def changes(self) -> int:
         """Another number after each write: whoever keeps what was read must read again. Nobody else writes."""
-        return self._connection.total_changes
+        return self._connection.total_changes - self._aside
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -333,6 +363,16 @@ class Store:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """A transaction that :attr:`changes` does not tell of: for what nobody keeps after reading it."""
+        before = self._connection.total_changes
+        try:
+            with self.transaction():
+                yield
+        finally:
+            self._aside += self._connection.total_changes - before
 
     def close(self) -> None:
         self._connection.close()
