@@ -83,7 +83,10 @@ async def pass_through(
             exchange.status = head.status
             response.headers.update(_returned(head, label))
             request = await exchange.client()
-            await _relay(upstream, request, response)
+            try:
+                await _relay(upstream, request, response)
+            finally:
+                exchange.whole = upstream.whole
             return response
     except (NotListeningError, aiohttp.ClientConnectorError):
         exchange.fault = traffic.FAILURE

@@ -36,6 +36,8 @@ class Exchange:
         """Whether the answer has begun: the request that waits gets it, however long it takes."""
         self.status = 0
         """Of the answer that has begun."""
+        self.whole = False
+        """Whether all of the container's answer was passed on."""
         self.fault = ""
         """One of :mod:`glmdeploy.local.state.traffic`, where the container's answer is missing or was cut off."""
         self.task: asyncio.Task[web.StreamResponse]

@@ -110,6 +110,11 @@ class Connection(asyncio.Protocol):
                 await self._look()
 
     @property
+    def whole(self) -> bool:
+        """Whether the answer has come to its end."""
+        return self._whole
+
+    @property
     def silent(self) -> bool:
         """Whether nothing has come since the last request was sent."""
         return self._head is None and not self._received

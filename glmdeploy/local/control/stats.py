@@ -7,7 +7,9 @@ of Modal's command line (1.6.4, ``cli/function.py``, ``cli/server.py``). What on
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
@@ -31,7 +33,6 @@ from glmdeploy.local.state.traffic import (
 )
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Mapping, Sequence
 
     from google.protobuf.message import Message
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 _SHARES = {5000: 0.5, 9000: 0.9, 9900: 0.99}
 """The percentiles that Modal's command line shows, in hundredths."""
+_AT_ONCE = 1000
+"""Minutes that are added up at once."""
 _ID_LENGTH = len(new_id("fu"))
 _WELL = frozenset({api_pb2.GenericResult.GENERIC_STATUS_SUCCESS, api_pb2.GenericResult.GENERIC_STATUS_TERMINATED})
 ANSWERED = ("1xx", "2xx", "3xx")
@@ -178,7 +181,7 @@ class Stats:
         found = subject(self._backend, request.function_id, is_server=False)
         there = self._containers(found, asked, request.container_id)
         tallies = await self._backend.traffic.of({found.id}, asked.start, asked.end, request.container_id)
-        counts = totals(tallies)
+        counts = await _total(tallies)
         latency = {"Execution time (s)": EXECUTION, "End-to-end latency (s)": WHOLE}
         answer = api_pb2.FunctionGetTimeRangeStatsResponse(
             input_success_count=counts[SUCCESS],
@@ -202,7 +205,7 @@ class Stats:
         asked = window(request.since, request.until)
         found = subject(self._backend, request.function_id, is_server=True)
         there = self._containers(found, asked, request.container_id)
-        counts = totals(await self._backend.traffic.of({found.id}, asked.start, asked.end, request.container_id))
+        counts = await _total(await self._backend.traffic.of({found.id}, asked.start, asked.end, request.container_id))
         requests = _requests(counts)
         statuses = sorted((int(name[0]) * 100, times) for name, times in counts.items() if name.endswith("xx"))
         answer = api_pb2.ServerGetTimeRangeStatsResponse(
@@ -231,7 +234,7 @@ class Stats:
         runs = containers(self._backend, app, asked.start, asked.until / 1e9)
         answer = api_pb2.AppGetTimeRangeStatsResponse(lifecycle=lifecycle(app), sandboxes=api_pb2.AppSandboxCounts())
         for each in found:
-            counts = totals([row for row in tallies if row.function_id == each.id])
+            counts = await _total([row for row in tallies if row.function_id == each.id])
             own = _Containers.of([run for run in runs if run.function_id[:_ID_LENGTH] == each.id], asked)
             there = api_pb2.AppContainerCounts(container_errors=own.errors, container_active_count=own.active)
             if each.is_server:
@@ -254,6 +257,14 @@ class Stats:
     def _containers(self, of: Subject, asked: Window, task_id: str) -> _Containers:
         runs = containers(self._backend, of.app, asked.start, asked.until / 1e9, of.id, task_id)
         return _Containers.of(runs, asked)
+
+
+async def _total(tallies: Sequence[Tally]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for at in range(0, len(tallies), _AT_ONCE):
+        counts.update(totals(tallies[at : at + _AT_ONCE]))
+        await asyncio.sleep(0)  # streams have their turn
+    return counts
 
 
 def _calls(counts: Counter[str]) -> api_pb2.AppCallCounts:

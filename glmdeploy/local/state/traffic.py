@@ -54,9 +54,13 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(Protocol):
-    """Of a request: the status of the answer that has begun, 0 for none; how it failed, empty where it did not."""
+    """Of a request: the status of the answer that has begun, 0 for none; how it failed, empty where it did not.
+
+    A client that goes when the answer is ``whole`` has not given up.
+    """
 
     status: int
+    whole: bool
     fault: str
 
 
@@ -106,9 +110,10 @@ class Traffic:
             raise
         finally:
             now = time.monotonic()
-            kind = f"{outcome.status // 100}xx" if by_status else outcome.fault or SUCCESS
+            fault = "" if outcome.whole and outcome.fault == CANCELLED else outcome.fault
+            kind = f"{outcome.status // 100}xx" if by_status else fault or SUCCESS
             times = {EXECUTION: now - visit.began, WHOLE: now - visit.came} if visit.task_id else {}
-            self._count(function_id, visit.task_id, kind, times, cut=outcome.fault == CANCELLED)
+            self._count(function_id, visit.task_id, kind, times, cut=fault == CANCELLED)
 
     def input_ended(self, work: Input) -> None:
         if work.output is None:

@@ -78,8 +78,15 @@ def test_apps(
             "container" in "".join(entry.message for entry in modal.App.lookup("listed", client=client).logs.tail(50))
         )
     )
-    listed, history, told, containers = stock(
-        "app list --json", "app history listed --json", "app logs listed", "container list --json"
+    listed, history, told, containers, app_stats, stats, metrics, schema = stock(
+        "app list --json",
+        "app history listed --json",
+        "app logs listed",
+        "container list --json",
+        "app stats listed --json",
+        "function stats listed/double --json",
+        "function metrics listed/double --group calls --csv",
+        "function metrics listed/double",
     )
     rows = json.loads(listed)
     assert "listed" in column(rows, "description")
@@ -88,6 +95,10 @@ def test_apps(
     assert "starts" in told
     tasks = call(running.cloud, "TaskList", api_pb2.TaskListRequest(app_id=app_id)).tasks
     assert {task.task_id for task in tasks} & set(column(json.loads(containers), "container id"))
+    assert json.loads(app_stats)["deployment_count"] == 2
+    assert json.loads(stats)["container_total_count"] >= 1
+    assert "successful_calls_count,calls," in metrics
+    assert "startup_time_avg" in schema
     *_, history = stock(
         "app rollback listed",
         "app rollover listed",
