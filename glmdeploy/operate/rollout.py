@@ -141,18 +141,8 @@ def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], g
         yield Skipped(version=it.number)
         yield from settled(plan.data(), target)
         return
-    try:
-        if fault:
-            raise fault
-        begin("published")
-        yield Published(version=it.number, before=before.number)
-        yield from _proven(it)
-    except (GlmdeployError, KeyboardInterrupt) as error:
-        yield from _ended(it, error)
-        raise
-    except BaseException:
-        _quietly_set_back(it)
-        raise
+    begin("published")
+    yield from _seen_through(it, Published(version=it.number, before=before.number), fault)
 
 
 def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, guard: Guard) -> Generator[Event]:
@@ -166,8 +156,18 @@ def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, 
         old = [task for task in tasks_of(now.app_id, target) if task.enqueued < now.version.at.timestamp()]
         known = Before(now=before, tasks=tuple(old))
     it = _Rollout(plan=plan, target=target, before=known, guard=guard, number=now.version.number)
+    yield from _seen_through(it, Resumed(version=now.version.number))
+
+
+def _seen_through(it: _Rollout, live: Event, fault: BaseException | None = None) -> Generator[Event]:
+    """A version that is live, as the first event tells, serves in the end; or what was before does.
+
+    :raises DeployError: where it does not serve, or ``fault`` has come with it.
+    """
     try:
-        yield Resumed(version=now.version.number)
+        if fault:
+            raise fault
+        yield live
         yield from _proven(it)
     except (GlmdeployError, KeyboardInterrupt) as error:
         yield from _ended(it, error)
