@@ -30,7 +30,8 @@ HEAD = """# Faults
 What goes wrong in the life of a deployment, what is seen of it, and how long it takes until it is noticed. Every row
 was produced by the test that it names, which also looks that nothing is lost and that no process, lock or half of a
 file is left. `.ci/run` produces most of them each time; those that take minutes, and those of the real engine,
-`.ci/nightly`.
+`.ci/nightly`. What a command leaves that ends on the way stands in
+[operating.md](operating.md#what-an-end-on-the-way-leaves).
 The times are of one machine with two cores; `--` is where nothing has to be noticed.
 
 | fault | engine | what you see | noticed after | test |

@@ -147,10 +147,10 @@ def own_cloud(folder: Path, **extra: str) -> Iterator[Shell]:
 
 
 @contextmanager
-def copied_cloud(template: Path, folder: Path) -> Iterator[Shell]:
+def copied_cloud(template: Path, folder: Path, **extra: str) -> Iterator[Shell]:
     """As :func:`own_cloud`, with all that the home ``template`` has but its ports."""
     shutil.copytree(template, folder / "glmdeploy", symlinks=True, ignore=shutil.ignore_patterns("settings.json"))
-    with own_cloud(folder) as shell:
+    with own_cloud(folder, **extra) as shell:
         yield shell
 
 

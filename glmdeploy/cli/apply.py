@@ -15,7 +15,6 @@ from glmdeploy.errors import DeployError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from glmdeploy.operate.capacity import Capacity
     from glmdeploy.operate.preview import Preview
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
@@ -122,6 +121,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
             click.echo(line, err=as_json)
         if acts:
+            _check_room(found, options["strategy"])
             app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
                 steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
@@ -151,15 +151,9 @@ def _planning() -> click.Command:
 
 
 def _how(found: Preview, options: dict[str, Any]) -> Iterator[str]:
-    """What the way of deploying it means for those who are served, and how many GPUs it needs at once."""
-    from glmdeploy.operate.capacity import demand, shortage
-
+    """What the way of deploying it means for those who are served."""
     if found.changed and options["strategy"] == "recreate" and found.now:
         yield "recreate: what runs is stopped at once, and nobody is answered for a whole cold start."
-    if found.changed and found.running and options["strategy"] == "rolling":
-        wanted = demand(found.plan, found.running)
-        if lack := shortage(wanted, _capacity(found)):
-            yield f"It may not fit: {lack}. Without room the new version is taken back after its time."
     if found.changed and options["canary"]:
         yield (
             "canary: the plan is tried as a second app first: twice the GPUs meanwhile, and two cold starts instead of "
@@ -167,14 +161,17 @@ def _how(found: Preview, options: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _capacity(found: Preview) -> Capacity | None:
-    """None where it cannot be asked for: a token may not have the right, and nothing depends on it."""
-    from glmdeploy.operate.capacity import capacity
-
-    try:
-        return capacity(found.target)
-    except DeployError:
-        return None
+def _check_room(found: Preview, strategy: str) -> None:
+    """:raises DeployError: where a new container cannot come up beside those that serve, whatever is waited for."""
+    if not (found.changed and found.shortage and found.shortage.certain):
+        return
+    if found.running and strategy == "rolling":
+        raise DeployError(
+            f"there is no room for a new version beside the one that serves: {found.shortage.text}",
+            advice="raise the limit; or, with nobody served for a whole cold start, --strategy recreate",
+        )
+    if not found.running:
+        raise DeployError(f"there is no room for it: {found.shortage.text}", advice="raise the limit")
 
 
 def _saved(context: click.Context, named: str) -> Saved | None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
-from glmdeploy.errors import UsageError
+from glmdeploy.cli import app, common, target_options
+from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from glmdeploy.operate.verification import Verification, Wanted
+    from glmdeploy.plan.plan import Plan
 
 URL = re.compile(r"https?://", re.IGNORECASE)
 DEFAULT_CONCURRENCY = "1,8,32"
@@ -49,16 +50,9 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     "and later `--baseline good.json`; `glmdeploy verify https://example--glm.modal.run --api-key-env API_KEY "
     "--no-load`. Exit codes: 0 all passed, 1 something failed, 2 wrong usage."
 )
-@click.argument("where", metavar="PROFILE|URL")
+@click.argument("subject", metavar="PROFILE|APP|URL", shell_complete=target_options.complete_app_or_profile)
 @common.profile_options
-@click.option(
-    "--target",
-    type=click.Choice(["modal", "local"]),
-    default="modal",
-    show_default=True,
-    help="Where the profile is deployed: Modal, or the embedded cloud on this machine.",
-)
-@click.option("-e", "--env", "environment", metavar="NAME", help="Modal Environment.")
+@target_options.target_options
 @click.option("--api-key-env", "key_env", metavar="NAME", help="The variable that holds the API key.")
 @click.option(
     "--proxy-token-env",
@@ -123,8 +117,10 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     help="How long the endpoint may take to wake up; default: the profile's `startup_timeout` and two minutes.",
 )
 @common.json_option
-def verify(where: str, **options: Any) -> int:
-    """Check what a deployed endpoint does, and how fast: against its profile, or a bare URL. Changes nothing.
+def verify(subject: str, **options: Any) -> int:
+    """Check what a deployed endpoint does, and how fast. Changes nothing.
+
+    It is held to a profile; an app, by its name, to the plan that it was deployed from; a bare URL to what it says.
 
     Health, key, served model, chat, streams, reasoning, tool calls, dropped streams, effective values, metrics,
     speculation, twenty questions of fact, and a load of several levels.
@@ -137,7 +133,7 @@ def verify(where: str, **options: Any) -> int:
         before = read_baseline(options["baseline"])
     # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    found = (_by_url if URL.match(where) else _by_profile)(where, wanted, options)
+    found = (_by_url if URL.match(subject) else _by_name)(subject, wanted, options)
     return _show(found, before, options)
 
 
@@ -177,20 +173,46 @@ def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
     )
 
 
-def _by_profile(profile: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
-    # What reads the SDK's configuration comes after the connection, which sets it.
-    from glmdeploy.operate.target import connect
-    from glmdeploy.plan.make import plan_of
-
+def _by_name(named: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
     if options["proxy_env"]:
         raise UsageError("--proxy-token-env is for a URL: a profile names its proxy token as `secrets.proxy_token`")
-    # Its warnings are for who deploys it.
-    plan, _ = plan_of(common.document(profile, options["overlays"], options["sets"]))
-    target = connect(options["target"], plan, options["environment"])
+    found = app.target_app(named, options["where"], options["environment"], reading=False)
+    plan = _plan(found, options)
 
+    # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.operate.verify import verify
 
-    return verify(plan, target, key_env=options["key_env"], where=options["asked_from"], wanted=wanted, see=_see())
+    asked_from = options["asked_from"]
+    return verify(plan, found.target, key_env=options["key_env"], where=asked_from, wanted=wanted, see=_see())
+
+
+def _plan(found: app.AppTarget, options: dict[str, Any]) -> Plan:
+    """The profile's plan, or the deployed app's.
+
+    :raises DeployError: where the app is not deployed, or its plan not kept.
+    """
+    if found.profile is not None:
+        from glmdeploy.plan.make import plan_of
+
+        # Its warnings are for who deploys it.
+        return plan_of(common.document(found.profile, options["overlays"], options["sets"]))[0]
+    for given, name in (("overlays", "--overlay"), ("sets", "--set")):
+        if options[given]:
+            raise UsageError(f"{name} is for a profile, and {found.app} is a deployed app")
+    from glmdeploy.operate.deployed import deployed
+
+    now = deployed(found.app, found.target)
+    if now is None:
+        raise DeployError(
+            f"no app {found.app} is deployed in {found.target}, and there is no such profile",
+            advice="`glmdeploy list` shows what is",
+        )
+    if now.plan is None:
+        raise DeployError(
+            f"the plan of {found.app} is not kept: what it should do is not known",
+            advice="name its profile, or its URL",
+        )
+    return now.plan
 
 
 def _see() -> Callable[[str], None]:

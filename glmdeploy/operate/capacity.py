@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from google.protobuf.empty_pb2 import Empty
 
 from glmdeploy import gpus
+from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import within
 from glmdeploy.operate.control_plane import rpc
 
@@ -56,20 +58,54 @@ def _is_meant(name: str, default: bool, target: Target) -> bool:
     return name == target.environment if target.environment else default
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shortage:
+    """Why a rollout may not fit, a sentence without its end; ``certain`` where no waiting helps."""
+
+    text: str
+    certain: bool
+
+
 def demand(plan: Plan, running: int) -> Demand:
     """Of one container beside ``running`` others; of several kinds of GPU the first that Modal tries."""
     gpu = gpus.parse(plan.gpus[0])
     return Demand(kind=gpu.type, gpus=(running + 1) * gpu.count, fresh=gpu.count)
 
 
-def shortage(wanted: Demand, found: Capacity | None) -> str | None:
-    """Why it may not fit, in words; None where nothing speaks against it."""
+def shortage(wanted: Demand, found: Capacity | None, most: int | None = None) -> Shortage | None:
+    """Why it may not fit; None where nothing speaks against it. ``most`` is what the profile says of the workspace."""
+    if most is not None and wanted.gpus > most:
+        return Shortage(
+            text=f"it needs {wanted.gpus} {wanted.kind} at once, and the workspace may have {most} "
+            "(workspace.max_gpus)",
+            certain=True,
+        )
     if found is None:
         return None
     if found.spent:
-        return "the Environment's limit of spending is reached: nothing new starts"
-    if found.most is not None and found.used + wanted.fresh > found.most:
-        return (
-            f"the Environment may have {found.most} GPUs at once and uses {found.used}: {wanted.fresh} more do not fit"
+        return Shortage(text="the Environment's limit of spending is reached: nothing new starts", certain=True)
+    if found.most is None:
+        return None
+    if wanted.gpus > found.most:
+        return Shortage(
+            text=f"it needs {wanted.gpus} {wanted.kind} at once, and the Environment may have {found.most}",
+            certain=True,
+        )
+    if found.used + wanted.fresh > found.most:
+        return Shortage(
+            text=f"the Environment may have {found.most} GPUs at once and uses {found.used}: {wanted.fresh} more do "
+            "not fit now",
+            certain=False,
         )
     return None
+
+
+def room(plan: Plan, target: Target, running: int) -> Shortage | None:
+    """Why one more container may not fit beside those that run; None also where Modal does not tell.
+
+    A token may not have the right to ask: the deployment does not depend on it.
+    """
+    found = None
+    with contextlib.suppress(DeployError):
+        found = capacity(target)
+    return shortage(demand(plan, running), found, plan.max_gpus)

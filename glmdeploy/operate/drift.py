@@ -52,13 +52,13 @@ class Drift:
     """What mends it: ``live``, by the autoscaler while containers run; ``deploy``; or ``nothing`` that is known."""
 
 
-def of_autoscaler(data: Mapping[str, Any], settings: Settings) -> Iterator[Drift]:
-    """Overrides that are not what a plan's data wants; one that is, is no drift, whoever made it."""
-    wanted = autoscaler.wanted(data, settings)
+def of_autoscaler(data: Mapping[str, Any], deployed: Mapping[str, Any], settings: Settings) -> Iterator[Drift]:
+    """Overrides that are not what a plan's data wants, nor what was ``deployed``; who made them is all the same."""
+    wanted, before = autoscaler.wanted(data, settings), autoscaler.wanted(deployed, settings)
     for each in settings.overrides:
         known = each.field in wanted
         found = settings.effective.get(each.field)
-        if known and found == wanted[each.field]:
+        if known and found in (wanted[each.field], before.get(each.field)):
             continue
         yield Drift(
             kind=AUTOSCALER,

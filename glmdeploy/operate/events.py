@@ -168,6 +168,14 @@ class KeyRequired:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answered:
+    """The public address answers who has the key well, as the ``checks`` say; or why that is not known: ``doubt``."""
+
+    checks: tuple[str, ...] = ()
+    doubt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotAsked:
     """Whether the endpoint answers is not known: Modal's proxy wants a token, and the plan names none."""
 
@@ -176,5 +184,5 @@ Event: TypeAlias = (
     "SecretCreated | StageStarted | Judged | WeightsVerified"
     " | CanaryStarted | CanaryPassed | Resumed | Skipped | Unguarded | Guarded | Rescaled"
     " | OldGone | TakingBack | TakenBack | Left"
-    " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | NotAsked"
+    " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | Answered | NotAsked"
 )

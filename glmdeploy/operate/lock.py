@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def exclusive(folder: Path, name: str) -> Iterator[None]:
-    """One ``apply`` at a time: hold the lock ``name`` in ``folder``, which ends with the process, however that ends.
+    """One command at a time: hold the lock ``name`` in ``folder``, which ends with the process, however that ends.
 
     :raises DeployError: when another process holds it, or ``folder`` cannot be written.
     """
@@ -32,8 +32,8 @@ def exclusive(folder: Path, name: str) -> Iterator[None]:
     except Timeout:
         who = f" (process {owner.read_text(encoding='ascii')})" if owner.exists() else ""
         raise DeployError(
-            f"another apply of {name} is running on this machine{who}",
-            advice="wait until it has ended, then run apply again",
+            f"another command changes {name} on this machine{who}",
+            advice="wait until it has ended, then run this one again",
         ) from None
     except OSError as error:
         lock.release()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.errors import DeployError
 from glmdeploy.operate import autoscaler, drift
 from glmdeploy.operate.archive import VOLUME
+from glmdeploy.operate.capacity import room
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.live import Needed, needed
 from glmdeploy.operate.secrets import creatable, missing_secrets
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.local.engine import Engine
     from glmdeploy.operate.autoscaler import Settings
+    from glmdeploy.operate.capacity import Shortage
     from glmdeploy.operate.deployed import Deployed
     from glmdeploy.operate.drift import Drift
     from glmdeploy.operate.secrets import MissingSecret
@@ -60,6 +62,8 @@ class Preview:
     live: tuple[LiveChange, ...] = ()
     """What is to be changed while containers run. A deployment sets it too: see :attr:`updates`."""
     drift: tuple[Drift, ...] = ()
+    shortage: Shortage | None = None
+    """Why a container of a new version may not fit beside those that run."""
     running: int = 0
     """Containers of the app that run, or wait for a machine; of all of its functions."""
     need: Needed
@@ -126,6 +130,7 @@ def preview(
         found = tuple(each for each in found if each.kind != drift.ROLLBACK)
     need = needed(plan, target)
     acts = changed or verify_weights or need.download or bool(need.compile)
+    running = len(tasks_of(now.app_id, target)) if now and (changed or live) else 0
     return Preview(
         plan=plan,
         target=target,
@@ -135,7 +140,8 @@ def preview(
         changed=changed,
         live=live,
         drift=found,
-        running=len(tasks_of(now.app_id, target)) if now and (changed or live) else 0,
+        shortage=room(plan, target, running) if changed else None,
+        running=running,
         need=need,
         engine=engine,
         because=impact(before, plan.data()) if before else Impact(),
@@ -183,7 +189,7 @@ def _against(
     found += drift.of_objects(now.data, serves, objects)
     if code and code.kind == drift.CODE:
         found += _image(now, serves.image, target)
-    found += drift.of_autoscaler(wanted, serves.settings)
+    found += drift.of_autoscaler(wanted, now.data, serves.settings)
     live = tuple(_live(wanted, serves.settings))
     return tuple(found), _in_force(now.data, wanted, serves.settings), live if wanted is not now.data else ()
 

@@ -155,22 +155,26 @@ def published_at(plan: Plan, target: Target) -> datetime:
 
 
 def follow(
-    plan: Plan, target: Target, url: str, seconds: float, ask: Ask = ask_public, *, guarded: bool = False
+    plan: Plan, target: Target, url: str, seconds: float, ask: Ask | None = ask_public, *, guarded: bool = False
 ) -> Iterator[Told]:
     """Have a container of the new version start, and tell how that goes; the last that is told is :class:`Healthy`.
 
     With ``guarded`` the answer of a container from before is not enough: one of this version must say that it is ready.
+    Without ``ask`` nobody can ask the endpoint, and another one must have a container start.
 
     :raises DeployError: when it refuses to serve, with its reasons; or nothing answers within ``seconds``.
     """
     started = time.monotonic()
-    asker = _Asker(url, target, seconds, ask)
+    asker = _Asker(url, target, seconds, ask) if ask else None
     try:
         log = _Log(plan, target, published_at(plan, target))
     except DeployError as fault:
-        yield _unproven(asker, target, f"when it was deployed is not known: {fault.message}")
+        if guarded:
+            raise
+        yield _unproven(plan, asker, target, f"when it was deployed is not known: {fault.message}")
         return
     faults = late = 0
+    unread = ""
     while True:
         try:
             for event in _news(log):
@@ -179,19 +183,23 @@ def follow(
                     continue
                 if event.reasons:
                     raise _refused(plan, event, asker)
-                answered = _answer(asker, target)
+                answered = _answer(asker, target) if asker else time.monotonic() - started
                 # While one from before answers, its answer says nothing of this version.
                 yield Healthy(seconds=time.monotonic() - started if guarded else answered, task=event.task)
                 return
-            faults = 0
-            new = _new_tasks(log) if asker.answered_at else []
+            faults, unread = 0, ""
+            new = _new_tasks(log) if asker is None or asker.answered_at else []
         except _Unread as fault:
-            faults += 1
-            if faults >= MOST_FAULTS:
-                yield _unproven(asker, target, str(fault))
+            faults, unread = faults + 1, str(fault)
+            # What nobody hears of a new version takes the place of no old one.
+            if faults >= MOST_FAULTS and not guarded:
+                yield _unproven(plan, asker, target, str(fault))
                 return
             new = [""]
-        if asker.fault is not None:
+        if asker is None:
+            if time.monotonic() - started > seconds:
+                raise _late(plan, seconds, unread, started_one=bool(new))
+        elif asker.fault is not None:
             late += 1  # the last lines of a container may reach the log after its end reached us
             if late > LATE_LOOKS:
                 raise asker.fault
@@ -202,17 +210,19 @@ def follow(
                 return
             if time.monotonic() - started > seconds:
                 if guarded:
-                    raise _late(plan, seconds, started_one=bool(new))
+                    raise _late(plan, seconds, unread, started_one=bool(new))
                 yield Healthy(seconds=asker.answered, doubt=f"no container of it has said so within {seconds:.0f} s")
                 return
         time.sleep(LOOK_SECONDS)
 
 
-def _late(plan: Plan, seconds: float, *, started_one: bool) -> DeployError:
+def _late(plan: Plan, seconds: float, unread: str, *, started_one: bool) -> DeployError:
     """What is said of a version that nothing was heard of in time, while one from before answered."""
     advice = f"`--timeout` gives it longer; its output: `glmdeploy logs {plan.app}`"
     if not started_one:
         advice = "no container of it was started: is there a GPU for one more? " + advice
+    if unread:
+        advice = f"what it says could not be read: {unread}\n{advice}"
     return DeployError(
         f"the new version of {plan.app} was not ready within {seconds:.0f} s: no container of it has said so",
         advice=advice,
@@ -264,16 +274,18 @@ def _answer(asker: _Asker, target: Target) -> float:
     return asker.answered
 
 
-def _unproven(asker: _Asker, target: Target, doubt: str) -> Healthy:
+def _unproven(plan: Plan, asker: _Asker | None, target: Target, doubt: str) -> Healthy:
     """The endpoint's answer is all that is known. :raises DeployError: when there is none"""
+    if asker is None:
+        raise DeployError(f"whether the new version of {plan.app} is ready is not known: {doubt}")
     return Healthy(seconds=_answer(asker, target), doubt=doubt)
 
 
-def _refused(plan: Plan, verdict: Verdict, asker: _Asker) -> DeployError:
+def _refused(plan: Plan, verdict: Verdict, asker: _Asker | None) -> DeployError:
     """The reasons; and where the engine itself has failed its last lines, if the endpoint tells them."""
     first, *more = verdict.reasons
     lines = [*(f"  and {reason}" for reason in more), "it never answered a request"]
-    if first.startswith("SGLang "):
+    if asker and first.startswith("SGLang "):
         asker.join(LATE_LOOKS * LOOK_SECONDS)
         if isinstance(asker.fault, DeployError) and asker.fault.advice:
             lines += asker.fault.advice.splitlines()

@@ -141,18 +141,8 @@ def roll(plan: Plan, target: Target, before: Before, send: Callable[[], None], g
         yield Skipped(version=it.number)
         yield from settled(plan.data(), target)
         return
-    try:
-        if fault:
-            raise fault
-        begin("published")
-        yield Published(version=it.number, before=before.number)
-        yield from _proven(it)
-    except (GlmdeployError, KeyboardInterrupt) as error:
-        yield from _ended(it, error)
-        raise
-    except BaseException:
-        _quietly_set_back(it)
-        raise
+    begin("published")
+    yield from _seen_through(it, Published(version=it.number, before=before.number), fault)
 
 
 def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, guard: Guard) -> Generator[Event]:
@@ -166,8 +156,18 @@ def resumed(now: Deployed, plan: Plan, target: Target, before: Deployed | None, 
         old = [task for task in tasks_of(now.app_id, target) if task.enqueued < now.version.at.timestamp()]
         known = Before(now=before, tasks=tuple(old))
     it = _Rollout(plan=plan, target=target, before=known, guard=guard, number=now.version.number)
+    yield from _seen_through(it, Resumed(version=now.version.number))
+
+
+def _seen_through(it: _Rollout, live: Event, fault: BaseException | None = None) -> Generator[Event]:
+    """A version that is live, as the first event tells, serves in the end; or what was before does.
+
+    :raises DeployError: where it does not serve, or ``fault`` has come with it.
+    """
     try:
-        yield Resumed(version=now.version.number)
+        if fault:
+            raise fault
+        yield live
         yield from _proven(it)
     except (GlmdeployError, KeyboardInterrupt) as error:
         yield from _ended(it, error)
@@ -197,16 +197,13 @@ def _proven(it: _Rollout) -> Generator[Event]:
         yield from settled(plan.data(), target)
         return
     ask = way_in(plan, target, url)
-    if ask is None:
-        yield NotAsked()
-        yield from settled(plan.data(), target)
-        return
     published = published_at(plan, target).timestamp()
     warm = bool(before.tasks) and it.guard.strategy == ROLLING
-    if warm and before.number is not None:
+    if warm or ask is None:  # nobody's question has a container start
         begin("room")
-        it.watch = Watch(url, ask)
+        it.watch = Watch(url, ask) if ask else None
         it.limits = _make_room(it)
+    if warm and before.number is not None:
         yield Guarded(version=it.number, before=before.number, room=it.limits)
     elif before.now is not None:
         yield Unguarded(why="there is nothing to protect: no container of the version before runs")
@@ -215,11 +212,15 @@ def _proven(it: _Rollout) -> Generator[Event]:
     seconds = it.guard.seconds or plan.server.seconds("startup_timeout") + WAIT_MARGIN
     yield from follow(plan, target, url, seconds, ask, guarded=warm)
     begin("ready")
-    begin("refusals")
-    refused = see_refusals(plan, target, url, ask)
-    see_answers(plan, target, url)
-    it.ready = True
-    yield refused
+    if ask is None:
+        it.ready = True
+        yield NotAsked()
+    else:
+        begin("refusals")
+        refused, answered = see_refusals(plan, target, url, ask), see_answers(plan, target, url)
+        it.ready = True
+        yield refused
+        yield answered
     if warm:
         begin("leave")
         yield OldGone(left=_wait_for_old(it, published))

@@ -35,19 +35,7 @@ LIVE = ("live", "settled")
 """Of one that changes the autoscaler alone."""
 TAKE_BACK = ("take back", "taken back")
 """What comes between where the new version fails."""
-ROLLBACK = (
-    "look",
-    "forget",
-    "publish",
-    "published",
-    "room",
-    "follow",
-    "ready",
-    "refusals",
-    "leave",
-    "settle",
-    "settled",
-)
+ROLLBACK = ("look", "forget", *APPLY[APPLY.index("publish") :])
 """Of a ``rollback`` that ends well."""
 
 observers: list[Callable[[str], None]] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import attended, plainly
 from glmdeploy.operate.endpoint import check_key, check_proxy
-from glmdeploy.operate.events import KeyRequired
+from glmdeploy.operate.events import Answered, KeyRequired
 from glmdeploy.operate.verify import verify
 
 if TYPE_CHECKING:
@@ -40,20 +40,24 @@ def see_refusals(plan: Plan, target: Target, url: str, ask: Ask) -> KeyRequired:
     return KeyRequired(required=plan.api_key is not None, proxy=plan.proxy_auth)
 
 
-def see_answers(plan: Plan, target: Target, url: str) -> None:
-    """See that who has the key gets a good answer at the public address, where the key is at hand.
+def see_answers(plan: Plan, target: Target, url: str) -> Answered:
+    """See that who has the key gets a good answer at the public address; without the key, a container asks.
 
-    :raises DeployError: where it does not.
+    Where nobody can ask, that is a doubt and no fault: the container of the version has asked its engine already.
+
+    :raises DeployError: where the answer is wrong.
     """
-    if target.cloud is None and plan.api_key is not None:
-        return  # a Modal Secret cannot be read back; the container itself has asked its engine already
-    found = verify(plan, target, url=url, quick=True)
+    try:
+        found = verify(plan, target, url=url, quick=True)
+    except DeployError as fault:
+        return Answered(doubt=fault.message)
     if found.failed:
         told = [f"{check.name}: {check.words}" for check in found.failed]
         raise DeployError(
             f"the new version of {plan.app} says that it is ready, and answers wrong: {told[0]}",
             advice="\n".join(f"  and {each}" for each in told[1:]) or None,
         )
+    return Answered(checks=tuple(check.name for check in found.checks if check.state == "ok"))
 
 
 class Watch(threading.Thread):

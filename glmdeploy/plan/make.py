@@ -85,6 +85,7 @@ def make(facts: Facts) -> plan.Plan:
         ),
         keepalive=_keepalive(profile.keepalive) if profile.keepalive.enabled else None,
         runtime=source.digest(),
+        max_gpus=profile.workspace.max_gpus,
     )
 
 

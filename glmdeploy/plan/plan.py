@@ -228,6 +228,8 @@ class Plan:
     runtime: str
     """SHA-256 of the container side's source (:mod:`glmdeploy.plan.source`): another glmdeploy, another plan."""
     format: int = FORMAT
+    max_gpus: int | None = dataclasses.field(default=None, compare=False, metadata={"deployed": False})
+    """GPUs that the workspace may have at once, where somebody has said it: of no deployment's data."""
 
     @property
     def proxy_auth(self) -> bool:
@@ -301,7 +303,8 @@ def compiler_name(place: int) -> str:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        pairs = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        fields = [field for field in dataclasses.fields(value) if field.metadata.get("deployed", True)]
+        pairs = {field.name: getattr(value, field.name) for field in fields}
         options = pairs.pop("options") if isinstance(value, Stage) else {}
         plain = {name: _plain(item) for name, item in pairs.items() if item is not None}
         return plain | {name: _plain(option.value) for name, option in options.items()}

@@ -228,6 +228,16 @@ class Keepalive(_Model):
     )
 
 
+class Workspace(_Model):
+    """What Modal does not tell of the workspace. Nothing of it is deployed."""
+
+    max_gpus: Annotated[int, Whole(1, 100_000)] | None = Field(
+        None,
+        description="GPUs that the workspace may have at once, of all its Environments: a rollout that needs more, "
+        "because two versions run side by side, is not begun.",
+    )
+
+
 class Waiver(_Model):
     """A guard rule switched off on purpose."""
 
@@ -273,6 +283,7 @@ class Profile(_Model):
     server: Server = Field(Server(), description="Stage 3: the containers that serve.")
     sglang: Sglang = Field(description="The engine: release, image, environment and options.")
     keepalive: Keepalive = Field(Keepalive(), description="Scheduled pings against cold starts.")
+    workspace: Workspace = Field(Workspace(), description="What Modal does not tell of the workspace.")
     waive: Annotated[tuple[Waiver, ...], Field(strict=False)] = Field(
         (), description="Guard rules switched off on purpose."
     )

@@ -249,6 +249,8 @@ def _further(data: Mapping[str, Any], plan: Plan, width: int) -> Iterator[str]:
         gpu = gpus.parse(plan.gpus[0])
         at_once = gpu.count * (data["running"] + 1)
         yield from _wrapped(f"While both versions run, it needs {at_once} {gpu.type} at once.", width, 2)
+    if data.get("shortage"):
+        yield from _wrapped(f"! No room: {clean(data['shortage'])}.", width, 2, fg="red")
     if found.get("region_multiplier", 1) != 1:
         yield from _wrapped(
             f"Prices are those of the chosen region: {found['region_multiplier']:g} times the base.", width, 2

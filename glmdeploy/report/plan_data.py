@@ -54,6 +54,7 @@ def preview_data(preview: Preview, estimate: Estimate | None = None) -> dict[str
         "compile_for": list(need.compile),
         "verify_weights": preview.verify_weights,
         "running": preview.running,
+        "shortage": preview.shortage.text if preview.shortage else None,
         "missing_secrets": [
             {"name": each.secret.name, "keys": list(each.secret.keys), "absent": each.absent}
             for each in preview.missing

@@ -45,9 +45,13 @@ def event_text(event: Event) -> str | None:
             return f"Healthy after {seconds:.1f} s, but not proven: {doubt}."
         case events.KeyRequired(required=required, proxy=proxy):
             return _refusals_text(required=required, proxy=proxy)
+        case events.Answered(checks=checks, doubt=""):
+            return f"Verified: {', '.join(check.replace('_', ' ') for check in checks)}."
+        case events.Answered(doubt=doubt):
+            return f"Not verified from outside: {clean(doubt)}."
         case events.NotAsked():
             return (
-                "Not asked whether it answers: Modal's proxy wants a token, and the profile names none "
+                "Its public address was not asked: Modal's proxy wants a token, and the profile names none "
                 "(secrets.proxy_token)."
             )
         case events.WeightsVerified(files=files):
@@ -126,6 +130,8 @@ def event_data(event: Event) -> dict[str, Any]:
             return {"healthy_after": round(seconds, 1), "proven": task is not None}
         case events.KeyRequired(required=required, proxy=proxy):
             return {"key_required": required} | ({"proxy_token_required": True} if proxy else {})
+        case events.Answered(checks=checks, doubt=doubt):
+            return {"verified": list(checks)} | ({"not_verified": doubt} if doubt else {})
         case events.WeightsVerified(files=files):
             return {"weights": {"verified": files}}
         case events.TakenBack(runs=runs):

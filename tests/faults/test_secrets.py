@@ -146,7 +146,7 @@ def test_usable_keys_protect_and_are_nowhere(shell: Shell, form: str, fault: Fau
     forms = spellings(key) | spellings(TOKEN)
     observer = Observer(forms)
     observer.start()
-    sets = ("--set", f"server.scaledown_window={300 + list(USABLE).index(form)}")
+    sets = ("--set", f"server.max_inputs={5 + list(USABLE).index(form)}")
     done = shell.run(*APPLY, "--json", *sets)
     url = json.loads(done.stdout)["url"]
     assert ask(url, None) == 401

@@ -64,10 +64,12 @@ def test_apply_says_which_and_why(fresh: Shell) -> None:
     apply = ("apply", "local-cpu", "--target", "local", "--dry-run")
     assert "\nEngine: a stand-in for SGLang: the real engine is not installed.\n" in fresh.run(*apply).stdout
     for_a_gpu = fresh.json("apply", "b200-eagle-bf16kv", "--target", "local", "--dry-run")
-    assert for_a_gpu["engine"] == {"name": "standin", "why": "the profile is for a GPU, and there is none here"}
+    why = "the profile is for a GPU, and there is none here"
+    assert for_a_gpu["engine"] == {"name": "standin", "why": why, "text": f"a stand-in for SGLang: {why}"}
     refused = fresh.run(*apply, "--set", f"sglang.env.{ENGINE_VARIABLE}=sglang", code=1).stderr
     assert "asks for the real SGLang, which cannot be: the real engine is not installed" in refused
     assert "`glmdeploy local engine install`" in refused
+    fresh.run("local", "start")
     assert "engine     a stand-in, since the real one is not installed" in fresh.run("local", "status").stdout
     assert fresh.json("local", "status")["real_engine"] is None
 

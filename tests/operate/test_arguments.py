@@ -45,10 +45,11 @@ from glmdeploy.operate.apply import carry_out
 from glmdeploy.operate.events import Published
 from glmdeploy.operate.preview import preview
 from glmdeploy.operate.revision import resolved
+from glmdeploy.operate.rollout import Guard
 
 plan = resolved(plan, there, tell=print)
 try:
-    for event in carry_out(preview(plan, there), strategy="rolling", tag="", wait=False):
+    for event in carry_out(preview(plan, there), guard=Guard(wait=False), tag=""):
         assert not isinstance(event, Published)
 except DeployError as error:
     print(json.dumps({"message": error.message, "options": getattr(error, "options", None)}))
@@ -129,7 +130,7 @@ def test_a_secret_in_them_is_masked(shell: Shell) -> None:
 
 
 def test_what_changes_no_argument_is_not_judged_again(shell: Shell) -> None:
-    scaling = shell.run(*APPLY, "--set", "server.max_containers=2")
+    scaling = shell.run(*APPLY, "--set", "server.max_inputs=19")
     assert "Stage preflight" in scaling.stderr
     assert "takes the arguments" not in scaling.stderr
     assert "Stage rehearse" not in scaling.stderr

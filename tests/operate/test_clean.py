@@ -100,7 +100,7 @@ def test_nothing_goes_unasked_or_beside_an_apply(shell: Shell) -> None:
     assert "- weights" in asked.stdout
     with exclusive(shell.home / "locks", f"{APP} on local"):
         busy = shell.run("clean", "--target", "local", "--grace", "0", "--yes", code=1)
-    assert f"another apply of {APP} on local is running" in busy.stderr
+    assert f"another command changes {APP} on local" in busy.stderr
     assert before == {volume: there(shell, volume) for volume in before}
 
 

@@ -51,7 +51,7 @@ RPCS = [
         "AppGetLogs",
         "AppGetOrCreate",
     ),
-    *("AppHeartbeat", "AppPublish", "ClassCreate", "ClassGet"),
+    *("AppHeartbeat", "AppPublish", "ClassCreate", "ClassGet", "EnvironmentList"),
     *(
         "FunctionCreate",
         "FunctionGet",

@@ -79,7 +79,7 @@ def test_two_applies_at_once(ready: Shell) -> None:
     with ready.started(*APPLY, *SLOW) as first:
         read_until(first, "Stage preflight")
         second = ready.run(*APPLY, code=1)
-        assert f"another apply of glm51-fp8 on local is running on this machine (process {first.pid})" in second.stderr
+        assert f"another command changes glm51-fp8 on local on this machine (process {first.pid})" in second.stderr
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=PATIENCE)
     assert ready.json(*APPLY)["changed"] is True, "the lock is free again"

@@ -32,7 +32,7 @@ def test_the_holder_is_named_and_its_end_frees_the_lock(tmp_path: Path) -> None:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(DeployError) as failure, exclusive(tmp_path / "locks", "app on local"):
             pass
-        assert str(failure.value) == f"another apply of app on local is running on this machine (process {holder.pid})"
+        assert str(failure.value) == f"another command changes app on local on this machine (process {holder.pid})"
         with exclusive(tmp_path / "locks", "another app on local"):
             pass
         holder.send_signal(signal.SIGKILL)

@@ -55,7 +55,8 @@ def test_only_what_is_public_is_used() -> None:
 def test_the_protocol_is_known_in_the_embedded_cloud_and_where_the_sdk_offers_nothing() -> None:
     known = {module for module, source in SOURCES.items() if "modal_proto" in source and module[:6] != "local/"}
     asking = {module for module, source in SOURCES.items() if "control_plane import rpc" in source}
-    assert known == asking
+    empty = {"operate/capacity.py"}  # its question has no fields: protobuf's own message
+    assert known == asking - empty
 
 
 @pytest.mark.parametrize("key", ["token_id", "oauth_refresh_token", "environment", "server_url"])

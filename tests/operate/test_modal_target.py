@@ -70,11 +70,13 @@ def test_wrong_credentials(modal: Shell) -> None:
     assert "modal setup" in done.stderr
 
 
-def test_an_app_of_someone_else_is_said_to_be_replaced(modal: Shell, tmp_path: Path) -> None:
+def test_an_app_of_someone_else_is_left_alone(modal: Shell, tmp_path: Path) -> None:
     script = tmp_path / "other.py"
     script.write_text(
         "import modal\napp = modal.App('other-app')\n@app.function()\ndef hello():\n    return 1\n", encoding="utf-8"
     )
     assert modal.modal("deploy", str(script)).returncode == 0
-    done = modal.run("apply", "b200-eagle-bf16kv", "--dry-run", "--set", "app=other-app")
-    assert "An app other-app that glmdeploy did not deploy runs already" in done.stdout
+    done = modal.run("apply", "b200-eagle-bf16kv", "--dry-run", "--set", "app=other-app", code=1)
+    assert "an app other-app that glmdeploy did not deploy runs already" in done.stderr
+    done = modal.run("apply", "b200-eagle-bf16kv", "--dry-run", "--set", "app=other-app", "--adopt")
+    assert "which glmdeploy did not deploy: it is replaced" in done.stdout

@@ -38,7 +38,7 @@ APP = "glm51-fp8"
 READING = {
     *("AppDeploymentHistory", "AppGetByDeploymentName", "AppGetOrCreate", "FunctionGet", "FunctionGetSchedulingParams"),
     *("SecretGetOrCreate", "TaskList", "VolumeGetFile2", "VolumeGetOrCreate", "VolumeListFiles", "VolumeListFiles2"),
-    *("EnvironmentGetOrCreate", "ClientHello", "FunctionGetById"),
+    *("EnvironmentGetOrCreate", "ClientHello", "FunctionGetById", "EnvironmentList"),
 }
 """What ``plan`` may ask; the SDK looks apps, secrets and volumes up with RPCs that could create them too."""
 

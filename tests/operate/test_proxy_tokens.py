@@ -89,10 +89,11 @@ def test_apply_and_the_keep_alive_pass(ready: Shell, kind: str, monkeypatch: pyt
 
 def test_without_a_token_apply_says_that_it_did_not_ask(ready: Shell) -> None:
     applied = apply(ready, "server")
-    assert "Not asked whether it answers: Modal's proxy wants a token" in applied["stderr"]
-    assert "healthy_after" not in applied
+    assert "Its public address was not asked: Modal's proxy wants a token" in applied["stderr"]
+    assert applied["proven"], "its container has said so in the log"
     assert status(f"{applied['url']}/health") == 401
-    assert ready.containers("glm51-fp8") == set()
+    settings = modal.Server.from_name("glm51-fp8", "Server", client=connect(ready.cloud)).autoscaler.settings()
+    assert settings.min_containers == 0, "what had it start is set back"
 
 
 def test_a_token_that_is_refused_is_told_at_once(ready: Shell) -> None:

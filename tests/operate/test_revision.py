@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
-from support import Shell, exported, own_cloud, serving
+from support import PATIENCE, Shell, exported, own_cloud, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,37 +64,74 @@ def commit(stdout: str) -> str:
     return next(str(change["new"]) for change in changes if change["name"] == "commit")
 
 
+RESOLVE = """
+import sys
+from glmdeploy import GlmdeployError, load, make_plan
+from glmdeploy.operate.target import connect
+
+plan = make_plan(load("b200-eagle-bf16kv", sets=sys.argv[1:]))
+target = connect("modal", plan, None)
+from glmdeploy.operate.revision import resolved
+
+try:
+    print(resolved(plan, target, tell=lambda text: print(text, file=sys.stderr)).model.commit)
+except GlmdeployError as error:
+    sys.exit(f"error: {error.message}\\n{error.advice}")
+"""
+"""What ``apply`` does first."""
+
+
+def resolve(shell: Shell, *sets: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", RESOLVE, *sets],
+        env=shell.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
 @pytest.mark.parametrize("hub", ["nobody", "hiding"])
 def test_a_container_asks_where_the_hub_does_not_tell_us(
     hub: str, shell: Shell, request: pytest.FixtureRequest
 ) -> None:
-    seen = commit(asking(shell, shell.cloud.hub_url).run(*DRY, "--json").stdout)
-    done = asking(shell, request.getfixturevalue(hub)).run(*DRY, "--json")
-    assert commit(done.stdout) == seen
+    seen = resolve(asking(shell, shell.cloud.hub_url)).stdout
+    done = resolve(asking(shell, request.getfixturevalue(hub)))
+    assert done.stdout == seen
+    assert len(seen.strip()) == 40
     assert "a container asks, with the secret huggingface-secret ..." in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     assert shell.deployed() == []
 
 
+def test_a_dry_run_asks_no_container(shell: Shell, nobody: str) -> None:
+    done = asking(shell, nobody).run(*DRY)
+    assert "`apply` asks a container of the target; until then the commit of main is not known" in done.stderr
+    assert " at main " in done.stdout
+
+
 def test_no_container_is_asked_for_a_revision_that_does_not_exist(shell: Shell) -> None:
-    done = asking(shell, shell.cloud.hub_url).run(*DRY, "--set", "model.repo=nonexistent/x", code=1)
+    done = resolve(asking(shell, shell.cloud.hub_url), "model.repo=nonexistent/x", code=1)
     assert "a container asked in vain: the hub shows no model nonexistent/x." in done.stderr
 
 
 def test_without_a_token_the_error_stands(shell: Shell, nobody: str) -> None:
-    done = asking(shell, nobody).run(*DRY, "--set", "secrets.huggingface=null", code=1)
+    done = resolve(asking(shell, nobody), "secrets.huggingface=null", code=1)
     assert "error: the Hugging Face Hub did not say which commit main of zai-org/GLM-5.1-FP8 is" in done.stderr
     assert "a container asks" not in done.stderr
 
 
 def test_a_missing_secret_is_named(shell: Shell, nobody: str) -> None:
-    done = asking(shell, nobody).run(*DRY, "--set", "secrets.huggingface.name=absent", code=1)
+    done = resolve(asking(shell, nobody), "secrets.huggingface.name=absent", code=1)
     assert "a container would ask with the secret absent: Modal (main) has no such secret" in done.stderr
 
 
 def test_a_token_that_cannot_be_used_is_named(shell: Shell, nobody: str) -> None:
     shell.modal("secret", "create", "broken", f"HF_TOKEN={TOKEN}\n")
-    done = asking(shell, nobody).run(*DRY, "--set", "secrets.huggingface.name=broken", code=1)
+    done = resolve(asking(shell, nobody), "secrets.huggingface.name=broken", code=1)
     assert "error: HF_TOKEN of the secret broken has a line break: it can be no key or token" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
 

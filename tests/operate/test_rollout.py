@@ -8,8 +8,8 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from request_loop import RequestLoop
 from support import PATIENCE, copied_cloud, wait_until
+from traffic import traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fault_rows import Fault
     from support import Shell
+    from traffic import Traffic
 
 APP = "glm51-fp8"
 PROFILE = ("b200-eagle-bf16kv", "--target", "local")
@@ -38,12 +39,11 @@ def url(shell: Shell) -> str:
 
 
 @pytest.fixture
-def loop(shell: Shell, url: str) -> Iterator[RequestLoop]:
+def loop(shell: Shell, url: str) -> Iterator[Traffic]:
     """Requests all the while, the first of which has been answered: the version that runs is warm."""
     shell.run(*APPLY)
     key = shell.run("local", "secret", "glm51-api-key", "API_KEY").stdout.strip()
-    with RequestLoop(url, key) as one:
-        wait_until(lambda: bool(one.seconds))
+    with traffic(url, key, "glm-5.1") as one:
         yield one
 
 
@@ -62,12 +62,11 @@ def as_planned(shell: Shell, *more: str) -> bool:
     return not (found["changed"] or found["live"] or found["drift"])
 
 
-def test_nobody_notices_a_new_version(shell: Shell, loop: RequestLoop) -> None:
+def test_nobody_notices_a_new_version(shell: Shell, loop: Traffic) -> None:
     before = planned(shell)["now"]["version"]
     result = shell.json(*APPLY, *running(40))
-    seen = len(loop.seconds)
-    wait_until(lambda: len(loop.seconds) > seen + 3)
-    assert loop.failed == []
+    loop.goes_on()
+    assert loop.faults() == []
     assert (result["version"], result["version_before"], result["guarded"], result["proven"]) == (
         before + 1,
         before,
@@ -83,13 +82,12 @@ def test_nobody_notices_a_new_version(shell: Shell, loop: RequestLoop) -> None:
     ids=["garbage", "no start"],
 )
 def test_one_that_does_not_serve_is_taken_back(
-    shell: Shell, loop: RequestLoop, bad: tuple[str, ...], reason: str, fault: Fault
+    shell: Shell, loop: Traffic, bad: tuple[str, ...], reason: str, fault: Fault
 ) -> None:
     before = planned(shell)["now"]["version"]
     done = shell.run(*APPLY, *bad, code=1, container_failed=True)
-    seen = len(loop.seconds)
-    wait_until(lambda: len(loop.seconds) > seen + 3)
-    assert loop.failed == []
+    loop.goes_on()
+    assert loop.faults() == []
     told = f"version {before} never stopped answering; version {before + 1} was taken back"
     assert told in done.stderr
     assert f"error: the new version of {APP} refuses to serve: {reason}" in done.stderr
@@ -100,12 +98,12 @@ def test_one_that_does_not_serve_is_taken_back(
         fault("new version that answers garbage while the old one serves", "it is taken back; no request fails")
 
 
-def test_one_that_is_late_is_taken_back_and_overrides_come_back(shell: Shell, loop: RequestLoop) -> None:
+def test_one_that_is_late_is_taken_back_and_overrides_come_back(shell: Shell, loop: Traffic) -> None:
     shell.run(*APPLY, "--set", "server.scaledown_window=777")
     done = shell.run(*APPLY, *LATE, "--timeout", "5", code=1)
     assert "was not ready within 5 s" in done.stderr
     assert "The autoscaler has scaledown_window 777, as it was set before the deployment." in done.stderr
-    assert loop.failed == []
+    assert loop.faults() == []
     assert as_planned(shell, "--set", "server.scaledown_window=777")
 
 
@@ -120,7 +118,7 @@ def test_live_changes_deploy_nothing(shell: Shell, url: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
-def test_an_interrupt_leaves_the_one_that_serves(shell: Shell, loop: RequestLoop, number: signal.Signals) -> None:
+def test_an_interrupt_leaves_the_one_that_serves(shell: Shell, loop: Traffic, number: signal.Signals) -> None:
     before = planned(shell)["now"]["version"]
     with shell.started(*APPLY, *LATE) as process:
         assert process.stderr is not None
@@ -131,11 +129,11 @@ def test_an_interrupt_leaves_the_one_that_serves(shell: Shell, loop: RequestLoop
         _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert f"version {before} never stopped answering" in stderr
-    assert loop.failed == []
+    assert loop.faults() == []
     assert as_planned(shell)
 
 
-def test_no_rollback_leaves_it_and_the_next_one_sees_to_it(shell: Shell, loop: RequestLoop) -> None:
+def test_no_rollback_leaves_it_and_the_next_one_sees_to_it(shell: Shell, loop: Traffic) -> None:
     before = planned(shell)["now"]["version"]
     done = shell.run(*APPLY, *GARBAGE, "--no-rollback", code=1, container_failed=True)
     assert (
@@ -144,7 +142,7 @@ def test_no_rollback_leaves_it_and_the_next_one_sees_to_it(shell: Shell, loop: R
     assert planned(shell)["now"]["version"] == before + 1
     shell.run("rollback", APP, "--target", "local", "--yes")
     assert as_planned(shell)
-    assert loop.failed == []
+    assert loop.faults() == []
 
 
 @pytest.mark.thorough
@@ -196,7 +194,7 @@ def test_a_canary_leaves_nothing(shell: Shell, url: str, good: bool) -> None:
     assert good or "production is untouched" in done.stderr
 
 
-def test_rollback_and_rollover(shell: Shell, loop: RequestLoop) -> None:
+def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
     shell.run(*APPLY, *running(24))
     dry = shell.run("rollback", APP, "--target", "local", "--dry-run").stdout
     assert "--max-running-requests: 24 -> 48" in dry
@@ -211,5 +209,5 @@ def test_rollback_and_rollover(shell: Shell, loop: RequestLoop) -> None:
     assert shell.containers(APP)
     assert not shell.containers(APP) & old
     assert as_planned(shell)
-    assert loop.failed == []
+    assert loop.faults() == []
     assert "no version 99" in shell.run("rollback", APP, "99", "--target", "local", "--yes", code=1).stderr

@@ -140,7 +140,7 @@ class Registry:
             and publication.definition_ids.keys() == live.definition_ids.keys()
         )
         return same and all(
-            self._data(definition_id) == self._data(live.definition_ids[function_id])
+            self._content(definition_id) == self._content(live.definition_ids[function_id])
             for function_id, definition_id in publication.definition_ids.items()
         )
 
@@ -375,6 +375,21 @@ class Registry:
             definition_id=deployment.definition_ids[function_id],
             data=data,
         )
+
+    def _content(self, definition_id: str) -> api_pb2.FunctionData | None:
+        """What a definition says, its mounts in order: the SDK sends them in any (modal 1.6.4)."""
+        data = self._data(definition_id)
+        if data is None:
+            return None
+        for function in [each.function for each in data.ranked_functions]:
+            mounts, objects = (
+                sorted(function.mount_ids),
+                sorted(function.object_dependencies, key=lambda it: it.object_id),
+            )
+            del function.mount_ids[:], function.object_dependencies[:]
+            function.mount_ids.extend(mounts)
+            function.object_dependencies.extend(objects)
+        return data
 
     def _data(self, definition_id: str) -> api_pb2.FunctionData | None:
         definition = self._store.definitions.get(id=definition_id)
