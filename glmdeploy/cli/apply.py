@@ -125,7 +125,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
             app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
                 steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
-                result |= following.followed(steps, changing=found.changed)
+                result |= following.followed(steps, changing=found.changed, stages=True)
             except ArgumentsRefused as refused:
                 written = places(document, plan.sglang, refused.options) if document else []
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
@@ -187,13 +187,16 @@ def _saved(context: click.Context, named: str) -> Saved | None:
     with path.open("rb") as file:
         if not file.read(64).lstrip().startswith(b"{"):
             return None
+    kept = load_saved(path)
     made = ("overlays", "sets", "where", "environment", "force", "adopt", "make_secrets", "verify_weights")
     given = [name for name in made if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
     if given:
         words = {"overlays": "overlay", "sets": "set", "where": "target", "environment": "env"}
         options = ", ".join(f"--{words.get(name, name).replace('_', '-')}" for name in given)
-        raise UsageError(f"{named} is a saved plan, which was made with what {options} would say again")
-    return load_saved(path)
+        raise UsageError(
+            f"{named} is a saved plan: {options} stands in it already", advice=f"leave {options} out, or plan again"
+        )
+    return kept
 
 
 def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[str, Any]) -> Preview:

@@ -92,7 +92,7 @@ def _terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def followed(steps: Generator[Event], *, changing: bool = True) -> dict[str, Any]:
+def followed(steps: Generator[Event], *, changing: bool = True, stages: bool = False) -> dict[str, Any]:
     """Tell the steps, and return what came of them as JSON data.
 
     :raises GlmdeployError: what the steps raise, after it was told what runs now.
@@ -103,6 +103,7 @@ def followed(steps: Generator[Event], *, changing: bool = True) -> dict[str, Any
 
     result: dict[str, Any] = {}
     published = explained = False
+    kept = " Finished stages are kept." if stages else ""
 
     def tell(event: Event) -> None:
         nonlocal published, explained
@@ -120,7 +121,7 @@ def followed(steps: Generator[Event], *, changing: bool = True) -> dict[str, Any
             tell_all(steps, tell)
         except (GlmdeployError, KeyboardInterrupt):
             if not published and changing:
-                say("Nothing was deployed: what ran before still runs. Finished stages are kept.")
+                say(f"Nothing was deployed: what ran before still runs.{kept}")
             elif published and not explained and "url" in result:
                 say(f"The app is deployed ({result['url']}), but has not answered yet.")
             elif published and not explained:

@@ -77,6 +77,8 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
     from glmdeploy.plan.make import plan_of
 
     [profile] = profiles
+    if str(options["out"]) == "-":
+        raise UsageError("a plan is saved in a file, and not on standard output", advice="--json prints what it says")
     as_json, as_markdown = options["as_json"], options["as_markdown"]
     if as_json and as_markdown:
         raise UsageError("--json and --markdown contradict each other")

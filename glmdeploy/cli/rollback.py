@@ -48,7 +48,7 @@ def rollback(named: str, version: int | None, where: str, environment: str | Non
             if way.acts:
                 app.confirm("Go?", yes=options["yes"], as_json=as_json, refused="nothing was rolled back")
             result |= following.followed(go_back(way, following.guard(options)), changing=way.acts)
-            if not as_json:
+            if not as_json and way.acts:
                 click.echo(_ended(way, result))
     if as_json:
         common.echo_json(result)

@@ -33,7 +33,7 @@ def rollover(named: str, where: str, environment: str | None, **options: Any) ->
     from glmdeploy.local.cloud import home
     from glmdeploy.operate.deployed import deployed
     from glmdeploy.operate.lock import exclusive
-    from glmdeploy.operate.rollback import start_afresh
+    from glmdeploy.operate.rollback import check_afresh, start_afresh
     from glmdeploy.operate.tasks import tasks_of
     from glmdeploy.report.rollback import afresh_data, afresh_text
 
@@ -43,6 +43,7 @@ def rollover(named: str, where: str, environment: str | None, **options: Any) ->
             raise GlmdeployError(
                 f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is"
             )
+        check_afresh(now, found.target)
         running = len(tasks_of(now.app_id, found.target))
         result = afresh_data(now, running)
         for line in afresh_text(now, running):

@@ -25,6 +25,10 @@ Exit code: 0 deployed, and nothing known against it; 1 not deployed, or no conta
 """
 
 
+COLUMNS = 120
+"""The longest line where there is no terminal that has a width."""
+
+
 @click.command(epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
@@ -72,7 +76,8 @@ def _show(seen: Status, *, as_json: bool, local: bool, again: bool) -> None:
         click.clear()
     if again:
         click.echo(f"{moment(seen.at, seen.at)}:{seen.at.astimezone():%S}")
-    for line in status_text(seen, common.width(), local=local):
+    # A file or a pipe has no end of its lines, and a reader still has one.
+    for line in status_text(seen, min(common.width(), COLUMNS), local=local):
         common.echo(line)
     if again and not sys.stdout.isatty():
         click.echo()

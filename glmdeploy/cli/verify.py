@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -114,7 +115,8 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     type=click.FloatRange(0, 86_400),
     callback=_finite,
     metavar="SECONDS",
-    help="How long the endpoint may take to wake up; default: the profile's `startup_timeout` and two minutes.",
+    help="How long the endpoint may take to wake up; default: the profile's `startup_timeout` and two minutes, "
+    "15 minutes for a URL.",
 )
 @common.json_option
 def verify(subject: str, **options: Any) -> int:
@@ -126,6 +128,9 @@ def verify(subject: str, **options: Any) -> int:
     speculation, twenty questions of fact, and a load of several levels.
     """
     wanted = _wanted(options)
+    source = click.get_current_context().get_parameter_source("tolerance")
+    if source is click.core.ParameterSource.COMMANDLINE and not options["baseline"]:
+        raise UsageError("--tolerance is of a comparison: it needs --baseline")
     before = None
     if options["baseline"]:
         from glmdeploy.operate.baseline import read_baseline
@@ -168,9 +173,21 @@ def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
     if options["asked_from"] == "container" or wanted.bench:
         name = "--bench sglang" if wanted.bench else "--from container"
         raise UsageError(f"{name} needs a profile: a container asks with its secrets")
+    _check_url(url)
     return verify_url(
-        url.rstrip("/"), key_env=options["key_env"], proxy_env=options["proxy_env"], wanted=wanted, see=_see()
+        url.rstrip("/"), key_env=options["key_env"], proxy_env=options["proxy_env"], wanted=wanted, see=_see(url)
     )
+
+
+def _check_url(url: str) -> None:
+    """:raises UsageError: for an address without a host, or with a password in it, which would be shown."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise UsageError("the URL has no host", advice="https://example--glm.modal.run, as `apply` printed it")
+    if parts.username or parts.password:
+        raise UsageError(
+            "a URL with a name or a password in it would be shown", advice="the key comes from --api-key-env NAME"
+        )
 
 
 def _by_name(named: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
@@ -215,13 +232,21 @@ def _plan(found: app.AppTarget, options: dict[str, Any]) -> Plan:
     return now.plan
 
 
-def _see() -> Callable[[str], None]:
-    """Tells a terminal which check is made: a load takes minutes."""
+def _see(url: str = "") -> Callable[[str], None]:
+    """Tells a terminal which check is made: a load takes minutes. Of a URL the first may take as long as a start."""
     import sys
 
-    if not sys.stderr.isatty():
-        return lambda _: None
-    return lambda name: click.echo(f"  ... {name.replace('_', ' ')}", err=True)
+    said: list[str] = []
+
+    def see(name: str) -> None:
+        if url and not said:
+            host = urlsplit(url).hostname
+            click.echo(f"asking {host}, which may have to wake up: --timeout says how long that may take", err=True)
+        said.append(name)
+        if sys.stderr.isatty():
+            click.echo(f"  ... {name.replace('_', ' ')}", err=True)
+
+    return see
 
 
 def _show(found: Verification, before: dict[str, float] | None, options: dict[str, Any]) -> int:

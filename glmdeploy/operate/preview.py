@@ -119,7 +119,7 @@ def preview(
     engine = target.engine(plan)
     now = deployed(plan.app, target, ask=not target.asleep)
     plan = _with_known_commit(plan, now)
-    if now and now.foreign and not adopt:
+    if now and now.foreign and not adopt and (now.origin or not drift.last_deployed(now)):
         raise _foreign(now)
     found, before, live = _against(now, plan, target) if now else ((), None, ())
     if now is None and (end := _stopped(plan.app, target)):
@@ -167,7 +167,7 @@ def drift_of(now: Deployed, target: Target) -> tuple[Drift, ...]:
 
     :raises DeployError:
     """
-    if now.data is None:
+    if now.data is None and not drift.last_deployed(now):
         return ()
     return _against(now, None, target)[0]
 

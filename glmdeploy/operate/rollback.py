@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.apply import forget_failures
 from glmdeploy.operate.deployed import Deployed, deployed
-from glmdeploy.operate.live import Needed, needed
+from glmdeploy.operate.drift import of_objects
+from glmdeploy.operate.live import needed
 from glmdeploy.operate.publish import roll_over
 from glmdeploy.operate.rollout import note, roll, send_back, settled
+from glmdeploy.operate.serving import serving
 from glmdeploy.operate.steps import begin
-from glmdeploy.operate.versions import previous
+from glmdeploy.operate.versions import outcomes, previous
 from glmdeploy.plan.diff import Change, diff
 from glmdeploy.plan.outage import Outage, outages
 from glmdeploy.plan.price import Estimate, estimate
@@ -40,9 +42,16 @@ class WayBack:
     plan: Plan
     changes: tuple[Change, ...]
     outages: tuple[Outage, ...]
-    need: Needed
-    """What the earlier plan wants and the volumes do not have any more."""
     estimate: Estimate
+    proof: str | None = None
+    """How its start ended when it was live, as far as the log tells."""
+    stale: tuple[str, ...] = ()
+    """Volumes and secrets that it was bound to, and that were deleted or made again since."""
+
+    @property
+    def afresh(self) -> bool:
+        """Whether its plan is deployed again: Modal's own rollback is not allowed, or binds what is not there."""
+        return not self.to.version.rollback_allowed or bool(self.stale)
 
     @property
     def acts(self) -> bool:
@@ -73,7 +82,15 @@ def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
             advice=f"bring it back unseen with `{target.command(f'app rollback {app} v{wanted}')}`, where the "
             "workspace has rollbacks",
         )
+    need = needed(to.plan, target)
+    if need.download or need.compile:
+        lost = " and ".join(["weights"] * need.download + ["kernels"] * bool(need.compile))
+        raise DeployError(
+            f"version {wanted} of {app} wants {lost} that are not in their volume any more",
+            advice="apply its profile: that brings them back first",
+        )
     before = now.data or {}
+    bound, objects = serving(to.plan.data(), target, wanted)
     return WayBack(
         app=app,
         target=target,
@@ -82,8 +99,9 @@ def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
         plan=to.plan,
         changes=diff(before, to.plan.data()) if before else (),
         outages=tuple(outages(before, to.plan.data())) if before else (),
-        need=needed(to.plan, target),
         estimate=estimate(to.plan),
+        proof=outcomes(app, now.history, (to.version,), target).get(wanted),
+        stale=tuple(each.name for each in of_objects(to.plan.data(), bound, objects)) if bound else (),
     )
 
 
@@ -93,19 +111,33 @@ def go_back(way: WayBack, guard: Guard) -> Generator[Event]:
     :raises DeployError:
     """
     begin("look")
-    if way.need.download or way.need.compile:
-        lost = " and ".join(["weights"] * way.need.download + ["kernels"] * bool(way.need.compile))
-        raise DeployError(
-            f"version {way.to.version.number} of {way.app} wants {lost} that are not in their volume any more",
-            advice="apply its profile: that brings them back first",
-        )
     begin("forget")
     forget_failures(way.plan, way.target)
     if not way.acts:
         yield from settled(way.plan.data(), way.target)
         return
     before = note(way.now, way.app, way.target)
-    yield from roll(way.plan, way.target, before, lambda: send_back(way.to, way.target), guard)
+    yield from roll(way.plan, way.target, before, lambda: send_back(way.to, way.target, afresh=way.afresh), guard)
+
+
+def check_afresh(now: Deployed, target: Target) -> None:
+    """See that fresh containers of the version that runs can come up, and be followed.
+
+    :raises DeployError: for an app whose plan is not known, and for volumes or secrets that are not there any more.
+    """
+    if now.plan is None:
+        raise DeployError(
+            f"what runs as {now.app} cannot be followed: its plan is not known",
+            advice=f"`{target.command(f'app rollover {now.app}')}` does it unseen",
+        )
+    bound, objects = serving(now.plan.data(), target)
+    stale = [each.name for each in of_objects(now.plan.data(), bound, objects)] if bound else []
+    if stale:
+        raise DeployError(
+            f"{', '.join(stale)} was deleted, or made again: containers of version {now.version.number} would not "
+            "find what they are bound to",
+            advice="apply the profile: a deployment binds them anew",
+        )
 
 
 def start_afresh(now: Deployed, target: Target, guard: Guard) -> Generator[Event]:
@@ -113,11 +145,8 @@ def start_afresh(now: Deployed, target: Target, guard: Guard) -> Generator[Event
 
     :raises DeployError: also for an app that glmdeploy did not deploy.
     """
-    if now.plan is None:
-        raise DeployError(
-            f"what runs as {now.app} cannot be followed: its plan is not known",
-            advice=f"`{target.command(f'app rollover {now.app}')}` does it unseen",
-        )
+    check_afresh(now, target)
+    assert now.plan is not None
     begin("forget")
     forget_failures(now.plan, target)
     before = note(now, now.app, target)

@@ -341,13 +341,15 @@ def _taken_back(it: _Rollout) -> Generator[Event]:
     yield TakenBack(version=it.number, runs=runs, of=before.number, silent=it.watch.end() if it.watch else None)
 
 
-def send_back(to: Deployed, target: Target) -> None:
+def send_back(to: Deployed, target: Target, *, afresh: bool = False) -> None:
     """Publish an earlier version of an app again, as the workspace's plan allows it; never by stopping containers.
+
+    With ``afresh`` its plan is deployed again in any case, which binds its volumes and secrets anew.
 
     :raises DeployError: where it cannot be brought back.
     """
     fault: DeployError | None = None
-    if to.version.rollback_allowed:
+    if to.version.rollback_allowed and not afresh:
         try:
             publish.roll_back(to.app_id, to.version.number, target)
         except DeployError as error:

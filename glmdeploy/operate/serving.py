@@ -62,8 +62,10 @@ def tag_of(data: Mapping[str, Any]) -> str:
     return "Server" if data["server"].get("kind") == "server" else "Server.*"
 
 
-def serving(data: Mapping[str, Any], target: Target) -> tuple[Serving | None, Objects]:
+def serving(data: Mapping[str, Any], target: Target, version: int = 0) -> tuple[Serving | None, Objects]:
     """The function that serves of a plan's data, None where the app has none; and what its names mean now.
+
+    It is the production version's, unless another ``version`` is asked for.
 
     :raises DeployError:
     """
@@ -72,7 +74,7 @@ def serving(data: Mapping[str, Any], target: Target) -> tuple[Serving | None, Ob
         volumes = sorted({each["name"] for each in named(data, MOUNTED)})
         secrets = sorted({each["name"] for each in named(data, ATTACHED)})
         found, *ids = await asyncio.gather(
-            _serving(data, target),
+            _serving(data, target, version),
             *(_id(modal.Volume.from_name(name, environment_name=target.environment)) for name in volumes),
             *(_id(modal.Secret.from_name(name, environment_name=target.environment)) for name in secrets),
         )
@@ -130,9 +132,9 @@ def image_of(data: Mapping[str, Any], version: int, target: Target) -> str | Non
     return within(target, f"look up the image of version {version} of {data['app']}", look)
 
 
-async def _serving(data: Mapping[str, Any], target: Target) -> Serving | None:
+async def _serving(data: Mapping[str, Any], target: Target, version: int) -> Serving | None:
     try:
-        found = await _function(data, target)
+        found = await _function(data, target, version)
         settings = await settings_of(data, found.function_id)
     except modal.exception.NotFoundError:
         return None

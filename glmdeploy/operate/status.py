@@ -139,6 +139,8 @@ def status_of(
             known["requests"] = merged(counted, counted_by_engine(known["url"], plan, target, key, ready=ready))
         else:
             known["requests"] = counted
+    elif found.foreign and (drift := drift_of(found, target)):
+        known = {"drift": drift}  # other code over an app of glmdeploy's
     return Status(
         app=app,
         at=now,

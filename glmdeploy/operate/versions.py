@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from glmdeploy.plan.diff import Change
     from glmdeploy.plan.plan import Plan
 
-VERIFIED, REFUSED = "verified", "refused"
+VERIFIED, REFUSED, TAKEN_BACK = "verified", "refused", "taken back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def versions(app: str, target: Target, most: int | None = None) -> Versions | No
     shown = past.versions[:most]
     # One more than is shown: what the oldest of them changed is told too.
     plans = _plans(past, past.versions[: None if most is None else most + 1], target)
-    proofs = _proofs(app, past, shown, target)
+    ended = outcomes(app, past, shown, target)
     before = dict(pairwise(each.number for each in past.versions))
     entries = tuple(
         Entry(
@@ -76,7 +76,7 @@ def versions(app: str, target: Target, most: int | None = None) -> Versions | No
             profile=plan.profile if (plan := plans.get(each.number)) else None,
             first=each.number not in before,
             changes=_changes(plans.get(before.get(each.number, 0)), plan),
-            proof=proofs.get(each.number),
+            proof=ended.get(each.number) or (TAKEN_BACK if taken_back(past, each) else None),
         )
         for each in shown
     )
@@ -93,7 +93,7 @@ def previous(now: Deployed, target: Target) -> int | None:
     past, digits = now.history, now.origin.digits if now.origin else None
     older = [each for each in past.versions if each.number < now.version.number and each.kind != "staged"]
     others = [each for each in older if (origin := past.origin(each.number)) is not None and origin.digits != digits]
-    proofs_of = _proofs(now.app, past, older, target) if others else {}
+    proofs_of = outcomes(now.app, past, older, target) if others else {}
     for each in others:
         proof = proofs_of.get(each.number)
         if proof == VERIFIED or (proof is None and not taken_back(past, each)):
@@ -128,7 +128,7 @@ def _kept(digits: str, target: Target) -> Plan | None:
         return None
 
 
-def _proofs(app: str, past: History, some: Sequence[Version], target: Target) -> dict[int, str]:
+def outcomes(app: str, past: History, some: Sequence[Version], target: Target) -> dict[int, str]:
     """How the starts of the versions ended, by their numbers, from one look at the log."""
     if not some:
         return {}
@@ -138,7 +138,10 @@ def _proofs(app: str, past: History, some: Sequence[Version], target: Target) ->
 
 
 def proofs(lines: Sequence[Line], past: History) -> dict[int, str]:
-    """``verified`` or ``refused`` by version: a verdict is of the newest version before it that runs its plan."""
+    """``verified`` or ``refused`` by version: a verdict is of the newest version before it that runs its plan.
+
+    What a container says after the next version was published counts for none.
+    """
     found: dict[int, str] = {}
     for line in lines:
         verdict = read_verdict(line.text)
@@ -148,6 +151,9 @@ def proofs(lines: Sequence[Line], past: History) -> dict[int, str]:
             origin = past.origin(version.number)
             if version.at > line.at or not (origin and origin.digits and verdict.digest.startswith(origin.digits)):
                 continue
+            after = past.version(version.number + 1)
+            if after is not None and after.at <= line.at:
+                break  # it was not the production version any more: nobody waited for it
             if found.get(version.number) != VERIFIED:
                 found[version.number] = REFUSED if verdict.reasons else VERIFIED
             break

@@ -58,8 +58,7 @@ def save(path: Path, saved: Saved) -> None:
 
     :raises GlmdeployError:
     """
-    text = body(saved.plan)
-    content = {
+    content: dict[str, Any] = {
         "saved_plan": FORMAT,
         "release": saved.release,
         "made_at": saved.made_at.astimezone(UTC).isoformat(timespec="seconds"),
@@ -68,9 +67,9 @@ def save(path: Path, saved: Saved) -> None:
         "options": dict(saved.options),
         "world": saved.world,
         "shown": saved.shown,
-        "body": text,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "body": body(saved.plan),
     }
+    content["sha256"] = digest(content)
     _may_be_written(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -80,6 +79,12 @@ def save(path: Path, saved: Saved) -> None:
         raise GlmdeployError(f"cannot write {path}: {error.strerror}") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of everything else in the file: who looks at it sees what will be done."""
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _may_be_written(path: Path) -> None:
@@ -128,8 +133,8 @@ def _saved(content: Any) -> Saved:
     if content["saved_plan"] != FORMAT:
         raise ValueError(f"its format is {content['saved_plan']!r}, and this glmdeploy reads {FORMAT}")
     text, target, environment = content["body"], content["target"], content["environment"]
-    if not isinstance(text, str) or hashlib.sha256(text.encode()).hexdigest() != content["sha256"]:
-        raise ValueError("its plan was changed since it was saved")
+    if not isinstance(text, str) or digest(content) != content["sha256"]:
+        raise ValueError("it was changed since it was saved")
     if target not in ("modal", "local") or not isinstance(environment, str | None):
         raise ValueError("its target is not known")
     options = {name: content["options"][name] for name in OPTIONS}

@@ -100,7 +100,7 @@ def _data(each: Entry) -> dict[str, Any]:
         **version_data(version, each.origin),
         "live": each.live,
         "profile": each.profile,
-        "tag": version.tag,
+        "tag": version.tag or None,
         "note": version.note or None,
         "foreign": each.origin is None,
         "origin": each.origin.number if each.origin else None,

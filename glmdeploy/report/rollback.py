@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.operate.versions import REFUSED
 from glmdeploy.plan.price import estimate
 from glmdeploy.report.values import change_data, changes_line
 from glmdeploy.report.words import about, about_dollars, counted
@@ -28,7 +29,11 @@ def way_text(way: WayBack, width: int) -> Iterator[str]:
     yield textwrap.fill(sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     for outage in way.outages:
         yield f"Outage (server.{outage.field}): {outage.text}."
-    if not way.to.version.rollback_allowed:
+    if way.proof == REFUSED:
+        yield f"Version {number} refused to serve when it was live."
+    if way.stale:
+        yield (f"{', '.join(way.stale)} was deleted or made again: its plan is deployed again, which binds them.")
+    elif not way.to.version.rollback_allowed:
         yield "This workspace has no rollbacks: its plan is deployed again, with the container side that it had."
 
 
@@ -42,7 +47,9 @@ def way_data(way: WayBack) -> dict[str, Any]:
         "changed": way.acts,
         "changes": [change_data(change) for change in way.changes],
         "outages": [{"field": f"server.{each.field}", "text": each.text} for each in way.outages],
-        "by": "rollback" if way.to.version.rollback_allowed else "deployment",
+        "by": "deployment" if way.afresh else "rollback",
+        "refused_before": way.proof == REFUSED,
+        "bound_anew": list(way.stale),
         "digest": way.plan.digest,
         "estimate": _estimate_data(way.estimate),
     }

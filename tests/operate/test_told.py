@@ -90,11 +90,13 @@ def test_whose_version_a_verdict_is() -> None:
         return proofs([*lines], past)
 
     assert told(said(READY, at=60)) == {1: "verified"}
-    # The newest version before it that runs the plan: the third runs another one.
-    assert told(said(READY, at=25 * 60)) == {2: "verified"}
+    # What comes after the next version was published is of one that nobody waits for any more.
+    assert told(said(READY, at=15 * 60)) == {2: "verified"}
+    assert told(said(READY, at=25 * 60)) == {}
     # A rollback runs the plan of what it brought back.
     assert told(said(READY, at=31 * 60)) == {4: "verified"}
-    assert told(said(READY.replace(DIGEST, OTHER), at=31 * 60)) == {3: "verified"}
+    assert told(said(READY.replace(DIGEST, OTHER), at=25 * 60)) == {3: "verified"}
+    assert told(said(READY.replace(DIGEST, OTHER), at=31 * 60)) == {}
     assert told(said(REFUSED, at=60)) == {1: "refused"}
     assert told([*said(REFUSED, at=60), *said(READY, at=90)]) == {1: "verified"}
     assert told([*said(READY, at=60), *said(REFUSED, at=90)]) == {1: "verified"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from variations import variation
 
 from glmdeploy.errors import DeployError, GlmdeployError
-from glmdeploy.plan.saved import OPTIONS, Saved, load_saved, save
+from glmdeploy.plan.saved import OPTIONS, Saved, digest, load_saved, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     ("change", "why"),
     [
         ({"saved_plan": 2}, "its format is 2, and this glmdeploy reads 1"),
-        ({"body": "{}"}, "its plan was changed since it was saved"),
+        ({"body": "{}"}, "it was changed since it was saved"),
+        ({"shown": {}}, "it was changed since it was saved"),
         ({"target": "moon"}, "its target is not known"),
         ({"environment": 1}, "its target is not known"),
         ({"options": {}}, "it lacks 'force'"),
@@ -72,7 +73,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_file(file: Path, change: dict[str, Any], why: str) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    content = json.loads(file.read_text()) | change
+    if why != "it was changed since it was saved":
+        content["sha256"] = digest(content)
+    file.write_text(json.dumps(content))
     with pytest.raises(DeployError) as caught:
         load_saved(file)
     assert caught.value.message == f"{file} is no plan that can be used: {why}"
