@@ -205,3 +205,30 @@ def test_an_rpc_that_fails_once_in_a_guarded_rollout(
     assert cli.run(("plan", *edited[1:2], *edited[4:], "--json")) == 0
     found = json.loads(capfd.readouterr().out)
     assert (found["changed"], found["live"], found["drift"]) == (False, [], [])
+
+
+GARBAGE = "sglang.env.GLMDEPLOY_STANDIN_GARBAGE='<html>'"
+
+
+@pytest.mark.parametrize("rpc", some(("AppRollback", "FunctionGetSchedulingParams", "AppFetchLogs"), "AppRollback"))
+def test_an_rpc_that_fails_once_while_a_version_is_taken_back(
+    rpc: str, plane: Plane, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(GUARDED) == 0, "it is warm"
+    plane.erred, plane.once_after, plane.fault = 0, "AppPublish", (rpc, Status.PERMISSION_DENIED)
+    capfd.readouterr()
+    try:
+        assert cli.run((*GUARDED, "--set", GARBAGE)) == 1
+    finally:
+        plane.fault = plane.once_after = None
+    assert plane.erred, "it was asked"
+    said = capfd.readouterr()
+    assert "Traceback" not in said.out + said.err
+    assert len([line for line in said.err.splitlines() if line.startswith("error: ")]) == 1
+    if rpc == "AppRollback":
+        assert "was taken back: version " in said.err, "its plan was deployed again instead"
+    assert cli.run(GUARDED) == 0, "the next one converges"
+    capfd.readouterr()
+    assert cli.run(("plan", "local-cpu", "--set", GUARDED[-1], "--json")) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert (found["changed"], found["live"], found["drift"]) == (False, [], [])
