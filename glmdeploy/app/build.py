@@ -121,7 +121,7 @@ def _serve(app: modal.App, plan: Plan, files: Path) -> None:
     container: dict[str, Any] = {
         "image": _image(serve.image, files, plan.registry),
         "gpu": _gpu(plan),
-        "volumes": _mounts(plan.weights, plan.kernels, *plan.volumes),
+        "volumes": _mounts(*plan.serving_volumes),
         "secrets": _secrets(plan.api_key, *plan.secrets),
     }
     cls = define(serve.kind, **_arguments(serve.keywords("web_server")))
@@ -181,7 +181,7 @@ def stages(
     if rehearsal:
         rehearser = app.function(
             image=_image(plan.server.image, files, plan.registry),
-            volumes=_mounts(plan.weights, plan.kernels, *plan.volumes),
+            volumes=_mounts(*plan.serving_volumes),
             **PREFLIGHT,
         )(rehearse)
     if verifier:

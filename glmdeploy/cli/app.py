@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
 import sys
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +19,6 @@ if TYPE_CHECKING:
 
 LIVE = "live:"
 """Before a name that means the deployed app, whatever profiles there are."""
-COMPLETION_SECONDS = 3.0
-"""What a shell waits for names at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +65,7 @@ def target_app(named: str, where: str, environment: str | None, *, reading: bool
     """
     from glmdeploy.operate import target
 
-    quiet()
+    common.quiet()
     app, planned, profile = _read(named)
     destination = target.connect(where, None, environment, planned=planned, reading=reading)
     if profile is not None and app != named and not _is_path(named):
@@ -84,11 +78,6 @@ def target_app(named: str, where: str, environment: str | None, *, reading: bool
                 err=True,
             )
     return AppTarget(app=app, target=destination, profile=profile)
-
-
-def quiet() -> None:
-    """When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message."""
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def _is_path(named: str) -> bool:
@@ -135,29 +124,12 @@ def complete_versions(context: click.Context, _: click.Parameter, incomplete: st
     """The numbers of the named app's versions, the newest first."""
 
     def look() -> list[str]:
-        from glmdeploy.operate.history import find_app, history
+        from glmdeploy.operate.history import numbers
 
         # After an option that lacks its value nothing is taken from the arguments yet.
         named = context.params.get("named") or context.args[0]
         where = context.params.get("where") or "modal"
         app = target_app(named, where, context.params.get("environment"), reading=True)
-        app_id = find_app(app.app, app.target)
-        return [str(each.number) for each in history(app_id, app.target).versions] if app_id else []
+        return numbers(app.app, app.target)
 
-    return [number for number in _soon(look) if number.startswith(incomplete)]
-
-
-def _soon(look: Callable[[], list[str]]) -> list[str]:
-    """What it finds within :data:`COMPLETION_SECONDS`; nothing where it fails. Nothing is printed: a shell reads it."""
-    found: list[str] = []
-
-    def run() -> None:
-        with contextlib.suppress(BaseException):
-            found.extend(look())
-
-    quiet()
-    thread = threading.Thread(target=run, daemon=True)
-    with contextlib.redirect_stderr(io.StringIO()):
-        thread.start()
-        thread.join(COMPLETION_SECONDS)
-    return [*found]
+    return [number for number in target_options.soon(look) if number.startswith(incomplete)]

@@ -92,7 +92,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
             "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
             advice="create them with `modal secret create`, or add `--target local`",
         )
-    app.quiet()
+    common.quiet()
     kept = _saved(context, profile)
     document = None if kept else common.document(profile, options["overlays"], options["sets"])
     plan = kept.plan if kept else common.planned(document) if document else None
@@ -179,14 +179,11 @@ def _saved(context: click.Context, named: str) -> Saved | None:
 
     :raises UsageError: for options that a saved plan was made with already.
     """
-    from glmdeploy.plan.saved import load_saved
+    from glmdeploy.plan.saved import load_saved, may_be_saved
 
     path = Path(named)
-    if named == "-" or path.suffix in (".yaml", ".yml") or not path.is_file():
+    if named == "-" or not may_be_saved(path):
         return None
-    with path.open("rb") as file:
-        if not file.read(64).lstrip().startswith(b"{"):
-            return None
     kept = load_saved(path)
     made = ("overlays", "sets", "where", "environment", "force", "adopt", "make_secrets", "verify_weights")
     given = [name for name in made if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, target_options
-from glmdeploy.errors import GlmdeployError
+from glmdeploy.cli import app, common, target_options
 
 if TYPE_CHECKING:
     from glmdeploy.operate.leftovers import Leftover
@@ -61,7 +59,8 @@ def clean(where: str, environment: str | None, keep: int, grace: int, yes: bool,
         common.echo(clean.survey_text(found, target))
     removed: list[Leftover] = []
     if found.leftovers and not dry_run:
-        _confirm(clean.bytes_text(found.leftovers), yes=yes, as_json=as_json)
+        question = f"Remove {clean.bytes_text(found.leftovers)}?"
+        app.confirm(question, yes=yes, as_json=as_json, refused="nothing was removed")
         for leftover in remove(found, target, home() / "locks", keep=keep, grace=grace):
             removed.append(leftover)
             click.echo(f"removed {clean.leftover_text(leftover)}", err=True)
@@ -69,14 +68,3 @@ def clean(where: str, environment: str | None, keep: int, grace: int, yes: bool,
             click.echo(clean.kept_after_all(len(found.leftovers) - len(removed)), err=True)
     if as_json:
         common.echo_json(clean.survey_data(found, removed))
-
-
-def _confirm(size: str, *, yes: bool, as_json: bool) -> None:
-    if yes:
-        return
-    if as_json or not sys.stdin.isatty():
-        raise GlmdeployError(
-            "nobody can be asked: there is no terminal", advice="run again with --yes (-y) to go ahead"
-        )
-    if not click.confirm(f"Remove {size}?", default=False):
-        raise GlmdeployError("nothing was removed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -63,6 +64,11 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**arguments)
 
     return wrapped
+
+
+def quiet() -> None:
+    """When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def program() -> str:

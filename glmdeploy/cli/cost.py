@@ -52,7 +52,7 @@ def cost(
     else:
         from glmdeploy.operate.target import connect
 
-        app.quiet()
+        common.quiet()
         target, name = connect(where, None, environment, reading=True), None
 
     from glmdeploy.operate.cost import cost, stretch

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import common, target_options
 from glmdeploy.errors import UsageError
 
 EPILOG = """\b
@@ -26,7 +26,7 @@ def list_(where: str, environment: str | None, everything: bool, all_environment
     """Show the deployed apps of an Environment, a line each."""
     if all_environments and environment:
         raise UsageError("--env and --all-environments exclude each other")
-    app.quiet()
+    common.quiet()
     from glmdeploy.operate import target
 
     destination = target.connect(where, None, environment, reading=True)

@@ -61,19 +61,13 @@ def expanded(named: Sequence[str]) -> list[str]:
         found += map(str, inside)
     if twice := [name for name, count in Counter(found).items() if count > 1]:
         raise UsageError(f"{', '.join(twice)} is named more than once")
-    if len(found) > 1 and (plans := [name for name in found if _is_saved_plan(name)]):
+    from glmdeploy.plan.saved import may_be_saved
+
+    if len(found) > 1 and (plans := [name for name in found if may_be_saved(Path(name))]):
         raise UsageError(f"{', '.join(plans)} is a saved plan: it is applied alone")
     if len(found) > 1 and "-" in found:
         raise UsageError("standard input can only be the one profile")
     return found
-
-
-def _is_saved_plan(name: str) -> bool:
-    path = Path(name)
-    if path.suffix in SUFFIXES or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(64).lstrip().startswith(b"{")
 
 
 def are_many(named: Sequence[str]) -> bool:

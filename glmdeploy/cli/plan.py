@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +83,7 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
         raise UsageError("--json and --markdown contradict each other")
     if options["make_secrets"] and where != target.LOCAL:
         raise UsageError("--make-secrets is for the embedded cloud", advice="add `--target local`, or leave it out")
-    # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    common.quiet()
     wanted, findings = plan_of(common.document(profile, options["overlays"], options["sets"]))
     destination = target.connect(where, wanted, options["environment"], reading=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ def show(file: Path, *, everything: bool, offline: bool, as_markdown: bool, as_j
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown contradict each other")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    common.quiet()
     saved = load_saved(file)
     warning, stale = ("not compared with what runs now", None) if offline else _compared(saved)
     try:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
+import io
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.cli import common
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-COMPLETION_SECONDS = 4.0
-"""The longest wait for the names of deployed apps while a shell completes."""
+COMPLETION_SECONDS = 3.0
+"""What a shell waits for names at most."""
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,23 +80,24 @@ def _profiles() -> list[str]:
     return sorted(found)
 
 
-def _apps(context: click.Context) -> tuple[str, ...]:
-    with _silently():
+def _apps(context: click.Context) -> list[str]:
+    def look() -> list[str]:
         target = _target(context)
         from glmdeploy.operate.listing import names
 
-        return tuple(sorted(names(target)))
-    return ()
+        return sorted(names(target))
+
+    return soon(look)
 
 
-def _versions(context: click.Context, app: str) -> list[int]:
-    with _silently():
+def _versions(context: click.Context, app: str) -> list[str]:
+    def look() -> list[str]:
         target = _target(context)
-        from glmdeploy.operate.history import find_app, history
+        from glmdeploy.operate.history import numbers
 
-        found = find_app(app, target)
-        return [each.number for each in history(found, target).versions] if found else []
-    return []
+        return numbers(app, target)
+
+    return soon(look)
 
 
 def _target(context: click.Context) -> Any:
@@ -103,11 +107,17 @@ def _target(context: click.Context) -> Any:
     return connect(options.get("where") or "modal", None, options.get("environment"), reading=True)
 
 
-@contextlib.contextmanager
-def _silently() -> Any:
-    logging.disable()
-    try:
-        with contextlib.suppress(Exception):
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
+def soon(look: Callable[[], list[str]]) -> list[str]:
+    """What it finds within :data:`COMPLETION_SECONDS`; nothing where it fails. Nothing is printed: a shell reads it."""
+    found: list[str] = []
+
+    def run() -> None:
+        with contextlib.suppress(BaseException):
+            found.extend(look())
+
+    common.quiet()
+    thread = threading.Thread(target=run, daemon=True)
+    with contextlib.redirect_stderr(io.StringIO()):
+        thread.start()
+        thread.join(COMPLETION_SECONDS)
+    return [*found]

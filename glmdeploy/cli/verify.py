@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import shutil
@@ -136,8 +135,7 @@ def verify(subject: str, **options: Any) -> int:
         from glmdeploy.operate.baseline import read_baseline
 
         before = read_baseline(options["baseline"])
-    # When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    common.quiet()
     found = (_by_url if URL.match(subject) else _by_name)(subject, wanted, options)
     return _show(found, before, options)
 

@@ -18,14 +18,13 @@ from glmdeploy.operate.archive import archive
 from glmdeploy.operate.asking import plainly, within
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.events import Judged, Rescaled, SecretCreated, StageStarted, WeightsVerified
-from glmdeploy.operate.logs import Log, Wanted
 from glmdeploy.operate.publish import publish
 from glmdeploy.operate.rollout import note, resumed, roll
 from glmdeploy.operate.second_app import remove_leftover, tried
 from glmdeploy.operate.secrets import creatable, create_secret
 from glmdeploy.operate.stages import running
 from glmdeploy.operate.steps import begin
-from glmdeploy.operate.versions import VERIFIED, previous, proofs
+from glmdeploy.operate.versions import VERIFIED, outcomes, previous
 from glmdeploy.runtime.failures import forget
 
 if TYPE_CHECKING:
@@ -95,8 +94,7 @@ def _has_spoken(now: Deployed, target: Target) -> bool:
     version = now.version
     if datetime.now(UTC) - version.at > YOUNG:
         return True
-    log = Log(app=now.app, app_id=now.app_id, target=target, wanted=Wanted(search="glmdeploy ready", ours=True))
-    return proofs(log.between(version.at), now.history).get(version.number) == VERIFIED
+    return outcomes(now.app, now.history, (version,), target).get(version.number) == VERIFIED
 
 
 def _rescaled(what: Preview) -> Generator[Event]:

@@ -14,6 +14,7 @@ import modal
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import within
 from glmdeploy.operate.history import DIGITS
+from glmdeploy.operate.volumes import content
 from glmdeploy.plan import source
 from glmdeploy.plan.body import BodyError, body, read_body
 
@@ -42,15 +43,15 @@ def archive(plan: Plan, target: Target) -> None:
     wanted = {plan_path(plan.digest[:DIGITS]): body(plan).encode()}
     if plan.runtime == source.digest():
         wanted[runtime_path(plan.runtime)] = source.packed()
-    missing = {path: content for path, content in wanted.items() if _read(path, target) != content}
+    missing = {path: text for path, text in wanted.items() if content(VOLUME, path, target) != text}
     if not missing:
         return
 
     async def write() -> None:
         volume = modal.Volume.from_name(VOLUME, environment_name=target.environment, create_if_missing=True)
         async with volume.batch_upload(force=True) as batch:
-            for path, content in missing.items():
-                batch.put_file(io.BytesIO(content), path)
+            for path, text in missing.items():
+                batch.put_file(io.BytesIO(text), path)
 
     within(target, f"keep the plan in the volume {VOLUME}", write)
 
@@ -60,11 +61,11 @@ def archived(digits: str, target: Target) -> Plan | None:
 
     :raises DeployError: also where what is kept is not it.
     """
-    content = _read(plan_path(digits), target)
-    if content is None:
+    text = content(VOLUME, plan_path(digits), target)
+    if text is None:
         return None
     try:
-        plan = read_body(content)
+        plan = read_body(text)
         if not plan.digest.startswith(digits):
             raise BodyError("it has another digest")
     except BodyError as fault:
@@ -83,25 +84,14 @@ def archived_runtime(plan: Plan, target: Target) -> Mapping[str, bytes]:
     if plan.runtime == source.digest():
         return source.files()
     path = runtime_path(plan.runtime)
-    content = _read(path, target)
+    packed = content(VOLUME, path, target)
     try:
-        if content is None:
+        if packed is None:
             raise source.SourceError("it is not there")
-        return source.unpacked(content, plan.runtime)
+        return source.unpacked(packed, plan.runtime)
     except source.SourceError as fault:
         raise DeployError(
             f"the container side of the plan {plan.digest[:DIGITS]}, {path} in the volume {VOLUME}, cannot be used: "
             f"{fault}",
             advice="apply the profile with this glmdeploy instead",
         ) from None
-
-
-def _read(path: str, target: Target) -> bytes | None:
-    async def read() -> bytes | None:
-        volume = modal.Volume.from_name(VOLUME, environment_name=target.environment)
-        try:
-            return b"".join([part async for part in volume.read_file.aio(path)])
-        except (modal.exception.NotFoundError, FileNotFoundError):
-            return None
-
-    return within(target, f"read {path} in the volume {VOLUME}", read)

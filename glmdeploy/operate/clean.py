@@ -25,6 +25,7 @@ from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.history import DIGITS, history
 from glmdeploy.operate.leftovers import Contents, File, Leftover, archive_contents, contents
 from glmdeploy.operate.lock import exclusive
+from glmdeploy.operate.volumes import content
 from glmdeploy.plan.needs import needs
 from glmdeploy.resources import DIGEST_TAG
 
@@ -268,14 +269,7 @@ def _files(volume: str, target: Target) -> dict[str, File]:
 
 
 def _read(volume: str, target: Target, path: str) -> bytes:
-    async def read() -> bytes:
-        handle = modal.Volume.from_name(volume, environment_name=target.environment)
-        try:
-            return b"".join([part async for part in handle.read_file.aio(path)])
-        except (modal.exception.NotFoundError, FileNotFoundError):
-            return b""
-
-    return within(target, f"read {path} in the volume {volume}", read)
+    return content(volume, path, target) or b""
 
 
 def _remove(leftover: Leftover, target: Target) -> None:

@@ -173,10 +173,8 @@ def _plan_of(gone: Gone, target: Target) -> Plan | None:
 
 def _volumes(plan: Plan) -> list[str]:
     """Of the app alone: what glmdeploy keeps of all apps of the Environment is not among them."""
-    mounted = (plan.weights, plan.kernels, *plan.volumes)
-    return [volume.name for volume in mounted if volume is not None and volume.name != VOLUME]
+    return [volume.name for volume in plan.serving_volumes if volume.name != VOLUME]
 
 
 def _secrets(plan: Plan) -> tuple[str, ...]:
-    every = (plan.huggingface, plan.api_key, plan.proxy_token, plan.registry, *plan.secrets)
-    return tuple(dict.fromkeys(secret.name for secret in every if secret is not None))
+    return tuple(dict.fromkeys(secret.name for secret in plan.every_secret))

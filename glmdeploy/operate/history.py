@@ -127,10 +127,12 @@ def find_app(app: str, target: Target) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Gone:
-    """The app that had a name until it was stopped."""
+    """The app that had a name until it was stopped; None, or empty, what Modal does not tell."""
 
     app_id: str
     at: datetime | None
+    by: str = ""
+    version: int = 0
 
 
 def stopped_app(app: str, target: Target) -> Gone | None:
@@ -144,8 +146,9 @@ def stopped_app(app: str, target: Target) -> Gone | None:
         answer = await rpc("AppGetByDeploymentName", request)
         if answer.app_id or not answer.previous_app_id:
             return None
-        at = answer.lifecycle.stopped_at
-        return Gone(app_id=answer.previous_app_id, at=datetime.fromtimestamp(at, UTC) if at else None)
+        life = answer.lifecycle
+        at = datetime.fromtimestamp(life.stopped_at, UTC) if life.stopped_at else None
+        return Gone(app_id=answer.previous_app_id, at=at, by=life.stopped_by, version=life.version)
 
     return within(target, f"look for a stopped app {app}", look)
 
@@ -163,6 +166,15 @@ def history(app_id: str, target: Target) -> History:
         return History(app_id=app_id, production=answer.production_app_version or newest, versions=tuple(versions))
 
     return within(target, f"read the history of {app_id}", look)
+
+
+def numbers(app: str, target: Target) -> list[str]:
+    """The numbers of a deployed app's versions as text, the newest first; none of an app that is not deployed.
+
+    :raises DeployError:
+    """
+    app_id = find_app(app, target)
+    return [str(each.number) for each in history(app_id, target).versions] if app_id else []
 
 
 def _version(entry: api_pb2.AppDeploymentHistory) -> Version:

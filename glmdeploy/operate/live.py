@@ -11,6 +11,7 @@ import modal
 
 from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import within
+from glmdeploy.operate.volumes import content
 from glmdeploy.runtime import markers
 from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
 from glmdeploy.runtime.weights import WEIGHTS_MARK, is_manifest
@@ -38,8 +39,8 @@ def needed(plan: Plan, target: Target) -> Needed:
 
     :raises DeployError:
     """
-    for volume in (plan.weights, plan.kernels, *plan.volumes):
-        if volume and volume.version:
+    for volume in plan.serving_volumes:
+        if volume.version:
             _check_version(volume, volume.version, target)
     done = _is_downloaded(plan, target)
     return Needed(download=not done, compile=tuple(_not_compiled(plan, target)))
@@ -111,15 +112,8 @@ def _sizes(volume: modal.Volume, name: str, folder: str, target: Target) -> dict
 
 
 def _marker(volume: modal.Volume, name: str, path: str, target: Target) -> dict[str, Any]:
-    async def read() -> bytes:
-        try:
-            return b"".join([part async for part in volume.read_file.aio(path)])
-        except (modal.exception.NotFoundError, FileNotFoundError):
-            return b""
-
-    content = within(target, f"read {path} in the volume {name}", read)
     try:
-        marker = json.loads(content)
+        marker = json.loads(content(name, path, target, volume) or b"")
     except ValueError:
         return {}
     return marker if isinstance(marker, dict) else {}

@@ -10,9 +10,10 @@ from glmdeploy.operate import autoscaler, drift
 from glmdeploy.operate.archive import VOLUME
 from glmdeploy.operate.capacity import room
 from glmdeploy.operate.deployed import deployed
+from glmdeploy.operate.history import stopped_app
 from glmdeploy.operate.live import Needed, needed
 from glmdeploy.operate.secrets import creatable, missing_secrets
-from glmdeploy.operate.serving import image_of, serving, stopped
+from glmdeploy.operate.serving import image_of, serving
 from glmdeploy.operate.tasks import tasks_of
 from glmdeploy.plan.autoscaler import deployment_digest
 from glmdeploy.plan.diff import Change, diff
@@ -231,10 +232,11 @@ def _image(now: Deployed, image: str, target: Target) -> Iterator[Drift]:
 
 def _stopped(app: str, target: Target) -> Drift | None:
     """That an app of this name was deployed, and was stopped."""
-    end = stopped(app, target)
-    if end is None:
+    end = stopped_app(app, target)
+    if end is None or end.at is None:
         return None
-    return drift.Drift(kind=drift.STOPPED, name=app, found=None, expected=end.version, by=end.by, at=end.at)
+    by, version = end.by or None, end.version or None
+    return drift.Drift(kind=drift.STOPPED, name=app, found=None, expected=version, by=by, at=end.at)
 
 
 def _foreign(now: Deployed) -> DeployError:

@@ -90,7 +90,6 @@ def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
             advice="apply its profile: that brings them back first",
         )
     before = now.data or {}
-    bound, objects = serving(to.plan.data(), target, wanted)
     return WayBack(
         app=app,
         target=target,
@@ -101,7 +100,7 @@ def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
         outages=tuple(outages(before, to.plan.data())) if before else (),
         estimate=estimate(to.plan),
         proof=outcomes(app, now.history, (to.version,), target).get(wanted),
-        stale=tuple(each.name for each in of_objects(to.plan.data(), bound, objects)) if bound else (),
+        stale=_stale(to.plan, target, wanted),
     )
 
 
@@ -130,14 +129,18 @@ def check_afresh(now: Deployed, target: Target) -> None:
             f"what runs as {now.app} cannot be followed: its plan is not known",
             advice=f"`{target.command(f'app rollover {now.app}')}` does it unseen",
         )
-    bound, objects = serving(now.plan.data(), target)
-    stale = [each.name for each in of_objects(now.plan.data(), bound, objects)] if bound else []
-    if stale:
+    if stale := _stale(now.plan, target):
         raise DeployError(
             f"{', '.join(stale)} was deleted, or made again: containers of version {now.version.number} would not "
             "find what they are bound to",
             advice="apply the profile: a deployment binds them anew",
         )
+
+
+def _stale(plan: Plan, target: Target, version: int = 0) -> tuple[str, ...]:
+    """The volumes and secrets that a version is bound to, and that were deleted or made again since."""
+    bound, objects = serving(plan.data(), target, version)
+    return tuple(each.name for each in of_objects(plan.data(), bound, objects)) if bound else ()
 
 
 def start_afresh(now: Deployed, target: Target, guard: Guard) -> Generator[Event]:

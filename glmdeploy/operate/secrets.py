@@ -32,8 +32,7 @@ def missing_secrets(plan: Plan, target: Target) -> tuple[MissingSecret, ...]:
 
     :raises DeployError: if the target cannot be asked.
     """
-    wanted = (plan.huggingface, plan.api_key, plan.proxy_token, plan.registry, *plan.secrets)
-    found = (_missing(secret, target) for secret in wanted if secret)
+    found = (_missing(secret, target) for secret in plan.every_secret)
     return tuple(filter(None, found))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import modal
@@ -85,34 +84,6 @@ def serving(data: Mapping[str, Any], target: Target, version: int = 0) -> tuple[
         )
 
     return within(target, f"look at what serves as {data['app']}", look)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stopped:
-    """The end of an app that was deployed; None what Modal does not tell."""
-
-    version: int | None
-    by: str | None
-    at: datetime
-
-
-def stopped(app: str, target: Target) -> Stopped | None:
-    """When an app of this name was stopped; None where one is deployed, or none ever was.
-
-    :raises DeployError:
-    """
-
-    async def look() -> Stopped | None:
-        request = api_pb2.AppGetByDeploymentNameRequest(name=app, environment_name=target.environment or "")
-        found = await rpc("AppGetByDeploymentName", request)
-        life = found.lifecycle
-        if found.app_id or not found.previous_app_id or not life.stopped_at:
-            return None
-        return Stopped(
-            version=life.version or None, by=life.stopped_by or None, at=datetime.fromtimestamp(life.stopped_at, UTC)
-        )
-
-    return within(target, f"look whether {app} was stopped", look)
 
 
 def image_of(data: Mapping[str, Any], version: int, target: Target) -> str | None:

@@ -67,6 +67,24 @@ def held(wanted: Iterable[str], target: Target, *, beside: str) -> tuple[Held, .
     )
 
 
+def content(name: str, path: str, target: Target, handle: modal.Volume | None = None) -> bytes | None:
+    """A file of a volume, read without a container; None where there is no such file, or no such volume.
+
+    ``handle`` is the volume's, where more is asked of it: Modal looks its name up once.
+
+    :raises DeployError:
+    """
+    volume = handle or modal.Volume.from_name(name, environment_name=target.environment)
+
+    async def read() -> bytes | None:
+        try:
+            return b"".join([part async for part in volume.read_file.aio(path)])
+        except (modal.exception.NotFoundError, FileNotFoundError):
+            return None
+
+    return within(target, f"read {path} in the volume {name}", read)
+
+
 def remove(name: str, target: Target) -> None:
     """Delete a volume with all its files; nothing where it is gone already.
 

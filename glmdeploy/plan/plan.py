@@ -243,6 +243,17 @@ class Plan:
         return (self.gpu,) if isinstance(self.gpu, str) else self.gpu
 
     @property
+    def serving_volumes(self) -> tuple[Volume, ...]:
+        """The volumes of the containers that serve."""
+        return tuple(volume for volume in (self.weights, self.kernels, *self.volumes) if volume)
+
+    @property
+    def every_secret(self) -> tuple[Secret, ...]:
+        """The secrets that any of its containers, or the pull of its image, needs."""
+        named = (self.huggingface, self.api_key, self.proxy_token, self.registry)
+        return (*(secret for secret in named if secret), *self.secrets)
+
+    @property
     def looked_at(self) -> tuple[Secret, ...]:
         """The secrets whose values a container looks at before a deployment."""
         return tuple(secret for secret in (self.api_key, self.huggingface, self.proxy_token) if secret)

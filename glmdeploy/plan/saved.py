@@ -100,6 +100,14 @@ def _may_be_written(path: Path) -> None:
         raise GlmdeployError(f"cannot write {path}: {error.strerror}") from None
 
 
+def may_be_saved(path: Path) -> bool:
+    """Whether a file may be a saved plan, and no profile: it has not a profile's name, and begins as JSON does."""
+    if path.suffix in (".yaml", ".yml") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(64).lstrip().startswith(b"{")
+
+
 def load_saved(path: Path) -> Saved:
     """The plan of a file.
 
