@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.findings import Remove, SetValue, Severity
 from glmdeploy.gpus import GENERATIONS
 from glmdeploy.profile.text.load import read_text
-from glmdeploy.rules.rule import Example, Rule, Scope, Topic, Violation
+from glmdeploy.rules.rule import FIRST_LOOK, Example, Look, Rule, Scope, Topic, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +55,7 @@ OPERANDS: Mapping[str, type | tuple[type, ...]] = {
 REQUIRED = frozenset(
     ("id", "title", "severity", "topic", "when", "message", "why", "fix", "sources", "fails", "passes")
 )
-OPTIONAL = frozenset(("scope", "at", "edit"))
+OPTIONAL = frozenset(("scope", "at", "edit", "looked"))
 SCOPE = frozenset(("gpus", "architectures", "since", "until"))
 
 
@@ -189,6 +189,7 @@ def _rule(entry: dict[str, Any]) -> Rule:
         check=_check(entry),
         fails=tuple(_example(item) for item in entry["fails"]),
         passes=tuple(_example(item) for item in entry["passes"]),
+        looked=Look(**entry["looked"]) if "looked" in entry else FIRST_LOOK,
     )
 
 

@@ -13,6 +13,7 @@ from glmdeploy.gpus import BLACKWELL, HOPPER
 from glmdeploy.profile.serving import WEB_SERVER
 from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang import catalog, command, models
+from glmdeploy.sglang.architectures import ARCHITECTURES
 from glmdeploy.sglang.effective import RAW, effective
 from glmdeploy.sglang.models import GLM_DSA
 from glmdeploy.sizing import memory, model, timeline
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.gpus import Gpu
     from glmdeploy.profile.models import Profile, Secret, Volume
+    from glmdeploy.sglang.architectures import Architecture
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
@@ -100,6 +102,11 @@ class Facts:
     def recognised(self, architecture: str, quantization: str) -> Facts:
         """The facts with what only the checkpoint's ``config.json`` tells where the repository's name does not."""
         return replace(self, architecture=architecture, quantization=quantization)
+
+    @property
+    def kind(self) -> Architecture | None:
+        """What the architecture's name decides (MLA or not, experts, vision, its task); None where it is not known."""
+        return ARCHITECTURES.get(self.architecture or "")
 
     def between(self, since: str | None, until: str | None) -> bool:
         """Whether the profile's release is one of those from ``since`` to ``until``, None for no end."""

@@ -106,6 +106,18 @@ def example(*sets: str, profile: str = Example.profile) -> Example:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look:
+    """When somebody last held a rule against its sources: ``date`` (YYYY-MM-DD), ``release`` the newest looked at."""
+
+    date: str
+    release: str
+
+
+FIRST_LOOK = Look(date="2026-11-23", release="0.5.23")
+"""When the facts behind the first rules were read and measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """A guard rule.
 
@@ -126,3 +138,4 @@ class Rule:
     passes: tuple[Example, ...]
     scope: Scope = field(default_factory=Scope)
     waivable: bool = True
+    looked: Look = FIRST_LOOK

@@ -109,12 +109,22 @@ class Origin(StrEnum):
     SGLANG = "sglang"
 
 
+class Basis(StrEnum):
+    """How a value that SGLang decides is known."""
+
+    RECORDED = "recorded"
+    """The real resolution was asked in this situation, as far as it decides."""
+    DERIVED = "derived"
+    """The decisions that were read in the source say so, and no recording contradicts them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effective:
     """A value and who decided it.
 
-    ``why`` explains a decision of SGLang's, ``file`` is the upstream file that takes it. Where ``known`` is False the
-    value is SGLang's to decide, ``value`` is None, and ``why`` tells why it is not known.
+    Of a decision of SGLang's, ``why`` explains it, ``file`` is the upstream file that takes it, and ``basis`` tells how
+    it is known. Where ``known`` is False the value is SGLang's to decide, ``value`` is None, and ``why`` tells why it
+    is not known.
     """
 
     value: Any
@@ -122,6 +132,7 @@ class Effective:
     why: str | None = None
     file: str | None = None
     known: bool = True
+    basis: Basis | None = None
 
 
 REPORTED = (

@@ -6,6 +6,7 @@ Sources: the ``config.json`` of the public checkpoints (facts of GLM-5.1: ``arch
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 GLM_DSA = "GlmMoeDsaForCausalLM"
@@ -17,6 +18,29 @@ _PATTERNS = (
     (re.compile(r"/GLM-5(\.1)?(-(FP8|NVFP4|Base))*$", re.IGNORECASE), GLM_DSA),
     (re.compile(r"/GLM-4\.[567](-(Air|FP8|Base))*$", re.IGNORECASE), GLM4_MOE),
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """A family of models that go by one name. ``organisation`` publishes it on the Hugging Face Hub.
+
+    The parsers are SGLang's choices of ``--reasoning-parser`` and ``--tool-call-parser``, None for none or not known.
+    ``since`` is the first SGLang release that runs it from its own pins, None where all known ones do. ``source`` says
+    where all that is known from.
+    """
+
+    name: str
+    organisation: str
+    architecture: str
+    reasoning_parser: str | None = None
+    tool_call_parser: str | None = None
+    since: str | None = None
+    source: str
+
+
+def family(repo: str) -> Family | None:
+    """The family of a repository or of a model's bare name, None where the name does not tell."""
+    return None
 
 
 def architecture(repo: str) -> str | None:

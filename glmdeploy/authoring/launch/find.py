@@ -13,6 +13,7 @@ from glmdeploy.authoring.launch.shell import Command, commands
 from glmdeploy.authoring.launch.variables import Scope, Variable
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
+from glmdeploy.sglang import engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,16 +51,7 @@ def launches(
     :raises ShellError: where the text cannot be read as a shell reads it.
     """
     scope = scope or Scope()
-
-    def inner(word: Word, env: Mapping[str, Word]) -> list[Launch]:
-        """The launches in the text that a shell gets as an argument."""
-        variables = {name: Variable(words=(value,), exported=True) for name, value in env.items() if not value.unknown}
-        if depth >= MAX_SHELLS:
-            raise ShellError(f"more than {MAX_SHELLS} shells inside one another", word.span)
-        inside = launches(word.text, word.offsets, Scope(variables=variables, length=scope.length), depth + 1)
-        passed = {name: value for name, value in env.items() if value.unknown}
-        return [replace(launch, env={**passed, **launch.env}, notes=(*word.notes, *launch.notes)) for launch in inside]
-
+    inner = _shells(scope, depth)
     found: list[Launch] = []
     for item in commands(text, offsets):
         if isinstance(item, Command):
@@ -70,6 +62,20 @@ def launches(
             with contextlib.suppress(ShellError):
                 found += launches(item.text, item.offsets, copy, depth + 1)
     return found
+
+
+def _shells(scope: Scope, depth: int) -> Inner:
+    """Reads the text that a shell gets as an argument."""
+
+    def inner(word: Word, env: Mapping[str, Word]) -> list[Launch]:
+        variables = {name: Variable(words=(value,), exported=True) for name, value in env.items() if not value.unknown}
+        if depth >= MAX_SHELLS:
+            raise ShellError(f"more than {MAX_SHELLS} shells inside one another", word.span)
+        inside = launches(word.text, word.offsets, Scope(variables=variables, length=scope.length), depth + 1)
+        passed = {name: value for name, value in env.items() if value.unknown}
+        return [replace(launch, env={**passed, **launch.env}, notes=(*word.notes, *launch.notes)) for launch in inside]
+
+    return inner
 
 
 def _of_command(command: Command, scope: Scope, inner: Inner) -> list[Launch]:
@@ -103,6 +109,8 @@ def find(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[L
         return inner(text, env) if text else []
     if arguments := _arguments(words):
         return [_launch(words[0], arguments, env)]
+    if engine := engines.by_command([word.text for word in words]):
+        return [replace(_launch(words[0], words[1:], env), engine=engine)]
     return [] if name in _TALKING else _wrapped(words, env, inner)
 
 
@@ -209,6 +217,23 @@ def _shell_text(words: Sequence[Word]) -> Word | None:
     return None
 
 
+def in_image(
+    command: Sequence[Word], env: Mapping[str, Word], container: Container, *, scope: Scope | None = None
+) -> list[Launch]:
+    """The launches of a container that a file describes: ``command`` is its whole argv, ``env`` its environment.
+
+    An argv that has only options is given to the image's own entrypoint.
+
+    :raises ShellError: where a shell text in it cannot be read.
+    """
+    found = find(command, env, _shells(scope or Scope(), 0))
+    if not found:
+        found = _by_entrypoint(
+            docker.Run(image=container.image, flags=container.flags, env=env, command=tuple(command))
+        )
+    return [replace(launch, container=launch.container or container) for launch in found]
+
+
 def _in_container(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:
     run = docker.read(words, env)
     if run is None:
@@ -223,6 +248,8 @@ def _in_container(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) 
 
 def _by_entrypoint(run: docker.Run) -> list[Launch]:
     """A launch by an image whose entrypoint is SGLang's server, which then gets nothing but its options."""
+    if engine := engines.by_image(run.image.text):
+        return [Launch(words=run.command, place=run.image.span, env=run.env, engine=engine)]
     names = {word.text.partition("=")[0] for word in run.command}
     if not run.command or not run.command[0].text.startswith("--") or names.isdisjoint({"--model", "--model-path"}):
         return []

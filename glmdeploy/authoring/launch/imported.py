@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.authoring.launch import config
+from glmdeploy.authoring import formats
+from glmdeploy.authoring.launch import config, foreign
 from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.authoring.launch.place import sections_of
@@ -66,7 +67,7 @@ def import_script(script: Script, options: ImportOptions, *, file: str = "import
     :raises ProfileError: where the text cannot be read, or launches nothing.
     :raises UsageError: where an option's value cannot stand in a profile.
     """
-    if config.is_config(script):
+    if formats.recognise(script) is None and config.is_config(script):
         catalog, assumed = release(None, options)
         launch = config.read(script, catalog)
     else:
@@ -92,14 +93,17 @@ def import_script(script: Script, options: ImportOptions, *, file: str = "import
 
 def _launch(script: Script) -> Launch:
     try:
-        found = launches(script.text)
+        form = formats.recognise(script)
+        found = form.read(script) if form else launches(script.text)
     except ShellError as error:
         raise _failed(script, Note(severity=Severity.ERROR, message=error.message, span=error.span)) from None
     if not found:
         message = "nothing in this text launches SGLang"
         expected = "a command with `python3 -m sglang.launch_server` or `sglang serve`, or a --config file of SGLang's"
         raise _failed(script, Note(severity=Severity.ERROR, message=message, span=(0, 1), expected=expected))
-    launch, *others = found
+    launch, *others = sorted(found, key=lambda each: each.engine is not None)
+    if launch.engine:
+        raise ProfileError(script.findings(foreign.refusal(launch, launch.engine)))
     message = "this is another launch, which was left out"
     more = [
         Note(severity=Severity.WARNING, message=message, span=other.place, fix="import it on its own")

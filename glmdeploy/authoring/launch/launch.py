@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glmdeploy.findings import Severity
+    from glmdeploy.sglang.engines import Engine
 
 Span: TypeAlias = tuple[int, int]
 """First offset and the one behind the last."""
@@ -74,6 +75,9 @@ class Launch:
     """One launch of SGLang, or one configuration file: everything that a profile is made of.
 
     ``words`` are SGLang's own arguments. A variable in ``env`` that is only passed on has an unknown word for a value.
+    ``engine`` is set where another engine is launched: such a launch is refused. ``gpu`` is what the text says of GPUs
+    in Modal's form (``H200:4``, ``H200``, ``:8`` where only their number is told). ``releases`` are the versions of
+    SGLang that the text names (``0.5.11``) beside the image's tag, the nearest to the launch last.
     """
 
     words: tuple[Word, ...]
@@ -81,3 +85,6 @@ class Launch:
     env: Mapping[str, Word]
     container: Container | None = None
     notes: tuple[Note, ...] = ()
+    engine: Engine | None = None
+    gpu: Word | None = None
+    releases: tuple[Word, ...] = ()
