@@ -118,9 +118,12 @@ def from_config(config: Mapping[str, Any], *, weights: int | None = None) -> Mod
 
 @cache
 def known(repo: str) -> Model | None:
-    """A model whose facts ship with glmdeploy (:mod:`glmdeploy.sglang.models`), else None. No IO."""
+    """A model whose facts ship with glmdeploy (:mod:`glmdeploy.sglang.models`) and can be counted, else None. No IO."""
     config = models.known(repo)
-    return from_config(config) if config else None
+    try:
+        return from_config(config) if config else None
+    except UnknownModel:
+        return None
 
 
 def _language_model(fields: Fields) -> Fields:

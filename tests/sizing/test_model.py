@@ -49,7 +49,7 @@ def test_dimensions() -> None:
     assert air
     assert air.attention == GroupedAttention(kv_heads=8, key=128, value=128)
     assert air.quantization == "compressed-tensors"
-    assert known("Qwen/Qwen3-8B") is None
+    assert known("acme/other") is None
     assert from_config(DEEPSEEK_V3).attention == LatentAttention(rank=512, rope=64)
 
 
