@@ -217,7 +217,7 @@ _ADAPTERS: Mapping[str, Equivalent] = {
 
 _SCHEDULING: Mapping[str, Equivalent] = {
     **same("stream-interval"),
-    "max-num-seqs": called("max-running-requests", "of the whole server: vLLM's is of each data-parallel copy"),
+    "max-num-seqs": called("max-running-requests", "with DP attention its groups share them"),
     "max-num-batched-tokens": called("chunked-prefill-size", "tokens of prefill alone; decoding does not count"),
     "max-num-partial-prefills": none("SGLang cuts one prompt at a time"),
     "max-long-partial-prefills": none("SGLang cuts one prompt at a time"),
@@ -281,7 +281,7 @@ _PARSERS: Mapping[str, Equivalent] = {
     "enable-auto-tool-choice": none("SGLang finds tool calls by itself wherever `tool-call-parser` is set"),
     "tool-call-parser": called("tool-call-parser", "some of its names are others"),
     "tool-parser-plugin": none("SGLang takes its own parsers alone"),
-    "exclude-tools-when-tool-choice-none": none("SGLang gives the template no tools where a request chooses none"),
+    "exclude-tools-when-tool-choice-none": none(_UNSET),
     "enable-reasoning": none("SGLang finds reasoning by itself wherever `reasoning-parser` is set"),
     "reasoning-parser": called("reasoning-parser", "some of its names are others: `deepseek_r1` is `deepseek-r1`"),
     "reasoning-parser-plugin": none("SGLang takes its own parsers alone"),
@@ -329,7 +329,7 @@ _SERVER: Mapping[str, Equivalent] = {
     "enable-per-request-metrics": called("enable-request-time-stats-logging", "in the log, not in the answer"),
     "enable-prompt-tokens-details": called("enable-cache-report"),
     "enable-force-include-usage": called("stream-response-default-include-usage"),
-    "enable-server-load-tracking": none("SGLang's routes for load need no option"),
+    "enable-server-load-tracking": none("SGLang's metrics tell its load: `enable-metrics`"),
     "enable-tokenizer-info-endpoint": none(_UNSET),
     "enable-request-id-headers": none(_UNSET),
     "disable-fastapi-docs": none(_UNSET),
