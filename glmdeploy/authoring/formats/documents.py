@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.formats import compose
+
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.format import Format
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (compose.FORMAT,)
