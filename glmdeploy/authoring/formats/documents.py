@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.formats import compose
+from glmdeploy.authoring.formats import compose, kubernetes
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.format import Format
 
-FORMATS: tuple[Format, ...] = (compose.FORMAT,)
+FORMATS: tuple[Format, ...] = (compose.FORMAT, kubernetes.FORMAT)
