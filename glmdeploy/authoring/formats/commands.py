@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats import phrase
+from glmdeploy.authoring.formats.references import without_template
 from glmdeploy.authoring.formats.section import passed_on
 from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.launch import Container, Launch, Word
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.formats.section import Section
 
 _RELEASE = re.compile(r"\bsglang(?:\[[\w,. -]*\])?\s*==\s*([0-9][\w.]*)")
-_TEMPLATE = re.compile(r"\$?\{\{[^{}]*\}\}")
 
 
 def of_shell(
@@ -71,9 +71,3 @@ def variables_of(section: Section, key: str) -> dict[str, Word]:
         value_at = range(len(name) + 1, len(text.text))
         env[name] = phrase.cut(text, value_at) if equals else passed_on(name, text.span)
     return env
-
-
-def without_template(text: Word) -> Word:
-    """A word in which another program fills something in: ``${{ secrets.token }}``."""
-    found = _TEMPLATE.findall(text.text)
-    return replace(text, unknown=(*text.unknown, *found)) if found else text

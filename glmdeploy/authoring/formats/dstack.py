@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats import commands
 from glmdeploy.authoring.formats.format import Format
+from glmdeploy.authoring.formats.references import without_template
 from glmdeploy.authoring.formats.section import Section
 from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, several_nodes
 from glmdeploy.authoring.launch.find import in_image
@@ -27,9 +28,13 @@ _CHOSEN = "Modal chooses the machine by the GPU"
 _RUNS = "Modal starts, watches and ends its containers by itself"
 _URL = "Modal gives a URL of its own"
 INFO: Mapping[str, str] = {
-    **dict.fromkeys(("backends", "regions", "availability_zones", "instance_types", "spot_policy", "max_price"), _CHOSEN),
+    **dict.fromkeys(
+        ("backends", "regions", "availability_zones", "instance_types", "spot_policy", "max_price"), _CHOSEN
+    ),
     **dict.fromkeys(("fleets", "reservation", "instances", "hosts"), _CHOSEN),
-    **dict.fromkeys(("replicas", "scaling", "probes", "retry", "max_duration", "stop_duration", "idle_duration"), _RUNS),
+    **dict.fromkeys(
+        ("replicas", "scaling", "probes", "retry", "max_duration", "stop_duration", "idle_duration"), _RUNS
+    ),
     **dict.fromkeys(("creation_policy", "utilization_policy", "schedule", "priority", "startup_order"), _RUNS),
     **dict.fromkeys(("stop_criteria", "inactivity_duration", "rolling_deployment", "single_branch"), _RUNS),
     **dict.fromkeys(("gateway", "https", "strip_prefix", "rate_limits", "model", "ports", "router"), _URL),
@@ -86,7 +91,7 @@ def launches(script: Script) -> list[Launch]:
         gpu = _gpu(resources)
         resources.close(info=RESOURCES_INFO)
     image, nodes, entrypoint = section.word("image"), section.word("nodes"), section.word("entrypoint")
-    texts = [commands.without_template(section.text_of(each, "commands")) for each in section.items("commands")]
+    texts = [without_template(section.text_of(each, "commands")) for each in section.items("commands")]
     _port(section)
     section.close(info=INFO, warned=WARNED, no_matter=NO_MATTER)
     given = {}

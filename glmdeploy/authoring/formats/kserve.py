@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats.pod import Pod
-from glmdeploy.authoring.formats.section import Section
 from glmdeploy.authoring.formats.stream import label, refused, several_nodes
 from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.findings import Severity
@@ -19,6 +18,7 @@ from glmdeploy.findings import Severity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from glmdeploy.authoring.formats.section import Section
     from glmdeploy.profile.text.foreign import Pair
 
 GROUP = "serving.kserve.io"
@@ -27,7 +27,9 @@ MOUNT = "/mnt/models"
 _SCALED = "Modal starts and ends containers by itself"
 PREDICTOR_INFO: Mapping[str, str] = {
     **dict.fromkeys(("minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType"), _SCALED),
-    **dict.fromkeys(("containerConcurrency", "timeout", "canaryTrafficPercent", "deploymentStrategy", "autoScaling"), _SCALED),
+    **dict.fromkeys(
+        ("containerConcurrency", "timeout", "canaryTrafficPercent", "deploymentStrategy", "autoScaling"), _SCALED
+    ),
     **dict.fromkeys(("logger", "batcher", "labels", "annotations"), "it is the cluster's own matter"),
 }
 RUNTIME_INFO: Mapping[str, str] = dict.fromkeys(
@@ -63,7 +65,7 @@ def launches(root: Section, kind: str, configs: Mapping[str, Mapping[str, Pair]]
     predictor = spec.section("predictor") if kind == "InferenceService" else None
     if predictor is None:
         return []
-    if "workerSpec" in predictor.keys():
+    if "workerSpec" in predictor:
         raise several_nodes(root.script, 2, predictor.key("workerSpec").span)
     notes: list[Note] = []
     outer, predictor.notes = predictor.notes, notes

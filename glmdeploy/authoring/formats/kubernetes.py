@@ -61,8 +61,12 @@ _SCALED = "Modal starts and ends containers by itself"
 _CLUSTER = "it is the cluster's own matter"
 LEFT_OUT: Mapping[str, str] = {
     **dict.fromkeys(("Service", "Ingress", "IngressClass", "Gateway", "HTTPRoute", "VirtualService", "Route"), _URL),
-    **dict.fromkeys(("HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "VerticalPodAutoscaler"), _SCALED),
-    **dict.fromkeys(("Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"), _CLUSTER),
+    **dict.fromkeys(
+        ("HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "VerticalPodAutoscaler"), _SCALED
+    ),
+    **dict.fromkeys(
+        ("Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"), _CLUSTER
+    ),
     **dict.fromkeys(("NetworkPolicy", "PriorityClass", "ResourceQuota", "LimitRange", "ServiceMonitor"), _CLUSTER),
     **dict.fromkeys(("PersistentVolumeClaim", "PersistentVolume", "StorageClass"), "a Modal Volume takes its place"),
     "ConfigMap": "what of it is a variable of the server stands there, and its files are not in a Modal container",
@@ -71,8 +75,11 @@ LEFT_OUT: Mapping[str, str] = {
 }
 """Kinds beside the launch, with the reason why nothing of them is in a profile."""
 
-ROOT_NO_MATTER: Mapping[str, str] = {"apiVersion": "which kind of object this is", "kind": "which kind of object this is",
-                                     "status": "the cluster's own record"}
+ROOT_NO_MATTER: Mapping[str, str] = {
+    "apiVersion": "which kind of object this is",
+    "kind": "which kind of object this is",
+    "status": "the cluster's own record",
+}
 METADATA_NO_MATTER: Mapping[str, str] = {
     **dict.fromkeys(("name", "namespace", "generateName"), "a name in the cluster"),
     **dict.fromkeys(("creationTimestamp", "uid", "resourceVersion", "generation"), "the cluster's own record"),
@@ -152,7 +159,7 @@ def _of_object(script: Script, tree: Tree, configs: Mapping[str, Mapping[str, Pa
     notes: list[Note] = []
     root = Section(script=script, tree=tree, notes=notes)
     kind = _text(tree, "kind")
-    if kserve.GROUP == _group(tree):
+    if _group(tree) == kserve.GROUP:
         found = kserve.launches(root, kind, configs)
     elif kind == "LeaderWorkerSet":
         found = _leader_and_workers(root, configs)
@@ -166,12 +173,12 @@ def _of_object(script: Script, tree: Tree, configs: Mapping[str, Mapping[str, Pa
 
 
 def _workload(root: Section, path: tuple[str, ...], configs: Mapping[str, Mapping[str, Pair]]) -> list[Launch]:
-    if path and (path[0] not in root.keys() or (root.tree.entries or {})[path[0]].value.entries is None):
+    if path and (path[0] not in root or (root.tree.entries or {})[path[0]].value.entries is None):
         return []
     section = root
     opened: list[Section] = []
     for name in path:
-        if name not in section.keys():
+        if name not in section:
             return []
         inner = section.section(name)
         if inner is None:

@@ -109,7 +109,11 @@ def _play(item: Tree) -> Span | None:
 def _steps(script: Script) -> Span | None:
     for entries in mappings(script)[:1]:
         steps = entries.get("steps")
-        if steps is not None and steps.value.items and entries.keys() & {"pool", "trigger", "pr", "substitutions", "kind"}:
+        if (
+            steps is not None
+            and steps.value.items
+            and entries.keys() & {"pool", "trigger", "pr", "substitutions", "kind"}
+        ):
             return steps.key.span
     return None
 
@@ -150,7 +154,9 @@ FORMATS: tuple[Format, ...] = (
         shows=_with("service", one_of=frozenset({"include", "python", "docker", "conda"})),
         advice=_OWN_COMMAND,
     ),
-    Format(name="a LiteLLM configuration", shows=_with("model_list"), advice="import the command of the server behind it"),
+    Format(
+        name="a LiteLLM configuration", shows=_with("model_list"), advice="import the command of the server behind it"
+    ),
     Format(
         name="a conda environment",
         shows=_with("dependencies", one_of=frozenset({"channels", "prefix"})),

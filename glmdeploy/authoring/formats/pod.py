@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.formats.references import expanded, without_template
 from glmdeploy.authoring.formats.section import Section, passed_on, word
 from glmdeploy.authoring.formats.stream import label
 from glmdeploy.authoring.launch.find import in_image
@@ -29,9 +30,13 @@ _CHOSEN = "Modal chooses the machine by the GPU"
 _CLUSTER = "it is the cluster's own matter"
 
 POD_INFO: Mapping[str, str] = {
-    **dict.fromkeys(("securityContext", "hostIPC", "hostPID", "hostNetwork", "shareProcessNamespace", "dnsPolicy"), _MODALS),
+    **dict.fromkeys(
+        ("securityContext", "hostIPC", "hostPID", "hostNetwork", "shareProcessNamespace", "dnsPolicy"), _MODALS
+    ),
     **dict.fromkeys(("runtimeClassName", "dnsConfig", "setHostnameAsFQDN", "hostUsers", "overhead"), _MODALS),
-    **dict.fromkeys(("restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "readinessGates"), _RUNS),
+    **dict.fromkeys(
+        ("restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "readinessGates"), _RUNS
+    ),
     **dict.fromkeys(("tolerations", "topologySpreadConstraints", "nodeName", "schedulerName", "affinity"), _CHOSEN),
     **dict.fromkeys(("priorityClassName", "priority", "preemptionPolicy", "schedulingGates", "os"), _CHOSEN),
     **dict.fromkeys(("serviceAccountName", "serviceAccount", "automountServiceAccountToken"), _CLUSTER),
@@ -74,11 +79,11 @@ PRODUCTS = frozenset(
         *("k8s.amazonaws.com/accelerator", "gpu.nvidia.com/class", "gpu.nvidia.com/model", "accelerator"),
     }
 )
-"""Labels of nodes that name their GPU: of NVIDIA's feature discovery, of Google, of Amazon's Karpenter, of CoreWeave."""
+"""Labels of nodes that name their GPU: of NVIDIA's feature discovery, Google, Karpenter, CoreWeave."""
 
-_OTHER_DEVICE = re.compile(r"nvidia\.com/mig-.*|(?!nvidia\.com/gpu$).*/(?:x?gpu|tpu|neuron\w*|Ascend\w*|npu|.*gpu.*)", re.IGNORECASE)
-_REFERENCE = re.compile(r"\$(?:(?P<escaped>\$)|\((?P<name>[A-Za-z_][\w.-]*)\))")
-_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
+_OTHER_DEVICE = re.compile(
+    r"nvidia\.com/mig-.*|(?!nvidia\.com/gpu$).*/(?:x?gpu|tpu|neuron\w*|Ascend\w*|npu|.*gpu.*)", re.IGNORECASE
+)
 
 
 @dataclass(kw_only=True)
@@ -92,7 +97,8 @@ class Pod:
         self, *, info: Mapping[str, str] | None = None, no_matter: Mapping[str, str] | None = None
     ) -> list[Launch]:
         """The launches of all containers. ``info`` and ``no_matter`` are of keys that only this kind of pod has."""
-        outer, notes = self.spec.notes, []
+        outer = self.spec.notes
+        notes: list[Note] = []
         self.spec.notes = notes
         product = self._product()
         volumes = {name: each for each in self.spec.sections("volumes") if (name := _name(each))}
@@ -131,11 +137,9 @@ class Pod:
         for mount in container.sections("volumeMounts"):
             flags += self._mount(mount, volumes)
         gpu = self._gpu(container, product)
-        container.close(
-            info={**CONTAINER_INFO, **dict(extra)}, warned=CONTAINER_WARNED, no_matter=CONTAINER_NO_MATTER
-        )
+        container.close(info={**CONTAINER_INFO, **dict(extra)}, warned=CONTAINER_WARNED, no_matter=CONTAINER_NO_MATTER)
         try:
-            found = in_image(argv, env, Container(image=_without_template(image), flags=tuple(flags)))
+            found = in_image(argv, env, Container(image=without_template(image), flags=tuple(flags)))
         except ShellError:
             if "sglang" in "".join(each.text for each in (*argv, image)):
                 raise
@@ -162,7 +166,9 @@ class Pod:
     def _referred(self, origin: Tree) -> Word | None:
         """The value in a ConfigMap that the file has."""
         reference = (origin.entries or {}).get("configMapKeyRef")
-        entries = {name: pair.value.text or "" for name, pair in (reference.value.entries or {}).items()} if reference else {}
+        entries = (
+            {name: pair.value.text or "" for name, pair in (reference.value.entries or {}).items()} if reference else {}
+        )
         pair = self.configs.get(entries.get("name", ""), {}).get(entries.get("key", ""))
         return word(pair.value) if pair is not None and pair.value.text is not None else None
 
@@ -187,11 +193,13 @@ class Pod:
 
     def _mount(self, mount: Section, volumes: Mapping[str, Section]) -> Iterator[tuple[str, Word]]:
         path, name = mount.word("mountPath"), mount.word("name")
-        mount.close(no_matter=dict.fromkeys(("readOnly", "subPath", "subPathExpr", "mountPropagation"), "of its folder"))
+        mount.close(
+            no_matter=dict.fromkeys(("readOnly", "subPath", "subPathExpr", "mountPropagation"), "of its folder")
+        )
         if path is None:
             return
         volume = volumes.get(name.text if name else "")
-        kinds = [key for key in volume.keys() if key != "name"] if volume else []
+        kinds = [key for key in volume.names() if key != "name"] if volume else []
         if path.text == "/dev/shm":
             yield "shm-size", path
         elif kinds and kinds[0] in ("configMap", "secret", "projected", "downwardAPI"):
@@ -211,10 +219,10 @@ class Pod:
             if part is None:
                 continue
             count = part.word(GPU) or count
-            for key in part.keys():
+            for key in part.names():
                 if key != GPU and _OTHER_DEVICE.fullmatch(key):
                     part.left_out(key, "Modal has whole GPUs of NVIDIA's alone", Severity.WARNING)
-            part.close(info=dict.fromkeys(part.keys(), "Modal gives what the server needs beside its GPUs"))
+            part.close(info=dict.fromkeys(part.names(), "Modal gives what the server needs beside its GPUs"))
         resources.close(warned={"claims": "name the GPU with --gpu"})
         if count is None or not count.text.isdecimal():
             return product
@@ -224,7 +232,7 @@ class Pod:
         """The GPU that the pod wants its node to have."""
         found: Word | None = None
         selector = self.spec.section("nodeSelector")
-        for key in selector.keys() if selector else ():
+        for key in selector.names() if selector else ():
             assert selector is not None
             if key in PRODUCTS:
                 found = selector.word(key)
@@ -243,56 +251,6 @@ def _preferred(tree: Tree) -> Word | None:
         return word(first) if first.text is not None else None
     below = [pair.value for pair in entries.values()] + list(tree.items or ())
     return next((found for each in below if (found := _preferred(each))), None)
-
-
-def expanded(text: Word, env: Mapping[str, Word]) -> Word:
-    """The word with the variables that Kubernetes fills in. One whose value is not known stays, as `${NAME}`."""
-    text = _without_template(text)
-    if "$" not in text.text:
-        return text
-    characters: list[str] = []
-    offsets: list[int] = []
-    unknown, variables, notes = list(text.unknown), list(text.variables), list(text.notes)
-    at = 0
-
-    def add(value: str, places: tuple[int, ...]) -> None:
-        characters.append(value)
-        offsets.extend(places)
-
-    for match in _REFERENCE.finditer(text.text):
-        add(text.text[at : match.start()], text.offsets[at : match.start()])
-        at, place = match.end(), text.offsets[match.start() : match.start() + 1]
-        value = env.get(match["name"] or "")
-        if match["escaped"]:
-            add("$", place)
-        elif value is None:
-            add(match[0], text.offsets[match.start() : match.end()])
-        elif value.unknown:
-            raw = f"${{{match['name']}}}"
-            unknown.append(raw)
-            variables.append(match["name"])
-            add(raw, place * len(raw))
-        else:
-            variables.append(match["name"])
-            notes += value.notes
-            add(value.text, place * len(value.text))
-    add(text.text[at:], text.offsets[at:])
-    joined = "".join(characters)
-    return replace(
-        text,
-        text=joined,
-        raw=joined,
-        offsets=tuple(offsets),
-        unknown=tuple(dict.fromkeys(unknown)),
-        variables=tuple(dict.fromkeys(variables)),
-        notes=tuple(dict.fromkeys(notes)),
-    )
-
-
-def _without_template(text: Word) -> Word:
-    """A word in which another program fills something in: ``{{.Name}}``."""
-    found = _TEMPLATE.findall(text.text)
-    return replace(text, unknown=(*text.unknown, *found)) if found else text
 
 
 def _name(section: Section) -> str | None:

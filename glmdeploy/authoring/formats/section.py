@@ -30,8 +30,12 @@ class Section:
         if self.tree.entries is None:
             raise refused(self.script, f"here stands {self.tree.kind}, where a mapping is expected", self.tree.span)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The keys, in the order of the file."""
         return list(self.tree.entries or ())
+
+    def __contains__(self, name: str) -> bool:
+        return name in (self.tree.entries or {})
 
     def key(self, name: str) -> Tree:
         """The key itself, for its place."""
@@ -79,7 +83,7 @@ class Section:
 
     def left_out(self, name: str, reason: str, severity: Severity = Severity.INFO, fix: str | None = None) -> None:
         """Tell that a key, if it is there, has no place, and why."""
-        if name in (self.tree.entries or {}):
+        if name in self:
             self._taken.add(name)
             self.note(severity, f"{label(name)} was left out: {reason}", self.key(name).span, fix)
 
@@ -94,7 +98,7 @@ class Section:
 
         Nothing is told of ``no_matter``, whose values are the reasons.
         """
-        for name in self.keys():
+        for name in self.names():
             if name in self._taken or name in (no_matter or {}):
                 continue
             if reason := (info or {}).get(name):

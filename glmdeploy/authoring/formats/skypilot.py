@@ -72,7 +72,7 @@ def launches(script: Script) -> list[Launch]:
     notes: list[Note] = []
     for tree in documents(script):
         task = Section(script=script, tree=tree, notes=[])
-        if set(task.keys()) <= {"name", "execution"}:  # the first document of a pipeline names it
+        if set(task.names()) <= {"name", "execution"}:  # the first document of a pipeline names it
             notes.append(Note(severity=Severity.INFO, message="the name of the pipeline was left out", span=tree.span))
             continue
         found += _of_task(task)

@@ -26,7 +26,9 @@ ENDINGS = (".yaml", ".yml", ".json")
 _NUMBERS = {2: "two", 3: "three", 4: "four"}
 _WHOLE = re.compile(r"[0-9]{1,4}")
 # A text without a line of this kind is no mapping or list of YAML's; most shell texts are passed over by it.
-_SHOWS = re.compile(r"^[ \t]*(?:-[ \t]+)*(?:[^\s#'\"{}\[\],&*!|>%@`-][^\n]*?|\"[^\"\n]*\"|'[^'\n]*')[ \t]*:(?:\s|$)|[{]", re.M)
+_SHOWS = re.compile(
+    r"^[ \t]*(?:-[ \t]+)*(?:[^\s#'\"{}\[\],&*!|>%@`-][^\n]*?|\"[^\"\n]*\"|'[^'\n]*')[ \t]*:(?:\s|$)|[{]", re.MULTILINE
+)
 
 
 def documents(script: Script) -> tuple[Tree, ...]:
@@ -41,7 +43,7 @@ def documents(script: Script) -> tuple[Tree, ...]:
 
 def mappings(script: Script) -> list[Mapping[str, Pair]]:
     """The entries of each document, where all of them are mappings; else nothing."""
-    found = [each.entries for each in documents(script) if each.entries is not None]
+    found: list[Mapping[str, Pair]] = [each.entries for each in documents(script) if each.entries is not None]
     return found if len(found) == len(documents(script)) else []
 
 

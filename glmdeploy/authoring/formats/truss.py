@@ -13,13 +13,12 @@ from glmdeploy.authoring.formats import commands
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.section import Section
 from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused, several_nodes
-from glmdeploy.authoring.launch.launch import Launch, Word
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.authoring.launch.launch import Span
+    from glmdeploy.authoring.launch.launch import Launch, Span, Word
     from glmdeploy.authoring.launch.script import Script
 
 NAME = "a Truss configuration"
@@ -49,8 +48,21 @@ SERVER_INFO: Mapping[str, str] = {
 RESOURCES_INFO: Mapping[str, str] = dict.fromkeys(
     ("cpu", "memory", "use_gpu", "instance_type"), "Modal gives what the server needs beside its GPUs"
 )
-_OWN = frozenset({"docker_server", "base_image", "model_metadata", "model_cache", "build_commands", "model_class_name",
-                  "bundled_packages_dir", "external_package_dirs", "trt_llm", "model_framework", "system_packages"})
+_OWN = frozenset(
+    {
+        "docker_server",
+        "base_image",
+        "model_metadata",
+        "model_cache",
+        "build_commands",
+        "model_class_name",
+        "bundled_packages_dir",
+        "external_package_dirs",
+        "trt_llm",
+        "model_framework",
+        "system_packages",
+    }
+)
 _NUMBER = re.compile(r"[0-9]{1,3}")
 
 
@@ -99,8 +111,10 @@ def _image(section: Section) -> Word | None:
     if base is None:
         return None
     image = base.word("image")
-    base.close(info={"python_executable_path": "the image has its programs"},
-               warned={"docker_auth": "an image of a private registry needs a Modal Secret of its own"})
+    base.close(
+        info={"python_executable_path": "the image has its programs"},
+        warned={"docker_auth": "an image of a private registry needs a Modal Secret of its own"},
+    )
     return image
 
 
@@ -117,7 +131,7 @@ def _gpu(section: Section) -> Word | None:
 
 def _secrets(section: Section) -> None:
     secrets = section.section("secrets")
-    for name in secrets.keys() if secrets else ():
+    for name in secrets.names() if secrets else ():
         assert secrets is not None
         secrets.left_out(name, "it is a file in `/secrets` there", Severity.WARNING, "put it into a Modal Secret")
 

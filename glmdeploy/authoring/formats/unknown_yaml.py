@@ -22,15 +22,27 @@ OTHERS = frozenset(
     {
         *("apiVersion", "args", "command", "commands", "container", "containers", "deploy", "entrypoint", "env"),
         *("environment", "envs", "extraArgs", "hosts", "image", "jobs", "kind", "metadata", "model_name", "num_nodes"),
-        *("pipeline", "ports", "replicas", "resources", "run", "script", "services", "setup", "spec", "stages", "steps"),
+        *(
+            "pipeline",
+            "ports",
+            "replicas",
+            "resources",
+            "run",
+            "script",
+            "services",
+            "setup",
+            "spec",
+            "stages",
+            "steps",
+        ),
         *("tasks", "template", "type", "volumes", "workdir"),
     }
 )
 """Keys by which other programs describe what they run; none is an option of SGLang's."""
 
 EXPECTED = (
-    "a Docker Compose file, a Kubernetes manifest, a SkyPilot task, a dstack or Truss configuration, or a --config file,"
-    " whose keys are options of SGLang's"
+    "a Docker Compose file, a Kubernetes manifest, a SkyPilot task, a dstack or Truss configuration, or a --config"
+    " file, whose keys are options of SGLang's"
 )
 
 
@@ -53,7 +65,9 @@ def foreign_key(script: Script) -> Span | None:
     if first.entries is None or len(found) > 1:
         return found[-1].span
     other = next((pair.key for name, pair in first.entries.items() if name in OTHERS), None)
-    known = [name for name in first.entries if name.replace("_", "-") in options()]
+    names = [name.replace("_", "-") for name in first.entries]
+    # `tp` is what argparse takes for `tp-size`, and what most people write.
+    known = [name for name in names if name in options() or f"{name}-size" in options()]
     if other is None and known:
         return None
     place = other or next((pair.key for pair in first.entries.values()), first)

@@ -1,8 +1,8 @@
 """The reader of YAML that is no profile: another program's file as it is written, with the place of each character.
 
-Several documents, anchors, aliases, and the merge key of YAML 1.1 (https://yaml.org/type/merge.html). Scalars stay text:
-what ``yes`` or ``1:30`` means is the other program's matter, and tags stay unread. The bounds are those of a profile.
-JSON is read as the YAML that it is.
+Several documents, anchors, aliases, and the merge key of YAML 1.1 (https://yaml.org/type/merge.html). Scalars stay
+text: what ``yes`` or ``1:30`` means is the other program's matter, and tags stay unread. The bounds are those of a
+profile. JSON is read as the YAML that it is.
 """
 
 from __future__ import annotations
