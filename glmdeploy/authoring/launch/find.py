@@ -252,6 +252,14 @@ def in_image(
     return [replace(launch, container=launch.container or container) for launch in found]
 
 
+def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
+    """The launches of a command that a file gives as its argv, with the environment that it gets.
+
+    :raises ShellError: where a shell text in it cannot be read.
+    """
+    return find(command, env, _shells(Scope(), 0))
+
+
 def _in_container(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:
     run = docker.read(words, env)
     if run is None:

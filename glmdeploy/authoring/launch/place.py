@@ -59,6 +59,8 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions) -> Sect
     port = _server(given, release, sections)
     sections.put(("sglang", "version"), release.version)
     _image(launch, release, gpu, sections)
+    for path, (value, span) in launch.settings.items():
+        sections.put(path, value, span)
     environment.place_variables(launch, sections)
     _kernels(app, served.mount, sections)
     _arguments(given, sections)
