@@ -229,6 +229,12 @@ class Facts:
         return self.algorithm in _TREES
 
     @property
+    def adapts(self) -> bool:
+        """Whether LoRA adapters are served: paths switch the option on (``check_lora_server_args``, 0.5.10, 0.5.23)."""
+        asked = self.value("enable_lora")
+        return bool(asked) or (asked is None and bool(self.value("lora_paths")))
+
+    @property
     def block_fp8(self) -> bool:
         """Whether the checkpoint's weights are known to be in FP8 by blocks, the format that DeepGEMM multiplies.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Edit, KeyPath, Severity
     from glmdeploy.rules.facts import Facts
+    from glmdeploy.sglang.architectures import Attention
 
 ISSUES = "https://github.com/sgl-project/sglang/issues/"
 PULLS = "https://github.com/sgl-project/sglang/pull/"
@@ -35,7 +36,7 @@ class Violation:
 
     ``key`` points at the key instead of its value. ``edits`` mend it, where that needs no decision of the user's: a
     ``SetValue`` may name a place that does not exist yet. ``secret`` says that the place holds a secret, which is
-    then masked in all output.
+    then masked in all output. ``severity`` is that of the rule unless the case is a lesser one.
     """
 
     path: KeyPath
@@ -43,6 +44,7 @@ class Violation:
     key: bool = False
     edits: tuple[Edit, ...] = ()
     secret: bool = False
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,8 @@ class Scope:
 
     gpu_majors: tuple[int, ...] = ()
     architectures: tuple[str, ...] = ()
+    attentions: tuple[Attention, ...] = ()
+    """Kinds of attention, of all architectures that are known to have them."""
     since: str | None = None
     """First SGLang release concerned."""
     until: str | None = None
@@ -60,6 +64,7 @@ class Scope:
         return (
             (not self.gpu_majors or facts.gpu.major in self.gpu_majors)
             and (not self.architectures or facts.architecture in self.architectures)
+            and (not self.attentions or (facts.kind is not None and facts.kind.attention in self.attentions))
             and facts.between(self.since, self.until)
         )
 
@@ -71,7 +76,9 @@ class Scope:
             (False, True): f"SGLang until {self.until}",
             (True, True): f"SGLang {self.since}" + (f" to {self.until}" if self.until != self.since else ""),
         }[self.since is not None, self.until is not None]
-        parts = (releases, " and ".join(GENERATIONS[major] for major in self.gpu_majors), " ".join(self.architectures))
+        kinds = f"{' or '.join(self.attentions)} attention" if self.attentions else ""
+        gpus = " and ".join(GENERATIONS[major] for major in self.gpu_majors)
+        parts = (releases, gpus, " ".join(self.architectures), kinds)
         return "; ".join(filter(None, parts)) or "everything"
 
 
