@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 ARGS: KeyPath = ("sglang", "args")
 
+SPARSE = (GLM_DSA, "DeepseekV32ForCausalLM")
+"""The architectures with DeepSeek's sparse attention (DSA) that SGLang treats alike: ``is_deepseek_dsa``, and where
+the options are resolved (``sglang/srt/server_args.py`` 0.5.10, ``arg_groups/overrides.py`` 0.5.23)."""
+
 ALGORITHM = "speculative_algorithm"
 STEPS, TOPK, TOKENS = "speculative_num_steps", "speculative_eagle_topk", "speculative_num_draft_tokens"
 SPEC_V2 = "SGLANG_ENABLE_SPEC_V2"
@@ -80,6 +84,9 @@ class Facts:
         """
         release = catalog.load(profile.sglang.version)
         settings, problems = command.read(profile.sglang.args, release)
+        if (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
+            # The model's own, which lies in its folder, where SGLang looks unless told otherwise.
+            settings = {dest: setting for dest, setting in settings.items() if dest != "tokenizer_path"}
         return cls(
             profile=profile,
             catalog=release,
