@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from glmdeploy.redaction import hide
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.judge import judge
+from glmdeploy.rules.knowledge import KNOWLEDGE, knowledge
 from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.rule import Example, Rule
     from glmdeploy.sglang.command import Problem
+    from glmdeploy.sizing.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,19 @@ class Checked:
         """Whether a finding is an error that no waiver holds for: nothing may be deployed then."""
         return any(found.severity is Severity.ERROR and not found.waived for found in self.findings)
 
+    def strictly(self) -> Checked:
+        """The same where what could not be judged is an error."""
+        findings = (
+            replace(found, severity=Severity.ERROR) if found.id == KNOWLEDGE else found for found in self.findings
+        )
+        return replace(self, findings=tuple(findings))
 
-def check(document: Document, *, today: date | None = None) -> Checked:
-    """What is wrong with the document, from its shape to the guard rules. ``today`` (UTC) decides about waivers."""
+
+def check(document: Document, *, today: date | None = None, checkpoint: Checkpoint | None = None) -> Checked:
+    """What is wrong with the document, from its shape to the guard rules, and what of it could not be judged.
+
+    ``today`` (UTC) decides about waivers. ``checkpoint`` has the model's ``config.json``, where that is at hand.
+    """
     try:
         profile = Profile.model_validate(document.data)
     except ValidationError as error:
@@ -50,12 +62,13 @@ def check(document: Document, *, today: date | None = None) -> Checked:
         # That it need not run for a document that the models accept saves a third of the time of `validate`.
         return Checked(findings=tuple(schema.check(document) or _model_findings(error, document)))
     try:
-        facts = Facts.of(profile)
+        facts = Facts.of(profile, checkpoint)
     except catalog.UnknownVersion as error:
         return Checked(findings=(_unknown_version(error, document),))
     # An option that holds a secret is for the rules to judge.
     options = [_option_finding(problem, document) for problem in facts.problems if problem.secret is None]
-    found = hide([*options, *judge(rules(), facts, document, today or datetime.now(UTC).date())])
+    judgement = judge(rules(), facts, document, today or datetime.now(UTC).date())
+    found = hide([*options, *judgement.findings, *knowledge(facts, judgement, document)])
     found.sort(key=lambda each: (each.location.file, each.location.line, each.location.column, each.id))
     return Checked(findings=tuple(found), facts=facts)
 

@@ -10,6 +10,7 @@ from glmdeploy import redaction
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import CHECKS, Finding, Remove, Severity
 from glmdeploy.rules import registry
+from glmdeploy.rules.gaps import gaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -18,24 +19,38 @@ if TYPE_CHECKING:
     from glmdeploy.profile.models import Waiver
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.facts import Facts
+    from glmdeploy.rules.gaps import Gap
     from glmdeploy.rules.rule import Rule, Violation
 
 
-def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) -> list[Finding]:
-    """All findings of ``rules`` on ``facts``, waivers applied; ``document`` turns their paths into places.
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What rules say of a profile.
 
-    Their places still show secrets: :func:`glmdeploy.redaction.hide` comes last, for it must know all findings.
+    ``findings`` have waivers applied. Their places still show secrets: :func:`glmdeploy.redaction.hide` comes last, for
+    it must know all findings. ``unjudged`` are the rules that found nothing and met a gap, with the gaps.
     """
+
+    findings: tuple[Finding, ...]
+    unjudged: Mapping[str, frozenset[Gap]]
+
+
+def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) -> Judgement:
+    """What ``rules`` say of ``facts``; ``document`` turns the paths of what they find into places."""
     known = {rule.id: rule for rule in rules}
     valid = _reasons(facts.profile.waive, known, today)
     each = facts.each_gpu()
-    found = [
-        _finding(rule, violation, document, valid.get(rule.id))
-        for rule in rules
-        for violation in _violations(rule, each)
-    ]
+    found: list[Finding] = []
+    unjudged: dict[str, frozenset[Gap]] = {}
+    for rule in rules:
+        with gaps() as met:
+            violations = _violations(rule, each)
+        found += (_finding(rule, violation, document, valid.get(rule.id)) for violation in violations)
+        if met and not violations:
+            unjudged[rule.id] = frozenset(met)
     broken = {finding.id for finding in found}
-    return [*_faults(facts.profile.waive, known, broken, document, today), *found]
+    faults = _faults(facts.profile.waive, known, broken, document, today)
+    return Judgement(findings=(*faults, *found), unjudged=unjudged)
 
 
 def _violations(rule: Rule, each: Sequence[Facts]) -> list[Violation]:

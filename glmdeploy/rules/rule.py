@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from glmdeploy.gpus import GENERATIONS
+from glmdeploy.rules.gaps import Gap, miss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,11 +62,12 @@ class Scope:
     """Last SGLang release concerned."""
 
     def covers(self, facts: Facts) -> bool:
-        return (
-            (not self.gpu_majors or facts.gpu.major in self.gpu_majors)
-            and (not self.architectures or facts.architecture in self.architectures)
-            and (not self.attentions or (facts.kind is not None and facts.kind.attention in self.attentions))
-            and facts.between(self.since, self.until)
+        if (self.gpu_majors and facts.gpu.major not in self.gpu_majors) or not facts.between(self.since, self.until):
+            return False
+        if (self.architectures and facts.architecture is None) or (self.attentions and facts.kind is None):
+            miss(Gap.MODEL)
+        return (not self.architectures or facts.architecture in self.architectures) and (
+            not self.attentions or (facts.kind is not None and facts.kind.attention in self.attentions)
         )
 
     def __str__(self) -> str:
