@@ -1,13 +1,13 @@
-"""Rules about LoRA adapters: their names, how many there are, and what they touch."""
+"""Rules about LoRA adapters: their names, and how many there are."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.facts import SPARSE
-from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, PULLS, Look, Rule, Scope, Topic, Violation, example
+from glmdeploy.rules.rule import AIR, Look, Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +18,6 @@ LOOKED = Look(date="2026-11-29", release="0.5.23")
 
 _PATHS, _TARGETS = "lora_paths", "lora_target_modules"
 _LOADED, _BATCH, _OVERLAP = "max_loaded_loras", "max_loras_per_batch", "enable_lora_overlap_loading"
-
-INDEXER = ("indexer.wq_b", "indexer.wk", "indexer.weights_proj", "wq_b", "wk", "weights_proj")
-"""Projections of the sparse indexer, as an adapter's targets call them (``sglang/srt/lora/utils.py``, 0.5.14)."""
 
 _NO_DRAFTS = tuple(
     f"sglang.args.speculative-{name}=null" for name in ("algorithm", "num-steps", "eagle-topk", "num-draft-tokens")
@@ -33,9 +30,19 @@ def names(facts: Facts) -> list[str]:
     setting = facts.settings.get(_PATHS)
     value: Any = setting.value if setting else None
     items = value if isinstance(value, list | tuple) else (value,)
-    return [
-        str(item.get("lora_name")) if isinstance(item, dict) else str(item).partition("=")[0] for item in items if item
-    ]
+    return [_name(item) for item in items if item]
+
+
+def _name(item: Any) -> str:
+    text = str(item).strip()
+    if isinstance(item, str) and text.startswith("{") and text.endswith("}"):
+        try:
+            item = json.loads(text)
+        except ValueError:
+            return text
+    if isinstance(item, dict):
+        return str(item.get("lora_name"))
+    return text.partition("=")[0]
 
 
 def _twice(facts: Facts) -> Iterator[Violation]:
@@ -73,17 +80,6 @@ def _numbers(facts: Facts) -> Iterator[Violation]:
         )
 
 
-def _indexer(facts: Facts) -> Iterator[Violation]:
-    targets = facts.value(_TARGETS)
-    touched = [str(each) for each in targets if each in INDEXER] if isinstance(targets, list | tuple) else []
-    if touched and facts.adapts:
-        yield Violation(
-            path=facts.path(_TARGETS),
-            message=f"SGLang {facts.catalog.version} wraps no projection of the sparse indexer: adapters' weights for "
-            f"{', '.join(touched)} are not applied",
-        )
-
-
 TWICE = Rule(
     id="GLM173",
     title="two adapters of one name",
@@ -102,7 +98,7 @@ TWICE = Rule(
         example(*_NO_DRAFTS, "sglang.args.lora-paths=[a=/model-cache/a, a=/model-cache/b]", profile=AIR),
         example(
             *_NO_DRAFTS,
-            "sglang.args.lora-paths=[a=/model-cache/a, {lora_name: a, lora_path: /model-cache/b}]",
+            """sglang.args.lora-paths=[a=/model-cache/a, '{"lora_name": "a", "lora_path": "/model-cache/b"}']""",
             profile=AIR,
         ),
     ),
@@ -144,30 +140,4 @@ NUMBERS = Rule(
     looked=LOOKED,
 )
 
-INDEXED = Rule(
-    id="GLM175",
-    title="adapter of the sparse indexer that is not applied",
-    severity=Severity.WARNING,
-    topic=Topic.KNOWN_ISSUE,
-    why="Adapters of GLM-5 may train the projections of the sparse indexer too. Until 0.5.13 SGLang knows no such target, "
-    "and what the adapter holds for it is left out; 0.5.14 is the first release whose LoRA code names them (28110).",
-    fix="use 0.5.14 or later, or an adapter without the indexer",
-    sources=(f"{PULLS}28110", "sglang/srt/lora/utils.py (0.5.13.post1, 0.5.14)"),
-    check=_indexer,
-    fails=(
-        example(
-            "sglang.args.lora-paths=[a=/model-cache/a]", "sglang.args.lora-target-modules=[q_proj, wq_b]", profile=NOSPEC
-        ),
-    ),
-    passes=(
-        example("sglang.args.lora-paths=[a=/model-cache/a]", "sglang.args.lora-target-modules=[q_proj]", profile=NOSPEC),
-        example(
-            *("sglang.args.lora-paths=[a=/model-cache/a]", "sglang.args.lora-target-modules=[q_proj, wq_b]"),
-            profile=AT_0_5_23,
-        ),
-    ),
-    scope=Scope(architectures=SPARSE, until="0.5.13.post1"),
-    looked=LOOKED,
-)
-
-RULES = (TWICE, NUMBERS, INDEXED)
+RULES = (TWICE, NUMBERS)
