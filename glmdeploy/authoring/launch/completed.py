@@ -30,7 +30,7 @@ _OURS: tuple[KeyPath, ...] = (
     ("download", "timeout"),
     ("compile", "timeout"),
 )
-"""What may be decided here: Modal's limits, of which no launch says anything. What SGLang is given stays the launch's."""
+"""Modal's limits, of which no launch says anything, are what may be decided; SGLang's options stay the launch's."""
 
 _CACHES = (KERNELS, "SGLANG_CACHE_DIR")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from os.path import relpath
 from pathlib import Path
@@ -16,7 +17,7 @@ from glmdeploy.authoring.launch.place import sections_of
 from glmdeploy.authoring.launch.release import release
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.errors import ProfileError, UsageError
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Severity, at
 from glmdeploy.profile.schema import FILE
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
@@ -26,7 +27,7 @@ from glmdeploy.resources import schemas_dir
 from glmdeploy.rules.check import Checked, check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.launch import Launch
     from glmdeploy.authoring.launch.script import ImportOptions, Script
@@ -84,6 +85,7 @@ def import_script(
     launch = found.launch
     sections = sections_of(launch, found.catalog, options, script.text)
     sections.notes += found.notes
+    _take_out_secrets(sections, script.hider(sections.secrets))
     if not sections.data:
         return Imported(notes=_notes(script, sections))
     # What is refused is taken out; what that brings to light is found in the next round.
@@ -98,6 +100,16 @@ def import_script(
     text = profile_text(sections.data, _remarks(script, notes, sections.added), folder)
     document = read_text(text, file)
     return Imported(notes=notes, text=text, data=document.data, checked=_without_repository(check(document), sections))
+
+
+def _take_out_secrets(sections: Sections, hidden: Callable[[str], str]) -> None:
+    """Nothing in the profile may hold what the text has for a secret elsewhere."""
+    for path in list(sections.origins):
+        written = json.dumps(at(sections.data, path), ensure_ascii=False)
+        if hidden(written) != written:
+            name = f"`{path[-1]}`"
+            span = sections.take_out(path)
+            sections.note(Severity.ERROR, f"{name} holds a secret of this text; it was left out", span)
 
 
 def _launch(script: Script) -> Launch:

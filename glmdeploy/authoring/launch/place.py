@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
 from glmdeploy.authoring.launch import docker, environment, gpu, options, repository
+from glmdeploy.authoring.launch.masking import holds
 from glmdeploy.authoring.launch.release import named, tagged
 from glmdeploy.authoring.launch.respelled import respelled
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.redaction import find, is_secret_name
+from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     sections = Sections(notes=list(launch.notes))
     given, notes = options.split(launch.words, release)
     sections.notes += notes
-    for name, found in given.items():
-        if name in _SECRET_FIELDS or is_secret_name(name.lstrip("-")):
+    for found in given.values():
+        if _is_secret(found):
             for word in found.values:
                 environment.hide(word, sections)
     given, notes = respelled(given, release)
@@ -109,9 +110,14 @@ def _image(launch: Launch, release: Catalog, rented: str, sections: Sections) ->
         place = image.span if image else launch.place
         sections.note(Severity.INFO, f"the text names no image: {assumed} was assumed", place)
         sections.put(path, assumed)
-    elif find(image.text):
+    elif match := re.match(r"([A-Za-z_]\w*)=", image.text):
         environment.hide(image, sections)
-        message = f"the image's name holds a {find(image.text)[0].kind}: {assumed} was taken in its place"
+        message = f"a variable stands where an image is expected, `-e` is missing before {shown(match[1])}"
+        sections.note(Severity.ERROR, f"{message}; {assumed} was taken", image.span)
+        sections.put(path, assumed)
+    elif holds(image.text):
+        environment.hide(image, sections)
+        message = f"the image's name holds a secret: {assumed} was taken in its place"
         fix = "name the image without it, and the secret of its registry under `secrets.registry`"
         sections.note(Severity.ERROR, message, image.span, fix=fix)
         sections.put(path, assumed)
@@ -160,7 +166,7 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
         unknown = [part for word in found.values for part in word.unknown]
         value = options.value(found)
         label = shown(found.name)
-        if name in _SECRET_FIELDS or any(find(word.text) for word in found.values):
+        if _is_secret(found) or any(holds(word.text) for word in found.values):
             message = f"{label} is a secret, for which a profile has no place; it was left out"
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":
@@ -178,6 +184,11 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             span = found.values[0].span if found.values and found.option else found.flag.span
             sections.put(("sglang", "args", found.key), value, span)
             _warn(name, value, found, sections)
+
+
+def _is_secret(found: Given) -> bool:
+    """Whether an option's value is a secret: SGLang's own, and others by their names, which may be misspelled."""
+    return found.dest in _SECRET_FIELDS if found.option else is_secret_name(found.name.lstrip("-"))
 
 
 def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:

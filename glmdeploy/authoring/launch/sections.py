@@ -66,6 +66,14 @@ class Sections:
         )
         if path is None:
             return False
+        span = self.take_out(path)
+        self.note(
+            Severity.ERROR, f"{finding.message}; it was left out", span, fix=finding.fix, expected=finding.expected
+        )
+        return True
+
+    def take_out(self, path: KeyPath) -> Span:
+        """Take out a value that came from the text, or put in what stands in for it. Where it stands in the text."""
         span = self.origins.pop(path)
         parent: Any = self.data
         for key in path[:-1]:
@@ -76,7 +84,4 @@ class Sections:
         elif not parent:
             # `env` and `args` are the mappings that can end up empty.
             del self.data[str(path[0])][path[1]]
-        self.note(
-            Severity.ERROR, f"{finding.message}; it was left out", span, fix=finding.fix, expected=finding.expected
-        )
-        return True
+        return span
