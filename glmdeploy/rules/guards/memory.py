@@ -32,8 +32,10 @@ _COUNTS = (1, 2, 4, 8)
 _MOST = 0.8
 """The share of a GPU that weights may take at most, where what SGLang leaves for them is not known."""
 
+_SPECULATION = ("algorithm", "num-steps", "eagle-topk", "num-draft-tokens")
+_LEFT_OUT = ("mem-fraction-static", *(f"speculative-{name}" for name in _SPECULATION))
 _LLAMA = "model.repo=meta-llama/Llama-3.1-70B-Instruct"
-_PLAIN = ("sglang.args.mem-fraction-static=null",)
+_ALONE = ("sglang.args.tp=1", *(f"sglang.args.{name}=null" for name in _LEFT_OUT))
 
 _LOOK = Look(date="2026-11-29", release="0.5.23")
 
@@ -76,7 +78,8 @@ def _weights_alone(facts: Facts) -> Iterator[Violation]:
     taken, there = loaded(model, facts.value), memory_mib * MIB
     if taken < there:
         return
-    needed = next((count for count in _COUNTS if loaded(model, _with_tensor(facts, count)) < there * _MOST), None)
+    most = TYPES[facts.gpu.type].most
+    needed = next((n for n in _COUNTS if n <= most and loaded(model, _with_tensor(facts, n)) < there * _MOST), None)
     advice = f"; {needed} GPUs would hold them" if needed else ""
     yield Violation(
         path=("gpu",),
@@ -203,7 +206,7 @@ DOES_NOT_FIT = Rule(
         example("gpu=H100:8", profile="h200-eagle-bf16kv"),
         example("gpu=B200:4", "sglang.args.tp=4"),
         example("sglang.args.mem-fraction-static=0.5"),
-        example(_LLAMA, "gpu=T4", "sglang.args.tp=1", *_PLAIN, profile="b200-nospec-bf16kv"),
+        example(_LLAMA, "gpu=T4", *_ALONE, profile="h100-glm45-air-fp8"),
     ),
     passes=(
         example(),
