@@ -124,7 +124,7 @@ def _launch(script: Script) -> Launch:
         raise _failed(script, Note(severity=Severity.ERROR, message=message, span=(0, 1), expected=expected))
     launch, *others = sorted(found, key=lambda each: each.engine is not None)
     if launch.engine:
-        raise ProfileError(script.findings(foreign.refusal(launch, launch.engine)))
+        raise ProfileError(script.findings(*foreign.refusal(launch, launch.engine)))
     message = "this is another launch, which was left out"
     more = [
         Note(severity=Severity.WARNING, message=message, span=other.place, fix="import it on its own")

@@ -65,6 +65,8 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     port = _server(given, release, sections)
     sections.put(("sglang", "version"), release.version)
     _image(launch, release, rented, sections)
+    for path, (value, span) in launch.settings.items():
+        sections.put(path, value, span)
     environment.place_variables(launch, sections)
     _kernels(app, served.mount, sections)
     _arguments(given, served, sections)
