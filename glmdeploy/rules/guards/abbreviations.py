@@ -44,7 +44,7 @@ ABBREVIATED = Rule(
     fix="write the option's whole name",
     sources=(
         "https://docs.python.org/3/library/argparse.html#argument-abbreviations-prefix-matching",
-        "sglang/srt/server_args.py, prepare_server_args (0.5.8 to 0.5.23): the parser leaves allow_abbrev on",
+        "sglang/srt/server_args.py, prepare_server_args, 0.5.8 to 0.5.23: a parser with allow_abbrev",
         "https://github.com/sgl-project/sglang/issues/3574",
     ),
     check=_shortened,
