@@ -58,7 +58,7 @@ def shows(script: Script) -> Span | None:
         if run is not None and run.value.text is not None and _KEYS & entries.keys():
             return run.key.span
         resources = entries.get("resources")
-        if resources is not None and "accelerators" in (resources.value.entries or {}):
+        if resources is not None and {"accelerators", "gpus"} & (resources.value.entries or {}).keys():
             return resources.key.span
     return None
 
@@ -122,7 +122,7 @@ def _image(resources: Section) -> Word | None:
 
 def _gpu(resources: Section) -> Word | None:
     """The GPU of a task; of several that would do, the first."""
-    found = _accelerators(resources, "accelerators")
+    found = [*_accelerators(resources, "accelerators"), *_accelerators(resources, "gpus")]
     for name in ("any_of", "ordered"):
         for choice in resources.sections(name):
             found += _accelerators(choice, "accelerators")
