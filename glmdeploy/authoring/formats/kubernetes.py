@@ -72,6 +72,7 @@ LEFT_OUT: Mapping[str, str] = {
     "ConfigMap": "what of it is a variable of the server stands there, and its files are not in a Modal container",
     "Secret": "put its values into a Modal Secret",
     "PodMonitor": _CLUSTER,
+    "RuntimeClass": _CLUSTER,
 }
 """Kinds beside the launch, with the reason why nothing of them is in a profile."""
 
