@@ -119,9 +119,9 @@ def launches(script: Script) -> list[Launch]:
 
     :raises ProfileError: where there are none, or where a launch takes several nodes.
     """
-    objects = [each for tree in documents(script) for each in _objects(tree)]
-    configs = {_name(each): data for each in objects if _text(each, "kind") == "ConfigMap" and (data := _data(each))}
     notes: list[Note] = []
+    objects = [each for tree in documents(script) for each in _objects(script, tree, notes)]
+    configs = {_name(each): data for each in objects if _text(each, "kind") == "ConfigMap" and (data := _data(each))}
     found: list[Launch] = []
     for tree in objects:
         of_object = _of_object(script, tree, configs)
@@ -142,16 +142,19 @@ def launches(script: Script) -> list[Launch]:
     return finished(script, found, notes, what=NAME, span=shows(script) or (0, 1))
 
 
-def _objects(tree: Tree) -> Iterator[Tree]:
+def _objects(script: Script, tree: Tree, notes: list[Note]) -> Iterator[Tree]:
     """The objects of a document: those in a List, or itself."""
     if tree.items is not None:
         for item in tree.items:
-            yield from _objects(item)
+            yield from _objects(script, item, notes)
     elif tree.entries is not None:
         items = tree.entries.get("items")
         if _text(tree, "kind").endswith("List") and items is not None and items.value.items is not None:
             for item in items.value.items:
-                yield from _objects(item)
+                yield from _objects(script, item, notes)
+            root = Section(script=script, tree=tree, notes=notes)
+            metadata(root)
+            root.close(no_matter={**ROOT_NO_MATTER, "items": "the objects, each of which is read"})
         else:
             yield tree
 

@@ -245,7 +245,10 @@ class Pod:
         resources.close(warned={"claims": "name the GPU with --gpu"})
         if count is None or not count.text.isdecimal():
             return product
-        return Word(text=f"{product.text if product else ''}:{count.text}", span=count.span)
+        if product is None:
+            return replace(count, text=f":{count.text}", offsets=(count.span[0], *count.offsets))
+        offsets = (*product.offsets, count.span[0], *count.offsets)
+        return replace(count, text=f"{product.text}:{count.text}", offsets=offsets)
 
     def _product(self) -> Word | None:
         """The GPU that the pod wants its node to have."""
