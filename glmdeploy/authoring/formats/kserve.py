@@ -74,7 +74,21 @@ def launches(root: Section, kind: str, configs: Mapping[str, Mapping[str, Pair]]
         info=PREDICTOR_INFO, beside=lambda product: _of_model(model, pod, product) if model is not None else []
     )
     spec.close(warned=dict.fromkeys(("transformer", "explainer"), "only the server itself is deployed"))
-    return found
+    return [_fetched(each) for each in found]
+
+
+def _fetched(launch: Launch) -> Launch:
+    """The launch with the repository that the variable of a container of one's own has KServe download."""
+    uri = launch.env.get("STORAGE_URI")
+    repo = _HUB.fullmatch(uri.text) if uri is not None else None
+    if uri is None or repo is None:
+        return launch
+    env = {name: value for name, value in launch.env.items() if name != "STORAGE_URI"}
+    return replace(launch, words=_with_model(launch.words, _repo(uri, repo)), env=env)
+
+
+def _repo(uri: Word, repo: re.Match[str]) -> Word:
+    return Word(text=repo[1], span=uri.span, raw=repo[1], offsets=uri.offsets[5 : 5 + len(repo[1])])
 
 
 def _of_model(model: Section, pod: Pod, product: Word | None) -> list[Launch]:
@@ -105,8 +119,7 @@ def _of_model(model: Section, pod: Pod, product: Word | None) -> list[Launch]:
         notes.append(Note(severity=Severity.INFO, message=message, span=runtime.span))
     repo = _HUB.fullmatch(uri.text) if uri is not None else None
     if uri is not None and repo is not None:
-        place = Word(text=repo[1], span=uri.span, raw=repo[1], offsets=uri.offsets[5 : 5 + len(repo[1])])
-        found = [replace(each, words=_with_model(each.words, place)) for each in found]
+        found = [replace(each, words=_with_model(each.words, _repo(uri, repo))) for each in found]
     elif uri is not None:
         message = f"the model comes from {label(uri.text)}, from which nothing is downloaded"
         fix = "name the model's repository with --repo ORG/NAME"

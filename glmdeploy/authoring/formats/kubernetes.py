@@ -53,8 +53,11 @@ FOREIGN: Mapping[str, str] = {
     "helm.cattle.io": "a Helm chart of K3s",
     "source.toolkit.fluxcd.io": "a manifest of Flux",
     "workload.codeflare.dev": "a CodeFlare manifest",
+    "kaito.sh": "a KAITO workspace",
+    "inference.llmaz.io": "a manifest of llmaz",
+    "orchestration.aibrix.ai": "a manifest of AIBrix",
 }
-"""API groups whose kinds are refused by name where nothing else in the file launches SGLang."""
+"""API groups of other programs, whose kinds are refused by their name where nothing else launches SGLang."""
 
 _URL = "Modal gives a URL of its own"
 _SCALED = "Modal starts and ends containers by itself"
@@ -129,17 +132,25 @@ def launches(script: Script) -> list[Launch]:
             notes.append(note)
         found += of_object
     if not found:
-        for tree in objects:
-            group = _group(tree)
-            if group in FOREIGN or group.endswith((".ray.io", ".kubeflow.org")):
-                raise refused(
-                    script,
-                    f"this is {FOREIGN.get(group, 'a manifest of Kubeflow')}, which cannot be imported",
-                    (tree.entries or {})["apiVersion"].value.span,
-                    fix="import the command that its server runs, as a shell text",
-                )
+        _refuse_kinds(script, objects)
         notes += _scripts(configs)
     return finished(script, found, notes, what=NAME, span=shows(script) or (0, 1))
+
+
+def _refuse_kinds(script: Script, objects: list[Tree]) -> None:
+    """Refuse what may launch SGLang in a way that is not read, by the name of its kind."""
+    for tree in objects:
+        kind, group = _text(tree, "kind"), _group(tree)
+        if not kind or (group not in FOREIGN and (kind in WORKLOADS or kind in LEFT_OUT)) or group == kserve.GROUP:
+            continue
+        if kind != "LeaderWorkerSet":
+            name = FOREIGN.get(group, f"a Kubernetes object of the kind {shown(kind)}")
+            raise refused(
+                script,
+                f"this is {name}, which cannot be imported",
+                (tree.entries or {})["kind"].value.span,
+                fix="import the command that its server runs, as a shell text",
+            )
 
 
 def _objects(script: Script, tree: Tree, notes: list[Note]) -> Iterator[Tree]:
