@@ -56,6 +56,11 @@ class _Settings:
     notes: list[Note] = field(default_factory=list)
 
 
+def imports(text: str) -> bool:
+    """Whether a Python text imports modal."""
+    return _MODAL.search(text) is not None
+
+
 def shows(script: Script) -> Span | None:
     """Where modal is imported, in a Python text."""
     found = _MODAL.search(script.text)
