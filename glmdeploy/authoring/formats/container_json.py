@@ -7,6 +7,7 @@ Fields: Docker Engine API 1.47 (``ContainerInspect``), Amazon ECS task definitio
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.formats import json_text
@@ -47,7 +48,7 @@ def read(text: Located, script: Script) -> list[Launch]:
     try:
         document = json_text.read(text)
     except json_text.NotJson as error:
-        raise failed(script, "this begins like JSON, and is none from here on", error.span) from None
+        raise failed(script, "this begins like JSON, and is none from here on", error.span, "correct it") from None
     found: list[Launch] = []
     for each in document if isinstance(document, list) else [document]:
         if not isinstance(each, dict):
@@ -87,8 +88,16 @@ def _task(each: Any) -> list[Launch]:
             env[name.text] = placed(f"${name.text}", name.span()[0]).word(unknown=(f"${name.text}",))
     argv = [item.word() for item in (*_texts(each.get("entryPoint")), *_texts(each.get("command")))]
     known = {"name", "image", "command", "entryPoint", "environment", "secrets", "essential", "logConfiguration"}
-    notes += _others(each, known)
-    return _made(each.get("image"), argv, env, [], notes)
+    notes += _others(each, known | {"resourceRequirements", "portMappings"})
+    count: Word | None = None
+    for item in each.get("resourceRequirements") or ():
+        kind, number = (item.get("type"), item.get("value")) if isinstance(item, dict) else (None, None)
+        if isinstance(kind, Located) and isinstance(number, Located) and kind.text == "GPU":
+            count = replace(number.word(), text=f":{number.text}", offsets=())
+    for place in _all(each.get("portMappings")):
+        notes.append(info("the published port was left out: Modal gives a URL of its own", place.span()))
+        break
+    return [replace(launch, gpu=count) for launch in _made(each.get("image"), argv, env, [], notes)]
 
 
 def _pod(each: dict[str, Any]) -> list[Launch]:
@@ -104,8 +113,17 @@ def _pod(each: dict[str, Any]) -> list[Launch]:
     words = split(start) if isinstance(start, Located) else _texts(start)
     argv = [item.word() for item in (*_texts(each.get("dockerEntrypoint")), *words)]
     known = {"name", "imageName", "image", "env", "dockerStartCmd", "dockerArgs", "dockerEntrypoint", "id", "isPublic"}
-    notes += _others(each, known)
-    return _made(each.get("imageName") or each.get("image"), argv, env, [], notes)
+    notes += _others(each, known | {"gpuTypeIds", "gpuTypeId", "gpuCount"})
+    kinds = each.get("gpuTypeIds") or each.get("gpuTypeId")
+    kind = next(iter(_texts(kinds)), None)
+    count = each.get("gpuCount", 1)
+    gpu: Word | None = None
+    if kind is not None:
+        name = kind.text.removeprefix("NVIDIA ")
+        name = "A100-80GB" if name.startswith("A100") and "80GB" in name else name.split(" ")[0]
+        gpu = replace(kind.word(), text=f"{name}:{count}" if isinstance(count, int) else name, offsets=())
+    found = _made(each.get("imageName") or each.get("image"), argv, env, [], notes)
+    return [replace(launch, gpu=gpu) for launch in found]
 
 
 def _made(

@@ -76,9 +76,10 @@ def read(text: Located, script: Script) -> list[Launch]:
         conditional = any(depth)
         if match := re.match(r"[ \t]*param[ \t]*\(", line.text, re.IGNORECASE):
             for parameter in _PARAMETER.finditer(line.text, match.end()):
-                name = (parameter["braced"] or parameter["bare"]).lower()
+                written = parameter["braced"] or parameter["bare"]
+                name = written.lower()
                 word = _word(line.cut(*parameter.span("value")), scope)
-                told = info(f"${name} has its default {word.text}, which was taken", word.span)
+                told = info(f"${written} has its default {word.text}, which was taken", word.span)
                 scope.values[name] = replace(word, notes=(told,))
         elif match := _ASSIGNMENT.fullmatch(line.text):
             _assign(match, line, scope, conditional=conditional)
@@ -102,7 +103,7 @@ def _assign(match: re.Match[str], line: Located, scope: _Scope, *, conditional: 
     name = (match["braced"] or match["bare"]).lower().removeprefix("script:").removeprefix("global:")
     value = line.cut(*match.span("value")).stripped()
     environment = name.startswith("env:")
-    shown = (match["braced"] or match["bare"])[4:] if environment else name
+    shown = (match["braced"] or match["bare"])[4 if environment else 0 :]
     inner = re.fullmatch(r"@\((?P<items>.*)\)", value.text, re.DOTALL)
     if inner or (re.search(r",[ \t]*(?=[\"'$\w-])", value.text) and not environment and value.text[:1] in "\"'"):
         items = _items(value.cut(*inner.span("items")) if inner else value, scope)

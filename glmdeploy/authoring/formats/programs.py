@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
 
 def _read(name: str, shows: Callable[[Script], Span | None], read: Callable[[Located, Script], list[Launch]]) -> Format:
-    return Format(name=name, shows=shows, launches=lambda script: read(whole(script.text), script))
+    def unless_written(script: Script) -> Span | None:
+        """As ``shows``, unless a here-document of a shell text may have it."""
+        span = shows(script)
+        return None if span is None or refused.in_document(script.text, span[0]) else span
+
+    return Format(name=name, shows=unless_written, launches=lambda script: read(whole(script.text), script))
 
 
 def _python(text: Located, script: Script) -> list[Launch]:

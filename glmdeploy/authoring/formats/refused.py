@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Span
     from glmdeploy.authoring.launch.script import Script
 
+_DOCUMENT = re.compile(r"<<-?[ \t]*[\"']?[A-Za-z_]\w*[\"']?")
 _BLANK = re.compile(r"(?:[ \t]*(?:(?:#(?!!)|//|;|--)[^\n]*)?\r?\n)*")
 _INTERPRETER = re.compile(r"#![ \t]*(?:\S*/)?(?:env[ \t]+(?:-S[ \t]+)?)?(?P<name>[\w.+-]+)")
 _SHELLS = re.compile(
     r"(?:ba|da|a|z|k|mk|pdk)?sh|busybox|python[0-9.]*|uv|make|just|fish|pwsh|powershell|srun|sbatch|env"
 )
+
+
+def in_document(text: str, at: int) -> bool:
+    """Whether a place is behind the begin of a here-document, so that a shell may write what stands there."""
+    return _DOCUMENT.search(text, 0, at) is not None
 
 
 def _pattern(pattern: str, *names: str, flags: re.RegexFlag = re.MULTILINE) -> Callable[[Script], Span | None]:
@@ -29,7 +35,7 @@ def _pattern(pattern: str, *names: str, flags: re.RegexFlag = re.MULTILINE) -> C
         if script.text.startswith("#!"):
             return None
         found = compiled.search(script.text)
-        if found:
+        if found and not in_document(script.text, found.start()):
             return found.span()
         if script.file.lower().endswith(names or ("\0",)):
             blank = _BLANK.match(script.text)
@@ -68,6 +74,28 @@ def _other(script: Script) -> Span | None:
 
 _RUN = "import the command that it runs, as a shell text"
 
+_PROGRAMS = (
+    ("Perl", "perl", (".pl", ".pm")),
+    ("Ruby", "ruby", (".rb",)),
+    ("JavaScript", "node|deno|bun", (".js", ".mjs", ".cjs", ".ts")),
+    ("PHP", "php", (".php",)),
+    ("Lua", "lua(?:jit)?", (".lua",)),
+    ("R", "Rscript|R", (".r",)),
+    ("AWK", "[gm]?awk", (".awk",)),
+    ("Expect", "expect|tclsh", (".exp", ".tcl")),
+    ("AppleScript", "osascript", (".scpt", ".applescript")),
+    ("Go", "go", (".go",)),
+    ("Rust", "rust-script", (".rs",)),
+    ("Java", "java", (".java",)),
+    ("C", "tcc", (".c", ".cc", ".cpp", ".cu")),
+)
+
+
+def _program(name: str, interpreter: str, suffixes: tuple[str, ...]) -> Format:
+    by_name, by_suffix = _interpreter(interpreter), _pattern(r"(?!)", *suffixes)
+    return Format(name=name, shows=lambda script: by_name(script) or by_suffix(script), advice=_RUN)
+
+
 FORMATS: tuple[Format, ...] = (
     Format(
         name="a csh script", shows=_interpreter("t?csh"), advice="write it for sh: export X=Y in place of setenv X Y"
@@ -81,7 +109,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="a Nushell script",
         shows=_pattern(
-            r"^[ \t]*(?:\$env\.\w+[ \t]*=|let[ \t]+\w+[ \t]*=[ \t]*[\"'\[{0-9]|(?:export )?def (?:--env )?[\w-]+ \[)",
+            r"^[ \t]*(?:\$env\.\w+[ \t]*=|let[ \t]+\w+[ \t]+=[ \t]+[\"'\[{0-9]|(?:export )?def (?:--env )?[\w-]+ \[)",
             ".nu",
         ),
         advice=_RUN,
@@ -143,11 +171,7 @@ FORMATS: tuple[Format, ...] = (
         shows=_pattern(r"^pipeline[ \t]*\{", "jenkinsfile", ".groovy"),
         advice="import the text of its `sh` step",
     ),
-    Format(
-        name="an AppleScript, Perl, Ruby or other program",
-        shows=_pattern(r"(?!)", ".pl", ".rb", ".go", ".rs", ".java", ".lua", ".cpp", ".c"),
-        advice=_RUN,
-    ),
+    *(_program(name, interpreter, suffixes) for name, interpreter, suffixes in _PROGRAMS),
     Format(name="a program for another interpreter than a shell", shows=_other, advice=_RUN),
     Format(name="JSON", shows=_json, advice="SGLang's own --config takes YAML alone: name the file .yaml if it is one"),
 )
