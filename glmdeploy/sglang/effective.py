@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.sglang.decisions.situation import UNKNOWN, Situation
+from glmdeploy.sglang.decisions.situation import AT_START, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class Basis(StrEnum):
     """The real resolution was asked in this situation, as far as it decides."""
     DERIVED = "derived"
     """The decisions that were read in the source say so, and no recording contradicts them."""
+    AT_START = "at start"
+    """SGLang works it out from what it measures when it starts: nobody knows it before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +181,8 @@ def effective(
             continue
         values[row.name] = value
         table[row.name] = (
-            _unknown(row.why)
-            if value is UNKNOWN
+            _unknown(row.why, Basis.AT_START if value is AT_START else None)
+            if value in (UNKNOWN, AT_START)
             else Effective(value=value, origin=Origin.SGLANG, why=row.why, file=row.file(catalog.version))
         )
     return table
@@ -193,5 +195,5 @@ def _left_open(name: str, table: Mapping[str, Effective]) -> bool:
     return table[name].origin is Origin.DEFAULT or table[name].value == "auto"
 
 
-def _unknown(why: str) -> Effective:
-    return Effective(value=None, origin=Origin.SGLANG, why=why, known=False)
+def _unknown(why: str, basis: Basis | None = None) -> Effective:
+    return Effective(value=None, origin=Origin.SGLANG, why=why, known=False, basis=basis)

@@ -19,6 +19,8 @@ from glmdeploy.sglang import engines
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from glmdeploy.sglang.engines import Engine
+
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh"})
 MAX_LOOKS = 4000
 """How often one command is looked at: commands may be nested in one another without end."""
@@ -71,7 +73,7 @@ class Argv:
             arguments, notes = start
             return [_launch(words[0], arguments, env, *notes)]
         if engine := servers.other(words, first=True):
-            return [replace(_launch(words[0], words[1:] or words, env), engine=engine)]
+            return [_of_engine(engine, words, env)]
         return [] if name in _TALKING else self._wrapped(words, env)
 
     def _wrapped(self, words: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
@@ -83,6 +85,9 @@ class Argv:
             if word.text == "-m" and len(rest) > 1 and rest[1].text == servers.MODULE:
                 surrounding = surrounding or around(words[:index], (), env)
                 found = [_launch(word, rest[1:], surrounding.env)]
+            elif word.text == "-m" and (engine := servers.module_of(rest)):
+                surrounding = surrounding or around(words[:index], (), env)
+                found = [_of_engine(engine, rest, surrounding.env)]
             elif surrounding is not None:
                 found = self.find(rest, surrounding.env)
             elif " " in word.text.strip() and servers.named_in(word.text):
@@ -167,6 +172,14 @@ def _may_start(words: Sequence[Word], index: int) -> bool:
 def _launch(first: Word, arguments: Sequence[Word], env: Mapping[str, Word], *notes: Note) -> Launch:
     place = arguments[0].span  # the word that says what is launched
     return Launch(words=tuple(arguments[1:]), place=(first.span[0], place[1]), env=dict(env), notes=notes)
+
+
+def _of_engine(engine: Engine, words: Sequence[Word], env: Mapping[str, Word]) -> Launch:
+    """A launch of another engine; all that stands behind the words that say so is kept."""
+    module = next((index + 1 for index, word in enumerate(words[:-1]) if word.text == "-m"), 0)
+    last = module if words[module].text in engine.modules else 0
+    place = (words[0].span[0], words[last].span[1])
+    return Launch(words=tuple(words[last + 1 :]), place=place, env=dict(env), engine=engine)
 
 
 def _env(words: Sequence[Word], env: Mapping[str, Word]) -> tuple[Sequence[Word], Mapping[str, Word], tuple[Note, ...]]:

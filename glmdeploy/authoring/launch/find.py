@@ -63,6 +63,16 @@ def in_image(
     return [replace(each, container=each.container or container, notes=(*notes, *each.notes)) for each in found]
 
 
+def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
+    """The launches of a command that a file gives as its argv, with the environment that it gets.
+
+    :raises ShellError: where a shell text in it cannot be read.
+    """
+    words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
+    found = _Reading(scope=Scope(), depth=0).argv.find(words, env)
+    return [replace(each, notes=(*notes, *each.notes)) for each in found]
+
+
 @dataclass(kw_only=True)
 class _Before:
     """The last command: its words, the launches that it stands for, and the word that breaks off its last line."""

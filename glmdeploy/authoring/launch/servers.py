@@ -73,6 +73,11 @@ def other(words: Sequence[Word], *, first: bool) -> Engine | None:
     return engines.by_command([word.text for word in words])
 
 
+def module_of(words: Sequence[Word]) -> Engine | None:
+    """The other engine whose module ``-m MODULE`` runs, where the text does not tell by which Python."""
+    return engines.by_command(["python", *(word.text for word in words)])
+
+
 def named_in(text: str) -> bool:
     """Whether a text names what starts a server, of SGLang or another engine."""
     return _named().search(text) is not None

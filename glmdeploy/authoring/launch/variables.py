@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Span
     from glmdeploy.authoring.launch.words import Assignment, Part, RawWord
 
+__all__ = ["Scope", "Variable"]
+
 _T = TypeVar("_T")
 
 _EMPTY_QUOTES = Text(text="", offsets=(), quoted=True)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
+from glmdeploy.gpus import TYPES
 from glmdeploy.rules.rule import Rule, Scope, Topic, Violation, example
-from glmdeploy.sizing.memory import FP8, GIB, memory
+from glmdeploy.sizing.memory import GIB, memory
+from glmdeploy.sizing.pool import FP8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,7 @@ _PROFILE = "sglang/srt/model_executor/model_runner_kv_cache_mixin.py (0.5.10, 0.
 _LATER = "sglang/srt/mem_cache/kv_cache_configurator.py (0.5.23)"
 _TOO_LITTLE = "https://github.com/SemiAnalysisAI/InferenceX/issues/2128"
 
-_COUNTS = (1, 2, 4, 8, 16, 32, 64)
+_COUNTS = (1, 2, 4, 8)
 """Numbers of GPUs that are tried to say how many a model needs."""
 
 
@@ -61,8 +63,8 @@ def _all_used(facts: Facts) -> bool:
 
 
 def _gpus_needed(facts: Facts) -> int | None:
-    """The fewest GPUs on which tensor parallelism leaves a KV pool; None where none of the numbers tried is enough."""
-    return next((count for count in _COUNTS if _fits(facts, count)), None)
+    """The fewest GPUs on which tensor parallelism leaves a KV pool; None where no number that Modal rents is enough."""
+    return next((count for count in _COUNTS if count <= TYPES[facts.gpu.type].most and _fits(facts, count)), None)
 
 
 def _fits(facts: Facts, tensor: int) -> bool:
