@@ -56,7 +56,7 @@ CASES = (
         silent=("HTTPS",),
         data={"model.repo": "zai-org/GLM-4.5-Air"},
     ),
-    Case(file="03-glm45airfp8-eagle.sh", errors=False),  # GLM-4.5's README
+    Case(file="03-glm45airfp8-eagle.sh", gpu="H200:4", errors=False),  # GLM-4.5's README
     Case(file="04-glm46-bf16-h200.sh", finds=("GLM070",), data={"model.repo": "zai-org/GLM-4.6"}),  # a vendor's guide
     Case(  # sglang #22757
         file="05-ds32-hicache-mooncake.sh",
@@ -71,7 +71,9 @@ CASES = (
         errors=True,
         says=(),
     ),
-    Case(file="08-gptoss-triton.sh", errors=False, data={"model.repo": "openai/gpt-oss-120b"}),  # sglang PR #9992
+    Case(
+        file="08-gptoss-triton.sh", gpu="H200:2", errors=False, data={"model.repo": "openai/gpt-oss-120b"}
+    ),  # sglang PR #9992
     refused("09-gptoss-dp.sh", "-dp", "dp-size", silent=("dtype",)),  # sglang #8833
     foreign("10-glm5-b200-infx.sh", "$MODEL"),  # InferenceX PR #915
     Case(file="11-qwq-x8.sh", finds=("GLM070",), data={"model.repo": "Qwen/QwQ-32B"}),
@@ -158,7 +160,7 @@ CASES = (
     ),
     Case(file="57-offload-h200.sh", finds=("GLM033", "GLM081", "GLM082", "GLM083")),  # InferenceX
     Case(file="58-conditional-array.sh", says=("PARALLEL_ARGS",)),
-    Case(file="59-fp8-flashinfer-cutlass.sh", errors=False, finds_not=("GLM120",)),  # sglang #27951
+    Case(file="59-fp8-flashinfer-cutlass.sh", gpu="H200:4", errors=False, finds_not=("GLM120",)),  # sglang #27951
     Case(file="60-fp8-flashinfer-cutlass-glm51.sh", finds=("GLM120",)),
     Case(file="61-qwen3-235b-h100x4.sh", gpu="H100:4"),  # vllm #21348
     Case(file="62-cookbook-glm51-h200.sh", errors=False),

@@ -6,7 +6,6 @@ its place, the offending text, what was expected and the nearest known key.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from functools import cache
@@ -17,6 +16,7 @@ from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.command import RESERVED
 from glmdeploy.sglang.releases import flags
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ def _finding(
 
 def _unknown(document: Document, path: KeyPath, known: list[str]) -> Finding:
     name = str(path[-1])
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.6)
+    near = nearest(name, known, most=1)
     parent = f"`{dotted(path[:-1])}`" if len(path) > 1 else "the profile"
     return _finding(
         document,

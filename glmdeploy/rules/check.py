@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from glmdeploy.findings import Finding, Severity
+from glmdeploy.findings import Finding, RenameKey, SetValue, Severity
 from glmdeploy.profile import schema
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
@@ -21,6 +21,9 @@ from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.rule import Example, Rule
     from glmdeploy.sglang.command import Problem
@@ -115,4 +118,11 @@ def _option_finding(problem: Problem, document: Document) -> Finding:
         path=path,
         expected=problem.expected,
         fix=problem.fix,
+        edits=tuple(_edits(problem, path)),
     )
+
+
+def _edits(problem: Problem, path: KeyPath) -> Iterator[Edit]:
+    """What the release takes instead of a key or a value that it refuses, where nothing is left to decide."""
+    for key, value in (problem.instead or {}).items():
+        yield SetValue(path=path, value=value) if key == problem.key else RenameKey(path=path, name=key)

@@ -11,6 +11,7 @@ from glmdeploy.errors import UsageError
 from glmdeploy.findings import CHECKS, Finding, Remove, Severity
 from glmdeploy.rules import registry
 from glmdeploy.rules.gaps import gaps
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -197,9 +198,6 @@ def _known(name: str) -> str:
 
 def unknown(name: str, known: Iterable[str]) -> UsageError:
     """The error for an id that is none, with the nearest one."""
-    import difflib  # only a failure needs it
-
-    by_lower = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[near[0]]}? " if near else ""
+    near = nearest(name, known, most=1)
+    hint = f"did you mean {near[0]}? " if near else ""
     return UsageError(f"there is no rule {name}", advice=f"{hint}`glmdeploy rules` lists them")

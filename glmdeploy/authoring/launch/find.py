@@ -18,6 +18,8 @@ from glmdeploy.sglang import engines
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from glmdeploy.sglang.engines import Engine
+
     Inner: TypeAlias = Callable[[Word, Mapping[str, Word]], list[Launch]]
     """Reads a shell text inside the text, with the environment that it gets."""
 
@@ -110,13 +112,21 @@ def find(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[L
     if arguments := _arguments(words):
         return [_launch(words[0], arguments, env)]
     if engine := engines.by_command([word.text for word in words]):
-        return [replace(_launch(words[0], words[1:], env), engine=engine)]
+        return [_of_engine(engine, words, env)]
     return [] if name in _TALKING else _wrapped(words, env, inner)
 
 
 def _launch(first: Word, arguments: Sequence[Word], env: Mapping[str, Word], *notes: Note) -> Launch:
     place = arguments[0].span  # the word that says what is launched
     return Launch(words=tuple(arguments[1:]), place=(first.span[0], place[1]), env=dict(env), notes=notes)
+
+
+def _of_engine(engine: Engine, words: Sequence[Word], env: Mapping[str, Word]) -> Launch:
+    """A launch of another engine; all that stands behind the words that say so is kept."""
+    module = next((index + 1 for index, word in enumerate(words[:-1]) if word.text == "-m"), 0)
+    last = module if words[module].text in engine.modules else 0
+    place = (words[0].span[0], words[last].span[1])
+    return Launch(words=tuple(words[last + 1 :]), place=place, env=dict(env), engine=engine)
 
 
 def _arguments(words: Sequence[Word]) -> Sequence[Word]:
@@ -156,6 +166,8 @@ def _wrapped(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> li
             found = [_launch(word, rest[1:], env)]
         elif index and _arguments(rest):
             found = [_launch(word, _arguments(rest), env)]
+        elif engine := _engine(words, index):
+            found = [_of_engine(engine, rest, env)]
         elif index and word.text.rpartition("/")[2] in {*docker.PROGRAMS, *_SHELLS}:
             found = find(rest, env, inner)
         elif " " in word.text and _IN_TEXT.search(word.text):
@@ -164,6 +176,12 @@ def _wrapped(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> li
             told = () if index == 0 else _left_out(words[:index])
             return [replace(launch, notes=(*told, *launch.notes)) for launch in found]
     return []
+
+
+def _engine(words: Sequence[Word], index: int) -> Engine | None:
+    """The engine that a wrapped command starts, or one whose Python is not told (``$PYTHON -m vllm...``)."""
+    texts = [word.text for word in words[index:]]
+    return engines.by_command(["python", *texts] if texts[0] == "-m" else texts)
 
 
 def _guessed(word: Word, env: Mapping[str, Word], inner: Inner) -> list[Launch]:
@@ -232,6 +250,14 @@ def in_image(
             docker.Run(image=container.image, flags=container.flags, env=env, command=tuple(command))
         )
     return [replace(launch, container=launch.container or container) for launch in found]
+
+
+def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
+    """The launches of a command that a file gives as its argv, with the environment that it gets.
+
+    :raises ShellError: where a shell text in it cannot be read.
+    """
+    return find(command, env, _shells(Scope(), 0))
 
 
 def _in_container(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from glmdeploy.findings import Severity
 from glmdeploy.gpus import TYPES
 from glmdeploy.rules.rule import Rule, Scope, Topic, Violation, example
-from glmdeploy.sizing.memory import FP8, GIB, memory
+from glmdeploy.sizing.memory import GIB, memory
+from glmdeploy.sizing.pool import FP8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

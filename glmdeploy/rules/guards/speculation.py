@@ -10,6 +10,7 @@ from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, Rule, Scope, Topic, 
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 from glmdeploy.sglang.models import GLM4_MOE, GLM_DSA
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,9 +69,7 @@ def _is_known(name: str, version: str) -> bool:
 
 
 def _similar(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, _KNOWN, n=1)
+    near = nearest(name, _KNOWN, most=1)
     return f", but `{near[0]}`" if near else ""
 
 
