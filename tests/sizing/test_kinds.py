@@ -222,6 +222,14 @@ ANY = (
     | st.text(max_size=4)
     | st.lists(st.text(max_size=6))
 )
+NUMBERS = st.integers(-5, 10**6) | st.floats() | st.sampled_from([float("inf"), float("nan"), 0, -1.0])
+ANY = st.none() | st.booleans() | NUMBERS | st.text(max_size=4) | st.lists(st.text(max_size=6))
+OPTIONS = (
+    *("swa_full_tokens_ratio", "mamba_full_memory_ratio", "max_mamba_cache_size", "mamba_ssm_dtype", "pp_size"),
+    *("enable_lora", "max_lora_rank", "lora_target_modules", "max_loras_per_batch", "disable_radix_cache"),
+    *("max_running_requests", "speculative_algorithm", "speculative_num_draft_tokens", "ep_size", "dp_size"),
+    *("enable_hierarchical_cache", "hicache_size", "hicache_ratio", "cuda_graph_max_bs", "quantization"),
+)
 
 
 @given(repo=KNOWN, values=st.dictionaries(st.sampled_from(OPTIONS), ANY))
