@@ -1,4 +1,4 @@
-"""A null where a value is needed is reported where it stands."""
+"""Faults of a profile's shape: a null where a value is needed is reported where it stands, a GPU is suggested."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ def test_at_its_own_line(old: str, new: str, path: tuple[str, ...]) -> None:
     assert lines[found.location.line - 1][found.location.column - 1 :].startswith(path[-1])
     assert f"`{'.'.join(path)}` is null" in found.message
     assert (found.fix or "").startswith(f"write `{path[-1]}:`")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "fix"),
+    [
+        ("h200:8", "did you mean `H200:8`?"),
+        ("H20O:8", "did you mean `H200:8`?"),
+        ("[B200:8, b300]", "did you mean `B300`?"),
+        ("V9:8", None),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_a_slip_in_a_gpu(gpu: str, fix: str | None) -> None:
+    written(GOOD.replace("gpu: B200:8", f"gpu: {gpu}"))
+    assert fix in {found.fix for found in check(load("p.yaml")).findings if found.path[:1] == ("gpu",)}
 
 
 @pytest.mark.usefixtures("here")
