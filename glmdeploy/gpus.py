@@ -4,12 +4,14 @@ Names and counts: Modal's GPU guide (modal 1.6.4); ``B300`` from its guide to cl
 capabilities: NVIDIA's CUDA GPU list. Memory: what ``nvidia-smi --query-gpu=memory.total`` reports, where it was read.
 Prices: the pricing page, as transcribed on 2026-05-25; that of B300, and the names of all rates, from published
 answers of ``modal billing rates`` (August and September 2026), with which the others agree. Modal multiplies base
-rates for a chosen region and for containers that must not be preempted.
+rates for a chosen region and for containers that must not be preempted. Streaming multiprocessors: NVIDIA's papers on
+the architectures (A100, RTX PRO 6000 Blackwell), and its data sheets of L4 and L40S, whose CUDA cores come 128 to one.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsFloat
 
@@ -95,13 +97,41 @@ _H100 = Type(
 
 TYPES: Mapping[str, Type] = {
     "T4": Type(capability=(7, 5), memory_mib=15360, rate="gpu_hour_cost_t4", price=_page(0.000164)),
-    "L4": Type(capability=(8, 9), memory_mib=23034, rate="gpu_hour_cost_l4", price=_page(0.000222)),
+    "L4": Type(
+        capability=(8, 9),
+        memory_mib=23034,
+        rate="gpu_hour_cost_l4",
+        price=_page(0.000222),
+        cuda_name="NVIDIA L4",
+        processors=58,
+    ),
     "A10": Type(capability=(8, 6), memory_mib=None, rate="gpu_hour_cost_a10g", price=_page(0.000306), most=4),
-    "L40S": Type(capability=(8, 9), memory_mib=46068, rate="gpu_hour_cost_l40s", price=_page(0.000542)),
+    "L40S": Type(
+        capability=(8, 9),
+        memory_mib=46068,
+        rate="gpu_hour_cost_l40s",
+        price=_page(0.000542),
+        cuda_name="NVIDIA L40S",
+        processors=142,
+    ),
     "A100": _A100_40,
     "A100-40GB": _A100_40,
-    "A100-80GB": Type(capability=(8, 0), memory_mib=81920, rate="gpu_hour_cost_a100_80gb", price=_page(0.000694)),
-    "RTX-PRO-6000": Type(capability=(12, 0), memory_mib=97887, rate="gpu_hour_cost_rtx6000", price=_page(0.000842)),
+    "A100-80GB": Type(
+        capability=(8, 0),
+        memory_mib=81920,
+        rate="gpu_hour_cost_a100_80gb",
+        price=_page(0.000694),
+        cuda_name="NVIDIA A100-SXM4-80GB",
+        processors=108,
+    ),
+    "RTX-PRO-6000": Type(
+        capability=(12, 0),
+        memory_mib=97887,
+        rate="gpu_hour_cost_rtx6000",
+        price=_page(0.000842),
+        cuda_name="NVIDIA RTX PRO 6000 Blackwell Server Edition",
+        processors=188,
+    ),
     "H100": _H100,
     "H100!": _H100,
     "H200": Type(
@@ -161,6 +191,46 @@ def parse(text: str) -> Gpu:
     name, _, count = text.partition(":")
     found = TYPES[name]
     return Gpu(type=name, count=int(count or 1), major=found.capability[0], memory_mib=found.memory_mib)
+
+
+_MEMORY: Mapping[str, tuple[int, ...]] = {
+    "T4": (15, 16),
+    "L4": (24,),
+    "A10": (24,),
+    "A10G": (24,),
+    "L40S": (48,),
+    "A100": (40, 80),
+    "RTXPRO6000": (96,),
+    "H100": (80,),
+    "H200": (141, 144),
+    "B200": (180, 183, 192),
+    "B300": (268, 270, 288),
+}
+"""The gigabytes by which others call a type, in their spelling of its name without separators."""
+
+_MADE_FOR = re.compile(r"NVIDIA|TESLA|GPU|SXM[0-9]?|PCIE|HBM[0-9]E?|BLACKWELL|SERVER|EDITION|TENSOR|CORE|AC")
+"""Parts of other spellings that make no other type of it."""
+
+_CALLED: Mapping[str, str] = {"A10G": "A10", "RTXPRO6000": "RTX-PRO-6000", "A10080": "A100-80GB", "A10040": "A100-40GB"}
+
+
+def named(text: str) -> str | None:
+    """Modal's name of a type as schedulers, other clouds and NVIDIA spell it; None for what Modal does not rent.
+
+    ``h100``, ``nvidia-h100-80gb-hbm3``, ``A100-SXM4-80GB``, ``rtx_pro_6000``. Not ``H100-NVL``, ``GB200`` or ``H20``:
+    those are other GPUs.
+    """
+    if text.upper() in TYPES:
+        return text.upper()
+    parts = [part for part in re.split(r"[-_ .]+", text.upper()) if part and not _MADE_FOR.fullmatch(part)]
+    sizes = [part for part in parts if re.fullmatch(r"[0-9]+G(?:I?B)?", part)]
+    name = "".join(part for part in parts if part not in sizes)
+    if name not in _MEMORY or len(sizes) > 1:
+        return None
+    size = int(sizes[0].rstrip("GIB")) if sizes else None
+    if size is not None and size not in _MEMORY[name]:
+        return None
+    return _CALLED.get(f"{name}{size}") or _CALLED.get(name) or name
 
 
 def pattern() -> str:

@@ -63,7 +63,7 @@ def check(document: Document, *, today: date | None = None, checkpoint: Checkpoi
     except ValidationError as error:
         # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
         # That it need not run for a document that the models accept saves a third of the time of `validate`.
-        return Checked(findings=tuple(schema.check(document) or _model_findings(error, document)))
+        return Checked(findings=tuple(hide(schema.check(document) or _model_findings(error, document))))
     try:
         facts = Facts.of(profile, checkpoint)
     except catalog.UnknownVersion as error:

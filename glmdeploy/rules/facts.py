@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 ARGS: KeyPath = ("sglang", "args")
 
+SPARSE = (GLM_DSA, "DeepseekV32ForCausalLM")
+"""The architectures with DeepSeek's sparse attention (DSA) that SGLang treats alike: ``is_deepseek_dsa``, and where
+the options are resolved (``sglang/srt/server_args.py`` 0.5.10, ``arg_groups/overrides.py`` 0.5.23)."""
+
 ALGORITHM = "speculative_algorithm"
 STEPS, TOPK, TOKENS = "speculative_num_steps", "speculative_eagle_topk", "speculative_num_draft_tokens"
 SPEC_V2 = "SGLANG_ENABLE_SPEC_V2"
@@ -85,6 +89,9 @@ class Facts:
         """
         release = catalog.load(profile.sglang.version)
         settings, problems = command.read(profile.sglang.args, release)
+        if (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
+            # The model's own, which lies in its folder, where SGLang looks unless told otherwise.
+            settings = {dest: setting for dest, setting in settings.items() if dest != "tokenizer_path"}
         repo = profile.model.repo
         architecture, quantization = models.architecture(repo), models.quantization(repo)
         if checkpoint is not None:
@@ -241,6 +248,12 @@ class Facts:
     def builds_trees(self) -> bool:
         """Whether the algorithm is EAGLE or one that is set up like it."""
         return self.algorithm in _TREES
+
+    @property
+    def adapts(self) -> bool:
+        """Whether LoRA adapters are served: paths switch the option on (``check_lora_server_args``, 0.5.10, 0.5.23)."""
+        asked = self.value("enable_lora")
+        return bool(asked) or (asked is None and bool(self.value("lora_paths")))
 
     @property
     def block_fp8(self) -> bool:

@@ -76,7 +76,7 @@ def _with_gpus(message: str, where: Sequence[Facts]) -> str:
 def _finding(rule: Rule, violation: Violation, document: Document, waived: str | None) -> Finding:
     return Finding(
         id=rule.id,
-        severity=rule.severity,
+        severity=violation.severity or rule.severity,
         message=violation.message,
         location=document.locate(violation.path, key=violation.key),
         path=_shown(violation.path) if violation.secret else violation.path,

@@ -20,7 +20,7 @@ from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import conditions
 from glmdeploy.rules.check import check
 from glmdeploy.rules.conditions import DERIVED, OPERANDS, edit, fact, faults, holds, place
-from glmdeploy.rules.registry import TABLE
+from glmdeploy.rules.registry import TABLES
 from glmdeploy.sglang import catalog, effective
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
 
 TODAY = date(2026, 11, 23)
-ENTRIES: list[dict[str, Any]] = read_text(TABLE.read_text(encoding="utf-8"), TABLE.name).data["rules"]
+TABLE = next(table for table in TABLES if table.stem == "known_issues")
+ENTRIES: list[dict[str, Any]] = [
+    entry for table in TABLES for entry in read_text(table.read_text(encoding="utf-8"), table.name).data["rules"]
+]
 PROFILES = sorted(file.stem for file in profiles_dir().glob("*.yaml"))
 FACTS = (
     *(

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.formats import compose, dstack, kubernetes, other_yaml, skypilot, truss, unknown_yaml
+
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.format import Format
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (
+    other_yaml.TEMPLATE,
+    kubernetes.FORMAT,
+    compose.FORMAT,
+    dstack.FORMAT,
+    truss.FORMAT,
+    skypilot.FORMAT,
+    *other_yaml.FORMATS,
+    unknown_yaml.FORMAT,
+)
+"""In the order of recognition: a template is no YAML yet, and what nothing claims is refused or SGLang's --config."""

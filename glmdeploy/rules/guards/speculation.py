@@ -139,9 +139,19 @@ def _too_many_tokens(facts: Facts, topk: int) -> str | None:
 
 
 def _no_overlap(facts: Facts) -> Iterator[Violation]:
-    if not facts.builds_trees or facts.env_flag(SPEC_V2) or facts.setting("disable_overlap_schedule"):
+    if not facts.builds_trees or facts.setting("disable_overlap_schedule"):
         return
-    if facts.number(TOPK) in (None, 1) and facts.number("pp_size") in (None, 1):
+    topk = facts.number(TOPK)
+    if version_key(facts.catalog.version) >= version_key("0.5.11"):
+        if topk is not None and topk > 1:
+            yield Violation(
+                path=facts.path(TOPK),
+                message=f"`speculative-eagle-topk` {topk} switches the overlap schedule off in SGLang "
+                f"{facts.catalog.version}, which overlaps with 1 only",
+            )
+    elif facts.env_flag(SPEC_V2):
+        return
+    elif facts.number(TOPK) in (None, 1) and facts.number("pp_size") in (None, 1):
         yield Violation(
             path=facts.path(ALGORITHM),
             message=f"{facts.algorithm} runs without the overlap schedule in SGLang {facts.catalog.version} "
@@ -230,14 +240,19 @@ NO_OVERLAP = Rule(
     topic=Topic.CONSISTENCY,
     why="Until 0.5.10.post1 EAGLE prepares the next batch while the GPU works on the last one only with "
     "SGLANG_ENABLE_SPEC_V2=1, and with top-k 1; otherwise SGLang switches that overlap off and says so in its log. The "
-    "release calls it experimental, and 0.5.11 made it the default. What it gains was not measured.",
+    "release calls it experimental. 0.5.11 made it the default, and until 0.5.12.post1 a top-k above 1 still switches it "
+    "off. What it gains was not measured.",
     fix='write `SGLANG_ENABLE_SPEC_V2: "1"` under `sglang.env`, or `disable-overlap-schedule: true` to say that it is '
-    "meant, or use 0.5.11 or later",
-    sources=(_ARGS, "sglang/srt/environ.py (0.5.10, 0.5.11)"),
+    "meant, or use 0.5.11 or later, with `speculative-eagle-topk: 1`",
+    sources=(
+        *(_ARGS, "sglang/srt/environ.py (0.5.10, 0.5.11)"),
+        "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.11, 0.5.12.post1)",
+    ),
     check=_no_overlap,
     fails=(
         example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null"),
         example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=0"),
+        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6", profile=AIR),
     ),
     passes=(
         example(*AT_0_5_10),
@@ -245,7 +260,7 @@ NO_OVERLAP = Rule(
         example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
         example(*AT_0_5_10, profile="b200-nospec-bf16kv"),
     ),
-    scope=Scope(until="0.5.10.post1"),
+    scope=Scope(until="0.5.12.post1"),
 )
 
 RULES = (REFUSED, IMPOSSIBLE_TREE, NO_OVERLAP)
