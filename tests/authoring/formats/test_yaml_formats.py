@@ -107,3 +107,25 @@ def test_every_word_stands_where_it_is_written(file: Path) -> None:
                 continue
             written = [source.text[at] for at in word.offsets]
             assert [each for each in written if each.strip()] == [each for each in word.text if each.strip()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # All on one line, so that every message shows it; the last two are refused.
+        '{"items": [%s, {"kind": "Pod", "apiVersion": "v1", "zz": 1, "spec": {"containers": [{"image": "lmsysorg/sglang",'
+        ' "args": ["sglang", "serve", "a/b"]}]}}], "kind": "List", "apiVersion": "v1"}',
+        '{"items": [%s, {"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [{"image": "lmsysorg/sglang",'
+        ' "args": ["sglang", "serve", "a/b", "--nnodes", "2"]}]}}], "kind": "List", "apiVersion": "v1"}',
+        '{"items": [%s], "kind": "List", "apiVersion": "v1"}',
+    ],
+)
+def test_the_values_of_a_secret_are_never_shown(text: str) -> None:
+    secret = '{"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}, "data": {"plain": "Y29ycmVjdA"}}'
+    try:
+        result = import_script(Script(file="x.json", text=text % secret), ImportOptions(gpu="H200:8"))
+        found = result.notes
+    except ProfileError as error:
+        found = tuple(error.findings)
+    assert found
+    assert not any("Y29ycmVjdA" in str(each) for each in found)
