@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats.pod import Pod
 from glmdeploy.authoring.formats.stream import label, refused, several_nodes
-from glmdeploy.authoring.launch.find import MODULE
 from glmdeploy.authoring.launch.launch import Note, Word
+from glmdeploy.authoring.launch.servers import MODULE
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
