@@ -172,7 +172,6 @@ FORMATS: tuple[Format, ...] = (
         shows=_with("apiVersion", "name", "version"),
         advice="import what `helm template` prints",
     ),
-    Format(name="an ECS task definition", shows=_with("containerDefinitions"), advice=_OWN_COMMAND),
     Format(name="a CloudFormation template", shows=_with("AWSTemplateFormatVersion"), advice=_OWN_COMMAND),
     Format(name="a Cog configuration", shows=_with("predict", "build"), advice=_OWN_COMMAND),
     Format(

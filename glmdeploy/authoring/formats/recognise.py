@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats import documents, programs
-from glmdeploy.authoring.formats.stream import ENDINGS
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.format import Format
@@ -15,6 +14,6 @@ if TYPE_CHECKING:
 def recognise(script: Script) -> Format | None:
     """The first format that claims the text: YAML shows by keys that no other text has, or by the file's name."""
     forms = (*documents.FORMATS, *programs.FORMATS, documents.LAST)
-    if script.file.endswith(ENDINGS):
+    if script.file.endswith((".yaml", ".yml")):
         forms = (*documents.FORMATS, documents.LAST)
     return next((each for each in forms if each.shows(script) is not None), None)
