@@ -38,7 +38,7 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     ``text`` is what was imported, in which the model's repository may stand elsewhere. The data is empty where nothing
     tells the model, without which there is no profile.
     """
-    sections = Sections(notes=list(launch.notes))
+    sections = Sections(notes=list(launch.notes), secrets=list(launch.secrets))
     given, notes = options.split(launch.words, release)
     sections.notes += notes
     for found in given.values():
