@@ -56,7 +56,7 @@ class _Recipe:
 def shows(script: Script) -> Span | None:
     """Where the first line stands that only just reads, if every line outside recipes is just's."""
     named = bool(re.search(r"(?:^|[/\\])\.?[Jj]ustfile$|\.just$", script.file))
-    text = script.text.replace("\r\n", "\n")
+    text = script.text
     if text.startswith("#!") and "just" not in text.partition("\n")[0]:
         return None
     own: Span | None = None

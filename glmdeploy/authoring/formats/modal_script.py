@@ -177,6 +177,9 @@ def _keyword(keyword: ast.keyword, settings: _Settings, found: Flow) -> None:
     elif name == "env" and isinstance(value, dict):
         settings.env |= {str(key): as_word(each, span) for key, each in value.items()}
     elif name in _SERVER:
+        if ("server", name) in settings.server:
+            before = settings.server["server", name][1]
+            settings.notes.append(warning(f"{name} is given again below, which was taken", before))
         try:
             settings.server["server", name] = (plain(value), span)
         except LookupError:

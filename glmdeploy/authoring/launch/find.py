@@ -257,7 +257,12 @@ def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
 
     :raises ShellError: where a shell text in it cannot be read.
     """
-    return find(command, env, _shells(Scope(), 0))
+    found = find(command, env, _shells(Scope(), 0))
+    # Where the words come from a list above, the program may stand behind the module that it runs.
+    return [
+        replace(each, place=(each.place[1] - 1, each.place[1])) if each.place[0] >= each.place[1] else each
+        for each in found
+    ]
 
 
 def _in_container(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:
