@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats import (
+    apptainer,
     batch,
     container_json,
     dockerfile,
@@ -80,6 +81,7 @@ FORMATS: tuple[Format, ...] = (
     _read("a Modal script", modal_script.shows, modal_script.read),
     _read("Python", python_program.shows, python_program.read),
     _read("a Dockerfile", dockerfile.shows, dockerfile.read),
+    _read("a definition of Apptainer", apptainer.shows, apptainer.read),
     _read("a systemd unit", systemd.shows, systemd.read),
     _read("a configuration of supervisord", supervisord.shows, supervisord.read),
     _read("a Markdown file", markdown.shows, _markdown),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 FOLDERS = (
+    "apptainer",
     *("batch", "container_json", "dockerfile", "fish", "justfile", "makefile", "markdown", "modal_script", "notebook"),
     *("powershell", "python_program", "refused", "supervisord", "systemd"),
 )
