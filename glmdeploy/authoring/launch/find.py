@@ -68,18 +68,17 @@ def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
 
     :raises ShellError: where a shell text in it cannot be read.
     """
-<<<<<<< HEAD
     words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
     found = _Reading(scope=Scope(), depth=0).argv.find(words, env)
-    return [replace(each, notes=(*notes, *each.notes)) for each in found]
-=======
-    found = find(command, env, _shells(Scope(), 0))
     # Where the words come from a list above, the program may stand behind the module that it runs.
     return [
-        replace(each, place=(each.place[1] - 1, each.place[1])) if each.place[0] >= each.place[1] else each
+        replace(
+            each,
+            place=each.place if each.place[0] < each.place[1] else (each.place[1] - 1, each.place[1]),
+            notes=(*notes, *each.notes),
+        )
         for each in found
     ]
->>>>>>> h14-texts
 
 
 @dataclass(kw_only=True)
