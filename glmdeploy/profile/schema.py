@@ -135,12 +135,17 @@ def _unknown(document: Document, path: KeyPath, known: list[str]) -> Finding:
 def _missing(document: Document, path: KeyPath, key: str, schema: dict[str, Any]) -> Finding:
     parent = f"`{dotted(path)}`" if path else "the profile"
     example = next(iter(_resolve(schema).get("examples", ())), None)
+    own: KeyPath = (*path, key)
+    is_null = own in document.removed
     return _finding(
         document,
-        path,
-        f"{parent} lacks the key `{key}`",
+        own if is_null else path,
+        f"`{dotted(own)}` is null, which removes it, but {parent} needs it"
+        if is_null
+        else f"{parent} lacks the key `{key}`",
         expected=schema.get("description"),
-        fix=f"add `{key}:`" + (f" with a value such as {json.dumps(example, ensure_ascii=False)}" if example else ""),
+        fix=f"{'write' if is_null else 'add'} `{key}:`"
+        + (f" with a value such as {json.dumps(example, ensure_ascii=False)}" if example else ""),
         key=True,
     )
 

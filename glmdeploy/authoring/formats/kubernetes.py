@@ -53,8 +53,11 @@ FOREIGN: Mapping[str, str] = {
     "helm.cattle.io": "a Helm chart of K3s",
     "source.toolkit.fluxcd.io": "a manifest of Flux",
     "workload.codeflare.dev": "a CodeFlare manifest",
+    "kaito.sh": "a KAITO workspace",
+    "inference.llmaz.io": "a manifest of llmaz",
+    "orchestration.aibrix.ai": "a manifest of AIBrix",
 }
-"""API groups whose kinds are refused by name where nothing else in the file launches SGLang."""
+"""API groups of other programs, whose kinds are refused by their name where nothing else launches SGLang."""
 
 _URL = "Modal gives a URL of its own"
 _SCALED = "Modal starts and ends containers by itself"
@@ -72,6 +75,7 @@ LEFT_OUT: Mapping[str, str] = {
     "ConfigMap": "what of it is a variable of the server stands there, and its files are not in a Modal container",
     "Secret": "put its values into a Modal Secret",
     "PodMonitor": _CLUSTER,
+    "RuntimeClass": _CLUSTER,
 }
 """Kinds beside the launch, with the reason why nothing of them is in a profile."""
 
@@ -118,9 +122,9 @@ def launches(script: Script) -> list[Launch]:
 
     :raises ProfileError: where there are none, or where a launch takes several nodes.
     """
-    objects = [each for tree in documents(script) for each in _objects(tree)]
-    configs = {_name(each): data for each in objects if _text(each, "kind") == "ConfigMap" and (data := _data(each))}
     notes: list[Note] = []
+    objects = [each for tree in documents(script) for each in _objects(script, tree, notes)]
+    configs = {_name(each): data for each in objects if _text(each, "kind") == "ConfigMap" and (data := _data(each))}
     found: list[Launch] = []
     for tree in objects:
         of_object = _of_object(script, tree, configs)
@@ -128,29 +132,40 @@ def launches(script: Script) -> list[Launch]:
             notes.append(note)
         found += of_object
     if not found:
-        for tree in objects:
-            group = _group(tree)
-            if group in FOREIGN or group.endswith((".ray.io", ".kubeflow.org")):
-                raise refused(
-                    script,
-                    f"this is {FOREIGN.get(group, 'a manifest of Kubeflow')}, which cannot be imported",
-                    (tree.entries or {})["apiVersion"].value.span,
-                    fix="import the command that its server runs, as a shell text",
-                )
+        _refuse_kinds(script, objects)
         notes += _scripts(configs)
     return finished(script, found, notes, what=NAME, span=shows(script) or (0, 1))
 
 
-def _objects(tree: Tree) -> Iterator[Tree]:
+def _refuse_kinds(script: Script, objects: list[Tree]) -> None:
+    """Refuse what may launch SGLang in a way that is not read, by the name of its kind."""
+    for tree in objects:
+        kind, group = _text(tree, "kind"), _group(tree)
+        if not kind or (group not in FOREIGN and (kind in WORKLOADS or kind in LEFT_OUT)) or group == kserve.GROUP:
+            continue
+        if kind != "LeaderWorkerSet":
+            name = FOREIGN.get(group, f"a Kubernetes object of the kind {shown(kind)}")
+            raise refused(
+                script,
+                f"this is {name}, which cannot be imported",
+                (tree.entries or {})["kind"].value.span,
+                fix="import the command that its server runs, as a shell text",
+            )
+
+
+def _objects(script: Script, tree: Tree, notes: list[Note]) -> Iterator[Tree]:
     """The objects of a document: those in a List, or itself."""
     if tree.items is not None:
         for item in tree.items:
-            yield from _objects(item)
+            yield from _objects(script, item, notes)
     elif tree.entries is not None:
         items = tree.entries.get("items")
         if _text(tree, "kind").endswith("List") and items is not None and items.value.items is not None:
             for item in items.value.items:
-                yield from _objects(item)
+                yield from _objects(script, item, notes)
+            root = Section(script=script, tree=tree, notes=notes)
+            metadata(root)
+            root.close(no_matter={**ROOT_NO_MATTER, "items": "the objects, each of which is read"})
         else:
             yield tree
 

@@ -33,7 +33,7 @@ _SHOWS = re.compile(
 
 def documents(script: Script) -> tuple[Tree, ...]:
     """The documents of a text; none where it is no YAML."""
-    if not _SHOWS.search(script.text):
+    if not script.file.endswith(ENDINGS) and not _SHOWS.search(script.text):
         return ()
     try:
         return _read(script.text, script.file)

@@ -33,7 +33,7 @@ _UPPER = rf"(?-i:(?<![A-Za-z0-9])[A-Z0-9_]{{0,60}}(?:{'|'.join(each.upper() for 
 def _assigned() -> tuple[re.Pattern[str], ...]:
     texts = (
         # --api-key X, —api-key X, -api-key=X, "--api-key", "X", and the same in the lines of a list
-        rf"{_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
+        rf"{_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}s?{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
         # HF_TOKEN=X, HF_TOKEN = X, "password": "X", apiKey: X, ?token=X, environ["HF_TOKEN"] = "X"
         rf"{_NAMED}{_CLOSED}\s*[=:]\s*{_VALUE}",
         rf"{_NAMED}\\?[\"']\s*,\s*{_VALUE}",
@@ -75,6 +75,11 @@ def holds_secret(name: str, value: str | None) -> bool:
     return (is_secret_name(name) and not name.startswith("SGLANG_")) or bool(value and holds(value))
 
 
+def names_secret(option: str) -> bool:
+    """Whether the name of an option that SGLang does not have says that a secret follows: ``-api-key``, ``apikeys``."""
+    return bool(_spans_of(_assigned()[0], f"--{option.lstrip('-')}=x"))
+
+
 def holds(text: str) -> bool:
     """Whether a value holds a secret, by its form or by what it stands beside: ``{"api_key": "..."}``."""
     return bool(find(text)) or any(values(text))
@@ -101,9 +106,10 @@ def masked(text: str, spans: Iterable[Span] = ()) -> str:
     return "".join(characters)
 
 
-def _spans(text: str) -> Iterator[Span]:
-    for pattern in _assigned():
-        for match in pattern.finditer(text):
-            value = match["value"]
-            if not _OTHER_OPTION.fullmatch(value) and not value.startswith("..."):
-                yield match.span("value")
+def _spans(text: str) -> list[Span]:
+    return [span for pattern in _assigned() for span in _spans_of(pattern, text)]
+
+
+def _spans_of(pattern: re.Pattern[str], text: str) -> list[Span]:
+    found = ((match["value"], match.span("value")) for match in pattern.finditer(text))
+    return [span for value, span in found if not _OTHER_OPTION.fullmatch(value) and not value.startswith("...")]

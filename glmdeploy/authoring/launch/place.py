@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
 from glmdeploy.authoring.launch import docker, environment, gpu, options, repository
-from glmdeploy.authoring.launch.masking import holds
+from glmdeploy.authoring.launch.masking import holds, names_secret
 from glmdeploy.authoring.launch.release import named, tagged
 from glmdeploy.authoring.launch.respelled import respelled
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
@@ -190,7 +189,7 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
 
 def _is_secret(found: Given) -> bool:
     """Whether an option's value is a secret: SGLang's own, and others by their names, which may be misspelled."""
-    return found.dest in _SECRET_FIELDS if found.option else is_secret_name(found.name.lstrip("-"))
+    return found.dest in _SECRET_FIELDS if found.option else names_secret(found.name)
 
 
 def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:
