@@ -40,13 +40,13 @@ WAITS = Rule(
     title="allreduce fusion whose set-up can wait for ever",
     severity=Severity.WARNING,
     topic=Topic.KNOWN_ISSUE,
-    why="FlashInfer's fusion sets up memory that the GPUs share, and each rank waits there for the others. On eight B200 "
-    "every model hung so with tensor parallelism 8 (#29073 of June 2026, closed; a missing process group in FlashInfer "
-    "was mended in May, FlashInfer 3247), and GLM-5.1's attention with tensor parallelism 2 on two H200 whose NVLink "
-    "multicast is off (measured with 0.5.11: nothing in the log after `SymmDeviceMemory`, no time-out in 240 s; ready in "
-    "60 s without fusion). SGLang switches it on by itself for GLM-5 from 0.5.11 on. The container ends at "
-    "`startup_timeout`, and the next one does the same. Beside that report it is an info, for fusion is worth its speed, "
-    "and no report of releases after 0.5.14 is known.",
+    why="FlashInfer's fusion sets up memory that the GPUs share, and each rank waits there for the others. On eight "
+    "B200 every model hung so with tensor parallelism 8 (#29073 of June 2026, closed; a missing process group in "
+    "FlashInfer was mended in May, FlashInfer 3247), and GLM-5.1's attention with tensor parallelism 2 on two H200 "
+    "whose NVLink multicast is off (measured with 0.5.11: nothing in the log after `SymmDeviceMemory`, no time-out in "
+    "240 s; ready in 60 s without fusion). SGLang switches it on by itself for GLM-5 from 0.5.11 on. The container "
+    "ends at `startup_timeout`, and the next one does the same. Beside that report it is an info, for fusion is worth "
+    "its speed, and no report of releases after 0.5.14 is known.",
     fix="if a start hangs, write `enforce-disable-flashinfer-allreduce-fusion: true`",
     sources=(
         f"{ISSUES}29073",
