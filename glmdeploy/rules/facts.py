@@ -15,11 +15,7 @@ from glmdeploy.rules.gaps import Gap, miss
 from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.architectures import ARCHITECTURES
-<<<<<<< HEAD
-from glmdeploy.sglang.effective import RAW, Basis, effective
-=======
-from glmdeploy.sglang.effective import CONTAINER, RAW, effective
->>>>>>> h14-recordings
+from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
 from glmdeploy.sizing import checkpoint as checkpoints
 from glmdeploy.sizing import memory, model, timeline

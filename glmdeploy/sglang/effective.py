@@ -21,12 +21,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from glmdeploy.sglang.decisions.situation import AT_START, UNKNOWN, Situation
-=======
 from glmdeploy.sglang.decisions import recorded, trees
-from glmdeploy.sglang.decisions.situation import UNKNOWN, Situation
->>>>>>> h14-recordings
+from glmdeploy.sglang.decisions.situation import AT_START, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 
 if TYPE_CHECKING:
@@ -242,17 +238,11 @@ def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:
             continue
         values[row.name] = value
         table[row.name] = (
-<<<<<<< HEAD
             _unknown(row.why, Basis.AT_START if value is AT_START else None)
             if value in (UNKNOWN, AT_START)
-            else Effective(value=value, origin=Origin.SGLANG, why=row.why, file=row.file(catalog.version))
-=======
-            _unknown(row.why)
-            if value is UNKNOWN
             else Effective(
                 value=value, origin=Origin.SGLANG, why=row.why, file=row.file(now.version), basis=Basis.DERIVED
             )
->>>>>>> h14-recordings
         )
     return {row.name for row in DECISIONS}
 
@@ -260,7 +250,7 @@ def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:
 def _recorded(name: str, one: trees.Decided, before: Effective, now: Situation) -> Effective:
     """What the recordings say of a name."""
     if name == "max_running_requests" and one.value is None:
-        return _unknown("worked out at start from the memory that is left for the KV cache")
+        return _unknown("worked out at start from the memory that is left for the KV cache", Basis.AT_START)
     if one.value is trees.OPEN:
         return _unknown(recorded.unsettled(one))
     if one.value == before.value and isinstance(one.value, bool) == isinstance(before.value, bool):
