@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
     from glmdeploy.rules.facts import Facts
 
+_BEFORE_GLM = "0.5.9"
+"""The last release of which GLM010 says that it runs no GLM-5."""
+
 _LOOK = Look(date="2026-11-29", release="0.5.23")
 
 
 def _too_old(facts: Facts) -> Iterator[Violation]:
     family = models.family(facts.profile.model.repo)
     if family is None or family.since is None or facts.between(family.since, None):
+        return
+    if family.architecture == models.GLM_DSA and facts.between(None, _BEFORE_GLM):
         return
     yield Violation(
         path=("sglang", "version"),
