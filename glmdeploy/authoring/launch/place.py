@@ -13,6 +13,7 @@ from glmdeploy.authoring.launch.respelled import respelled
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
+from glmdeploy.sglang import engines
 from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
@@ -196,7 +197,10 @@ def _elsewhere(found: Given, sections: Sections) -> None:
 
 def _is_secret(found: Given) -> bool:
     """Whether an option's value is a secret: SGLang's own, and others by their names, which may be misspelled."""
-    return found.dest in _SECRET_FIELDS if found.option else names_secret(found.name)
+    if found.option:
+        return found.dest in _SECRET_FIELDS
+    known = engines.is_secret(found.name)  # another engine's, which counts tokens maybe
+    return names_secret(found.name) if known is None else known
 
 
 def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:
