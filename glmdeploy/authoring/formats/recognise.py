@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.formats import documents, programs, refused
+from glmdeploy.authoring.formats import documents, programs
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.format import Format
