@@ -14,6 +14,7 @@ from glmdeploy.authoring.formats.located import Located
 from glmdeploy.authoring.formats.python_values import Unknown, Value, as_word, name_of, plain
 from glmdeploy.authoring.formats.tell import installed, warning
 from glmdeploy.authoring.launch.launch import Word
+from glmdeploy.authoring.launch.masking import holds
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.python_flow import Flow
@@ -101,7 +102,12 @@ def _step(kind: str, arguments: list[Value], call: ast.Call, found: ModalImage, 
     texts: list[str] = []
     for each in arguments:
         try:
-            texts.append(str(plain(each)))
+            text = str(plain(each))
+            if holds(text):
+                message = "a step of the image holds a secret, and was left out"
+                found.notes.append(warning(message, as_word(each, at).span, "give it by a Modal Secret"))
+                continue
+            texts.append(text)
         except LookupError:
             word = as_word(each, at)
             found.notes.append(warning(f"{word.text} is not in this text, and was left out of the image", word.span))
