@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.authoring.editor import EditError
 from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import ProfileError
-from glmdeploy.findings import SetValue, Severity, at
+from glmdeploy.findings import Remove, SetValue, Severity, at
 from glmdeploy.profile.text.load import load
 from glmdeploy.rules.check import Checked, check
 
@@ -37,7 +37,7 @@ class NotFixed:
 
 @dataclass(frozen=True, kw_only=True)
 class Replaced:
-    """A value that became another: ``finding`` asked for it."""
+    """A value that became another, or None where it went: ``finding`` asked for it."""
 
     finding: Finding
     path: KeyPath
@@ -151,13 +151,14 @@ def fix(
 
 
 def _replaced(finding: Finding, data: Mapping[str, Any]) -> Iterator[Replaced]:
-    """The values that the finding's edits replace, in the profile as it was before; none that is a secret."""
+    """The scalars that the finding's edits replace in the profile as it was, or remove; none that is a secret."""
     for edit in finding.edits if not finding.secret else ():
-        if isinstance(edit, SetValue):
+        if isinstance(edit, SetValue | Remove):
+            new = edit.value if isinstance(edit, SetValue) else None
             with suppress(LookupError, TypeError):
                 old = at(data, edit.path)
-                if old is not None and old != edit.value:
-                    yield Replaced(finding=finding, path=edit.path, old=old, new=edit.value)
+                if isinstance(old, str | int | float) and old != new:
+                    yield Replaced(finding=finding, path=edit.path, old=old, new=new)
 
 
 def _harm(mended: Finding, before: Checked, after: Checked) -> str | None:

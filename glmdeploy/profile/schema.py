@@ -11,6 +11,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy import gpus
 from glmdeploy.findings import Finding, Severity, dotted
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang import catalog
@@ -165,8 +166,18 @@ def _bad_value(document: Document, path: KeyPath, error: ValidationError, schema
         path,
         f"{what} is {shown}, which is not valid",
         expected=schema.get("errorMessage") or _words(error, schema),
-        fix=_advice(error.instance, schema),
+        fix=_advice(error.instance, schema) or _gpu(path, error.instance),
     )
+
+
+def _gpu(path: KeyPath, value: object) -> str | None:
+    """The GPU that may have been meant, with the count as written; of several, the first that is none."""
+    for each in (value if isinstance(value, list) else [value]) if path[:1] == ("gpu",) else ():
+        name, colon, count = str(each).partition(":")
+        near = nearest(name, gpus.TYPES, most=1)
+        if near and near[0] != name:
+            return f"did you mean `{near[0]}{colon}{count}`?"
+    return None
 
 
 def _words(error: ValidationError, schema: dict[str, Any]) -> str:

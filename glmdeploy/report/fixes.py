@@ -52,8 +52,8 @@ def fixes_text(repairs: Iterable[Repair], *, wrote: bool) -> str:
 
 def _change(replaced: Replaced) -> str:
     """``sglang.args.kv-cache-dtype: fp8_e4m3 became bfloat16 (GLM001)``."""
-    old, new = view.shown(replaced.old), view.shown(replaced.new)
-    return redaction.mask(f"{dotted(replaced.path)}: {old} became {new} ({replaced.finding.id})")
+    became = "was removed" if replaced.new is None else f"became {view.shown(replaced.new)}"
+    return redaction.mask(f"{dotted(replaced.path)}: {view.shown(replaced.old)} {became} ({replaced.finding.id})")
 
 
 def fix_data(repair: Repair | None, *, wrote: bool) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def opposite(asked: Sequence[str], words: Sequence[str]) -> bool:
     """
     own = sum(word in _NO for word in asked)
     other = sum(word in _NO for word in words)
+    if len(asked) == len(words) and ("no", "on") in zip(asked[1:], words[1:], strict=True):
+        own -= 1  # inside a name, where `on` is a word of its own (`sleep-on-idle`)
     if own == other:
         return False
     meant = [word for word in asked if word not in _NO and word not in _YES]

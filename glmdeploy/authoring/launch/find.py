@@ -69,7 +69,15 @@ def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
     """
     words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
     found = _Reading(scope=Scope(), depth=0).argv.find(words, env)
-    return [replace(each, notes=(*notes, *each.notes)) for each in found]
+    # Where the words come from a list above, the program may stand behind the module that it runs.
+    return [
+        replace(
+            each,
+            place=each.place if each.place[0] < each.place[1] else (each.place[1] - 1, each.place[1]),
+            notes=(*notes, *each.notes),
+        )
+        for each in found
+    ]
 
 
 @dataclass(kw_only=True)

@@ -33,7 +33,7 @@ _UPPER = rf"(?-i:(?<![A-Za-z0-9])[A-Z0-9_]{{0,60}}(?:{'|'.join(each.upper() for 
 def _assigned() -> tuple[re.Pattern[str], ...]:
     texts = (
         # --api-key X, —api-key X, -api-key=X, "--api-key", "X", and the same in the lines of a list
-        rf"{_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}s?{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
+        rf"{_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}(?:(?<!token)s)?{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
         # HF_TOKEN=X, HF_TOKEN = X, "password": "X", apiKey: X, ?token=X, environ["HF_TOKEN"] = "X"
         rf"{_NAMED}{_CLOSED}\s*[=:]\s*{_VALUE}",
         rf"{_NAMED}\\?[\"']\s*,\s*{_VALUE}",
@@ -57,7 +57,7 @@ def _assigned() -> tuple[re.Pattern[str], ...]:
 _VARIABLE = re.compile(r"\\?[\"']?\$(?:\w+|\{\w+\}|\(\w+\))?\\?[\"']?")
 _OTHER_OPTION = re.compile(rf"{_DASHES}{{1,2}}[a-z][\w-]*")
 _HARMLESS = re.compile(
-    r"[$<{\[*.~%].*|/[^=+]*|[0-9.,]{0,7}|(?i:true|false|null|none|auto|yes|no|on|off|python3?|sglang|docker)|"
+    r"[$<{\[*.~%].*|/[^=+]*|[-+0-9.,]{0,7}|(?i:true|false|null|none|auto|yes|no|on|off|python3?|sglang|docker)|"
     r"[A-Za-z_]+\([^()]*\)?|[\w.-]+/[\w.-]+(?::[\w.-]+)?",
     re.DOTALL,
 )

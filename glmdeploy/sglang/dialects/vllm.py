@@ -36,6 +36,7 @@ _MODEL: Mapping[str, Equivalent] = {
     **same("trust-remote-code", "revision", "dtype", "quantization", "skip-tokenizer-init", "model-impl"),
     **same("enable-return-routed-experts"),
     "model": called("model-path", "in a profile `model.repo`"),
+    "q": called("quantization"),
     "task": none("`is-embedding` serves a model for embeddings; other tasks follow from the model"),
     "runner": none("`is-embedding` serves a model for embeddings; other tasks follow from the model"),
     "convert": none("`is-embedding` serves a model for embeddings; other tasks follow from the model"),
@@ -98,6 +99,10 @@ _PARALLEL: Mapping[str, Equivalent] = {
         "dp-size", "it counts copies of the whole model; attention alone is split by DP attention (`attn-dp-size`)"
     ),
     "dp": called("dp-size", "it counts copies of the whole model; attention alone is split by `attn-dp-size`"),
+    "n": called("nnodes"),
+    "r": called("node-rank"),
+    **dict.fromkeys(("dpn", "dpr", "dpl", "dpa", "dpp", "dpb", "dph", "dpe"), none(_IN_ONE_CONTAINER)),
+    "asc": called("tokenizer-worker-num", "SGLang has one HTTP server, and several tokenizers behind it"),
     "data-parallel-size-local": none(_IN_ONE_CONTAINER),
     "data-parallel-rank": none(_IN_ONE_CONTAINER),
     "data-parallel-start-rank": none(_IN_ONE_CONTAINER),
