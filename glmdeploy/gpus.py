@@ -4,7 +4,8 @@ Names and counts: Modal's GPU guide (modal 1.6.4); ``B300`` from its guide to cl
 capabilities: NVIDIA's CUDA GPU list. Memory: what ``nvidia-smi --query-gpu=memory.total`` reports, where it was read.
 Prices: the pricing page, as transcribed on 2026-05-25; that of B300, and the names of all rates, from published
 answers of ``modal billing rates`` (August and September 2026), with which the others agree. Modal multiplies base
-rates for a chosen region and for containers that must not be preempted.
+rates for a chosen region and for containers that must not be preempted. Streaming multiprocessors: NVIDIA's papers on
+the architectures (A100, RTX PRO 6000 Blackwell), and its data sheets of L4 and L40S, whose CUDA cores come 128 to one.
 """
 
 from __future__ import annotations
@@ -96,13 +97,41 @@ _H100 = Type(
 
 TYPES: Mapping[str, Type] = {
     "T4": Type(capability=(7, 5), memory_mib=15360, rate="gpu_hour_cost_t4", price=_page(0.000164)),
-    "L4": Type(capability=(8, 9), memory_mib=23034, rate="gpu_hour_cost_l4", price=_page(0.000222)),
+    "L4": Type(
+        capability=(8, 9),
+        memory_mib=23034,
+        rate="gpu_hour_cost_l4",
+        price=_page(0.000222),
+        cuda_name="NVIDIA L4",
+        processors=58,
+    ),
     "A10": Type(capability=(8, 6), memory_mib=None, rate="gpu_hour_cost_a10g", price=_page(0.000306), most=4),
-    "L40S": Type(capability=(8, 9), memory_mib=46068, rate="gpu_hour_cost_l40s", price=_page(0.000542)),
+    "L40S": Type(
+        capability=(8, 9),
+        memory_mib=46068,
+        rate="gpu_hour_cost_l40s",
+        price=_page(0.000542),
+        cuda_name="NVIDIA L40S",
+        processors=142,
+    ),
     "A100": _A100_40,
     "A100-40GB": _A100_40,
-    "A100-80GB": Type(capability=(8, 0), memory_mib=81920, rate="gpu_hour_cost_a100_80gb", price=_page(0.000694)),
-    "RTX-PRO-6000": Type(capability=(12, 0), memory_mib=97887, rate="gpu_hour_cost_rtx6000", price=_page(0.000842)),
+    "A100-80GB": Type(
+        capability=(8, 0),
+        memory_mib=81920,
+        rate="gpu_hour_cost_a100_80gb",
+        price=_page(0.000694),
+        cuda_name="NVIDIA A100-SXM4-80GB",
+        processors=108,
+    ),
+    "RTX-PRO-6000": Type(
+        capability=(12, 0),
+        memory_mib=97887,
+        rate="gpu_hour_cost_rtx6000",
+        price=_page(0.000842),
+        cuda_name="NVIDIA RTX PRO 6000 Blackwell Server Edition",
+        processors=188,
+    ),
     "H100": _H100,
     "H100!": _H100,
     "H200": Type(

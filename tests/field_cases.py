@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """``file`` is imported with ``gpu``, None where the text tells it.
+    """``file`` is imported with ``gpu`` and ``version``, None where the text tells it or glmdeploy finds it.
 
     ``says`` are texts that the messages contain, ``lines`` the lines at which an error stands, ``silent`` what they do
     not contain. Without ``profile`` something essential is missing, which is an error; with ``nothing`` no profile is
@@ -28,6 +28,7 @@ class Case:
     profile: bool = True
     nothing: bool = False
     gpu: str | None = "H200:8"
+    version: str | None = None
     says: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
@@ -111,7 +112,7 @@ CASES = (
         gpu=None,
         profile=True,
         says=("0.4.10.post2",),
-        data={"gpu": "T4", "model.repo": "Qwen/Qwen2.5-1.5B-Instruct"},
+        data={"gpu": "T4:1", "model.repo": "Qwen/Qwen2.5-1.5B-Instruct"},
     ),
     foreign("23-k8s-two-nodes.yaml", "two nodes"),  # sglang's docker/k8s-*.yaml
     Case(file="24-dockerfile", data={"sglang.version": "0.5.10", "model.repo": "Qwen/Qwen3-8B"}),  # RubricLab
@@ -158,7 +159,7 @@ CASES = (
         silent=("no option",),
         data={f"{ARGS}.cuda-graph-max-bs": 32, f"{ARGS}.collect-tokens-histogram": True},
     ),
-    Case(file="57-offload-h200.sh", finds=("GLM033", "GLM081", "GLM082", "GLM083")),  # InferenceX
+    Case(file="57-offload-h200.sh", version="0.5.11", finds=("GLM033", "GLM081", "GLM082", "GLM083")),  # InferenceX
     Case(file="58-conditional-array.sh", says=("PARALLEL_ARGS",)),
     Case(file="59-fp8-flashinfer-cutlass.sh", gpu="H200:4", errors=False, finds_not=("GLM120",)),  # sglang #27951
     Case(file="60-fp8-flashinfer-cutlass-glm51.sh", finds=("GLM120",)),
@@ -175,8 +176,11 @@ CASES = (
     Case(  # a public unit file
         file="75-qwen3vl.service",
         gpu="H200",
-        says=("DRAFT", "PATH"),
-        data={"model.repo": "Qwen/Qwen3-VL-8B-Instruct", "sglang.env.SGLANG_DISABLE_CUDNN_CHECK": "1"},
+        says=("PATH",),
+        data={
+            "model.repo": "Qwen/Qwen3-VL-8B-Instruct",
+            "sglang.env.DRAFT": "/opt/nvme/models/Qwen3-VL-8B-Instruct-Eagle3",
+        },
     ),
     Case(file="80-Makefile", data={"sglang.version": "0.5.11"}),
     Case(file="85-assign-default-eval.sh", data={f"{ARGS}.log-level": "info", f"{ARGS}.tp-size": 4}),

@@ -63,15 +63,19 @@ def check(document: Document, *, today: date | None = None, checkpoint: Checkpoi
     except ValidationError as error:
         # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
         # That it need not run for a document that the models accept saves a third of the time of `validate`.
-        return Checked(findings=tuple(schema.check(document) or _model_findings(error, document)))
+        return Checked(findings=tuple(hide(schema.check(document) or _model_findings(error, document))))
     try:
         facts = Facts.of(profile, checkpoint)
     except catalog.UnknownVersion as error:
         return Checked(findings=(_unknown_version(error, document),))
     # An option that holds a secret is for the rules to judge.
-    options = [_option_finding(problem, document) for problem in facts.problems if problem.secret is None]
+    judged = [problem for problem in facts.problems if problem.secret is None]
+    options = [_option_finding(problem, document) for problem in judged]
     judgement = judge(rules(), facts, document, today or datetime.now(UTC).date())
-    found = hide([*options, *judgement.findings, *knowledge(facts, judgement, document)])
+    # Rules take a refused option for one that is left out, and what they say of its place is not so.
+    refused = {found.path for found, problem in zip(options, judged, strict=True) if not problem.at_key}
+    told = (found for found in judgement.findings if found.path not in refused)
+    found = hide([*options, *told, *knowledge(facts, judgement, document)])
     found.sort(key=lambda each: (each.location.file, each.location.line, each.location.column, each.id))
     return Checked(findings=tuple(found), facts=facts)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.rules import conditions, guards
+from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +31,14 @@ def rules() -> tuple[Rule, ...]:
     constants = (rule for module in modules for rule in module.RULES)
     data = (rule for table in TABLES for rule in conditions.read(table.read_text(encoding="utf-8"), table.name))
     return tuple(sorted((*constants, *data), key=lambda rule: rule.id))
+
+
+def due(known: Iterable[Rule], release: str) -> tuple[Rule, ...]:
+    """The rules about issues without an end whose last look was at a release before ``release``, in their order.
+
+    Whether an issue ended is for a person to decide: by its sources, and by what the release does.
+    """
+    return tuple(rule for rule in known if rule.open_ended and version_key(rule.looked.release) < version_key(release))
 
 
 def reserved(released: Iterable[str]) -> list[str]:

@@ -148,3 +148,9 @@ class Rule:
     scope: Scope = field(default_factory=Scope)
     waivable: bool = True
     looked: Look = FIRST_LOOK
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the rule is about an issue of SGLang's that some release may end, and no release is named yet."""
+        issue = self.topic is Topic.KNOWN_ISSUE or any(source.startswith((ISSUES, PULLS)) for source in self.sources)
+        return issue and self.scope.until is None

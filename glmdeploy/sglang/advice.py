@@ -37,14 +37,13 @@ def unknown(key: str, value: Any, release: Catalog, near: Sequence[str], reserve
     reason, fix = releases.unknown_option(key, value, release.version)
     if reason:
         return Advice(reason=reason, fix=fix)
+    names = [name.removeprefix("--") for name in near]
+    if len(names) == 1 and _plain(key) == names[0]:
+        return Advice(fix=f"write `{names[0]}`", instead={names[0]: value})
     if known := engines.equivalent(key):
         engine, equal = known
         return _foreign(f", which is {engine.name}'s", equal, value, release, reserved)
-    if not near:
-        return Advice()
-    names = [name.removeprefix("--") for name in near]
-    same = len(names) == 1 and _plain(key) == names[0]
-    return Advice(fix=f"did you mean {_either(names)}?", instead={names[0]: value} if same else None)
+    return Advice(fix=f"did you mean {_either(names)}?") if names else Advice()
 
 
 def _foreign(reason: str, equal: Equivalent, value: Any, release: Catalog, reserved: Mapping[str, str]) -> Advice:

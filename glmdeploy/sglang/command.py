@@ -207,7 +207,11 @@ class _OptionError(Exception):
 def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentParser, catalog: Catalog) -> Setting:
     takes_value = option.takes_value
     if not takes_value and not isinstance(value, bool):
-        raise _OptionError(f"`{key}` is a switch and takes no value, but is {_shown(value)}", expected="true or false")
+        from glmdeploy.sglang import advice
+
+        message = f"`{key}` is a switch and takes no value, but is {_shown(value)}"
+        fix = None if f"--{key}" in option.flags else advice.unknown(key, value, catalog, (), RESERVED).fix
+        raise _OptionError(message, expected="true or false", fix=fix)
     if takes_value and isinstance(value, bool):
         raise _OptionError(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
     words = _words(option, value)

@@ -24,7 +24,8 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...
 
     A name is near that has the same words, whatever their order, case and signs between them; whose words begin with
     those of ``name``, one by one; or that is at most :data:`MOST` slips away, and no more than one for each three
-    letters. A name that says the opposite is never near: ``disable-x`` is not for ``enable-x``, ``no-x`` or ``x``.
+    letters; with one of the same words, the others are not. A name that says the opposite is never near:
+    ``disable-x`` is not for ``enable-x``, ``no-x`` or ``x``.
     """
     asked = _words(name)
     plain = "-".join(asked)
@@ -35,7 +36,8 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...
         steps = _steps(asked, words, plain, limit)
         if steps is not None and not opposite(asked, words):
             ranked.append((steps, place, each))
-    return tuple(each for _, _, each in sorted(ranked)[:most])
+    same = [entry for entry in ranked if entry[0] == 0]
+    return tuple(each for _, _, each in sorted(same or ranked)[:most])
 
 
 def opposite(asked: Sequence[str], words: Sequence[str]) -> bool:
@@ -45,6 +47,8 @@ def opposite(asked: Sequence[str], words: Sequence[str]) -> bool:
     """
     own = sum(word in _NO for word in asked)
     other = sum(word in _NO for word in words)
+    if len(asked) == len(words) and ("no", "on") in zip(asked[1:], words[1:], strict=True):
+        own -= 1  # inside a name, where `on` is a word of its own (`sleep-on-idle`)
     if own == other:
         return False
     meant = [word for word in asked if word not in _NO and word not in _YES]

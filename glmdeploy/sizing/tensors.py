@@ -95,7 +95,7 @@ def count(fields: Fields, form: Format, kinds: Layers) -> tuple[Tensors, ...]:
     attention, norms = list(_attention(fields, hidden)), [_Kind(name="layernorms", values=2 * hidden)]
     every = [*attention, *norms]
     experts_of = list(_experts(fields, hidden)) if sparse else []
-    inner = 0 if sparse == layers else fields.count("intermediate_size_mlp", "intermediate_size")
+    inner = dense_size(fields, layers)
     dense = [_mlp("mlp", hidden, inner, Spread.DENSE)] if inner else []
     linear = kinds.linear.layers if kinds.linear else 0
     found = [_tensors(kind, form, layers - 1, layers - linear) for kind in attention]
@@ -130,6 +130,26 @@ def draft_layers(fields: Fields) -> int:
 def experts(fields: Fields) -> int:
     """Routed experts of a layer, 0 for a dense model."""
     return fields.count("n_routed_experts", "num_local_experts", "num_experts", default=0, least=0)
+
+
+def expert_size(fields: Fields) -> int:
+    """The inner size of one expert."""
+    return fields.count("moe_intermediate_size", "intermediate_size")
+
+
+def shared_size(fields: Fields) -> int:
+    """The inner size of the shared experts of a layer together, 0 for none."""
+    if fields.text("model_type") in _LLAMA4:
+        return expert_size(fields)
+    shared = fields.count("n_shared_experts", default=0, least=0) * expert_size(fields)
+    return shared or fields.count("shared_expert_intermediate_size", "shared_intermediate_size", default=0, least=0)
+
+
+def dense_size(fields: Fields, layers: int) -> int:
+    """The inner size of the dense layers among ``layers``, 0 where all have experts."""
+    if _sparse_layers(fields, layers) == layers:
+        return 0
+    return fields.count("intermediate_size_mlp", "intermediate_size")
 
 
 def _tensors(kind: _Kind, form: Format, layer: int, times: int, *, draft: bool = False) -> Tensors:
@@ -199,15 +219,12 @@ def _delta_net(linear: LinearAttention | None, hidden: int) -> Iterator[_Kind]:
 
 
 def _experts(fields: Fields, hidden: int) -> Iterator[_Kind]:
-    number, size = experts(fields), fields.count("moe_intermediate_size", "intermediate_size")
+    number, size = experts(fields), expert_size(fields)
     yield _Kind(name="mlp.gate", values=hidden * number)
     yield _Kind(name="mlp.experts.0", values=number * 3 * hidden * size, spread=Spread.EXPERTS)
     if fields.text("model_type") == "gpt_oss":
         yield _Kind(name="mlp.experts_biases", values=number * (2 * size + hidden), spread=Spread.EXPERTS)
-    shared = fields.count("n_shared_experts", default=0, least=0) * size
-    shared = size if fields.text("model_type") in _LLAMA4 else shared
-    shared = shared or fields.count("shared_expert_intermediate_size", "shared_intermediate_size", default=0, least=0)
-    if shared:
+    if shared := shared_size(fields):
         yield _mlp("mlp.shared_experts", hidden, shared, Spread.SHARED)
 
 

@@ -27,14 +27,14 @@ PROFILES = [case for case in CASES if case.profile]
 
 def outcome(case: Case) -> tuple[Imported | None, str, tuple[Finding, ...]]:
     """What was imported, all that was said of the launch, and the findings about it."""
-    return imported(case.file, case.gpu)
+    return imported(case.file, case.gpu, case.version)
 
 
 @cache
-def imported(file: str, gpu: str | None) -> tuple[Imported | None, str, tuple[Finding, ...]]:
+def imported(file: str, gpu: str | None, version: str | None) -> tuple[Imported | None, str, tuple[Finding, ...]]:
     try:
         script = decode((FOLDER / file).read_bytes(), file)
-        result = import_script(script, ImportOptions(gpu=gpu))
+        result = import_script(script, ImportOptions(gpu=gpu, sglang_version=version))
     except ProfileError as error:
         return None, "\n".join(map(said, error.findings)), tuple(error.findings)
     except GlmdeployError as error:

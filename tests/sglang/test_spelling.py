@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from glmdeploy.sglang import catalog
@@ -16,9 +16,10 @@ TURNS = ("enable-", "disable-", "no-", "skip-", "")
 
 
 def meant(release: catalog.Catalog, name: str) -> tuple[str, ...]:
-    """What the release suggests for a name; the option itself where it takes it."""
+    """What the release suggests for a name that it does not take for an option."""
     try:
-        return release.find(name).flags
+        release.find(name)
+        reject()
     except AmbiguousOption as error:
         return error.candidates
     except UnknownOption as error:
@@ -68,6 +69,7 @@ def test_never_the_opposite(flag: str, turn: str, data: st.DataObject) -> None:
         ("disabel-radix-cache", ["--disable-radix-cache"]),
         ("kv-dtype-cache", ["--kv-cache-dtype"]),
         ("-dp", ["--dp-size"]),
+        ("sleep-no-idle", ["--sleep-on-idle"]),
         ("disable-log-requests", []),
         ("radix-cache", []),
         ("no-overlap-schedule", []),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from glmdeploy.authoring.formats.compose_service import Service
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.section import Section
-from glmdeploy.authoring.formats.stream import finished, label, mappings, refused
-from glmdeploy.authoring.launch.launch import Launch, Note
+from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused
+from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from glmdeploy.authoring.launch.launch import Span
     from glmdeploy.authoring.launch.script import Script
-    from glmdeploy.profile.text.foreign import Tree
 
 NAME = "a Docker Compose file"
 
@@ -30,6 +29,7 @@ ROOT_NO_MATTER: Mapping[str, str] = {
     "volumes": "names of the volumes, which are told where a service mounts them",
     "configs": "names of files, which are told where a service has them",
     "secrets": "names of files, which are told where a service has them",
+    "x-*": "a fragment for anchors, of which what is used stands in a service",
 }
 
 _SERVICE_KEYS = frozenset({"image", "build", "command", "entrypoint", "deploy", "environment", "extends", "ports"})
@@ -54,45 +54,39 @@ def launches(script: Script) -> list[Launch]:
     span = shows(script) or (0, 1)
     trees = mappings(script)
     notes: list[Note] = []
-    root = Section(script=script, tree=_root(script), notes=notes)
+    root = Section(script=script, tree=documents(script)[0], notes=notes)
     if len(trees) > 1:
         message = "Docker Compose reads one document of a file; those behind it were left out"
         root.note(Severity.WARNING, message, next(iter(trees[1].values())).key.span)
     root.left_out("include", "what stands in the other file is not in this text", Severity.WARNING)
     services = root.section("services")
     found: list[Launch] = []
+    hints: list[Note] = []
     for name in services.names() if services else ():
         assert services is not None
         service = services.section(name)
-        of_service = Service(section=service, name=name).launches() if service else []
+        if service is None:
+            continue
+        reader = Service(section=service, name=name)
+        of_service = reader.launches()
         if not of_service:
             services.note(
                 Severity.INFO,
                 f"the service {label(name)} was left out: it does not launch SGLang",
                 services.key(name).span,
             )
-        if of_service and service is not None and "extends" in service:
+            hints += [] if reader.image is None else _without_command(reader, reader.image)
+        if of_service and "extends" in service:
             _refuse_extends(script, service)
         found += of_service
-    fragments = {
-        name: "a fragment for anchors, of which what is used stands in a service"
-        for name in root.names()
-        if name.startswith("x-")
-    }
-    root.close(info={"models": "models of Docker's own runner"}, no_matter={**ROOT_NO_MATTER, **fragments})
+    root.close(info={"models": "models of Docker's own runner"}, no_matter=ROOT_NO_MATTER)
     if not found and services is not None:
         for name in services.names():
             service = services.section(name)
             if service is not None and "extends" in service:
                 _refuse_extends(script, service)
-        notes += _without_command(services)
+        notes += hints
     return finished(script, found, notes, what=NAME, span=span)
-
-
-def _root(script: Script) -> Tree:
-    from glmdeploy.authoring.formats.stream import documents
-
-    return documents(script)[0]
 
 
 def _refuse_extends(script: Script, service: Section) -> None:
@@ -104,15 +98,13 @@ def _refuse_extends(script: Script, service: Section) -> None:
     )
 
 
-def _without_command(services: Section) -> list[Note]:
-    found = []
-    for name in services.names():
-        service = services.section(name)
-        image = service.take("image") if service else None
-        if image is not None and "sglang" in (image.text or ""):
-            message = f"the service {label(name)} has an image of SGLang's, but no command that launches it"
-            found.append(Note(severity=Severity.ERROR, message=message, span=image.span))
-    return found
+def _without_command(service: Service, image: Word) -> list[Note]:
+    """What to say of a service with an image of SGLang's that launches nothing."""
+    if "sglang" not in image.text:
+        return []
+    message = f"the service {label(service.name)} has an image of SGLang's, but no command that launches it"
+    errors = [each for each in service.notes if each.severity is Severity.ERROR]
+    return errors or [Note(severity=Severity.ERROR, message=message, span=image.span)]
 
 
 FORMAT = Format(name=NAME, shows=shows, launches=launches)

@@ -64,6 +64,7 @@ NO_MATTER: Mapping[str, str] = {
     "stdin_open": "of the terminal only",
     "attach": "of the terminal only",
     "develop": "for work on the sources only",
+    "x-*": "ignored by Docker Compose",
 }
 
 _DEPLOY_INFO: Mapping[str, str] = {
@@ -83,12 +84,13 @@ class Service:
     notes: list[Note] = field(default_factory=list)
     flags: list[tuple[str, Word]] = field(default_factory=list)
     gpu: Word | None = None
+    image: Word | None = None
 
     def launches(self) -> list[Launch]:
         self.section.notes = self.notes
         argv = [*self._arguments("entrypoint"), *self._arguments("command")]
         env = self._environment()
-        image = self._image()
+        self.image = image = self._image()
         self._ports_and_volumes()
         self._gpus(env)
         for name in ("shm_size", "ipc"):

@@ -269,7 +269,7 @@ def _assign(rest: Located, scope: Scope, values: Scope, *, exported: bool) -> li
     for item in found:
         assignments, others = item.split()
         for assignment in assignments:
-            scope.assign(assignment, conditional=False, exported=exported)
+            scope.assign(assignment, exported=exported)
             names.append(assignment.name)
         for other in others:
             text = other.literal

@@ -126,7 +126,7 @@ def _gpu(resources: Section) -> Word | None:
     if tree.entries is None:
         text = resources.text_of(tree, "gpu")
         parts = [each.strip() for each in text.text.split(":")]
-        span = text.span
+        span, offsets = text.span, text.offsets
     else:
         inner = Section(script=resources.script, tree=tree, notes=resources.notes)
         words = [each for name in ("vendor", "memory") if (each := inner.word(name))]
@@ -138,7 +138,9 @@ def _gpu(resources: Section) -> Word | None:
         if len(names) > 1:
             parts[-2 if count is not None else -1] = ",".join(each.text for each in names)
         inner.close(info=dict.fromkeys(("total_memory", "compute_capability"), _CHOSEN))
-        span = names[0].span if names else tree.span
+        place = names[0] if names else words[0] if words else None
+        span = place.span if place else tree.span
+        offsets = (*(place.offsets if place else ()), *(count.offsets if count is not None else ()))
     name, number = "", "1"
     for part in parts:
         found = _COUNT.fullmatch(part)
@@ -154,7 +156,7 @@ def _gpu(resources: Section) -> Word | None:
     if not name:
         message = "the file names no GPU, only how large it is"
         resources.note(Severity.INFO, message, span, "name it with --gpu")
-    return Word(text=f"{name}:{number}", span=span)
+    return Word(text=f"{name}:{number}", span=span, offsets=offsets)
 
 
 FORMAT = Format(name=NAME, shows=shows, launches=launches)

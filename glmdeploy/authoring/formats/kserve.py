@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats.pod import Pod
 from glmdeploy.authoring.formats.stream import label, refused, several_nodes
-from glmdeploy.authoring.launch.launch import Launch, Note, Word
+from glmdeploy.authoring.launch.launch import Note, Word
+from glmdeploy.authoring.launch.servers import MODULE
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glmdeploy.authoring.formats.section import Section
+    from glmdeploy.authoring.launch.launch import Launch
     from glmdeploy.profile.text.foreign import Pair
 
 GROUP = "serving.kserve.io"
@@ -39,12 +41,11 @@ RUNTIME_INFO: Mapping[str, str] = dict.fromkeys(
     ),
     "which models a cluster gives to this runtime",
 )
-_MODEL_INFO = (
-    ("modelFormat", "which runtime a cluster takes"),
-    ("runtime", "which runtime a cluster takes"),
-    ("protocolVersion", "the server speaks the API of OpenAI"),
-    ("runtimeVersion", "the tag of the runtime's image, which is not in this text"),
-)
+MODEL_INFO: Mapping[str, str] = {
+    "protocolVersion": "the server speaks the API of OpenAI",
+    "runtimeVersion": "it is the tag of the runtime's image, which is not in this text",
+    "storage": "the download stage fetches the model into a volume",
+}
 _HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?::([\w./-]+))?")
 
 
@@ -67,48 +68,63 @@ def launches(root: Section, kind: str, configs: Mapping[str, Mapping[str, Pair]]
         return []
     if "workerSpec" in predictor:
         raise several_nodes(root.script, 2, predictor.key("workerSpec").span)
-    notes: list[Note] = []
-    outer, predictor.notes = predictor.notes, notes
-    model = predictor.section("model")
     pod = Pod(spec=predictor, configs=configs)
-    found = pod.launches(info=PREDICTOR_INFO)
-    if model is not None and not found:
-        found = [replace(each, notes=(*notes, *each.notes)) for each in _of_model(model, pod)]
-    predictor.notes = outer
+    model = predictor.section("model")
+    found = pod.launches(
+        info=PREDICTOR_INFO, beside=lambda product, _: _of_model(model, pod, product) if model is not None else []
+    )
     spec.close(warned=dict.fromkeys(("transformer", "explainer"), "only the server itself is deployed"))
-    return found
+    return [_fetched(each) for each in found]
 
 
-def _of_model(model: Section, pod: Pod) -> list[Launch]:
-    """A launch by a runtime, which has the image and the command."""
-    runtime, uri, image = model.word("runtime"), model.word("storageUri"), model.take("image")
+def _fetched(launch: Launch) -> Launch:
+    """The launch with the repository that the variable of a container of one's own has KServe download."""
+    uri = launch.env.get("STORAGE_URI")
+    repo = _HUB.fullmatch(uri.text) if uri is not None else None
+    if uri is None or repo is None:
+        return launch
+    env = {name: value for name, value in launch.env.items() if name != "STORAGE_URI"}
+    return replace(launch, words=_with_model(launch.words, _repo(uri, repo)), env=env)
+
+
+def _repo(uri: Word, repo: re.Match[str]) -> Word:
+    return Word(text=repo[1], span=uri.span, raw=repo[1], offsets=uri.offsets[5 : 5 + len(repo[1])])
+
+
+def _of_model(model: Section, pod: Pod, product: Word | None) -> list[Launch]:
+    """The launch by a runtime, which has the image and the command."""
+    runtime, uri = model.word("runtime"), model.word("storageUri")
     form = model.section("modelFormat")
-    names = [each.text for each in (runtime, form.word("name") if form else None) if each is not None]
-    if image is None and names and not any("sglang" in each.lower() for each in names):
+    names = [each for each in (runtime, form.word("name") if form else None) if each is not None]
+    name = next((each for each in names if "sglang" in each.text.lower()), None)
+    if "command" not in model and name is None:
+        shown = label(names[0].text) if names else "one that the cluster chooses"
         raise refused(
             model.script,
-            f"the server is the runtime {label(names[0])}, which is not in this text and is not known to be SGLang",
-            runtime.span if runtime else model.tree.span,
+            f"the server is the runtime {shown}, which is not in this text and is not known to be SGLang",
+            names[0].span if names else model.tree.span,
             fix="import the ServingRuntime, or name a runtime of SGLang's",
         )
-    storage: list[Note] = []
-    found = pod.container(model, None, {}, *_MODEL_INFO)
-    if not found:
-        arguments = [model.text_of(each, "args") for each in model.items("args")]
-        found = [Launch(words=tuple(arguments), place=(runtime.span if runtime else model.tree.span), env={})]
-    if image is None and runtime is not None:
-        message = f"the image is that of the runtime {label(runtime.text)}, which is not in this text"
-        storage.append(Note(severity=Severity.WARNING, message=message, span=runtime.span))
-    if uri is None:
-        return [replace(each, notes=(*storage, *each.notes)) for each in found]
-    repo = _HUB.fullmatch(uri.text)
-    if repo is None:
+    span = name.span if name is not None else model.tree.span
+    command = [Word(text=each, span=span) for each in ("python3", "-m", MODULE)]
+    found = pod.container(model, product, {}, info=MODEL_INFO, command=command)
+    notes: list[Note] = []
+    if form is not None:
+        form.close(info=dict.fromkeys(("version",), MODEL_INFO["runtimeVersion"]))
+    if name is not None:
+        message = f"the image and the command are those of the runtime {label(name.text)}, which is not in this text"
+        notes.append(Note(severity=Severity.WARNING, message=message, span=span))
+    elif runtime is not None:
+        message = "the runtime was left out: the command stands here"
+        notes.append(Note(severity=Severity.INFO, message=message, span=runtime.span))
+    repo = _HUB.fullmatch(uri.text) if uri is not None else None
+    if uri is not None and repo is not None:
+        found = [replace(each, words=_with_model(each.words, _repo(uri, repo))) for each in found]
+    elif uri is not None:
         message = f"the model comes from {label(uri.text)}, from which nothing is downloaded"
         fix = "name the model's repository with --repo ORG/NAME"
-        storage.append(Note(severity=Severity.WARNING, message=message, span=uri.span, fix=fix))
-        return [replace(each, notes=(*storage, *each.notes)) for each in found]
-    place = Word(text=repo[1], span=uri.span, raw=repo[1], offsets=uri.offsets[5 : 5 + len(repo[1])])
-    return [replace(each, words=_with_model(each.words, place), notes=(*storage, *each.notes)) for each in found]
+        notes.append(Note(severity=Severity.WARNING, message=message, span=uri.span, fix=fix))
+    return [replace(each, notes=(*notes, *each.notes)) for each in found]
 
 
 def _with_model(words: tuple[Word, ...], repo: Word) -> tuple[Word, ...]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.formats import kserve
+from glmdeploy.authoring.formats import kserve, ome
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.pod import Pod
 from glmdeploy.authoring.formats.section import Section
 from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused, several_nodes
-from glmdeploy.authoring.launch.launch import Launch, Note
+from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
 
@@ -47,14 +47,17 @@ FOREIGN: Mapping[str, str] = {
     "jobset.x-k8s.io": "a JobSet",
     "tekton.dev": "a Tekton manifest",
     "nvidia.com": "a manifest of NVIDIA's operators",
-    "ome.io": "a manifest of OME",
+    "ome.io": "a manifest of OME whose server is described elsewhere",
     "kustomize.config.k8s.io": "a Kustomize file",
     "helm.toolkit.fluxcd.io": "a Helm release of Flux",
     "helm.cattle.io": "a Helm chart of K3s",
     "source.toolkit.fluxcd.io": "a manifest of Flux",
     "workload.codeflare.dev": "a CodeFlare manifest",
+    "kaito.sh": "a KAITO workspace",
+    "inference.llmaz.io": "a manifest of llmaz",
+    "orchestration.aibrix.ai": "a manifest of AIBrix",
 }
-"""API groups whose kinds are refused by name where nothing else in the file launches SGLang."""
+"""API groups of other programs, whose kinds are refused by their name where nothing else launches SGLang."""
 
 _URL = "Modal gives a URL of its own"
 _SCALED = "Modal starts and ends containers by itself"
@@ -72,6 +75,7 @@ LEFT_OUT: Mapping[str, str] = {
     "ConfigMap": "what of it is a variable of the server stands there, and its files are not in a Modal container",
     "Secret": "put its values into a Modal Secret",
     "PodMonitor": _CLUSTER,
+    "RuntimeClass": _CLUSTER,
 }
 """Kinds beside the launch, with the reason why nothing of them is in a profile."""
 
@@ -118,9 +122,9 @@ def launches(script: Script) -> list[Launch]:
 
     :raises ProfileError: where there are none, or where a launch takes several nodes.
     """
-    objects = [each for tree in documents(script) for each in _objects(tree)]
-    configs = {_name(each): data for each in objects if _text(each, "kind") == "ConfigMap" and (data := _data(each))}
     notes: list[Note] = []
+    objects = [each for tree in documents(script) for each in _objects(script, tree, notes)]
+    configs = {_name(each): data for each in objects if _text(each, "kind") == "ConfigMap" and (data := _data(each))}
     found: list[Launch] = []
     for tree in objects:
         of_object = _of_object(script, tree, configs)
@@ -128,29 +132,40 @@ def launches(script: Script) -> list[Launch]:
             notes.append(note)
         found += of_object
     if not found:
-        for tree in objects:
-            group = _group(tree)
-            if group in FOREIGN or group.endswith((".ray.io", ".kubeflow.org")):
-                raise refused(
-                    script,
-                    f"this is {FOREIGN.get(group, 'a manifest of Kubeflow')}, which cannot be imported",
-                    (tree.entries or {})["apiVersion"].value.span,
-                    fix="import the command that its server runs, as a shell text",
-                )
+        _refuse_kinds(script, objects)
         notes += _scripts(configs)
     return finished(script, found, notes, what=NAME, span=shows(script) or (0, 1))
 
 
-def _objects(tree: Tree) -> Iterator[Tree]:
+def _refuse_kinds(script: Script, objects: list[Tree]) -> None:
+    """Refuse what may launch SGLang in a way that is not read, by the name of its kind."""
+    for tree in objects:
+        kind, group = _text(tree, "kind"), _group(tree)
+        if not kind or (group not in FOREIGN and (kind in WORKLOADS or kind in LEFT_OUT)) or group == kserve.GROUP:
+            continue
+        if kind != "LeaderWorkerSet":
+            name = FOREIGN.get(group, f"a Kubernetes object of the kind {shown(kind)}")
+            raise refused(
+                script,
+                f"this is {name}, which cannot be imported",
+                (tree.entries or {})["kind"].value.span,
+                fix="import the command that its server runs, as a shell text",
+            )
+
+
+def _objects(script: Script, tree: Tree, notes: list[Note]) -> Iterator[Tree]:
     """The objects of a document: those in a List, or itself."""
     if tree.items is not None:
         for item in tree.items:
-            yield from _objects(item)
+            yield from _objects(script, item, notes)
     elif tree.entries is not None:
         items = tree.entries.get("items")
         if _text(tree, "kind").endswith("List") and items is not None and items.value.items is not None:
             for item in items.value.items:
-                yield from _objects(item)
+                yield from _objects(script, item, notes)
+            root = Section(script=script, tree=tree, notes=notes)
+            metadata(root)
+            root.close(no_matter={**ROOT_NO_MATTER, "items": "the objects, each of which is read"})
         else:
             yield tree
 
@@ -161,6 +176,8 @@ def _of_object(script: Script, tree: Tree, configs: Mapping[str, Mapping[str, Pa
     kind = _text(tree, "kind")
     if _group(tree) == kserve.GROUP:
         found = kserve.launches(root, kind, configs)
+    elif _group(tree) == ome.GROUP:
+        found = ome.launches(root, kind, configs)
     elif kind == "LeaderWorkerSet":
         found = _leader_and_workers(root, configs)
     elif kind in WORKLOADS and _group(tree) not in FOREIGN:
@@ -192,13 +209,19 @@ def _workload(root: Section, path: tuple[str, ...], configs: Mapping[str, Mappin
     return found
 
 
-def template(section: Section, configs: Mapping[str, Mapping[str, Pair]], *, is_root: bool = False) -> list[Launch]:
-    """The launches of a pod template, or with ``is_root`` of a pod."""
+def template(
+    section: Section,
+    configs: Mapping[str, Mapping[str, Pair]],
+    *,
+    is_root: bool = False,
+    given: Mapping[str, Word] | None = None,
+) -> list[Launch]:
+    """The launches of a pod template, or with ``is_root`` of a pod; ``given`` are variables that the cluster sets."""
     spec = section.section("spec")
     if not is_root:
         metadata(section)
         section.close(no_matter=ROOT_NO_MATTER)
-    return Pod(spec=spec, configs=configs).launches(info=KNATIVE_INFO) if spec else []
+    return Pod(spec=spec, configs=configs, given=given or {}).launches(info=KNATIVE_INFO) if spec else []
 
 
 def metadata(section: Section) -> None:
@@ -214,9 +237,12 @@ def _leader_and_workers(root: Section, configs: Mapping[str, Mapping[str, Pair]]
         return []
     size = group.word("size")
     leader, worker = group.section("leaderTemplate"), group.section("workerTemplate")
-    found = template(leader, configs) if leader else []
+    # https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
+    given = {"LWS_WORKER_INDEX": Word(text="0", span=size.span)} if size is not None else {}
+    given |= {"LWS_GROUP_SIZE": size} if size is not None else {}
+    found = template(leader, configs, given=given) if leader else []
     if not found and worker:
-        found = template(worker, configs)
+        found = template(worker, configs, given=given)
     elif worker:
         group.left_out("workerTemplate", "a group of one has no workers")
     if found and size is not None and size.text.isdecimal() and int(size.text) > 1:

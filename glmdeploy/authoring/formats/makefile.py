@@ -145,20 +145,20 @@ def _parsed(text: Located) -> _Make:
     rule: _Rule | None = None
     depth = 0
     define: tuple[str, list[Located]] | None = None
-    for line in _lines(text):
-        bare = line.text.strip()
+    for full in _lines(text):
+        bare = full.text.strip()
         if define is not None:
             if bare == "endef":
                 make.variables[define[0]] = _Variable(value=joined(define[1]), simple=False)
                 define = None
             else:
-                define[1].extend([line, placed("\n", line.span(len(line.text))[0])])
+                define[1].extend([full, placed("\n", full.span(len(full.text))[0])])
             continue
-        if line.text.startswith("\t"):
+        if full.text.startswith("\t"):
             if rule is not None:
-                rule.recipe.append(line.cut(1))
+                rule.recipe.append(full.cut(1))
             continue
-        line = _uncommented(line)
+        line = _uncommented(full)
         if not line.text.strip():
             continue
         bare = line.text.strip()

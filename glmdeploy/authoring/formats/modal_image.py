@@ -40,53 +40,32 @@ class ModalImage:
     notes: list[Note] = field(default_factory=list)
 
 
-def image(node: ast.AST, flow: Flow) -> ModalImage:
+def image(value: Value, flow: Flow) -> ModalImage:
     """What an expression for an image means, as far as the text tells it."""
     found = ModalImage()
-    calls: list[ast.Call] = []
-    seen = 0
-    while seen < MAX_CHAIN:
-        seen += 1
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not _is_root(node):
-            calls.append(node)
-            node = node.func.value
-        elif isinstance(node, ast.Call) and _is_root(node):
-            calls.append(node)
+    calls: list[Unknown] = []
+    while isinstance(value, Unknown) and isinstance(value.node, ast.Call) and len(calls) < MAX_CHAIN:
+        calls.append(value)
+        if name_of(value.node.func).rpartition(".")[0] in ("modal.Image", "Image"):
             break
-        elif (following := _behind(node, flow)) is not None and following is not node:
-            node = following
-        else:
-            message = "what the image is the text does not tell"
-            found.notes.append(warning(message, flow.file.span(node), "set `sglang.image`"))
-            break
+        value = value.behind
+    else:
+        span = value.span if isinstance(value, Unknown) else calls[-1].span if calls else (0, 1)
+        found.notes.append(warning("what the image is the text does not tell", span, "set `sglang.image`"))
     for call in reversed(calls):
         _take(call, found, flow)
     return found
 
 
-def _is_root(node: ast.Call) -> bool:
-    base = name_of(node.func).rpartition(".")[0]
-    return base in ("modal.Image", "Image")
-
-
-def _behind(node: ast.AST, flow: Flow) -> ast.AST | None:
-    """What a name, or a call of the text's own function, stands for."""
-    if isinstance(node, ast.Call):
-        function = flow.names.get(name_of(node.func))
-        if isinstance(function, ast.FunctionDef):
-            returned = [each.value for each in ast.walk(function) if isinstance(each, ast.Return)]
-            return returned[-1] if returned else None
-        return None
-    held = flow.names.get(name_of(node))
-    return held.node if isinstance(held, Unknown) else None
-
-
-def _take(call: ast.Call, found: ModalImage, flow: Flow) -> None:
-    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    span = flow.file.span(call.func)
-    at = span[1] - len(method), span[1]
-    arguments = _flat([flow.values.of(each, flow.names) for each in call.args])
-    keywords = {each.arg: flow.values.of(each.value, flow.names) for each in call.keywords if each.arg}
+def _take(value: Unknown, found: ModalImage, flow: Flow) -> None:
+    call = value.node
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return
+    method = call.func.attr
+    end = flow.file.span(call.func)[1]
+    at = end - len(method), end
+    arguments = _flat(list(value.arguments))
+    keywords = value.keywords
     if method in _REGISTRIES:
         given = arguments[0] if arguments else keywords.get("tag")
         if given is not None:
@@ -96,6 +75,8 @@ def _take(call: ast.Call, found: ModalImage, flow: Flow) -> None:
         if method != "from_registry" or "secret" in keywords:
             message = "the registry's secret was left out"
             found.notes.append(warning(message, at, "name it under `secrets.registry`"))
+        for name in keywords.keys() - {"tag", "add_python", "secret", "force_build"}:
+            found.notes.append(warning(f"{name} of the image was left out", at, "see `sglang.image_steps`"))
     elif method in ("debian_slim", "micromamba"):
         message = f"Image.{method} has no SGLang of its own: the profile takes an image of SGLang's"
         found.notes.append(warning(message, at, "set `sglang.image` where another one is meant"))
@@ -104,13 +85,12 @@ def _take(call: ast.Call, found: ModalImage, flow: Flow) -> None:
     elif method == "env":
         values = arguments[0] if arguments else keywords.get("vars")
         if isinstance(values, dict):
-            found.env |= {str(key): as_word(value, at) for key, value in values.items()}
+            found.env |= {str(key): as_word(each, at) for key, each in values.items()}
         else:
             found.notes.append(warning("the variables of .env(...) are not in this text", at))
     elif method not in _SILENT:
-        found.notes.append(
-            warning(f".{method}(...) was left out", at, "add it under `sglang.image_steps` where needed")
-        )
+        message = f".{method}(...) was left out"
+        found.notes.append(warning(message, at, "add it under `sglang.image_steps` where needed"))
 
 
 def _step(kind: str, arguments: list[Value], call: ast.Call, found: ModalImage, flow: Flow, at: Span) -> None:

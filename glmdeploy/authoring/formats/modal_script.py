@@ -56,6 +56,11 @@ class _Settings:
     notes: list[Note] = field(default_factory=list)
 
 
+def imports(text: str) -> bool:
+    """Whether a Python text imports modal."""
+    return _MODAL.search(text) is not None
+
+
 def shows(script: Script) -> Span | None:
     """Where modal is imported, in a Python text."""
     found = _MODAL.search(script.text)
@@ -97,7 +102,9 @@ def _with_modal(launch: Launch, within: tuple[Definition, ...], found: Flow) -> 
             settings.image = settings.image or keyword.value
         elif keyword.arg in ("secrets", "volumes"):
             _keyword(keyword, settings, found)
-    image = modal_image.image(settings.image, found) if settings.image is not None else modal_image.ModalImage()
+    image = modal_image.ModalImage()
+    if settings.image is not None:
+        image = modal_image.image(found.values.of(settings.image, found.names), found)
     settings.server |= modal_image.settings(image, launch.place)
     env, more = of_the_machine({**image.env, **settings.env})
     return replace(
@@ -134,7 +141,7 @@ def _decorator(decorator: ast.expr, settings: _Settings, found: Flow) -> None:
     if not isinstance(decorator, ast.Call):
         return
     kind = name_of(decorator.func).rpartition(".")[2]
-    if kind not in _DECORATORS or kind in ("method", "local_entrypoint"):
+    if kind not in ("function", "cls", "server", "concurrent", "web_server", "http_server"):
         return
     if kind in ("web_server", "http_server") and decorator.args:
         _port(decorator.args[0], settings, found)

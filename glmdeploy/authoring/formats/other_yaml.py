@@ -22,12 +22,13 @@ _HELM_TEMPLATE = re.compile(
     r"\{\{-?\s*(?:/\*|\(?\s*(?:(?:if|with|range|else if|and|or|not|toYaml|tpl|required|default|quote|eq|printf)\s+)*"
     r"\(?\s*\$?\.(?:Values|Release|Chart|Capabilities|Files|Template)\b|(?:include|template|define)\s+\")"
 )
+_OBJECT = re.compile(r"^(?:apiVersion|kind):", re.MULTILINE)
 _HELM_VALUES = frozenset(
     {
         *("replicaCount", "nameOverride", "fullnameOverride", "imagePullSecrets", "podAnnotations", "podLabels"),
         *("podSecurityContext", "serviceAccount", "ingress", "autoscaling", "nodeSelector", "tolerations", "affinity"),
         *("livenessProbe", "readinessProbe", "extraArgs", "extraEnv", "extraEnvVars", "persistence", "pvc"),
-        *("servingEngineSpec", "routerSpec", "resources", "service"),
+        *("resources", "service"),
     }
 )
 """Keys of the values that `helm create` writes, and of charts for model servers; two of them show such a file."""
@@ -37,6 +38,8 @@ _OWN_COMMAND = "import the command that it runs, as a shell text"
 
 def helm_template(script: Script) -> Span | None:
     """The first action of a template of Helm's, which is no YAML."""
+    if not script.file.endswith((".yaml", ".yml", ".tpl")) and not _OBJECT.search(script.text):
+        return None
     found = _HELM_TEMPLATE.search(script.text)
     return found.span() if found else None
 
@@ -50,6 +53,8 @@ def helm_values(script: Script) -> Span | None:
             image = pair if name == "image" else (pair.value.entries or {}).get("image")
             if image is not None and "repository" in (image.value.entries or {}):
                 return image.key.span
+        if "servingEngineSpec" in entries:  # of the chart that the vLLM production stack has
+            return entries["servingEngineSpec"].key.span
         found = [entries[name] for name in entries if name in _HELM_VALUES]
         if len(found) > 1 and "type" not in entries:
             return found[0].key.span
@@ -106,6 +111,16 @@ def _play(item: Tree) -> Span | None:
     return entries[module].key.span if module and "name" in entries else None
 
 
+def _compose_1(script: Script) -> Span | None:
+    """Services that stand at the top, as Docker Compose had them before its version 2."""
+    for entries in mappings(script)[:1]:
+        services = [pair.value.entries or {} for pair in entries.values()]
+        keys = {"command", "entrypoint", "ports", "volumes", "environment", "restart"}
+        if services and all(("image" in each or "build" in each) and keys & each.keys() for each in services):
+            return next(iter(entries.values())).key.span
+    return None
+
+
 def _steps(script: Script) -> Span | None:
     for entries in mappings(script)[:1]:
         steps = entries.get("steps")
@@ -118,6 +133,7 @@ def _steps(script: Script) -> Span | None:
     return None
 
 
+_KUSTOMIZE = frozenset({"images", "patches", "configMapGenerator", "namePrefix", "helmCharts"})
 _PROFILE = frozenset({"model", "gpu", "app", "server"})
 
 FORMATS: tuple[Format, ...] = (
@@ -135,6 +151,16 @@ FORMATS: tuple[Format, ...] = (
     Format(name="a GitLab CI file", shows=_gitlab, advice="import the command in its `script`, as a shell text"),
     Format(name="a pipeline of a build service", shows=_steps, advice=_OWN_COMMAND),
     Format(name="an Ansible playbook", shows=_ansible, advice=_OWN_COMMAND),
+    Format(
+        name="a Docker Compose file of version 1",
+        shows=_compose_1,
+        advice="write the services under `services:`, as Docker Compose reads them since its version 2",
+    ),
+    Format(
+        name="a Kustomize file",
+        shows=_with("resources", one_of=_KUSTOMIZE),
+        advice="import what `kubectl kustomize` prints",
+    ),
     Format(name="a Ray Serve configuration", shows=_ray_serve, advice=_OWN_COMMAND),
     Format(
         name="a Ray cluster configuration",
@@ -146,7 +172,6 @@ FORMATS: tuple[Format, ...] = (
         shows=_with("apiVersion", "name", "version"),
         advice="import what `helm template` prints",
     ),
-    Format(name="an ECS task definition", shows=_with("containerDefinitions"), advice=_OWN_COMMAND),
     Format(name="a CloudFormation template", shows=_with("AWSTemplateFormatVersion"), advice=_OWN_COMMAND),
     Format(name="a Cog configuration", shows=_with("predict", "build"), advice=_OWN_COMMAND),
     Format(

@@ -19,7 +19,7 @@ from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.launch import Note
     from glmdeploy.profile.text.foreign import Pair, Tree
@@ -88,15 +88,26 @@ _OTHER_DEVICE = re.compile(
 
 @dataclass(kw_only=True)
 class Pod:
-    """``spec`` is the pod's; ``configs`` has the data of the file's ConfigMaps by their names."""
+    """``spec`` is the pod's; ``configs`` has the data of the file's ConfigMaps by their names.
+
+    ``given`` are variables that the cluster sets in all containers.
+    """
 
     spec: Section
     configs: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
+    given: Mapping[str, Word] = field(default_factory=dict)
 
     def launches(
-        self, *, info: Mapping[str, str] | None = None, no_matter: Mapping[str, str] | None = None
+        self,
+        *,
+        info: Mapping[str, str] | None = None,
+        beside: Callable[[Word | None, Mapping[str, Section]], list[Launch]] | None = None,
     ) -> list[Launch]:
-        """The launches of all containers. ``info`` and ``no_matter`` are of keys that only this kind of pod has."""
+        """The launches of all containers.
+
+        ``info`` is of keys that only this kind of pod has. ``beside`` finds launches that are no containers of it, and
+        is given what the pod says of GPUs, and its volumes.
+        """
         outer = self.spec.notes
         notes: list[Note] = []
         self.spec.notes = notes
@@ -112,22 +123,34 @@ class Pod:
         for container in self.spec.sections("initContainers"):
             message = f"the init container {label(_name(container) or '?')} was left out: what it prepares is not there"
             self.spec.note(Severity.WARNING, message, _place(container))
-        self.spec.close(info={**POD_INFO, **(info or {})}, warned=POD_WARNED, no_matter=no_matter)
+        if beside is not None and not found:
+            found = beside(product, volumes)
+        self.spec.close(info={**POD_INFO, **(info or {})}, warned=POD_WARNED)
         self.spec.notes = outer
         return [replace(each, notes=(*notes, *each.notes)) for each in found]
 
     def container(
-        self, container: Section, product: Word | None, volumes: Mapping[str, Section], *extra: tuple[str, str]
+        self,
+        container: Section,
+        product: Word | None,
+        volumes: Mapping[str, Section],
+        *,
+        info: Mapping[str, str] | None = None,
+        command: Sequence[Word] = (),
     ) -> list[Launch]:
-        """The launches of one container; ``extra`` are keys that only it has, with the reason for leaving them out."""
+        """The launches of one container.
+
+        ``info`` is of keys that only this kind of container has, ``command`` what runs where it has none.
+        """
         notes: list[Note] = []
         container.notes = notes
         env = self._environment(container)
         argv = [
-            expanded(container.text_of(each, name), env)
+            expanded(container.text_of(each, name), {**self.given, **env})
             for name in ("command", "args")
             for each in container.items(name)
         ]
+        argv = argv if "command" in container else [*command, *argv]
         image = container.word("image") or passed_on("IMAGE", container.tree.span)
         flags: list[tuple[str, Word]] = []
         for port in container.sections("ports"):
@@ -137,7 +160,7 @@ class Pod:
         for mount in container.sections("volumeMounts"):
             flags += self._mount(mount, volumes)
         gpu = self._gpu(container, product)
-        container.close(info={**CONTAINER_INFO, **dict(extra)}, warned=CONTAINER_WARNED, no_matter=CONTAINER_NO_MATTER)
+        container.close(info={**CONTAINER_INFO, **(info or {})}, warned=CONTAINER_WARNED, no_matter=CONTAINER_NO_MATTER)
         try:
             found = in_image(argv, env, Container(image=without_template(image), flags=tuple(flags)))
         except ShellError:
@@ -226,7 +249,10 @@ class Pod:
         resources.close(warned={"claims": "name the GPU with --gpu"})
         if count is None or not count.text.isdecimal():
             return product
-        return Word(text=f"{product.text if product else ''}:{count.text}", span=count.span)
+        if product is None:
+            return replace(count, text=f":{count.text}", offsets=(count.span[0], *count.offsets))
+        offsets = (*product.offsets, count.span[0], *count.offsets)
+        return replace(count, text=f"{product.text}:{count.text}", offsets=offsets)
 
     def _product(self) -> Word | None:
         """The GPU that the pod wants its node to have."""

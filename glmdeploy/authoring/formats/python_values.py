@@ -12,7 +12,7 @@ import operator
 import re
 import shlex
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from glmdeploy.authoring.formats.located import Located, placed, split
@@ -56,11 +56,17 @@ _SAME = frozenset({"strip", "lstrip", "rstrip", "lower", "upper", "dedent", "rem
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unknown:
-    """What the text does not tell: ``node`` is the expression."""
+    """What the text does not tell: ``node`` is the expression.
+
+    Of a call ``behind`` is what its method belongs to, with the values of the ``arguments`` and ``keywords``.
+    """
 
     node: ast.AST
     span: Span
     source: str
+    behind: Value = None
+    arguments: tuple[Value, ...] = ()
+    keywords: dict[str, Value] = field(default_factory=dict)
 
 
 def name_of(node: ast.AST) -> str:
@@ -334,7 +340,7 @@ class Values:
 
     def _method(self, node: ast.Call, names: MutableMapping[str, Value], arguments: list[Value], span: Span) -> Value:
         if not isinstance(node.func, ast.Attribute):
-            return self.unknown(node)
+            return self._unknown_call(node, names, arguments, None)
         base, method = self.of(node.func.value, names), node.func.attr
         if isinstance(base, Word):
             if method == "join" and isinstance(arguments[0], list):
@@ -367,4 +373,10 @@ class Values:
                 return base[key] if key in base else arguments[1] if len(arguments) > 1 else None
         if isinstance(base, list) and method == "copy":
             return list(base)
-        return self.unknown(node)
+        return self._unknown_call(node, names, arguments, base)
+
+    def _unknown_call(
+        self, node: ast.Call, names: MutableMapping[str, Value], arguments: list[Value], base: Value
+    ) -> Unknown:
+        keywords = {each.arg: self.of(each.value, names) for each in node.keywords if each.arg}
+        return replace(self.unknown(node), behind=base, arguments=tuple(arguments), keywords=keywords)

@@ -96,10 +96,12 @@ class Section:
     ) -> None:
         """Tell every key that was not taken: with the reason of its table, else as one that is not known.
 
-        Nothing is told of ``no_matter``, whose values are the reasons.
+        Nothing is told of ``no_matter``, whose values are the reasons; a key that ends in a star means all that
+        begin so.
         """
+        stars = tuple(name.removesuffix("*") for name in no_matter or () if name.endswith("*"))
         for name in self.names():
-            if name in self._taken or name in (no_matter or {}):
+            if name in self._taken or name in (no_matter or {}) or (stars and name.startswith(stars)):
                 continue
             if reason := (info or {}).get(name):
                 self.left_out(name, reason)

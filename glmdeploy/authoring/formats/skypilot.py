@@ -58,7 +58,7 @@ def shows(script: Script) -> Span | None:
         if run is not None and run.value.text is not None and _KEYS & entries.keys():
             return run.key.span
         resources = entries.get("resources")
-        if resources is not None and "accelerators" in (resources.value.entries or {}):
+        if resources is not None and {"accelerators", "gpus"} & (resources.value.entries or {}).keys():
             return resources.key.span
     return None
 
@@ -122,10 +122,10 @@ def _image(resources: Section) -> Word | None:
 
 def _gpu(resources: Section) -> Word | None:
     """The GPU of a task; of several that would do, the first."""
-    found = _accelerators(resources, "accelerators")
+    found = _accelerators(resources)
     for name in ("any_of", "ordered"):
         for choice in resources.sections(name):
-            found += _accelerators(choice, "accelerators")
+            found += _accelerators(choice)
             choice.close(info=RESOURCES_INFO)
     if len(found) > 1:
         others = ", ".join(each.text for each in found[1:])
@@ -134,8 +134,9 @@ def _gpu(resources: Section) -> Word | None:
     return found[0] if found else None
 
 
-def _accelerators(section: Section, name: str) -> list[Word]:
-    """`H100:4`, `{H100: 4}`, `{H100:4, A100:8}` or a list of them."""
+def _accelerators(section: Section) -> list[Word]:
+    """`H100:4`, `{H100: 4}`, `{H100:4, A100:8}` or a list of them; `gpus` is the newer name."""
+    name = "gpus" if "gpus" in section else "accelerators"
     tree = section.take(name)
     if tree is None:
         return []

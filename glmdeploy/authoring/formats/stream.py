@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch.launch import Note
+from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.script import hide
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
@@ -15,7 +15,7 @@ from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.foreign import read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.launch import Launch, Span
     from glmdeploy.authoring.launch.script import Script
@@ -33,7 +33,7 @@ _SHOWS = re.compile(
 
 def documents(script: Script) -> tuple[Tree, ...]:
     """The documents of a text; none where it is no YAML."""
-    if not _SHOWS.search(script.text):
+    if not script.file.endswith(ENDINGS) and not _SHOWS.search(script.text):
         return ()
     try:
         return _read(script.text, script.file)
@@ -70,7 +70,7 @@ def refused(
 ) -> ProfileError:
     """The error that ends an import at a place of the text."""
     note = Note(severity=Severity.ERROR, message=message, span=span, fix=fix, expected=expected)
-    return ProfileError(script.findings([note]))
+    return ProfileError(script.findings([note], secrets_of(script)))
 
 
 def finished(script: Script, found: Sequence[Launch], notes: Sequence[Note], *, what: str, span: Span) -> list[Launch]:
@@ -83,11 +83,29 @@ def finished(script: Script, found: Sequence[Launch], notes: Sequence[Note], *, 
         hints = [each for each in notes if each.severity is Severity.ERROR]
         expected = "a command with `python3 -m sglang.launch_server` or `sglang serve`"
         note = Note(severity=Severity.ERROR, message=message, span=span, expected=expected)
-        raise ProfileError(script.findings([note, *hints]))
+        raise ProfileError(script.findings([note, *hints], secrets_of(script)))
     taken = next((each for each in found if each.engine is None), None)
     if taken is not None:
         _one_node(script, taken)
-    return [replace(each, notes=(*notes, *each.notes)) for each in found]
+    secrets = tuple(secrets_of(script))
+    return [replace(each, notes=(*notes, *each.notes), secrets=secrets) for each in found]
+
+
+def secrets_of(script: Script) -> Iterator[Word]:
+    """The values of the Secrets of Kubernetes in a text, whatever they are called."""
+    waiting = list(documents(script))
+    while waiting:
+        tree = waiting.pop()
+        waiting += tree.items or ()
+        waiting += [pair.value for pair in (tree.entries or {}).values()]
+        kind = (tree.entries or {}).get("kind")
+        if kind is None or kind.value.text != "Secret":
+            continue
+        for name in ("data", "stringData"):
+            held = (tree.entries or {}).get(name)
+            for pair in (held.value.entries or {}).values() if held else ():
+                if pair.value.text:
+                    yield Word(text=pair.value.text, span=pair.value.span)
 
 
 def several_nodes(script: Script, count: int, span: Span) -> ProfileError:

@@ -32,7 +32,7 @@ def refusal(launch: Launch, engine: Engine) -> tuple[list[Note], list[Word]]:
     for index, word in enumerate(launch.words):
         if _OPTION.match(word.text):
             name, equals, _ = word.text.partition("=")
-            hidden = is_secret_name(name.replace("-", "_"))
+            hidden = any(map(is_secret_name, _names(name)))
             held = word.after(len(name) + 1) if equals else next(iter(launch.words[index + 1 :]), None)
             if hidden and equals:
                 secrets.append(word.after(len(name) + 1))
@@ -49,6 +49,12 @@ def refusal(launch: Launch, engine: Engine) -> tuple[list[Note], list[Word]]:
     return [note, *told.values()], secrets
 
 
+def _names(option: str) -> tuple[str, str]:
+    """The option's name as a variable's, as it is and for one of several (``api_keys``)."""
+    name = option.lstrip("-").replace("-", "_")
+    return name, name.removesuffix("s")
+
+
 def _sentence(name: str, value: str | None, engine: Engine) -> Iterator[str]:
     """What the option is in SGLang, and what its value is there."""
     newest = catalog.load(catalog.versions()[-1])
@@ -59,7 +65,7 @@ def _sentence(name: str, value: str | None, engine: Engine) -> Iterator[str]:
     _, equal = known
     why = f": {equal.note}" if equal.note else ""
     if equal.option is None:
-        yield f"{shown(name)} has no counterpart in SGLang{why}"
+        yield f"there is none in SGLang for {shown(name)}{why}"
         return
     plain = name.lstrip("-").replace("_", "-")
     if name.startswith("--") and f"--{plain}" in newest.find(equal.option).flags:

@@ -33,7 +33,7 @@ _UPPER = rf"(?-i:(?<![A-Za-z0-9])[A-Z0-9_]{{0,60}}(?:{'|'.join(each.upper() for 
 def _assigned() -> tuple[re.Pattern[str], ...]:
     texts = (
         # --api-key X, —api-key X, -api-key=X, "--api-key", "X", and the same in the lines of a list
-        rf"{_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
+        rf"{_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}(?:(?<!token)s)?{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
         # HF_TOKEN=X, HF_TOKEN = X, "password": "X", apiKey: X, ?token=X, environ["HF_TOKEN"] = "X"
         rf"{_NAMED}{_CLOSED}\s*[=:]\s*{_VALUE}",
         rf"{_NAMED}\\?[\"']\s*,\s*{_VALUE}",
@@ -57,7 +57,7 @@ def _assigned() -> tuple[re.Pattern[str], ...]:
 _VARIABLE = re.compile(r"\\?[\"']?\$(?:\w+|\{\w+\}|\(\w+\))?\\?[\"']?")
 _OTHER_OPTION = re.compile(rf"{_DASHES}{{1,2}}[a-z][\w-]*")
 _HARMLESS = re.compile(
-    r"[$<{\[*.~%].*|/[^=+]*|[0-9.,]{0,7}|(?i:true|false|null|none|auto|yes|no|on|off|python3?|sglang|docker)|"
+    r"[$<{\[*.~%].*|/[^=+]*|[-+0-9.,]{0,7}|(?i:true|false|null|none|auto|yes|no|on|off|python3?|sglang|docker)|"
     r"[A-Za-z_]+\([^()]*\)?|[\w.-]+/[\w.-]+(?::[\w.-]+)?",
     re.DOTALL,
 )
@@ -73,6 +73,11 @@ def holds_secret(name: str, value: str | None) -> bool:
     SGLang's own variables hold no secrets.
     """
     return (is_secret_name(name) and not name.startswith("SGLANG_")) or bool(value and holds(value))
+
+
+def names_secret(option: str) -> bool:
+    """Whether the name of an option that SGLang does not have says that a secret follows: ``-api-key``, ``apikeys``."""
+    return bool(_spans_of(_assigned()[0], f"--{option.lstrip('-')}=x"))
 
 
 def holds(text: str) -> bool:
@@ -101,9 +106,10 @@ def masked(text: str, spans: Iterable[Span] = ()) -> str:
     return "".join(characters)
 
 
-def _spans(text: str) -> Iterator[Span]:
-    for pattern in _assigned():
-        for match in pattern.finditer(text):
-            value = match["value"]
-            if not _OTHER_OPTION.fullmatch(value) and not value.startswith("..."):
-                yield match.span("value")
+def _spans(text: str) -> list[Span]:
+    return [span for pattern in _assigned() for span in _spans_of(pattern, text)]
+
+
+def _spans_of(pattern: re.Pattern[str], text: str) -> list[Span]:
+    found = ((match["value"], match.span("value")) for match in pattern.finditer(text))
+    return [span for value, span in found if not _OTHER_OPTION.fullmatch(value) and not value.startswith("...")]

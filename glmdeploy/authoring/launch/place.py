@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
 from glmdeploy.authoring.launch import docker, environment, gpu, options, repository
-from glmdeploy.authoring.launch.masking import holds
+from glmdeploy.authoring.launch.masking import holds, names_secret
 from glmdeploy.authoring.launch.release import named, tagged
 from glmdeploy.authoring.launch.respelled import respelled
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     ``text`` is what was imported, in which the model's repository may stand elsewhere. The data is empty where nothing
     tells the model, without which there is no profile.
     """
-    sections = Sections(notes=list(launch.notes))
+    sections = Sections(notes=list(launch.notes), secrets=list(launch.secrets))
     given, notes = options.split(launch.words, release)
     sections.notes += notes
     for found in given.values():
@@ -50,6 +49,8 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     sections.notes += notes
     served = repository.of_launch(given.get("model_path"), launch, wanted, sections, text)
     if served is None:
+        if "config" in given:
+            _elsewhere(given["config"], sections)
         return sections
     app = wanted.app or served.slug[:63]
     rented = gpu.of_launch(given, launch, wanted, sections)
@@ -172,8 +173,7 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             message = f"{label} is a secret, for which a profile has no place; it was left out"
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":
-            message = f"what stands in the file of {label} is not in this text"
-            sections.note(Severity.ERROR, message, found.flag.span, fix="import that file, and add what stands here")
+            _elsewhere(found, sections)
         elif unknown:
             message = f"{label} was left out: {', '.join(map(shown, unknown))} is not set in this text"
             fix = f"set it in a line above the launch, such as {unknown[0].strip('${}')}=..."
@@ -188,9 +188,15 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             _warn(name, value, found, sections)
 
 
+def _elsewhere(found: Given, sections: Sections) -> None:
+    file = shown(found.values[0].text) if found.values else "a file"
+    message = f"what stands in the file of {shown(found.name)} is not in this text: {file}"
+    sections.note(Severity.ERROR, message, found.flag.span, fix="import that file, and add what stands here")
+
+
 def _is_secret(found: Given) -> bool:
     """Whether an option's value is a secret: SGLang's own, and others by their names, which may be misspelled."""
-    return found.dest in _SECRET_FIELDS if found.option else is_secret_name(found.name.lstrip("-"))
+    return found.dest in _SECRET_FIELDS if found.option else names_secret(found.name)
 
 
 def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:

@@ -6,6 +6,7 @@ stays as it is written.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.launch import options
@@ -100,11 +101,14 @@ def _value(given: Given) -> Any:
 
 def _full_name(given: Given) -> str:
     """The option's name without dashes; of one that this release lacks, as the newest one that knows it has it."""
-    if given.option is not None:
-        return given.key
-    found = (_find(given.name, catalog.load(version)) for version in reversed(catalog.versions()))
+    return given.key if given.option is not None else _canonical(given.name) or given.key
+
+
+@cache
+def _canonical(name: str) -> str | None:
+    found = (_find(name, catalog.load(version)) for version in reversed(catalog.versions()))
     option = next(filter(None, found), None)
-    return option.canonical.removeprefix("--") if option else given.key
+    return option.canonical.removeprefix("--") if option else None
 
 
 def _find(name: str, release: Catalog) -> Option | None:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch import encodings
+from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.authoring.launch.masking import SHORTEST, masked, values
-from glmdeploy.errors import GlmdeployError
-from glmdeploy.findings import Finding
+from glmdeploy.errors import GlmdeployError, ProfileError
+from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile.text.characters import MAX_BYTES, SourceText
 from glmdeploy.redaction import MASK, Redactor, mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from glmdeploy.authoring.launch.launch import Note, Span, Word
+    from glmdeploy.authoring.launch.launch import Span, Word
 
 _HIDDEN = re.compile(r"[^\S\t ]|[^\x20-\x7e\t\xa0-\U0010ffff]|[\u2028\u2029]")
 
@@ -107,14 +109,40 @@ def hide(text: str, secrets: Iterable[Word] = ()) -> str:
 
 
 def decode(data: bytes, file: str) -> Script:
-    """The script in a file's bytes.
+    """The script in a file's bytes: UTF-8, or UTF-16 and UTF-32 that begin with their mark.
 
-    :raises GlmdeployError: if it is larger than 1 MiB or not UTF-8.
+    :raises GlmdeployError: if it is larger than 1 MiB.
+    :raises ProfileError: if it is no text, or in another encoding, at the place where that shows.
     """
     if len(data) > MAX_BYTES:
         raise GlmdeployError(f"{file} is larger than 1 MiB")
+    if kind := encodings.binary(data):
+        raise _not_text(file, "", 0, f"this is {kind}, no text", "import the text that launches SGLang")
+    codec, start = encodings.marked(data) or ("utf-8", 0)
     try:
-        return Script(file=file, text=data.decode("utf-8").removeprefix("\ufeff"))
+        text = data[start:].decode(codec)
     except UnicodeDecodeError as error:
-        byte = f"byte 0x{data[error.start]:02X} at offset {error.start}"
-        raise GlmdeployError(f"{file} is not UTF-8 text: {byte}") from None
+        guess = encodings.wide(data) or encodings.guessed(data) if codec == "utf-8" else None
+        if guess is None:
+            message = f"this begins with the mark of {codec.upper()}, and is not"
+            raise _not_text(file, data[start:].decode(codec, "replace"), 0, message, "save it as UTF-8") from None
+        raise _other_encoding(file, data, error.start, guess) from None
+    if guess := encodings.wide(data) if codec == "utf-8" else None:
+        raise _other_encoding(file, data, 0, guess)
+    if codec != "utf-8" or "\0" not in text:
+        return Script(file=file, text=text.replace("\0", "\ufffd"))
+    at = text.index("\0")
+    raise _not_text(file, text, at, "there is a NUL byte here, so that this is no text", "remove it")
+
+
+def _other_encoding(file: str, data: bytes, at: int, guess: encodings.Encoding) -> ProfileError:
+    what = f"{guess.name} ({guess.language})" if guess.language else guess.name
+    message = f"this is not UTF-8 text; it looks like {what}"
+    text = data.decode(guess.codec, "replace")
+    advice = f"convert it: iconv -f {guess.name} -t UTF-8 {'FILE' if file == '<stdin>' else file}"
+    return _not_text(file, text, len(data[:at].decode(guess.codec, "replace")), message, advice)
+
+
+def _not_text(file: str, text: str, at: int, message: str, fix: str) -> ProfileError:
+    note = Note(severity=Severity.ERROR, message=message, span=(at, at + 1), fix=fix)
+    return ProfileError(Script(file=file, text=text).findings([note]))

@@ -26,7 +26,8 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _BLANKS = " \t\r\n"
 _DOUBLE = re.compile(
-    r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|(?P<joined>\r?\n[ \t]*)|(?P<one>(?s:.)))|(?P<plain>(?s:.))"
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|(?P<joined>\r?\n[ \t]*)|(?P<one>(?s:.)))|(?P<plain>(?s:.))"
 )
 _ESCAPED_BLANKS = {"n": "\n", "t": "\t", "r": "\r", " ": " "}
 

@@ -46,6 +46,8 @@ class Situation:
     quantization: str | None
     env: Mapping[str, str]
     values: Mapping[str, Any]
+    vision: tuple[int, int] | None = None
+    """Layers and width of the model's vision tower, as SGLang counts them; None for none or not known."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values.get(name)

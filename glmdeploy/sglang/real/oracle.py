@@ -122,16 +122,16 @@ class Answers:
         return Resolved(
             code=answer["code"],
             error=answer["error"],
-            parsed=self._by_field(answer["values"]),
+            parsed=self.by_field(answer["values"]),
             values=answer["resolved"],
             log=tuple(answer["log"]),
             stderr=answer["stderr"],
         )
 
     def _parsed(self, answer: Mapping[str, Any]) -> ParseResult:
-        return ParseResult(code=answer["code"], values=self._by_field(answer["values"]), stderr=answer["stderr"])
+        return ParseResult(code=answer["code"], values=self.by_field(answer["values"]), stderr=answer["stderr"])
 
-    def _by_field(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def by_field(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Until 0.5.13 argparse says ``tensor_parallel_size`` for what is ``tp_size`` in ``ServerArgs``."""
         fields = {option.dest for option in self._options}
         by_flag = {flag: option.dest for option in self._options for flag in option.flags}

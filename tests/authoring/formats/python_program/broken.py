@@ -1,0 +1,4 @@
+import subprocess
+
+subprocess.run(["python3", "-m", "sglang.launch_server", "--model-path", "Qwen/Qwen3-8B"
+print("started")
