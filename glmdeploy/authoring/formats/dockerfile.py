@@ -321,6 +321,8 @@ def _instructions(text: Located) -> Iterator[_Instruction]:
             line = lines[at]
             at += 1
         full = joined([*pieces, line])
+        if not full.text.strip():
+            continue
         match = _INSTRUCTION.match(full.text)
         name = match[1].upper() if match else full.text.split()[0]
         rest = full.cut(match.end()).stripped() if match else full
