@@ -15,7 +15,7 @@ from glmdeploy.rules.gaps import Gap, miss
 from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.architectures import ARCHITECTURES
-from glmdeploy.sglang.effective import RAW, Basis, effective
+from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
 from glmdeploy.sizing import checkpoint as checkpoints
 from glmdeploy.sizing import memory, model, timeline
@@ -144,7 +144,13 @@ class Facts:
             self.architecture,
             quantization=self.quantization,
             env=self.env,
-            own={"model_path": self.model_path},
+            own={
+                "model_path": self.model_path,
+                "served_model_name": self.profile.model.served_name,
+                "port": self.profile.server.port,
+                **CONTAINER,
+            },
+            config=models.known(self.profile.model.repo),
         )
 
     @property

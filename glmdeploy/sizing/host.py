@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.sizing.model import LatentAttention
-from glmdeploy.sizing.sharding import positive, read
+from glmdeploy.sizing.sharding import positive, ratio, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +37,8 @@ def taken(model: Model | None, memory: Memory | None, value: Value) -> int | Non
     size = positive(value("hicache_size"))
     if size is not None:
         return round(size * _GB * (1 + _index(model))) * ranks
-    asked = value("hicache_ratio")
-    ratio = float(asked) if isinstance(asked, int | float) and asked > 0 else _RATIO
-    return round(ratio * memory.pool.bytes) * ranks if memory is not None else None
+    times = ratio(value("hicache_ratio"), _RATIO)
+    return round(times * memory.pool.bytes) * ranks if memory is not None else None
 
 
 def _index(model: Model | None) -> float:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from glmdeploy.sizing.model import Model
     from glmdeploy.sizing.tensors import Tensors
 
+_MOST_RATIO = 1e6
+"""Far above any that makes sense; a bound for foreign numbers."""
+
 _ENDS = (Spread.EMBEDDING, Spread.HEAD)
 
 
@@ -53,6 +56,12 @@ class Sharding:
 def positive(value: object) -> int | None:
     """The value if it is a positive integer, else None: it is not known, or impossible."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def ratio(value: object, default: float) -> float:
+    """The value if it is a positive number, else ``default``: it is left to SGLang, or impossible."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MOST_RATIO
+    return float(value) if known else default  # type: ignore[arg-type]
 
 
 def read(value: Callable[[str], object]) -> Sharding | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.sizing.sharding import positive
+from glmdeploy.sizing.sharding import positive, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +48,7 @@ def pool(linear: LinearAttention, sharding: Sharding, room: int, value: Value) -
     elif value("disable_radix_cache") and running is not None:
         slots = max(1, running // sharding.groups)
     else:
-        asked = value("mamba_full_memory_ratio")
-        share = float(asked) if isinstance(asked, int | float) and asked > 0 else SHARE
+        share = ratio(value("mamba_full_memory_ratio"), SHARE)
         budget = room * share / (1 + share)
         # Each request's slots share what it has between its draft tokens.
         slots = max(0, int((budget - each * (1 + between)) // (each * (1 + between / _slots(value)))))

@@ -17,6 +17,8 @@ FORMATS: tuple[Format, ...] = (
     truss.FORMAT,
     skypilot.FORMAT,
     *other_yaml.FORMATS,
-    unknown_yaml.FORMAT,
 )
-"""In the order of recognition: a template is no YAML yet, and what nothing claims is refused or SGLang's --config."""
+"""In the order of recognition: a template is no YAML yet."""
+
+LAST = unknown_yaml.FORMAT
+"""What is YAML and nothing else claims; a --config file of SGLang's is not of it."""

@@ -71,7 +71,7 @@ def launches(root: Section, kind: str, configs: Mapping[str, Mapping[str, Pair]]
     pod = Pod(spec=predictor, configs=configs)
     model = predictor.section("model")
     found = pod.launches(
-        info=PREDICTOR_INFO, beside=lambda product: _of_model(model, pod, product) if model is not None else []
+        info=PREDICTOR_INFO, beside=lambda product, _: _of_model(model, pod, product) if model is not None else []
     )
     spec.close(warned=dict.fromkeys(("transformer", "explainer"), "only the server itself is deployed"))
     return [_fetched(each) for each in found]

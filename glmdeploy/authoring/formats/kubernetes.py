@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.formats import kserve
+from glmdeploy.authoring.formats import kserve, ome
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.pod import Pod
 from glmdeploy.authoring.formats.section import Section
 from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused, several_nodes
-from glmdeploy.authoring.launch.launch import Launch, Note
+from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
 
@@ -47,7 +47,7 @@ FOREIGN: Mapping[str, str] = {
     "jobset.x-k8s.io": "a JobSet",
     "tekton.dev": "a Tekton manifest",
     "nvidia.com": "a manifest of NVIDIA's operators",
-    "ome.io": "a manifest of OME",
+    "ome.io": "a manifest of OME whose server is described elsewhere",
     "kustomize.config.k8s.io": "a Kustomize file",
     "helm.toolkit.fluxcd.io": "a Helm release of Flux",
     "helm.cattle.io": "a Helm chart of K3s",
@@ -176,6 +176,8 @@ def _of_object(script: Script, tree: Tree, configs: Mapping[str, Mapping[str, Pa
     kind = _text(tree, "kind")
     if _group(tree) == kserve.GROUP:
         found = kserve.launches(root, kind, configs)
+    elif _group(tree) == ome.GROUP:
+        found = ome.launches(root, kind, configs)
     elif kind == "LeaderWorkerSet":
         found = _leader_and_workers(root, configs)
     elif kind in WORKLOADS and _group(tree) not in FOREIGN:
@@ -207,13 +209,19 @@ def _workload(root: Section, path: tuple[str, ...], configs: Mapping[str, Mappin
     return found
 
 
-def template(section: Section, configs: Mapping[str, Mapping[str, Pair]], *, is_root: bool = False) -> list[Launch]:
-    """The launches of a pod template, or with ``is_root`` of a pod."""
+def template(
+    section: Section,
+    configs: Mapping[str, Mapping[str, Pair]],
+    *,
+    is_root: bool = False,
+    given: Mapping[str, Word] | None = None,
+) -> list[Launch]:
+    """The launches of a pod template, or with ``is_root`` of a pod; ``given`` are variables that the cluster sets."""
     spec = section.section("spec")
     if not is_root:
         metadata(section)
         section.close(no_matter=ROOT_NO_MATTER)
-    return Pod(spec=spec, configs=configs).launches(info=KNATIVE_INFO) if spec else []
+    return Pod(spec=spec, configs=configs, given=given or {}).launches(info=KNATIVE_INFO) if spec else []
 
 
 def metadata(section: Section) -> None:
@@ -229,9 +237,12 @@ def _leader_and_workers(root: Section, configs: Mapping[str, Mapping[str, Pair]]
         return []
     size = group.word("size")
     leader, worker = group.section("leaderTemplate"), group.section("workerTemplate")
-    found = template(leader, configs) if leader else []
+    # https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
+    given = {"LWS_WORKER_INDEX": Word(text="0", span=size.span)} if size is not None else {}
+    given |= {"LWS_GROUP_SIZE": size} if size is not None else {}
+    found = template(leader, configs, given=given) if leader else []
     if not found and worker:
-        found = template(worker, configs)
+        found = template(worker, configs, given=given)
     elif worker:
         group.left_out("workerTemplate", "a group of one has no workers")
     if found and size is not None and size.text.isdecimal() and int(size.text) > 1:

@@ -22,6 +22,7 @@ _HELM_TEMPLATE = re.compile(
     r"\{\{-?\s*(?:/\*|\(?\s*(?:(?:if|with|range|else if|and|or|not|toYaml|tpl|required|default|quote|eq|printf)\s+)*"
     r"\(?\s*\$?\.(?:Values|Release|Chart|Capabilities|Files|Template)\b|(?:include|template|define)\s+\")"
 )
+_OBJECT = re.compile(r"^(?:apiVersion|kind):", re.MULTILINE)
 _HELM_VALUES = frozenset(
     {
         *("replicaCount", "nameOverride", "fullnameOverride", "imagePullSecrets", "podAnnotations", "podLabels"),
@@ -37,6 +38,8 @@ _OWN_COMMAND = "import the command that it runs, as a shell text"
 
 def helm_template(script: Script) -> Span | None:
     """The first action of a template of Helm's, which is no YAML."""
+    if not script.file.endswith((".yaml", ".yml", ".tpl")) and not _OBJECT.search(script.text):
+        return None
     found = _HELM_TEMPLATE.search(script.text)
     return found.span() if found else None
 
@@ -169,7 +172,6 @@ FORMATS: tuple[Format, ...] = (
         shows=_with("apiVersion", "name", "version"),
         advice="import what `helm template` prints",
     ),
-    Format(name="an ECS task definition", shows=_with("containerDefinitions"), advice=_OWN_COMMAND),
     Format(name="a CloudFormation template", shows=_with("AWSTemplateFormatVersion"), advice=_OWN_COMMAND),
     Format(name="a Cog configuration", shows=_with("predict", "build"), advice=_OWN_COMMAND),
     Format(

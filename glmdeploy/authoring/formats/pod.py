@@ -88,21 +88,25 @@ _OTHER_DEVICE = re.compile(
 
 @dataclass(kw_only=True)
 class Pod:
-    """``spec`` is the pod's; ``configs`` has the data of the file's ConfigMaps by their names."""
+    """``spec`` is the pod's; ``configs`` has the data of the file's ConfigMaps by their names.
+
+    ``given`` are variables that the cluster sets in all containers.
+    """
 
     spec: Section
     configs: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
+    given: Mapping[str, Word] = field(default_factory=dict)
 
     def launches(
         self,
         *,
         info: Mapping[str, str] | None = None,
-        beside: Callable[[Word | None], list[Launch]] | None = None,
+        beside: Callable[[Word | None, Mapping[str, Section]], list[Launch]] | None = None,
     ) -> list[Launch]:
         """The launches of all containers.
 
         ``info`` is of keys that only this kind of pod has. ``beside`` finds launches that are no containers of it, and
-        is given what the pod says of GPUs.
+        is given what the pod says of GPUs, and its volumes.
         """
         outer = self.spec.notes
         notes: list[Note] = []
@@ -120,7 +124,7 @@ class Pod:
             message = f"the init container {label(_name(container) or '?')} was left out: what it prepares is not there"
             self.spec.note(Severity.WARNING, message, _place(container))
         if beside is not None and not found:
-            found = beside(product)
+            found = beside(product, volumes)
         self.spec.close(info={**POD_INFO, **(info or {})}, warned=POD_WARNED)
         self.spec.notes = outer
         return [replace(each, notes=(*notes, *each.notes)) for each in found]
@@ -142,7 +146,7 @@ class Pod:
         container.notes = notes
         env = self._environment(container)
         argv = [
-            expanded(container.text_of(each, name), env)
+            expanded(container.text_of(each, name), {**self.given, **env})
             for name in ("command", "args")
             for each in container.items(name)
         ]

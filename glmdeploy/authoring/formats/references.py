@@ -19,7 +19,10 @@ _TEMPLATE = re.compile(r"\$?\{\{[^{}]*\}\}")
 
 
 def expanded(text: Word, env: Mapping[str, Word]) -> Word:
-    """The word with the variables that Kubernetes fills in. One whose value is not known stays, as `${NAME}`."""
+    """The word with the variables that Kubernetes fills in.
+
+    One whose value the file does not tell stays as `${NAME}`, and one that it does not set as `$(NAME)`.
+    """
     text = without_template(text)
     if "$" not in text.text:
         return text
@@ -39,6 +42,8 @@ def expanded(text: Word, env: Mapping[str, Word]) -> Word:
         if match["escaped"]:
             add("$", place)
         elif value is None:
+            # Kubernetes leaves it as it stands, and a shell would run a command of that name.
+            unknown += [] if re.search(r"\s", text.text) else [match[0]]
             add(match[0], text.offsets[match.start() : match.end()])
         elif value.unknown:
             raw = f"${{{match['name']}}}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch.launch import Note
+from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.script import hide
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
@@ -15,7 +15,7 @@ from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.foreign import read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.launch import Launch, Span
     from glmdeploy.authoring.launch.script import Script
@@ -33,12 +33,10 @@ _SHOWS = re.compile(
 
 def documents(script: Script) -> tuple[Tree, ...]:
     """The documents of a text; none where it is no YAML."""
-    if not script.file.endswith(ENDINGS) and not _SHOWS.search(script.text):
+    if not script.file.endswith(ENDINGS) and not _may_be(script.text):
         return ()
-    try:
-        return _read(script.text, script.file)
-    except ProfileError:
-        return ()
+    found = _read(script.text, script.file)
+    return () if isinstance(found, ProfileError) else found
 
 
 def mappings(script: Script) -> list[Mapping[str, Pair]]:
@@ -49,20 +47,29 @@ def mappings(script: Script) -> list[Mapping[str, Pair]]:
 
 def fault_of(script: Script) -> ProfileError | None:
     """Why a text is no YAML, if it is none."""
-    try:
-        _read(script.text, script.file)
-    except ProfileError as error:
-        found = [
+    error = _read(script.text, script.file)
+    if not isinstance(error, ProfileError):
+        return None
+    return ProfileError(
+        [
             replace(each, id="import", location=replace(each.location, text=hide(each.location.text)))
             for each in error.findings
         ]
-        return ProfileError(found)
-    return None
+    )
 
 
 @lru_cache(maxsize=4)
-def _read(text: str, file: str) -> tuple[Tree, ...]:
-    return read_stream(text, file)
+def _may_be(text: str) -> bool:
+    return _SHOWS.search(text) is not None
+
+
+@lru_cache(maxsize=4)
+def _read(text: str, file: str) -> tuple[Tree, ...] | ProfileError:
+    """Each format asks anew, also where there is nothing to read."""
+    try:
+        return read_stream(text, file)
+    except ProfileError as error:
+        return error
 
 
 def refused(
@@ -70,7 +77,7 @@ def refused(
 ) -> ProfileError:
     """The error that ends an import at a place of the text."""
     note = Note(severity=Severity.ERROR, message=message, span=span, fix=fix, expected=expected)
-    return ProfileError(script.findings([note]))
+    return ProfileError(script.findings([note], secrets_of(script)))
 
 
 def finished(script: Script, found: Sequence[Launch], notes: Sequence[Note], *, what: str, span: Span) -> list[Launch]:
@@ -83,11 +90,29 @@ def finished(script: Script, found: Sequence[Launch], notes: Sequence[Note], *, 
         hints = [each for each in notes if each.severity is Severity.ERROR]
         expected = "a command with `python3 -m sglang.launch_server` or `sglang serve`"
         note = Note(severity=Severity.ERROR, message=message, span=span, expected=expected)
-        raise ProfileError(script.findings([note, *hints]))
+        raise ProfileError(script.findings([note, *hints], secrets_of(script)))
     taken = next((each for each in found if each.engine is None), None)
     if taken is not None:
         _one_node(script, taken)
-    return [replace(each, notes=(*notes, *each.notes)) for each in found]
+    secrets = tuple(secrets_of(script))
+    return [replace(each, notes=(*notes, *each.notes), secrets=secrets) for each in found]
+
+
+def secrets_of(script: Script) -> Iterator[Word]:
+    """The values of the Secrets of Kubernetes in a text, whatever they are called."""
+    waiting = list(documents(script))
+    while waiting:
+        tree = waiting.pop()
+        waiting += tree.items or ()
+        waiting += [pair.value for pair in (tree.entries or {}).values()]
+        kind = (tree.entries or {}).get("kind")
+        if kind is None or kind.value.text != "Secret":
+            continue
+        for name in ("data", "stringData"):
+            held = (tree.entries or {}).get(name)
+            for pair in (held.value.entries or {}).values() if held else ():
+                if pair.value.text:
+                    yield Word(text=pair.value.text, span=pair.value.span)
 
 
 def several_nodes(script: Script, count: int, span: Span) -> ProfileError:

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 OTHERS = frozenset(
     {
-        *("apiVersion", "args", "command", "commands", "container", "containers", "deploy", "entrypoint", "env"),
+        *(
+            "apiVersion",
+            "args",
+            "command",
+            "commands",
+            "container",
+            "containerDefinitions",
+            "containers",
+            "deploy",
+            "entrypoint",
+            "env",
+        ),
         *("environment", "envs", "extraArgs", "hosts", "image", "jobs", "kind", "metadata", "model_name", "num_nodes"),
         *(
             "pipeline",

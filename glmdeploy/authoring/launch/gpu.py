@@ -21,16 +21,19 @@ ASSUMED = "B200"
 MOST = 8
 """In one Modal container (modal 1.6.4)."""
 
+_TOO_MANY = f"the launch is for {{}} GPUs, but a container on Modal has {MOST} at most"
 _SIZES = ("tp_size", "pp_size", "dp_size")
 
 
 def of_launch(given: Mapping[str, Given], launch: Launch, wanted: ImportOptions, sections: Sections) -> str:
     """The value of ``gpu``, with notes about what was assumed and what the text says otherwise."""
-    if wanted.gpu is not None:
-        return wanted.gpu
-    type_, told = _told(launch, sections)
     used, is_known = _used(given)
     span = launch.gpu.span if launch.gpu else given["tp_size"].flag.span if "tp_size" in given else launch.place
+    if wanted.gpu is not None:
+        if used > MOST:
+            sections.note(Severity.ERROR, _TOO_MANY.format(used), span, fix="lower --tp to the count of --gpu")
+        return wanted.gpu
+    type_, told = _told(launch, sections)
     count = used if is_known or told is None else told
     if told is not None and told != count:
         message = f"the text gives {told} GPUs, but SGLang uses {count} of them; {count} were taken"
@@ -38,8 +41,9 @@ def of_launch(given: Mapping[str, Given], launch: Launch, wanted: ImportOptions,
             message = f"the text gives {told} GPUs, but SGLang needs {count}, which were taken"
         sections.note(Severity.WARNING, message, span, fix="correct --tp, or choose with --gpu")
     if count > MOST:
-        message = f"the launch is for {count} GPUs, but a container on Modal has {MOST} at most"
-        sections.note(Severity.ERROR, message, span, fix="choose a GPU with --gpu, and lower --tp to its count")
+        sections.note(
+            Severity.ERROR, _TOO_MANY.format(count), span, fix="choose a GPU with --gpu, and lower --tp to its count"
+        )
         count = MOST
     elif type_ is None:
         message = f"the text does not say on which GPU it runs: {ASSUMED}:{count} was assumed"

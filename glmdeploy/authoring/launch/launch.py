@@ -82,7 +82,7 @@ class Launch:
     in Modal's form (``H200:4``, ``H200``, ``:8`` where only their number is told). ``releases`` are the versions of
     SGLang that the text names (``0.5.11``) beside the image's tag, the nearest to the launch last. ``settings`` are
     values that have a place of their own in a profile (``("server", "scaledown_window")``), with their places in the
-    text.
+    text. ``secrets`` are values of the text that nobody may see, beside those that ``words`` and ``env`` have.
     """
 
     words: tuple[Word, ...]
@@ -94,3 +94,4 @@ class Launch:
     gpu: Word | None = None
     releases: tuple[Word, ...] = ()
     settings: Mapping[KeyPath, tuple[Any, Span]] = field(default_factory=dict)
+    secrets: tuple[Word, ...] = ()

@@ -57,7 +57,7 @@ def _assigned() -> tuple[re.Pattern[str], ...]:
 _VARIABLE = re.compile(r"\\?[\"']?\$(?:\w+|\{\w+\}|\(\w+\))?\\?[\"']?")
 _OTHER_OPTION = re.compile(rf"{_DASHES}{{1,2}}[a-z][\w-]*")
 _HARMLESS = re.compile(
-    r"[$<{\[*.~%].*|/[^=+]*|[0-9.,]{0,7}|(?i:true|false|null|none|auto|yes|no|on|off|python3?|sglang|docker)|"
+    r"[$<{\[*.~%].*|/[^=+]*|[-+0-9.,]{0,7}|(?i:true|false|null|none|auto|yes|no|on|off|python3?|sglang|docker)|"
     r"[A-Za-z_]+\([^()]*\)?|[\w.-]+/[\w.-]+(?::[\w.-]+)?",
     re.DOTALL,
 )

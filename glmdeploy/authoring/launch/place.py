@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _SYSTEMS = frozenset({"cuda", "python", "pytorch", "ubuntu", "debian", "debian_slim", "micromamba", "miniconda3"})
 """Last parts of the names of images on which SGLang is installed, and which come without it."""
 
-_EVERYWHERE = frozenset({"127.0.0.1", "0.0.0.0", "localhost", "::", "::1", ""})
 _SECRET_FIELDS = frozenset({"api_key", "admin_api_key", "ssl_keyfile_password"})
 _PLACED_ELSEWHERE = frozenset({"model_path", "served_model_name", "host", "port", "api_key"})
 
@@ -39,7 +38,7 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     ``text`` is what was imported, in which the model's repository may stand elsewhere. The data is empty where nothing
     tells the model, without which there is no profile.
     """
-    sections = Sections(notes=list(launch.notes))
+    sections = Sections(notes=list(launch.notes), secrets=list(launch.secrets))
     given, notes = options.split(launch.words, release)
     sections.notes += notes
     for found in given.values():
@@ -50,6 +49,8 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     sections.notes += notes
     served = repository.of_launch(given.get("model_path"), launch, wanted, sections, text)
     if served is None:
+        if "config" in given:
+            _elsewhere(given["config"], sections)
         return sections
     app = wanted.app or served.slug[:63]
     rented = gpu.of_launch(given, launch, wanted, sections)
@@ -94,8 +95,9 @@ def _server(given: Mapping[str, Given], release: Catalog, sections: Sections) ->
         sections.put(path, value, found.values[0].span)
         port = value if isinstance(value, int) else port
     host = given.get("host")
-    if host is not None and host.values[0].text not in _EVERYWHERE and not host.values[0].unknown:
-        message = "--host was left out: in a container on Modal, SGLang listens on all interfaces"
+    if host is not None:
+        where = shown(host.values[0].text)
+        message = f"--host {where} was left out: in a container on Modal, SGLang listens on all interfaces"
         sections.note(Severity.INFO, message, host.values[0].span)
     return port
 
@@ -172,8 +174,7 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             message = f"{label} is a secret, for which a profile has no place; it was left out"
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":
-            message = f"what stands in the file of {label} is not in this text"
-            sections.note(Severity.ERROR, message, found.flag.span, fix="import that file, and add what stands here")
+            _elsewhere(found, sections)
         elif unknown:
             message = f"{label} was left out: {', '.join(map(shown, unknown))} is not set in this text"
             fix = f"set it in a line above the launch, such as {unknown[0].strip('${}')}=..."
@@ -186,6 +187,12 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             span = found.values[0].span if found.values and found.option else found.flag.span
             sections.put(("sglang", "args", found.key), value, span)
             _warn(name, value, found, sections)
+
+
+def _elsewhere(found: Given, sections: Sections) -> None:
+    file = shown(found.values[0].text) if found.values else "a file"
+    message = f"what stands in the file of {shown(found.name)} is not in this text: {file}"
+    sections.note(Severity.ERROR, message, found.flag.span, fix="import that file, and add what stands here")
 
 
 def _is_secret(found: Given) -> bool:

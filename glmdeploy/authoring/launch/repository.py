@@ -11,6 +11,8 @@ from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang.models import family
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from glmdeploy.authoring.launch.launch import Launch
     from glmdeploy.authoring.launch.options import Given
     from glmdeploy.authoring.launch.script import ImportOptions
@@ -49,15 +51,15 @@ _PUBLISHERS = frozenset(
 )
 """Organisations on the Hugging Face Hub that publish models and are named in public launches."""
 
-_ORGANISATIONS = (
-    (re.compile(r"GLM-(?:4\.[5-7]|5(?:\.\d)?)(?:-(?:Air|AirX|Flash|Base|FP8))*", re.IGNORECASE), "zai-org"),
-    (re.compile(r"DeepSeek-(?:V[2-4](?:\.\d)?|R1)(?:-(?:Exp|Base|Chat|Zero|Speciale|\d{4}|Terminus))*"), "deepseek-ai"),
-    (re.compile(r"Qwen[23](?:\.\d)?-(?:[\w.]+B(?:-A\w+B)?)(?:-(?:Instruct|Thinking|Base|FP8|\d{4}))*"), "Qwen"),
-    (re.compile(r"Kimi-K2(?:\.\d)?(?:-(?:Instruct|Thinking|Base|\d{4}))*"), "moonshotai"),
-    (re.compile(r"gpt-oss-(?:20|120)b"), "openai"),
-    (re.compile(r"MiniMax-M\d(?:\.\d)?"), "MiniMaxAI"),
+_REQUANTISED = re.compile(
+    r"[-_](?:AWQ|GPTQ|GGUF|NVFP4|MXFP4|FP4|MLX|EXL[23]|BNB|W\d+A\d+\w*|INT[48]|[2-8]-?bits?|Q\d\w*|Dynamic|quantized)"
+    r"(?![A-Za-z])",
+    re.IGNORECASE,
 )
-"""Who publishes the models that are named just so, on the Hugging Face Hub, where no family tells it."""
+"""Suffixes of weights that others than a model's publisher store so."""
+
+_OWN_SUFFIXES: Mapping[str, re.Pattern[str]] = {"Qwen": re.compile(r".*-(?:AWQ|GPTQ-Int[48])", re.IGNORECASE)}
+"""Publishers that store weights so themselves: ``Qwen/Qwen3-8B-AWQ``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +107,10 @@ def of_launch(
     if match := _CACHED.fullmatch(path):
         return Repository(repo=f"{match[1]}/{match[2]}", path=path, name=match[2], revision=match[3])
     name = path.rstrip("/").rpartition("/")[2]
+    if name.lower().endswith(".gguf"):
+        message = f"the model is a file on the old machine, {shown(path)}, and a profile serves a repository's folder"
+        sections.note(Severity.ERROR, message, span, fix="name a repository with weights of another format with --repo")
+        return None
     if repo := _named_elsewhere(name, text):
         message = f"the model is a path on the old machine; the text names {repo}, which was taken for it"
         sections.note(Severity.INFO, message, span)
@@ -113,9 +119,9 @@ def of_launch(
         message = f"the model is a path on the old machine; {shown(repo)} on the Hub is a guess from it"
         sections.note(Severity.WARNING, message, span, fix=name_it)
         return _of(repo, path)
-    message = "the model is a path on the old machine, and its name does not tell the repository on the Hub"
+    message = f"{shown(path)} is a path on the old machine, and its name does not tell the repository on the Hub"
     sections.note(Severity.ERROR, message, span, fix=name_it)
-    known = re.fullmatch(_PART, name, re.ASCII) and any(_publisher(name[:end]) for end in _ends(name))
+    known = re.fullmatch(_PART, name, re.ASCII) and any(family(name[:end]) for end in _ends(name))
     return Repository(repo=None, path=path, name=name, mount=_mount(path, name)) if known else None
 
 
@@ -141,29 +147,27 @@ def _named_elsewhere(name: str, text: str) -> str | None:
 def _guess(path: str) -> str | None:
     """The repository that a path's last two folders are called by, or the family of its last one."""
     parts = [part for part in path.split("/") if part not in ("", ".", "..", "~")]
-    if len(parts) > 1 and _is_organisation(parts) and is_repo("/".join(parts[-2:])):
-        return "/".join(parts[-2:])
-    name = parts[-1] if parts else ""
-    organisation = _publisher(name)
-    return f"{organisation}/{name}" if organisation and is_repo(f"{organisation}/{name}") else None
+    name, folder = parts[-1] if parts else "", parts[-2] if len(parts) > 1 else ""
+    organisation = folder if folder in _PUBLISHERS else _publisher(name) or (folder if _on_a_shelf(parts) else "")
+    return f"{organisation}/{name}" if is_repo(f"{organisation}/{name}") else None
 
 
 def _publisher(name: str) -> str | None:
-    """Who publishes the model that is named just so."""
+    """Who publishes the model that is named just so, in the weights that the name tells."""
     known = family(name)
-    tabled = next((organisation for pattern, organisation in _ORGANISATIONS if pattern.fullmatch(name)), None)
-    return known.organisation if known else tabled
+    if known is None:
+        return None
+    own = _OWN_SUFFIXES.get(known.organisation)
+    is_own = _REQUANTISED.search(name) is None or (own is not None and own.fullmatch(name) is not None)
+    return known.organisation if is_own else None
 
 
-def _is_organisation(parts: list[str]) -> bool:
-    """Whether the last folder but one is named for who published the model: a known one, or one on a shelf of models.
+def _on_a_shelf(parts: list[str]) -> bool:
+    """Whether the last folder but one lies in one of models, where it is named for who published those in it.
 
     A shelf in somebody's home, ``/home/me/models/X``, says nothing of ``me``.
     """
-    folder = parts[-2]
-    return folder in _PUBLISHERS or (
-        len(parts) > 2 and not _FOLDERS.fullmatch(folder) and _SHELVES.fullmatch(parts[-3]) is not None
-    )
+    return len(parts) > 2 and not _FOLDERS.fullmatch(parts[-2]) and _SHELVES.fullmatch(parts[-3]) is not None
 
 
 def _ends(name: str) -> list[int]:

@@ -66,12 +66,14 @@ def _numbers(facts: Facts) -> Iterator[Violation]:
             message=f"`max-loaded-loras` {loaded} is less than `max-loras-per-batch` {batch}{default}",
         )
     elif loaded is not None and loaded < many:
-        yield Violation(path=facts.path(_LOADED), message=f"`max-loaded-loras` is {loaded}, and {many} adapters are given")
+        yield Violation(
+            path=facts.path(_LOADED), message=f"`max-loaded-loras` is {loaded}, and {many} adapters are given"
+        )
     if facts.value(_OVERLAP) and batch is not None and (loaded is None or loaded > 2 * batch):
         yield Violation(
             path=facts.path(_OVERLAP),
-            message=f"`enable-lora-overlap-loading` wants a `max-loaded-loras` of {2 * batch} at the most, twice what a "
-            "batch takes",
+            message=f"`enable-lora-overlap-loading` wants a `max-loaded-loras` of {2 * batch} at the most, twice what "
+            "a batch takes",
         )
     targets = facts.value(_TARGETS)
     if isinstance(targets, list | tuple) and "all" in targets and len(targets) > 1:
@@ -85,9 +87,9 @@ TWICE = Rule(
     title="two adapters of one name",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="A request chooses its adapter by name (`model:adapter`). SGLang's argument resolution takes a name twice (tried "
-    "with 0.5.11 and 0.5.23); the registry of the server and the manager of its ranks raise a ValueError for the "
-    "second, after the weights are loaded.",
+    why="A request chooses its adapter by name (`model:adapter`). SGLang's argument resolution takes a name twice "
+    "(tried with 0.5.11 and 0.5.23); the registry of the server and the manager of its ranks raise a ValueError for "
+    "the second, after the weights are loaded.",
     fix="give each adapter a name of its own: `lora-paths: [one=PATH, other=PATH]`",
     sources=(
         "sglang/srt/lora/lora_registry.py, _register_adapter (0.5.10, 0.5.16, 0.5.23)",
@@ -111,10 +113,10 @@ NUMBERS = Rule(
     title="numbers of adapters that SGLang refuses",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="SGLang keeps `max-loaded-loras` adapters in memory and mixes `max-loras-per-batch` (8 unless told otherwise) in "
-    "a batch: it asserts that the former are at least the latter and at least the adapters that it is started with, and "
-    "at most twice a batch's where they are loaded while others run. `all` stands alone among `lora-target-modules`. "
-    "Each was tried on SGLang's own argument check, with 0.5.11 and 0.5.23.",
+    why="SGLang keeps `max-loaded-loras` adapters in memory and mixes `max-loras-per-batch` (8 unless told otherwise) "
+    "in a batch: it asserts that the former are at least the latter and at least the adapters that it is started "
+    "with, and at most twice a batch's where they are loaded while others run. `all` stands alone among "
+    "`lora-target-modules`. Each was tried on SGLang's own argument check, with 0.5.11 and 0.5.23.",
     fix="raise `max-loaded-loras`, or lower `max-loras-per-batch`",
     sources=(
         "sglang/srt/server_args.py, check_lora_server_args (0.5.10, 0.5.11)",

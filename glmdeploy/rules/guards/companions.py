@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Companion:
-    """``option``, where the profile gives it and ``asks`` holds, needs what ``lacks`` finds missing and ``what`` names."""
+    """``option``, where the profile gives it and ``asks`` holds, needs ``what``, which ``lacks`` finds missing."""
 
     option: str
     asks: Callable[[Facts], bool]
@@ -102,9 +102,9 @@ ALONE = Rule(
     title="option without the one that it belongs to",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="Each of these is refused by a ValueError when SGLang resolves or checks its arguments, in all releases of those "
-    "that were tried (0.5.11, 0.5.16, 0.5.18 and 0.5.23) that have the option: the parser takes it alone, and the "
-    "server ends in its container, after the GPUs are rented.",
+    why="Each of these is refused by a ValueError when SGLang resolves or checks its arguments, in all releases of "
+    "those that were tried (0.5.11, 0.5.16, 0.5.18 and 0.5.23) that have the option: the parser takes it alone, and "
+    "the server ends in its container, after the GPUs are rented.",
     fix="add the option that the message names, or remove this one",
     sources=(
         "sglang/srt/server_args.py (0.5.11, 0.5.16)",

@@ -60,8 +60,8 @@ def _divided(facts: Facts) -> Iterator[Violation]:
     if facts.speculates and tp and 1 < groups < tp:
         yield Violation(
             path=facts.path("attn_dp_size" if facts.setting("attn_dp_size") else "dp_size"),
-            message=f"{facts.algorithm} with {groups} attention groups in `tp` {tp}, so that {tp // groups} ranks share "
-            "a group, was reported to end the server",
+            message=f"{facts.algorithm} with {groups} attention groups in `tp` {tp}, so that {tp // groups} ranks "
+            "share one, was reported to end the server",
         )
 
 
@@ -70,8 +70,8 @@ NO_DRAFT = Rule(
     title="EAGLE3 or STANDALONE without a draft model",
     severity=Severity.ERROR,
     topic=Topic.KNOWN_ISSUE,
-    why="Where no draft is named, SGLang takes the target's own checkpoint, which only models with an MTP layer have one "
-    "in. An EAGLE3 draft is a model of its own: Qwen2.5-0.5B-Instruct and a Llama ended the start with an "
+    why="Where no draft is named, SGLang takes the target's own checkpoint, which only models with an MTP layer have "
+    "one in. An EAGLE3 draft is a model of its own: Qwen2.5-0.5B-Instruct and a Llama ended the start with an "
     "AttributeError after the weights had been loaded twice (#36528, open; 36593 would refuse it before). With "
     "STANDALONE the target drafts for itself, which costs more than it can save. SGLang's argument resolution takes "
     "both (tried with 0.5.11 and 0.5.23). Where the model is not known, it is a warning.",
@@ -100,9 +100,9 @@ CONTEXT_PARALLEL = Rule(
     title="context parallelism in prefill together with drafts",
     severity=Severity.WARNING,
     topic=Topic.KNOWN_ISSUE,
-    why="GLM-5-FP8 with context parallelism in prefill and its MTP layer was reported to fail (#18830, on a prefill server "
-    "of eight GPUs). SGLang's argument resolution takes the two together for GLM-5.1 (tried with 0.5.11, 0.5.16 and "
-    "0.5.23), and no release is known whose notes say that it is mended.",
+    why="GLM-5-FP8 with context parallelism in prefill and its MTP layer was reported to fail (#18830, on a prefill "
+    "server of eight GPUs). SGLang's argument resolution takes the two together for GLM-5.1 (tried with 0.5.11, "
+    "0.5.16 and 0.5.23), and no release is known whose notes say that it is mended.",
     fix="remove the `speculative-*` options, or the context parallelism",
     sources=(f"{ISSUES}18830", "sglang/srt/arg_groups/model_hook.py (0.5.23)"),
     check=_context_parallel,
@@ -121,8 +121,9 @@ DIVIDED = Rule(
     severity=Severity.WARNING,
     topic=Topic.KNOWN_ISSUE,
     why="With data-parallel attention of fewer groups than ranks, GLM-5.2-FP8 with EAGLE ended at a decode step: its "
-    "batch of queries and that of the cache did not agree (#30296 with 0.5.14, tp 32 dp 8 and dp 4; #31384 with 0.5.15, "
-    "tp 16 dp 2). One group a rank worked, and so did no speculation. A fix is proposed and not merged (30642).",
+    "batch of queries and that of the cache did not agree (#30296 with 0.5.14, tp 32 dp 8 and dp 4; #31384 with "
+    "0.5.15, tp 16 dp 2). One group a rank worked, and so did no speculation. A fix is proposed and not merged "
+    "(30642).",
     fix="make `dp` (or `attn-dp-size`) what `tp` is, or remove the `speculative-*` options",
     sources=(f"{ISSUES}30296", f"{ISSUES}31384", f"{PULLS}30642"),
     check=_divided,

@@ -41,12 +41,12 @@ GGUF = Rule(
     title="GGUF checkpoint, of which SGLang wants the file",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="SGLang loads GGUF from one file that `--model-path` names: its loader raises a ValueError for a folder (0.5.10 "
-    "to 0.5.23), and with any other load format finds no weights that it can read. The download stage brings a "
-    "repository into a folder, which is what the server is started with; a repository of GGUF files usually holds "
+    why="SGLang loads GGUF from one file that `--model-path` names: its loader raises a ValueError for a folder "
+    "(0.5.10 to 0.5.23), and with any other load format finds no weights that it can read. The download stage brings "
+    "a repository into a folder, which is what the server is started with; a repository of GGUF files usually holds "
     "several, of different precisions, and no `config.json` beside them.",
-    fix="take the repository with the model's safetensors, or a quantised one that SGLang reads from a folder (FP8, AWQ, "
-    "GPTQ)",
+    fix="take the repository with the model's safetensors, or a quantised one that SGLang reads from a folder (FP8, "
+    "AWQ, GPTQ)",
     sources=(
         f"{ISSUES}4894",
         f"{ISSUES}1616",

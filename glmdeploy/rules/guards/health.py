@@ -166,11 +166,11 @@ LONG_WATCHDOG = Rule(
     title="hang that is left to a long watchdog",
     severity=Severity.WARNING,
     topic=Topic.TIME,
-    why="A container ends an engine that shows no sign of life for `server.health.limit` seconds, a minute unless told "
-    "otherwise. Where that watch is blinded, or so patient that it comes late, only SGLang's own watchdog is left. With "
-    "one of two ranks stopped in mid-decode, a watchdog of 60 s ended the engine after 92 s (measured with 0.5.11 on two "
-    "H200), so the 1,200 s of the page that this deployment follows mean twenty minutes and more; and it sees neither a "
-    "stopped process nor a hang while idle.",
+    why="A container ends an engine that shows no sign of life for `server.health.limit` seconds, a minute unless "
+    "told otherwise. Where that watch is blinded, or so patient that it comes late, only SGLang's own watchdog is "
+    "left. With one of two ranks stopped in mid-decode, a watchdog of 60 s ended the engine after 92 s (measured with "
+    "0.5.11 on two H200), so the 1,200 s of the page that this deployment follows mean twenty minutes and more; and "
+    "it sees neither a stopped process nor a hang while idle.",
     fix="leave `server.health.limit` at a minute or a few, and SGLang's health check as it is; or lower "
     "`watchdog-timeout` to what the longest pass takes",
     sources=("sglang/srt/utils/watchdog.py (0.5.23)", "glmdeploy/runtime/watch.py", f"{ISSUES}30209"),

@@ -130,7 +130,8 @@ NOT_SERVING = Rule(
     severity=Severity.ERROR,
     topic=Topic.SECURITY,
     why="A container counts as started when SGLang answers /health over plain HTTP and then one chat completion. With "
-    "certificates SGLang speaks HTTPS alone (Modal encrypts on the way to it), in the gRPC modes no HTTP at that port, an encoder has no chat completions, and a prefill or decode server refuses a request that comes without "
+    "certificates SGLang speaks HTTPS alone (Modal encrypts on the way to it), in the gRPC modes no HTTP at that "
+    "port, an encoder has no chat completions, and a prefill or decode server refuses a request that comes without "
     "the router's room number: the start fails after the whole load. Random weights (`dummy`, for profiling) do "
     "start, and answer nonsense. Read in SGLang's source; none was run here.",
     fix="remove the option",

@@ -53,7 +53,7 @@ LEAST: Mapping[str, tuple[int, str]] = {
     **dict.fromkeys(("fp8", "mxfp4", "blockwise_int8"), (80, "Ampere or newer")),
     "w8a8_int8": (75, "Turing or newer"),
 }
-"""Least compute capability (ten times) of each method, ``get_min_capability`` of its configuration (0.5.11 to 0.5.23)."""
+"""Least compute capability, ten times, of each method: its configuration's ``get_min_capability`` (0.5.11, 0.5.23)."""
 
 
 def _asked(facts: Facts, options: tuple[str, ...], values: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -98,14 +98,14 @@ def _device(facts: Facts) -> Iterator[Violation]:
 
 
 def _latent_only(facts: Facts) -> Iterator[Violation]:
-    kind = facts.kind
-    if kind is None:
+    # Asked first: where no such option is there, nothing is left unjudged for want of the model.
+    if not any(_asked(facts, _ATTENTION, (*LATENT_ONLY, *SPARSE_ONLY))) or (kind := facts.kind) is None:
         return
+    wrong: tuple[str, ...] = SPARSE_ONLY
+    what = "sparse attention (DSA)"
     if kind.attention in (Attention.GROUPED, Attention.WINDOWED):
         wrong, what = (*LATENT_ONLY, *SPARSE_ONLY), "latent attention (MLA)"
-    elif kind.attention is Attention.LATENT:
-        wrong, what = SPARSE_ONLY, "sparse attention (DSA)"
-    else:
+    elif kind.attention is not Attention.LATENT:
         return
     for option, value in _asked(facts, _ATTENTION, wrong):
         yield Violation(
@@ -162,11 +162,11 @@ def _capability(facts: Facts) -> int:
 
 
 def _fp8_experts(facts: Facts) -> Iterator[Violation]:
-    kind, stored = facts.kind, _stored(facts)
-    if kind is None or not kind.experts or stored is None or not _on_nvidia(facts):
+    stored = _stored(facts)
+    if stored is None or not _on_nvidia(facts) or not 80 <= _capability(facts) < 89:
         return
     fp8 = stored[0] == "fp8" or ("fp8" in facts.profile.model.repo.lower() and stored[0] == "compressed-tensors")
-    if fp8 and 80 <= _capability(facts) < 89 and facts.value(_RUNNER) != "marlin":
+    if fp8 and facts.value(_RUNNER) != "marlin" and (kind := facts.kind) and kind.experts:
         yield Violation(
             path=facts.path(_QUANTIZATION) if stored[1] else ("model", "repo"),
             message=f"experts in FP8 have no kernels on {facts.gpu.type}, whose tensor cores know no FP8",
@@ -204,7 +204,11 @@ FOREIGN_BACKEND = Rule(
         example("sglang.args.sampling-backend=ascend", profile=AIR),
         example("sglang.args.moe-a2a-backend=ascend_fuseep", profile=AIR),
     ),
-    passes=(example(profile=AIR), example("sglang.args.attention-backend=fa3", profile=AIR), example(profile="local-cpu")),
+    passes=(
+        example(profile=AIR),
+        example("sglang.args.attention-backend=fa3", profile=AIR),
+        example(profile="local-cpu"),
+    ),
     looked=LOOKED,
 )
 
@@ -213,10 +217,10 @@ DEVICE = Rule(
     title="device that Modal does not rent",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="Modal rents NVIDIA's GPUs, for which SGLang's device is `cuda`, found by itself. With `npu` and `mps` it ends "
-    "when it resolves its arguments (tried with 0.5.23), with `xpu`, `hpu` and `musa` when it sets up the device. `cpu` "
-    "needs another build of SGLang's kernels, and leaves the GPU idle at its full price; beside Modal's smallest, T4, "
-    "nothing is said of it, because a profile names some GPU.",
+    why="Modal rents NVIDIA's GPUs, for which SGLang's device is `cuda`, found by itself. With `npu` and `mps` it "
+    "ends when it resolves its arguments (tried with 0.5.23), with `xpu`, `hpu` and `musa` when it sets up the "
+    "device. `cpu` needs another build of SGLang's kernels, and leaves the GPU idle at its full price; beside Modal's "
+    "smallest, T4, nothing is said of it, because a profile names some GPU.",
     fix="remove `device`",
     sources=("sglang/srt/server_args.py, device (0.5.10 to 0.5.23)", "sglang/srt/utils/common.py, get_device (0.5.23)"),
     check=_device,
@@ -234,10 +238,10 @@ MLA_ONLY = Rule(
     title="attention backend for latent or sparse attention only",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="trtllm_mla and cutedsl_mla raise a ValueError for a model without latent attention (MLA) when the engine builds "
-    "its backends, nsa and dsa an AssertionError for one without DeepSeek's sparse attention; flashmla, cutlass_mla and "
-    "tokenspeed_mla read dimensions that such a model does not have. SGLang's argument resolution takes all of them "
-    "(tried with 0.5.11 and 0.5.23), so that it is seen after the weights are loaded.",
+    why="trtllm_mla and cutedsl_mla raise a ValueError for a model without latent attention (MLA) when the engine "
+    "builds its backends, nsa and dsa an AssertionError for one without DeepSeek's sparse attention; flashmla, "
+    "cutlass_mla and tokenspeed_mla read dimensions that such a model does not have. SGLang's argument resolution "
+    "takes all of them (tried with 0.5.11 and 0.5.23), so that it is seen after the weights are loaded.",
     fix="remove the option: SGLang chooses a backend for the model",
     sources=(
         _REGISTRY,
@@ -260,9 +264,9 @@ NO_MLA = Rule(
     title="attention backend that cannot do latent attention",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="trtllm_mha (all releases) and hpc_ops raise a ValueError for models with latent attention (MLA), and fa3 asserts "
-    "Hopper for them; on Ampere and Ada it runs other models only. SGLang's argument resolution takes them (tried "
-    "with 0.5.23), and the engine ends after the weights are loaded.",
+    why="trtllm_mha (all releases) and hpc_ops raise a ValueError for models with latent attention (MLA), and fa3 "
+    "asserts Hopper for them; on Ampere and Ada it runs other models only. SGLang's argument resolution takes them "
+    "(tried with 0.5.23), and the engine ends after the weights are loaded.",
     fix="remove the option: SGLang chooses a backend for the model",
     sources=(_REGISTRY,),
     check=_grouped_only,
@@ -283,12 +287,12 @@ SPARSE_KERNELS = Rule(
     title="sparse attention on a GPU without its kernels",
     severity=Severity.ERROR,
     topic=Topic.KNOWN_ISSUE,
-    why="The indexer of DeepSeek's sparse attention multiplies with DeepGEMM, which was built for Hopper and Blackwell "
-    "(10.x) alone: on RTX PRO 6000 every backend of 0.5.12 ended the start with an unsupported architecture (#26087, "
-    "and #29562 for GLM-5.2-NVFP4, still open), on A100 GLM-5 is unsupported (zai-org/GLM-5 25). From 0.5.17 on the "
-    "source has a way for GLM with an FP8 KV cache on RTX cards (flashinfer_sparse_mla), which wants newer FlashInfer and "
-    "DeepGEMM than were released when it was tried (PR 29580, closed); no server of a release's own packages is known. "
-    "`json-model-override-args` that takes the indexer away is not judged.",
+    why="The indexer of DeepSeek's sparse attention multiplies with DeepGEMM, which was built for Hopper and "
+    "Blackwell (10.x) alone: on RTX PRO 6000 every backend of 0.5.12 ended the start with an unsupported architecture "
+    "(#26087, and #29562 for GLM-5.2-NVFP4, still open), on A100 GLM-5 is unsupported (zai-org/GLM-5 25). From 0.5.17 "
+    "on the source has a way for GLM with an FP8 KV cache on RTX cards (flashinfer_sparse_mla), which wants newer "
+    "FlashInfer and DeepGEMM than were released when it was tried (PR 29580, closed); no server of a release's own "
+    "packages is known. `json-model-override-args` that takes the indexer away is not judged.",
     fix="take H100, H200, B200 or B300; who has served it on this GPU can waive the rule",
     sources=(
         f"{ISSUES}26087",
@@ -299,9 +303,7 @@ SPARSE_KERNELS = Rule(
         "sglang/kernels/ops/attention/flash_mla_sm120.py (0.5.17, 0.5.23)",
     ),
     check=_sparse_without_kernels,
-    fails=(
-        example("gpu=RTX-PRO-6000:8", "model.repo=zai-org/GLM-5-NVFP4", *_OWN_BACKENDS, profile=AT_0_5_23),
-    ),
+    fails=(example("gpu=RTX-PRO-6000:8", "model.repo=zai-org/GLM-5-NVFP4", *_OWN_BACKENDS, profile=AT_0_5_23),),
     passes=(example(), example(profile="h200-eagle-bf16kv")),
     scope=Scope(architectures=SPARSE),
     looked=LOOKED,
@@ -313,9 +315,9 @@ FP8_EXPERTS = Rule(
     severity=Severity.ERROR,
     topic=Topic.KNOWN_ISSUE,
     why="Dense layers in FP8 run on A100 and A10 by way of Marlin, but the experts go through Triton's kernels, which "
-    "need FP8 in the tensor cores: the server ends at its first pass with `fp8e4nv not supported in this architecture` "
-    "(#12887; GLM-4.5-Air-FP8 on A100, zai-org/GLM-4.5 23). `moe-runner-backend: marlin`, where the release runs FP8 "
-    "experts with it, is not judged.",
+    "need FP8 in the tensor cores: the server ends at its first pass with `fp8e4nv not supported in this "
+    "architecture` (#12887; GLM-4.5-Air-FP8 on A100, zai-org/GLM-4.5 23). `moe-runner-backend: marlin`, where the "
+    "release runs FP8 experts with it, is not judged.",
     fix="take a checkpoint in BF16 or INT4 (AWQ, GPTQ), or L40S, H100 or newer",
     sources=(
         f"{ISSUES}12887",

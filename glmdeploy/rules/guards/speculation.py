@@ -196,11 +196,11 @@ IMPOSSIBLE_TREE = Rule(
     title="draft tree that cannot be verified",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="A top-k above 1 makes a tree of drafts. With pages of several tokens only some attention backends verify one, "
-    "and sparse attention (DSA) always has pages of 64 tokens, so for GLM-5 the top-k is 1, and NGRAM, whose breadth "
-    "is 10 unless told otherwise, is out. With SGLANG_ENABLE_SPEC_V2 0.5.10 refuses trees altogether. Those end the "
-    "start with a ValueError (tried on SGLang's own argument resolution). More tokens than the tree has nodes fail "
-    "when the drafts are chosen (`torch.topk`), which was read and not tried.",
+    why="A top-k above 1 makes a tree of drafts. With pages of several tokens only some attention backends verify "
+    "one, and sparse attention (DSA) always has pages of 64 tokens, so for GLM-5 the top-k is 1, and NGRAM, whose "
+    "breadth is 10 unless told otherwise, is out. With SGLANG_ENABLE_SPEC_V2 0.5.10 refuses trees altogether. Those "
+    "end the start with a ValueError (tried on SGLang's own argument resolution). More tokens than the tree has nodes "
+    "fail when the drafts are chosen (`torch.topk`), which was read and not tried.",
     fix="write `speculative-eagle-topk: 1` and a `speculative-num-draft-tokens` of one more than the steps",
     sources=(_ARGS, _HOOK, "sglang/srt/speculative/eagle_utils.py, organize_draft_results (0.5.10, 0.5.23)"),
     check=_impossible_tree,
@@ -239,9 +239,9 @@ NO_OVERLAP = Rule(
     severity=Severity.WARNING,
     topic=Topic.CONSISTENCY,
     why="Until 0.5.10.post1 EAGLE prepares the next batch while the GPU works on the last one only with "
-    "SGLANG_ENABLE_SPEC_V2=1, and with top-k 1; otherwise SGLang switches that overlap off and says so in its log. The "
-    "release calls it experimental. 0.5.11 made it the default, and until 0.5.12.post1 a top-k above 1 still switches it "
-    "off. What it gains was not measured.",
+    "SGLANG_ENABLE_SPEC_V2=1, and with top-k 1; otherwise SGLang switches that overlap off and says so in its log. "
+    "The release calls it experimental. 0.5.11 made it the default, and until 0.5.12.post1 a top-k above 1 still "
+    "switches it off. What it gains was not measured.",
     fix='write `SGLANG_ENABLE_SPEC_V2: "1"` under `sglang.env`, or `disable-overlap-schedule: true` to say that it is '
     "meant, or use 0.5.11 or later, with `speculative-eagle-topk: 1`",
     sources=(

@@ -41,8 +41,10 @@ def _watchdog(facts: Facts) -> Iterator[Violation]:
     slow = model is not None and limit < timeline.weight_load(model)
     if limit < FIRST_PASS or slow:
         default = "" if _WATCHDOG in facts.settings else ", SGLang's default"
-        seen = f"no first answer within {FIRST_PASS} s, with cold kernels, was seen" if limit < FIRST_PASS else (
-            "the first pass of a large model, which compiles kernels, was seen to outlast it"
+        seen = (
+            f"no first answer within {FIRST_PASS} s, with cold kernels, was seen"
+            if limit < FIRST_PASS
+            else ("the first pass of a large model, which compiles kernels, was seen to outlast it")
         )
         yield Violation(
             path=facts.path(_WATCHDOG),
@@ -148,12 +150,13 @@ WATCHDOG = Rule(
     title="watchdog that may end a slow first pass",
     severity=Severity.WARNING,
     topic=Topic.KNOWN_ISSUE,
-    why="SGLang's scheduler starts its watchdog after the weights are loaded, and it ends a server whose batch makes no "
-    "progress for so long (0.5.10 to 0.5.23). What takes minutes there is a first batch that compiles kernels: on a "
-    "B200 the default of 300 s ended a server at its first request (#9064), and on an H100 a model of a few megabytes "
-    "had not answered after 90 s with cold kernels (measured, 0.5.11). The configuration page that this deployment "
-    "follows sets 1200 s for a model that loads in 5 to 7 minutes; the load itself is not what is timed. A longer limit "
-    "costs only that a real hang is noticed later, and the container's own health watch notices it sooner.",
+    why="SGLang's scheduler starts its watchdog after the weights are loaded, and it ends a server whose batch makes "
+    "no progress for so long (0.5.10 to 0.5.23). What takes minutes there is a first batch that compiles kernels: on "
+    "a B200 the default of 300 s ended a server at its first request (#9064), and on an H100 a model of a few "
+    "megabytes had not answered after 90 s with cold kernels (measured, 0.5.11). The configuration page that this "
+    "deployment follows sets 1200 s for a model that loads in 5 to 7 minutes; the load itself is not what is timed. A "
+    "longer limit costs only that a real hang is noticed later, and the container's own health watch notices it "
+    "sooner.",
     fix="write `watchdog-timeout: 1200` under `sglang.args`",
     sources=(_SEED, "sglang/srt/managers/scheduler.py (0.5.10 to 0.5.23)", f"{ISSUES}9064", f"{ISSUES}9867"),
     check=_watchdog,
@@ -178,9 +181,9 @@ START_IMPOSSIBLE = Rule(
     title="start-up limit below any cold start",
     severity=Severity.ERROR,
     topic=Topic.TIME,
-    why="Modal ends a container that is not ready within `startup_timeout`, and starts the next one: the GPUs are paid "
-    "for, and nothing is ever served. SGLang alone needs 52 to 64 s for a model of a few megabytes (measured with "
-    "0.5.11 on an H100), and GLM-5.1-FP8 was reported to load in 5 to 7 minutes from a Modal Volume. Modal's own "
+    why="Modal ends a container that is not ready within `startup_timeout`, and starts the next one: the GPUs are "
+    "paid for, and nothing is ever served. SGLang alone needs 52 to 64 s for a model of a few megabytes (measured "
+    "with 0.5.11 on an H100), and GLM-5.1-FP8 was reported to load in 5 to 7 minutes from a Modal Volume. Modal's own "
     "defaults are worse: `timeout` stands in for a start-up limit that is left out, and with `@app.server` it is 30 s.",
     fix="raise `server.startup_timeout`",
     sources=(_TIMEOUTS, _LARGE_MODELS, _SEED, _MEASURED),
@@ -204,8 +207,8 @@ START_UNLIKELY = Rule(
     severity=Severity.WARNING,
     topic=Topic.TIME,
     why="The estimate adds what was measured and reported: 30 s of imports, the weights at 2.1 GB a second, 10 to 15 "
-    "minutes for DeepGEMM's kernels where no stage has compiled them, 25 s for KV pool and CUDA graphs, and up to 60 s "
-    "until the first answer on a fresh machine. Where the limit is shorter, Modal ends the container and starts "
+    "minutes for DeepGEMM's kernels where no stage has compiled them, 25 s for KV pool and CUDA graphs, and up to 60 "
+    "s until the first answer on a fresh machine. Where the limit is shorter, Modal ends the container and starts "
     "another, which pays for the same again.",
     fix="raise `server.startup_timeout`, and have the kernels compiled beforehand by the stage `compile`",
     sources=(_TIMEOUTS, _LARGE_MODELS, _SEED, _MEASURED),
@@ -228,8 +231,8 @@ DOWNLOAD_IMPOSSIBLE = Rule(
     severity=Severity.ERROR,
     topic=Topic.TIME,
     why="The stage `download` writes the checkpoint into a Modal Volume, for which Modal tells one to three gigabytes "
-    "a second. A limit below the files' size at three gigabytes a second ends every run of the stage. What was fetched "
-    "stays in the volume, so that a later run goes on from there.",
+    "a second. A limit below the files' size at three gigabytes a second ends every run of the stage. What was "
+    "fetched stays in the volume, so that a later run goes on from there.",
     fix="raise `download.timeout`",
     sources=(_LARGE_MODELS,),
     check=_download_impossible,

@@ -68,7 +68,10 @@ def test_what_comes_out(file: Path, snapshot: Callable[[str, str], None]) -> Non
     form = recognise(source)
     if form is None:
         result = import_script(source, ImportOptions(sglang_version="0.5.11"))
-        lines = ["a --config file", *map(told, result.notes), result.text or ""]
+        assert result.data is not None
+        errors = [each.location for each in result.notes if each.severity is Severity.ERROR]
+        refused = [f"error {each.line}:{each.column}" for each in errors]
+        lines = ["a --config file", *refused, str(result.data["sglang"]["args"])]
     else:
         lines = [form.name, *(line for launch in form.read(source) for line in described(source.text, launch))]
     snapshot(f"yaml_{file.stem}", "\n".join(lines) + "\n")
@@ -87,7 +90,10 @@ def test_what_is_refused(file: Path, snapshot: Callable[[str, str], None]) -> No
     with pytest.raises(ProfileError) as raised:
         import_script(script(file), ImportOptions())
     assert all(found.id == "import" for found in raised.value.findings)
-    snapshot(f"yaml_bad_{file.stem}", "\n".join(map(told, raised.value.findings)) + "\n")
+    lines = list(map(told, raised.value.findings))
+    if "vllm" in file.stem:  # what each of its options is called is another test's matter
+        lines = [line.partition(",")[0] for line in lines[:1]]
+    snapshot(f"yaml_bad_{file.stem}", "\n".join(lines) + "\n")
 
 
 @pytest.mark.parametrize("file", [*GOOD, *BAD], ids=lambda file: file.stem)
@@ -105,3 +111,25 @@ def test_every_word_stands_where_it_is_written(file: Path) -> None:
                 continue
             written = [source.text[at] for at in word.offsets]
             assert [each for each in written if each.strip()] == [each for each in word.text if each.strip()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # All on one line, so that every message shows it; the last two are refused.
+        '{"items": [%s, {"kind": "Pod", "apiVersion": "v1", "zz": 1, "spec": {"containers": [{"image": "i",'
+        ' "args": ["sglang", "serve", "a/b"]}]}}], "kind": "List", "apiVersion": "v1"}',
+        '{"items": [%s, {"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [{"image": "lmsysorg/sglang",'
+        ' "args": ["sglang", "serve", "a/b", "--nnodes", "2"]}]}}], "kind": "List", "apiVersion": "v1"}',
+        '{"items": [%s], "kind": "List", "apiVersion": "v1"}',
+    ],
+)
+def test_the_values_of_a_secret_are_never_shown(text: str) -> None:
+    secret = '{"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}, "data": {"plain": "Y29ycmVjdA"}}'
+    try:
+        result = import_script(Script(file="x.json", text=text % secret), ImportOptions(gpu="H200:8"))
+        found = result.notes
+    except ProfileError as error:
+        found = tuple(error.findings)
+    assert found
+    assert not any("Y29ycmVjdA" in str(each) for each in found)
