@@ -107,7 +107,7 @@ def _cells(row: Row, shared: Sequence[str]) -> Iterator[list[Cell]]:
     yield [
         Cell(text=row.name.replace("_", "-")),
         Cell(text=value, style="bold" if found.known else "yellow"),
-        Cell(text=str(found.origin)),
+        Cell(text=f"{found.origin} ({found.basis})" if found.basis else str(found.origin)),
         Cell(text="" if found.why in shared else redaction.mask(reason)),
     ]
     if row.real and not row.agrees:
@@ -137,6 +137,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "source": str(found.origin),
         "why": found.why,
         "file": found.file,
+        "basis": found.basis and str(found.basis),
     }
     return data | ({"sglang": row.real[0], "agrees": row.agrees} if row.real else {})
 

@@ -10,15 +10,18 @@ allreduce_fusion       ``enable_flashinfer_allreduce_fusion`` (``off``, ``on``) 
 prefill_cuda_graph     ``disable_piecewise_cuda_graph`` (``disabled``, ``piecewise``) until 0.5.13, from 0.5.14 on
                        ``cuda_graph_config`` of the prefill (``disabled``, ``breakable``, ``full``, and ``piecewise``
                        for its ``tc_piecewise``)
+cuda_graph_max_bs      the largest batch that decoding captures: ``cuda_graph_max_bs_decode`` from 0.5.14 on, where the
+                       resolved one is in ``cuda_graph_config``
 =====================  ==============================================================================================
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.sglang.decisions import recorded, trees
 from glmdeploy.sglang.decisions.situation import AT_START, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 
@@ -46,6 +49,7 @@ RAW: Mapping[str, tuple[str, ...]] = {
         "disable_cuda_graph",
         "cuda_graph_config",
     ),
+    "cuda_graph_max_bs": ("cuda_graph_max_bs_decode", "cuda_graph_max_bs"),
 }
 """The options that each name stands for, in any release."""
 
@@ -57,13 +61,15 @@ def asked(values: Values) -> dict[str, Any]:
         "dsa_decode_backend": _first(values, RAW["dsa_decode_backend"]),
         "allreduce_fusion": _allreduce_fusion(values),
         "prefill_cuda_graph": _asked_graph(values),
+        "cuda_graph_max_bs": _first(values, RAW["cuda_graph_max_bs"]),
     }
 
 
 def resolved(values: Values) -> dict[str, Any]:
     """The value of each name in the fields of a resolved ``ServerArgs``."""
-    return {name: value for name, value in asked(values).items() if name != "prefill_cuda_graph"} | {
-        "prefill_cuda_graph": _resolved_graph(values)
+    return asked(values) | {
+        "prefill_cuda_graph": _resolved_graph(values),
+        "cuda_graph_max_bs": _resolved_largest(values),
     }
 
 
@@ -99,6 +105,12 @@ def _resolved_graph(values: Values) -> str:
     return _backend(values["cuda_graph_config"]["prefill"]["backend"])
 
 
+def _resolved_largest(values: Values) -> int | None:
+    config = values.get("cuda_graph_config")
+    largest: int | None = config["decode"]["max_bs"] if config else values.get("cuda_graph_max_bs")
+    return largest
+
+
 def _backend(name: str) -> str:
     return name.removeprefix("tc_")
 
@@ -107,6 +119,8 @@ class Origin(StrEnum):
     PROFILE = "profile"
     DEFAULT = "default"
     SGLANG = "sglang"
+    CONTAINER = "container"
+    """The container's own start sets it."""
 
 
 class Basis(StrEnum):
@@ -148,6 +162,16 @@ REPORTED = (
 """What SGLang may decide, as far as it is covered, in the order in which ``explain`` shows it."""
 
 
+UNTOLD = (
+    *("cuda_graph_bs", "cuda_graph_bs_decode", "cuda_graph_bs_prefill", "cuda_graph_max_bs_prefill"),
+    *("piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens", "tokenizer_path", "random_seed"),
+)
+"""What SGLang works out, or draws by chance, for whoever does not set it, and what is not told here."""
+
+CONTAINER = {"host": "0.0.0.0"}
+"""What the container's start sets, whatever a profile says (:func:`glmdeploy.sglang.command.server_command`)."""
+
+
 def effective(
     settings: Mapping[str, Setting],
     catalog: Catalog,
@@ -157,11 +181,14 @@ def effective(
     quantization: str | None = None,
     env: Mapping[str, str] | None = None,
     own: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> dict[str, Effective]:
     """The effective value of every option, by destination or by its name in ``RAW``.
 
     ``quantization`` is the checkpoint's (:func:`glmdeploy.sglang.models.quantization`), ``env`` the environment of the
-    server, ``own`` the values of options that no profile sets (``model_path``).
+    server, ``own`` the values of options that no profile sets (``model_path``), and ``config`` the checkpoint's
+    ``config.json`` where it is known: it has the last word on quantization, and tells of a vision tower. Of ``own``,
+    what the container's start sets by itself (:data:`CONTAINER`) is told as such.
     """
     given = {dest: setting.value for dest, setting in settings.items()} | dict(own or {})
     defaults = catalog.defaults()
@@ -173,9 +200,39 @@ def effective(
         name: Effective(value=value, origin=Origin.PROFILE if name in by_profile else Origin.DEFAULT)
         for name, value in values.items()
     }
-    now = Situation(version=catalog.version, gpu=gpu, quantization=quantization, env=env or {}, values=values)
-    if reason := obstacle(now, architecture, defaults):
-        return table | {name: _unknown(reason) for name in REPORTED if _left_open(name, table)}
+    for name, value in CONTAINER.items():
+        if given.get(name) == value and name not in settings:
+            table[name] = Effective(value=value, origin=Origin.CONTAINER)
+    for name in UNTOLD:
+        if name in table and table[name] == Effective(value=None, origin=Origin.DEFAULT):
+            table[name] = _unknown("SGLang works it out at start")
+    now = Situation(
+        version=catalog.version,
+        gpu=gpu,
+        quantization=recorded.stored(config) or quantization,
+        env=env or {},
+        values=dict(values),
+        vision=recorded.vision(config),
+    )
+    recordings = trees.load(architecture) if architecture else None
+    by_rows = obstacle(now, architecture, defaults) is None
+    told = _rows(now, table) if by_rows else set()
+    reason = recorded.obstacle(now, architecture, recordings, defaults)
+    if recordings is None or reason:
+        open_ = (name for name in recorded.names() if name in table and name not in told and _left_open(name, table))
+        return table | {name: _unknown(reason or "") for name in open_ if not by_rows or name not in REPORTED}
+    for name, one in recordings.decide(now, values).items():
+        if name not in told or not table[name].known:
+            table[name] = _recorded(name, one, table[name], now)
+        elif table[name].origin is Origin.SGLANG and one.recorded and one.value == table[name].value:
+            table[name] = replace(table[name], basis=Basis.RECORDED)
+    return table
+
+
+def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:
+    """Put what the rows decide into the table; the names that they tell of."""
+    values = dict(now.values)
+    now = replace(now, values=values)
     for row in DECISIONS:
         if not row.applies(now) or (value := row.decide(now)) == values[row.name]:
             continue
@@ -183,9 +240,28 @@ def effective(
         table[row.name] = (
             _unknown(row.why, Basis.AT_START if value is AT_START else None)
             if value in (UNKNOWN, AT_START)
-            else Effective(value=value, origin=Origin.SGLANG, why=row.why, file=row.file(catalog.version))
+            else Effective(
+                value=value, origin=Origin.SGLANG, why=row.why, file=row.file(now.version), basis=Basis.DERIVED
+            )
         )
-    return table
+    return {row.name for row in DECISIONS}
+
+
+def _recorded(name: str, one: trees.Decided, before: Effective, now: Situation) -> Effective:
+    """What the recordings say of a name."""
+    if name == "max_running_requests" and one.value is None:
+        return _unknown("worked out at start from the memory that is left for the KV cache", Basis.AT_START)
+    if one.value is trees.OPEN:
+        return _unknown(recorded.unsettled(one))
+    if one.value == before.value and isinstance(one.value, bool) == isinstance(before.value, bool):
+        return before
+    return Effective(
+        value=one.value,
+        origin=Origin.SGLANG,
+        why=recorded.reason(one, now),
+        file=recorded.file(name, now.version),
+        basis=Basis.RECORDED if one.recorded else Basis.DERIVED,
+    )
 
 
 def _left_open(name: str, table: Mapping[str, Effective]) -> bool:

@@ -86,12 +86,12 @@ class _Stage:
 
 def shows(script: Script) -> Span | None:
     """Where the first FROM stands, if only comments and ARG stand before it and an instruction behind it."""
-    text = script.text.replace("\r\n", "\n")
+    text = script.text
     if not _FIRST.match(text) or (found := _FROM.search(text)) is None:
         return None
     others = [line for line in _instructions(whole(text)) if line.name not in ("FROM", "ARG")]
     known = [each for each in others if each.name in INSTRUCTIONS]
-    return found.span() if len(known) * 2 > len(others) or not others else None
+    return found.span() if len(known) * 2 >= len(others) or not others else None
 
 
 def read(text: Located, script: Script) -> list[Launch]:
@@ -259,7 +259,8 @@ def _assign(rest: Located, scope: Scope, values: Scope, *, exported: bool) -> li
     name, _, _ = rest.text.partition(" ")
     if "=" not in name and exported:
         begin = len(name) + len(rest.text[len(name) :]) - len(rest.text[len(name) :].lstrip())
-        quoted = [placed('"', rest.span(begin)[0]), rest.cut(begin).stripped(), placed('"', rest.span(begin)[0])]
+        value = rest.cut(begin).stripped()
+        quoted = [placed('"', value.span()[0]), value, placed('"', value.span()[1] - 1)]
         rest = joined([rest.cut(0, len(name)), placed("=", rest.span(begin)[0]), *quoted])
     names = []
     try:

@@ -41,7 +41,7 @@ _OPENED = {"if": ("; then", "fi"), "while": ("; do", "done"), "for": ("; do", "d
 
 def shows(script: Script) -> Span | None:
     """Where the first line stands that only fish reads so."""
-    text = script.text.replace("\r\n", "\n")
+    text = script.text
     if text.startswith("#!"):
         return (0, 1) if _SHEBANG.match(text) else None
     if script.file.endswith(".fish"):

@@ -56,7 +56,7 @@ class _Recipe:
 def shows(script: Script) -> Span | None:
     """Where the first line stands that only just reads, if every line outside recipes is just's."""
     named = bool(re.search(r"(?:^|[/\\])\.?[Jj]ustfile$|\.just$", script.file))
-    text = script.text.replace("\r\n", "\n")
+    text = script.text
     if text.startswith("#!") and "just" not in text.partition("\n")[0]:
         return None
     own: Span | None = None
@@ -68,13 +68,23 @@ def shows(script: Script) -> Span | None:
             recipes += 1
         elif not named:
             return None
-    insertion = re.search(r"^[ \t]+.*\{\{.*\}\}", text, re.MULTILINE)
+    insertion = _insertion(text)
     if not recipes or (
         re.search(r"\$[({][A-Za-z_]+[)}][^\n]*\n?", text) and own is None and not insertion and not named
     ):
         return None
     own = own if insertion or not re.search(r"\$\([A-Z_]+\)", text) else None
-    return own or (insertion.span() if insertion else None) or ((0, 1) if named else None)
+    return own or insertion or ((0, 1) if named else None)
+
+
+def _insertion(text: str) -> Span | None:
+    """Where the first line of a recipe stands that has ``{{...}}``."""
+    start = 0
+    for line in text.split("\n"):
+        if line[:1] in (" ", "\t") and 0 <= line.find("{{") < line.rfind("}}"):
+            return start, start + len(line)
+        start += len(line) + 1
+    return None
 
 
 def _without_strings(text: str) -> str:

@@ -67,7 +67,7 @@ class _Make:
 
 def shows(script: Script) -> Span | None:
     """Where the first rule or assignment of make's own form stands, if every line outside recipes is make's."""
-    text = script.text.replace("\r\n", "\n")
+    text = script.text
     shebang = text.startswith("#!")
     if shebang and not _SHEBANG.match(text):
         return None

@@ -45,6 +45,8 @@ def shows(script: Script) -> Span | None:
     named = script.file.lower().endswith((".md", ".markdown", ".mdx"))
     if script.text.startswith("#!") or script.file.lower().endswith((".yaml", ".yml")):
         return None
+    if not named and "```" not in script.text and "~~~" not in script.text:
+        return None
     blocks = list(_fenced(Located(text=script.text, offsets=range(len(script.text)))))
     if blocks and not named:
         before = script.text[: blocks[0].span[0]]

@@ -18,6 +18,7 @@ from glmdeploy.authoring.formats.python_program import shows as is_python
 from glmdeploy.authoring.formats.python_values import Unknown, Value, as_word, name_of, plain
 from glmdeploy.authoring.formats.tell import info, of_the_machine, warning
 from glmdeploy.authoring.launch.launch import Container, Word
+from glmdeploy.profile.serving import SERVER, WEB_SERVER, of_one_kind
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.located import Located
@@ -31,6 +32,7 @@ _RENAMED = {
     "keep_warm": "min_containers",
     "concurrency_limit": "max_containers",
     "allow_concurrent_inputs": "max_inputs",
+    "compute_region": "region",
 }
 _SERVER = frozenset(
     {"min_containers", "max_containers", "buffer_containers", "scaledown_window", "timeout", "startup_timeout"}
@@ -49,6 +51,7 @@ _DECORATORS = frozenset(
 
 @dataclass(kw_only=True)
 class _Settings:
+    kind: str = WEB_SERVER
     gpu: Word | None = None
     image: ast.expr | None = None
     server: dict[KeyPath, tuple[Any, Span]] = field(default_factory=dict)
@@ -76,7 +79,7 @@ def read(text: Located, script: Script) -> list[Launch]:
     found = flow(file)
     result = []
     for started in ordered(found):
-        if launched := launches(started, file):
+        if launched := launches(started, found):
             result += [_with_modal(each, started.within, found) for each in launched]
     if not result:
         raise refused(found, file, script)
@@ -102,6 +105,7 @@ def _with_modal(launch: Launch, within: tuple[Definition, ...], found: Flow) -> 
             settings.image = settings.image or keyword.value
         elif keyword.arg in ("secrets", "volumes"):
             _keyword(keyword, settings, found)
+    _fit_kind(settings)
     image = modal_image.ModalImage()
     if settings.image is not None:
         image = modal_image.image(found.values.of(settings.image, found.names), found)
@@ -116,6 +120,20 @@ def _with_modal(launch: Launch, within: tuple[Definition, ...], found: Flow) -> 
         settings={**settings.server, **launch.settings},
         notes=(*notes, *image.notes, *more, *settings.notes, *launch.notes),
     )
+
+
+def _fit_kind(settings: _Settings) -> None:
+    """Tell what a profile's other kind of server takes, and leave it out."""
+    path = ("server", "target_inputs")
+    if settings.kind == SERVER and path in settings.server and ("server", "target_concurrency") not in settings.server:
+        value, span = settings.server.pop(path)
+        settings.server["server", "target_concurrency"] = (value, span)
+    for name, (_, span) in list(settings.server.items()):
+        other = of_one_kind().get(str(name[1]), settings.kind) if name[0] == "server" else settings.kind
+        if other != settings.kind:
+            del settings.server[name]
+            message = f"{name[1]} was left out: it is of `kind: {other}`, and this becomes a `{settings.kind}`"
+            settings.notes.append(warning(message, span))
 
 
 def _is_modals(decorator: ast.expr) -> bool:
@@ -143,6 +161,9 @@ def _decorator(decorator: ast.expr, settings: _Settings, found: Flow) -> None:
     kind = name_of(decorator.func).rpartition(".")[2]
     if kind not in ("function", "cls", "server", "concurrent", "web_server", "http_server"):
         return
+    if kind in ("server", "http_server"):
+        settings.kind = SERVER
+        settings.server["server", "kind"] = (SERVER, found.file.span(decorator.func))
     if kind in ("web_server", "http_server") and decorator.args:
         _port(decorator.args[0], settings, found)
     for keyword in decorator.keywords:
@@ -177,6 +198,9 @@ def _keyword(keyword: ast.keyword, settings: _Settings, found: Flow) -> None:
     elif name == "env" and isinstance(value, dict):
         settings.env |= {str(key): as_word(each, span) for key, each in value.items()}
     elif name in _SERVER:
+        if ("server", name) in settings.server:
+            before = settings.server["server", name][1]
+            settings.notes.append(warning(f"{name} is given again below, which was taken", before))
         try:
             settings.server["server", name] = (plain(value), span)
         except LookupError:

@@ -57,7 +57,7 @@ def read(text: Located, script: Script) -> list[Launch]:
     try:
         file = python_file.parsed(python)
         known = flow(file)
-        found += [launch for started in ordered(known) for launch in launches(started, file)]
+        found += [launch for started in ordered(known) for launch in launches(started, known)]
     except python_file.NotPython as error:
         notes.append(warning(f"the Python of the cells cannot be parsed: {error.message}", error.span))
     env = dict(known.environ) if known else {}

@@ -48,7 +48,7 @@ class _Scope:
 
 def shows(script: Script) -> Span | None:
     """Where the first line stands that only PowerShell reads."""
-    text = script.text.replace("\r\n", "\n")
+    text = script.text
     if text.startswith("#!") and not re.match(r"#![^\n]*\b(?:pwsh|powershell)\b", text):
         return None
     if script.file.lower().endswith((".ps1", ".psm1")):
@@ -163,10 +163,11 @@ def _commands(line: Located, scope: _Scope, *, values: bool = False) -> Iterator
         elif not values and (match := _REDIRECTION.match(text, at)):
             at = match.end()
         elif splat := re.compile(r"@(\w+)").match(text, at):
-            words += scope.lists.get(splat[1].lower(), [_unknown(line, at, splat[0])])
+            items = scope.lists.get(splat[1].lower(), [_unknown(line, at, splat[0])])
+            words += [_used(item, line.span(at, splat.end())) for item in items]
             at = splat.end()
         elif (whole := re.compile(r"\$(\w+)(?![\w.:(\[])").match(text, at)) and whole[1].lower() in scope.lists:
-            words += scope.lists[whole[1].lower()]
+            words += [_used(item, line.span(at, whole.end())) for item in scope.lists[whole[1].lower()]]
             at = whole.end()
         else:
             word, at = _read(line, at, scope, values=values)
@@ -224,6 +225,11 @@ def _read(line: Located, at: int, scope: _Scope, *, values: bool) -> tuple[Word,
     found = joined(pieces)
     word = found.word(raw=text[start:at], unknown=tuple(dict.fromkeys(unknown)), notes=notes)
     return replace(word, span=line.span(start, at)), at
+
+
+def _used(word: Word, span: Span) -> Word:
+    """A word of a list where the list is used, because that is where a reader looks for it."""
+    return replace(word, span=span, offsets=(span[0],) * len(word.text), raw="")
 
 
 def _unknown(line: Located, at: int, written: str) -> Word:

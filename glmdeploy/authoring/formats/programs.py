@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats import (
+    apptainer,
     batch,
     container_json,
     dockerfile,
@@ -32,13 +34,24 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.script import Script
 
 
+def _shown(shows: Callable[[Script], Span | None]) -> Callable[[Script], Span | None]:
+    """The same for line ends of Windows too."""
+
+    def shown(script: Script) -> Span | None:
+        text = whole(script.text)
+        span = shows(script if text.text == script.text else replace(script, text=text.text))
+        return None if span is None else text.span(*span)
+
+    return shown
+
+
 def _read(name: str, shows: Callable[[Script], Span | None], read: Callable[[Located, Script], list[Launch]]) -> Format:
     def unless_written(script: Script) -> Span | None:
         """As ``shows``, unless a here-document of a shell text may have it."""
         span = shows(script)
         return None if span is None or refused.in_document(script.text, span[0]) else span
 
-    return Format(name=name, shows=unless_written, launches=lambda script: read(whole(script.text), script))
+    return Format(name=name, shows=_shown(unless_written), launches=lambda script: read(whole(script.text), script))
 
 
 def _python(text: Located, script: Script) -> list[Launch]:
@@ -68,12 +81,13 @@ FORMATS: tuple[Format, ...] = (
     _read("a Modal script", modal_script.shows, modal_script.read),
     _read("Python", python_program.shows, python_program.read),
     _read("a Dockerfile", dockerfile.shows, dockerfile.read),
+    _read("a definition of Apptainer", apptainer.shows, apptainer.read),
     _read("a systemd unit", systemd.shows, systemd.read),
     _read("a configuration of supervisord", supervisord.shows, supervisord.read),
     _read("a Markdown file", markdown.shows, _markdown),
     _read("a justfile", justfile.shows, justfile.read),
     _read("a Makefile", makefile.shows, makefile.read),
-    *refused.FORMATS,
+    *(replace(each, shows=_shown(each.shows)) for each in refused.FORMATS),
     _read("a fish script", fish.shows, fish.read),
     _read("PowerShell", powershell.shows, powershell.read),
     _read("a batch file", batch.shows, batch.read),

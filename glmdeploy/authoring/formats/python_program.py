@@ -60,7 +60,7 @@ def read(text: Located, script: Script) -> list[Launch]:
     """
     file = parsed(text, script)
     found = flow(file)
-    result = [launch for started in ordered(found) for launch in launches(started, file)]
+    result = [launch for started in ordered(found) for launch in launches(started, found)]
     if not result:
         raise refused(found, file, script)
     return result
@@ -83,12 +83,14 @@ def ordered(found: Flow) -> list[Started]:
     return sorted(found.started.values(), key=lambda each: (each.node.lineno, each.node.col_offset))
 
 
-def launches(started: Started, file: PythonFile) -> list[Launch]:
+def launches(started: Started, found: Flow) -> list[Launch]:
     """The launches of a process.
 
     :raises ShellError: where it is a shell text that cannot be read.
     """
+    file = found.file
     env, notes = of_the_machine(started.env)
+    notes += found.values.defaults
     notes += started.notes
     span = file.span(started.node)
     if isinstance(started.command, Word):

@@ -135,6 +135,8 @@ class Values:
     environ: dict[str, Word]
     called: Callable[[ast.Call, MutableMapping[str, Value]], Value]
     depth: int = 0
+    defaults: list[Note] = field(default_factory=list)
+    """Notes about numbers that the script takes where the environment has none: a number holds no note."""
 
     def of(self, node: ast.AST, names: MutableMapping[str, Value]) -> Value:
         """The value of an expression."""
@@ -336,6 +338,8 @@ class Values:
         note: Note = info(message, span)
         if isinstance(default[0], Word):
             return replace(default[0], notes=(*default[0].notes, note))
+        if note not in self.defaults:
+            self.defaults.append(note)
         return default[0]
 
     def _method(self, node: ast.Call, names: MutableMapping[str, Value], arguments: list[Value], span: Span) -> Value:

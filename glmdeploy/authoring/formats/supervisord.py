@@ -28,7 +28,7 @@ _PAIR = re.compile(
     r"[ \t\n]*([A-Za-z_]\w*)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([^,\n]*))[ \t]*(?:,|$|(?=\n))"
 )
 
-_SILENT = re.compile(
+OF_NO_MATTER = re.compile(
     r"stdout_\w+|stderr_\w+|redirect_stderr|priority|process_name|numprocs_start|startsecs|serverurl|loglevel"
 )
 """Of no matter for what runs: where the output goes, and in which order."""
@@ -43,7 +43,7 @@ class _Section:
 
 def shows(script: Script) -> Span | None:
     """Where the first program stands."""
-    found = _PROGRAM.search(script.text.replace("\r\n", "\n"))
+    found = _PROGRAM.search(script.text)
     first = re.search(r"^[ \t]*[^\s#;]", script.text, re.MULTILINE)
     if found is None or not _COMMAND.search(script.text) or first is None or not first[0].endswith("["):
         return None
@@ -67,7 +67,7 @@ def read(text: Located, script: Script) -> list[Launch]:
 
 def _told(section: _Section) -> Iterator[Note]:
     for key, (value, span) in section.entries.items():
-        if key in ("command", "environment") or _SILENT.fullmatch(key):
+        if key in ("command", "environment") or OF_NO_MATTER.fullmatch(key):
             continue
         if key in ("autostart", "autorestart", "startretries", "exitcodes"):
             yield info(f"{key} was left out: Modal starts containers anew by itself", span)

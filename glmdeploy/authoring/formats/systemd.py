@@ -30,7 +30,7 @@ _SPECIFIER = re.compile(r"%([%A-Za-z])")
 _PREFIX = re.compile(r"[@:+!|-]*")
 
 _SILENT_SECTIONS = frozenset({"Unit", "Install"})
-_SILENT = frozenset(
+OF_NO_MATTER = frozenset(
     {"Type", "StandardOutput", "StandardError", "StandardInput", "SyslogIdentifier", "NotifyAccess", "RemainAfterExit"}
     | {"ContainerName", "AutoUpdate", "Pull", "Label", "LogDriver", "SyslogFacility", "SyslogLevel", "ServiceName"}
 )
@@ -96,7 +96,7 @@ def _quadlet(entries: Sequence[_Entry], env: Mapping[str, Word]) -> list[Launch]
 
 def _told(entry: _Entry) -> Iterator[Note]:
     key = entry.key
-    if entry.section in _SILENT_SECTIONS or key in _SILENT or key in _FLAGS:
+    if entry.section in _SILENT_SECTIONS or key in OF_NO_MATTER or key in _FLAGS:
         return
     if key in ("ExecStart", "Exec", "Image", "Entrypoint", "Environment"):
         return

@@ -130,8 +130,8 @@ def place(container: Container, *, port: int, gpus: int, weights: str, sections:
     """Notes about the options of a ``docker run``: none of them has a place of its own in a profile."""
     for name, word in container.flags:
         if name in _OF_NO_MATTER:
-            continue
-        if name == "publish":
+            sections.note(Severity.INFO, f"--{name} was left out: it is of no matter on Modal", word.span)
+        elif name == "publish":
             _port(word, port, sections)
         elif name == "gpus":
             _gpus(word, gpus, sections)
@@ -162,6 +162,8 @@ def _gpus(word: Word, gpus: int, sections: Sections) -> None:
     )
     if count != gpus:
         sections.note(Severity.WARNING, f"docker gives {count} GPUs, but the profile rents {gpus}", word.span)
+    else:
+        sections.note(Severity.INFO, "--gpus was left out: `gpu` of the profile says which are rented", word.span)
 
 
 def _volume(word: Word, weights: str, sections: Sections) -> None:

@@ -101,6 +101,19 @@ def wide(data: bytes) -> Encoding | None:
     return None
 
 
+def damaged(data: bytes) -> bool:
+    """Whether a text is UTF-8 for the most part, so that it is no other encoding, but has a byte that does not fit."""
+    text = data.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    return sum(each > "\x7f" for each in text) - wrong > 2 * wrong
+
+
+def first_high(data: bytes) -> int:
+    """Where the first byte stands that is no ASCII: what an encoding decides begins there."""
+    found = _HIGH.search(data)
+    return found.start() if found else 0
+
+
 def guessed(data: bytes) -> Encoding:
     """The encoding that a text most likely has which is not UTF-8."""
     runs = _HIGH.findall(data)

@@ -70,7 +70,15 @@ def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
     """
     words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
     found = _Reading(scope=Scope(), depth=0).argv.find(words, env)
-    return [replace(each, notes=(*notes, *each.notes)) for each in found]
+    # Where the words come from a list above, the program may stand behind the module that it runs.
+    return [
+        replace(
+            each,
+            place=each.place if each.place[0] < each.place[1] else (each.place[1] - 1, each.place[1]),
+            notes=(*notes, *each.notes),
+        )
+        for each in found
+    ]
 
 
 @dataclass(kw_only=True)
@@ -80,6 +88,8 @@ class _Before:
     words: Sequence[Word] = ()
     launches: Sequence[int] = ()
     broken: Word | None = None
+    indent: int | None = None
+    """Blanks in front of the launch, where it begins its line."""
 
 
 @dataclass(kw_only=True)
@@ -160,7 +170,8 @@ class _Reading:
             variables["@"] = Variable(words=tuple(arguments[1:]), array=True)
         if self.depth >= MAX_SHELLS:
             raise ShellError(f"more than {MAX_SHELLS} shells inside one another", word.span)
-        inside = self._inside(Scope(variables=variables, length=self.scope.length)).read(word.text, word.offsets)
+        scope = Scope(variables=variables, length=self.scope.length, kept_outside=self.scope.unexported())
+        inside = self._inside(scope).read(word.text, word.offsets)
         passed = {name: value for name, value in env.items() if value.unknown}
         return [replace(launch, env={**passed, **launch.env}, notes=(*word.notes, *launch.notes)) for launch in inside]
 
@@ -203,6 +214,7 @@ class _Reading:
         expanded = [each for word in raw for each in self.scope.words(word)]
         words, notes, broken = self._as_meant(expanded)
         if not words:
+            self._meet_nothing(item, raw)
             return
         self.shared.releases += [each for each in requirement.releases(words) if each not in self.shared.releases]
         self.argv.looks = 0
@@ -215,8 +227,9 @@ class _Reading:
             found = self.argv.find(words, env)
         notes += self.scope.told
         found = [self._around(replace(each, notes=(*notes, *each.notes)), path) for each in found]
-        found = [_with_lost(each, own) for each in found]
-        self._meet(item, words, found, broken)
+        found = [_with_lost(each, own, env) for each in found]
+        told = [*self.scope.told, *(note for word in words for note in word.notes)]
+        self._meet(item, words, found, broken, told)
 
     def _as_meant(self, words: list[Word]) -> tuple[list[Word], list[Note], Word | None]:
         """The words without what was mistyped, with errors for that, and the word that breaks off the last line."""
@@ -230,10 +243,17 @@ class _Reading:
         releases = (*self.shared.releases, *(each for each in launch.releases if each not in self.shared.releases))
         return replace(launch, releases=releases, notes=(*launch.notes, *((repeated,) if repeated else ())))
 
-    def _meet(self, item: Command, words: Sequence[Word], found: list[Launch], broken: Word | None) -> None:
-        """Put the launches to the others, and tell what was meant for the last of them, or for these."""
+    def _meet(
+        self, item: Command, words: Sequence[Word], found: list[Launch], broken: Word | None, told: Sequence[Note]
+    ) -> None:
+        """Put the launches to the others, and tell what was meant for the last of them, or for these.
+
+        ``told`` are the notes on the words.
+        """
         last = self.before
-        begins = orphans.begins_with_option(words)
+        begins = orphans.begins_with_option(words) or (
+            bool(last.launches) and (orphans.further_in(last.indent, item.gap) or orphans.meant_to_go_on(item.gap))
+        )
         if not found and (begins or (last.broken and last.launches and orphans.next_line(item.gap))):
             if not last.launches and not self.found:
                 self.waiting.append((last.words, "\n", last.broken) if not self.waiting else ((), "", None))
@@ -242,10 +262,11 @@ class _Reading:
                 return
             hit = last.launches or [len(self.found) - 1]
             note = orphans.lost(words, item.gap, last.broken)
-            self.found[hit[-1]] = orphans.with_note(self.found[hit[-1]], note)
-            self.before = _Before(words=words, launches=hit, broken=broken)
+            self.found[hit[-1]] = orphans.with_note(self.found[hit[-1]], note, told)
+            self.before = _Before(words=words, launches=hit, broken=broken, indent=last.indent)
             return
         if found:
+            begins = orphans.begins_with_option(words)
             above: list[Word] = [word for each, _, _ in self.waiting for word in each]
             if not above and (begins or last.broken) and not last.launches:
                 above = list(last.words)
@@ -257,7 +278,16 @@ class _Reading:
         if not found and item.after in ("|", "|&"):
             indices = range(len(self.found) - len(last.launches), len(self.found)) if last.launches else indices
         self.found += found
-        self.before = _Before(words=words, launches=list(indices), broken=broken)
+        indent = orphans.indent(item.gap) if found else last.indent if indices else None
+        self.before = _Before(words=words, launches=list(indices), broken=broken, indent=indent)
+
+    def _meet_nothing(self, item: Command, raw: Sequence[RawWord]) -> None:
+        """Tell of a line below a launch that is nothing but variables, which are empty."""
+        if self.before.launches and self.scope.told and orphans.adjacent(item.gap):
+            words = [Word(text=word.raw, span=word.span) for word in raw]
+            note = orphans.lost(words, item.gap, self.before.broken)
+            at = self.before.launches[-1]
+            self.found[at] = orphans.with_note(self.found[at], note, self.scope.told)
 
     def _enter_loops(self, path: tuple[Step, ...], item: Command) -> None:
         """Give each loop's variable its first value, where the loop begins."""
@@ -298,16 +328,16 @@ class _Reading:
             self.found[index] = replace(self.found[index], notes=(*self.found[index].notes, note))
 
 
-def _with_lost(launch: Launch, own: Mapping[str, Word]) -> Launch:
-    """What is set in front of ``docker run`` is not set in the container."""
+def _with_lost(launch: Launch, own: Mapping[str, Word], env: Mapping[str, Word]) -> Launch:
+    """What is set in front of ``docker run``, or exported before it, is not set in the container."""
     notes = [
         Note(
-            severity=Severity.WARNING,
+            severity=Severity.WARNING if name in own else Severity.INFO,
             message=f"{name} is set for the command in front of the launch, and does not reach it",
             span=word.span,
             fix=f"give it to the launch, such as with -e {name}",
         )
-        for name, word in own.items()
+        for name, word in env.items()
         if name not in launch.env
     ]
     return replace(launch, notes=(*launch.notes, *notes))

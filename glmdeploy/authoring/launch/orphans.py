@@ -44,6 +44,23 @@ def next_line(gap: str) -> bool:
     return re.fullmatch(r"[ \t]*\n[ \t]*", gap) is not None
 
 
+def indent(gap: str) -> int | None:
+    """How far a command is set in from the margin; None where it does not begin its line."""
+    before = gap.rpartition("\n")[2]
+    return None if before.strip(" \t") else len(before.expandtabs())
+
+
+def further_in(launch: int | None, gap: str) -> bool:
+    """Whether the next line is set in as the other lines of a launch are, which begins at the margin ``launch``."""
+    own = indent(gap)
+    return launch is not None and own is not None and own > launch and next_line(gap)
+
+
+def meant_to_go_on(gap: str) -> bool:
+    """Whether the line above ends with a backslash, whatever came of it: the next line was meant for its command."""
+    return adjacent(gap) and re.match(r"[ \t]*(?:\\\n[ \t]*(?:#|\n)|#[^\n]*\\[ \t]*\n)", gap) is not None
+
+
 def cause(gap: str) -> str:
     """Why a command ends before a line that was meant for it."""
     if not adjacent(gap):
@@ -139,6 +156,7 @@ def quoted(words: Sequence[Word]) -> str:
     return f"`{shown(masked(' '.join(word.text.strip() for word in words)), _LIMIT)}`"
 
 
-def with_note(launch: Launch, note: Note) -> Launch:
-    """The launch with a note in place of the ones at the same place."""
-    return replace(launch, notes=(*(each for each in launch.notes if each.span[0] != note.span[0]), note))
+def with_note(launch: Launch, note: Note, more: Sequence[Note] = ()) -> Launch:
+    """The launch with a note in place of the one on the same backslash, and ``more`` notes."""
+    others = [each for each in launch.notes if each.span[0] != note.span[0] or "backslash" not in each.message]
+    return replace(launch, notes=(*others, note, *more))

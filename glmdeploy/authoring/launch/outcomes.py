@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_SETTINGS = 12
 """Of one variable that are kept apart; of more, the first and the last."""
-_LIMIT = 80
+_LIMIT = 240
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +142,11 @@ def described(name: str, value: Held, path: Sequence[Step]) -> str:
     return f"${name} is set under a condition: {taken}; it is {', or '.join(others)}"
 
 
+def possible(name: str, value: Held) -> str:
+    """The values that a variable may have, as a message may show them."""
+    return " or ".join(dict.fromkeys(_value(name, each) for each in (value.taken, value.hidden or value.taken, *value.others)))
+
+
 def _when(setting: Setting, path: Sequence[Step]) -> str:
     around = {(step.number, step.branch) for step in path}
     steps = [step for step in setting.path if step.kind != "{" and (step.number, step.branch) not in around]
@@ -159,10 +164,11 @@ def _value(name: str, setting: Setting | None) -> str:
 
 
 def _shown(name: str, words: Sequence[Word]) -> str:
+    """A variable's value as a message may show it."""
     text = " ".join(word.text for word in words)
     if not text:
         return "empty"
-    if holds_secret(name, text):
+    if holds_secret(name, None):
         return "a secret"
     unknown = set(chain.from_iterable(word.unknown for word in words))
     return f"`{shown(text if text in unknown else masked(text), _LIMIT)}`"

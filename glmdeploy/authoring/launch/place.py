@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _SYSTEMS = frozenset({"cuda", "python", "pytorch", "ubuntu", "debian", "debian_slim", "micromamba", "miniconda3"})
 """Last parts of the names of images on which SGLang is installed, and which come without it."""
 
-_EVERYWHERE = frozenset({"127.0.0.1", "0.0.0.0", "localhost", "::", "::1", ""})
 _SECRET_FIELDS = frozenset({"api_key", "admin_api_key", "ssl_keyfile_password"})
 _PLACED_ELSEWHERE = frozenset({"model_path", "served_model_name", "host", "port", "api_key"})
 
@@ -95,8 +94,9 @@ def _server(given: Mapping[str, Given], release: Catalog, sections: Sections) ->
         sections.put(path, value, found.values[0].span)
         port = value if isinstance(value, int) else port
     host = given.get("host")
-    if host is not None and host.values[0].text not in _EVERYWHERE and not host.values[0].unknown:
-        message = "--host was left out: in a container on Modal, SGLang listens on all interfaces"
+    if host is not None:
+        where = shown(host.values[0].text)
+        message = f"--host {where} was left out: in a container on Modal, SGLang listens on all interfaces"
         sections.note(Severity.INFO, message, host.values[0].span)
     return port
 

@@ -54,7 +54,11 @@ def respelled(given: Mapping[str, Given], release: Catalog) -> tuple[dict[str, G
         source = names[next(iter(step.old))]
         notes.append(_told(step, source, release))
         kept = {name: each for name, each in names.items() if name not in step.old}
-        names = replaced(names, step.old, {name: _new(name, step, source, kept, release) for name in step.new})
+        new = {}
+        for name in step.new:
+            new[name], surplus = options.trimmed(_new(name, step, source, kept, release))
+            notes += surplus
+        names = replaced(names, step.old, new)
     result = {each.dest: each for each in names.values()}
     return (result, notes) if len(refused(result, release)) < len(before) else (dict(given), [])
 
@@ -70,7 +74,7 @@ def _new(name: str, step: Step, source: Given, kept: Mapping[str, Given], releas
         return kept[name]
     held = step.new[name]
     words = source.values
-    if held is True:
+    if held is True and step.old.get(source.key) is True:
         words = ()
     elif held not in step.old.values():
         items = held if isinstance(held, list) else [held]

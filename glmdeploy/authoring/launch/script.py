@@ -126,7 +126,13 @@ def decode(data: bytes, file: str) -> Script:
         if guess is None:
             message = f"this begins with the mark of {codec.upper()}, and is not"
             raise _not_text(file, data[start:].decode(codec, "replace"), 0, message, "save it as UTF-8") from None
-        raise _other_encoding(file, data, error.start, guess) from None
+        if encodings.damaged(data):
+            message = f"the byte 0x{data[error.start]:02X} here is no UTF-8, as the rest of the text is"
+            before = len(data[: error.start].decode("utf-8"))
+            raise _not_text(
+                file, data.decode("utf-8", "replace"), before, message, "write the character anew"
+            ) from None
+        raise _other_encoding(file, data, encodings.first_high(data), guess) from None
     if guess := encodings.wide(data) if codec == "utf-8" else None:
         raise _other_encoding(file, data, 0, guess)
     if codec != "utf-8" or "\0" not in text:

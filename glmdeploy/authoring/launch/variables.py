@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from glmdeploy.authoring.launch.launch import Note, Word
-from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, settled
+from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, possible, settled
 from glmdeploy.authoring.launch.words import Opaque, Parameter, ShellError, Text
 from glmdeploy.findings import Severity
 
@@ -57,12 +57,23 @@ class Scope:
     length: list[int] = field(default_factory=lambda: [0])
     path: tuple[Step, ...] = ()
     told: list[Note] = field(default_factory=list)
+    kept_outside: dict[str, str] = field(default_factory=dict)
+    """Variables of the shell around this one that it does not get, with their values as messages may show them."""
     all_exported: bool = False
 
     def copy(self, *, exported: bool = False) -> Scope:
         """The variables of a shell inside this one; only the ``exported`` ones where it is a program of its own."""
         kept = {name: each for name, each in self.variables.items() if each.exported or not exported}
-        return Scope(variables=kept, length=self.length, path=self.path)
+        return Scope(variables=kept, length=self.length, path=self.path, kept_outside=self.unexported())
+
+    def unexported(self) -> dict[str, str]:
+        """The variables that a program does not get, with their values as messages may show them."""
+        own = {
+            name: possible(name, held(each, self.path))
+            for name, each in self.variables.items()
+            if not each.exported and name.isidentifier()
+        }
+        return {**self.kept_outside, **own}
 
     def run(self, name: str, arguments: Sequence[RawWord]) -> bool:
         """Do what a command does to variables; tells whether it is one that does nothing else."""
@@ -234,6 +245,8 @@ class Scope:
         words = now.taken.words if now.taken else None
         kind = part.operator.removeprefix(":")
         is_set = words is not None and (part.operator[:1] != ":" or any(word.text for word in words))
+        if words is None:
+            self._tell_of_outside(part)
         if words is None or not words:
             if not now.certain:
                 self.told.append(self._doubt(part.name, now, part.span))
@@ -260,6 +273,12 @@ class Scope:
                 yield _Piece(word=used, split=split, quoted=part.quoted, breaks=index > 0)
         else:
             yield _Piece(word=_unknown(part.raw, part.span, part.name), split=False, quoted=part.quoted)
+
+    def _tell_of_outside(self, part: Parameter) -> None:
+        if part.name in self.kept_outside:
+            message = f"${part.name} is set to {self.kept_outside[part.name]} in this text, but not exported"
+            message += ": the shell that reads this does not have it"
+            self.told.append(Note(severity=Severity.WARNING, message=message, span=part.span))
 
     def _argument(self, part: Parameter) -> Iterator[_Piece]:
         notes = () if part.operator.endswith("+") else (_default(part),)

@@ -73,6 +73,7 @@ def _effective(settings: Settings, environment: Mapping[str, str]) -> Mapping[st
         quantization=models.quantization(repo),
         env=environment,
         own={"model_path": str(settings.model_path)},
+        config=models.known(repo),
     )
 
 

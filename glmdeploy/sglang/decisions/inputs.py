@@ -21,7 +21,7 @@ OPTIONS = (
     *("prefill_cuda_graph", "disable_cuda_graph", "enable_torch_compile", "enforce_piecewise_cuda_graph"),
     *("disable_radix_cache", "enable_hierarchical_cache", "disable_hybrid_swa_memory", "cpu_offload_gb"),
     *("sampling_backend", "grammar_backend", "dtype", "load_format", "is_embedding", "enable_multimodal"),
-    *("enable_deterministic_inference", "enable_lora", "enable_symm_mem", "enable_eplb", "mem_fraction_static"),
+    *("enable_deterministic_inference", "enable_symm_mem", "enable_eplb", "mem_fraction_static"),
 )
 """Options that were varied; each is an input under its own name."""
 
@@ -30,6 +30,24 @@ MERGED = {
     "mamba_strategy": ("mamba_radix_cache_strategy", "mamba_scheduler_strategy"),
 }
 """Options that were renamed without change."""
+
+NOT_COMPILED = (
+    *("enable_torch_compile", "lora_paths", "enable_lora", "cpu_offload_gb", "enable_hierarchical_cache"),
+    *("enable_deterministic_inference", "enable_symm_mem", "enable_eplb", "expert_distribution_recorder_mode"),
+    *("dllm_algorithm", "debug_cuda_graph", "enable_dsa_prefill_context_parallel"),
+)
+"""Options that exclude prefill graphs that torch.compile makes.
+
+Source: ``ServerArgs._handle_piecewise_cuda_graph`` (0.5.10 to 0.5.13.post1), from 0.5.14 on
+``_disable_tc_piecewise_cudagraph_if_incompatible``.
+"""
+
+
+def _compiles(now: Situation) -> bool:
+    """Whether nothing that is asked for excludes prefill graphs of torch.compile."""
+    apart = now["disaggregation_mode"] not in (None, "null") or now["moe_a2a_backend"] not in (None, "none")
+    ranks = any((now[name] or 1) > 1 for name in ("pp_size", "attn_cp_size", "dcp_size"))
+    return not (apart or ranks or now["enable_dp_attention"] or any(now[name] for name in NOT_COMPILED))
 
 
 def inputs(now: Situation) -> dict[str, Any]:
@@ -48,5 +66,7 @@ def inputs(now: Situation) -> dict[str, Any]:
         "algorithm": "EAGLE" if algorithm == "NEXTN" else algorithm,
         "draft": now["speculative_draft_model_path"] is not None,
         "attention_dp": now.attention_dp,
+        "compiles": _compiles(now),
+        "lora": bool(now["enable_lora"] or now["lora_paths"]),
         "spec_v2": None if variable is None else boolean(variable),
     }

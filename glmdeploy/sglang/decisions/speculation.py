@@ -76,6 +76,15 @@ ROWS = (
         files=SPECULATION,
     ),
     Decision(
+        name="disable_overlap_schedule",
+        when=lambda now: now.eagle and (now["speculative_eagle_topk"] or 1) > 1,
+        value=True,
+        since="0.5.11",
+        until="0.5.12.post1",
+        why="EAGLE with a top-k above 1 does not overlap the scheduler",
+        files=SPECULATION,
+    ),
+    Decision(
         name="speculative_draft_model_path",
         when=lambda now: now.eagle and now["speculative_draft_model_path"] is None,
         value=lambda now: now["model_path"],

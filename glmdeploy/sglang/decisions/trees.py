@@ -6,7 +6,7 @@ asked about is opened. A question is about one input (:mod:`glmdeploy.sglang.dec
 not depend on are not asked. A leaf has the releases and GPUs that were recorded in it: there a value is *recorded*,
 elsewhere it is *derived*.
 
-A node is ``[input, test, value, yes, no]``, with the test ``is`` or ``from`` (at least), a leaf ``[kind, value,
+A node is ``[input, test, value, yes, no]``, with the test ``set``, ``is`` or ``from`` (at least), a leaf ``[kind, value,
 recorded]``. Of the kinds, ``keep`` leaves what is asked for, ``const`` sets ``value``, ``same`` copies the name in
 ``value``, ``formula`` computes (:mod:`glmdeploy.sglang.decisions.formulas`), and ``open`` stands for what the
 recordings do not settle.
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from glmdeploy.sglang.decisions.situation import Situation
+
+CERTAIN = ("memory", "capability", "checkpoint")
+"""Inputs that are never left out: where one is None, it is not known."""
 
 OPEN: Final = object()
 """Stands for a value that the recordings do not settle."""
@@ -90,9 +93,11 @@ class Recordings:
             name, test, value, yes, no = tree
             because[name] = None
             mine = known.get(name)
-            if mine is OPEN or (name in ("memory", "capability") and mine is None):
+            if mine is OPEN or (name in CERTAIN and mine is None):
                 return None, tuple(because)
-            if test == "is":
+            if test == "set":
+                tree = no if mine is None else yes
+            elif test == "is":
                 if mine is not None and name in self.seen and mine not in self.seen[name]:
                     return None, tuple(because)
                 tree = yes if mine == value else no
@@ -142,3 +147,10 @@ def parse(content: Mapping[str, Any]) -> Recordings:
         seen={name: tuple(values) for name, values in content["seen"].items()},
         trees=content["trees"],
     )
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Everything that SGLang decided in some recording, whatever the architecture."""
+    path = schemas_dir() / "sglang" / "resolved" / "names.json"
+    return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else ()

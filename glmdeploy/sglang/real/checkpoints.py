@@ -81,7 +81,11 @@ _ALL = (
     Checkpoint(
         architecture="Glm4vMoeForConditionalGeneration",
         name="GLM-4.5V",
-        config={"model_type": "glm4v_moe", "text_config": {"model_type": "glm4v_moe_text"}, "vision_config": {}},
+        config={
+            "model_type": "glm4v_moe",
+            "text_config": {"model_type": "glm4v_moe_text"},
+            "vision_config": {"hidden_size": 1536},
+        },
         quantizations=FP8,
     ),
     Checkpoint(
@@ -131,31 +135,51 @@ _ALL = (
     Checkpoint(
         architecture="Qwen3VLForConditionalGeneration",
         name="Qwen3-VL-32B",
-        config={"model_type": "qwen3_vl", "text_config": {"model_type": "qwen3_vl_text"}, "vision_config": {}},
+        config={
+            "model_type": "qwen3_vl",
+            "text_config": {"model_type": "qwen3_vl_text"},
+            "vision_config": {"hidden_size": 1152},
+        },
         quantizations=FP8,
     ),
     Checkpoint(
         architecture="Qwen3VLMoeForConditionalGeneration",
         name="Qwen3-VL-235B-A22B",
-        config={"model_type": "qwen3_vl_moe", "text_config": {"model_type": "qwen3_vl_moe_text"}, "vision_config": {}},
+        config={
+            "model_type": "qwen3_vl_moe",
+            "text_config": {"model_type": "qwen3_vl_moe_text"},
+            "vision_config": {"hidden_size": 1152},
+        },
         quantizations=("none", "fp8", "modelopt_fp4", "awq"),
     ),
     Checkpoint(
         architecture="Qwen3_5ForConditionalGeneration",
         name="Qwen3.5-27B",
-        config={"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text"}, "vision_config": {}},
+        config={
+            "model_type": "qwen3_5",
+            "text_config": {"model_type": "qwen3_5_text"},
+            "vision_config": {"hidden_size": 1152},
+        },
         quantizations=FP8,
     ),
     Checkpoint(
         architecture="Qwen3_5MoeForConditionalGeneration",
         name="Qwen3.5-397B-A17B",
-        config={"model_type": "qwen3_5_moe", "text_config": {"model_type": "qwen3_5_moe_text"}, "vision_config": {}},
+        config={
+            "model_type": "qwen3_5_moe",
+            "text_config": {"model_type": "qwen3_5_moe_text"},
+            "vision_config": {"hidden_size": 1152},
+        },
         quantizations=("none", "fp8", "modelopt_fp4"),
     ),
     Checkpoint(
         architecture="KimiK25ForConditionalGeneration",
         name="Kimi-K2.5",
-        config={"model_type": "kimi_k25", "text_config": {"model_type": "deepseek_v3"}, "vision_config": {}},
+        config={
+            "model_type": "kimi_k25",
+            "text_config": {"model_type": "deepseek_v3"},
+            "vision_config": {"num_hidden_layers": 27, "hidden_size": 1152},
+        },
         quantizations=("none", "compressed-tensors", "modelopt_fp4"),
     ),
     Checkpoint(
@@ -181,7 +205,7 @@ _ALL = (
     Checkpoint(
         architecture="Llama4ForConditionalGeneration",
         name="Llama-4-Scout-17B-16E-Instruct",
-        config={"model_type": "llama4"},
+        config={"model_type": "llama4", "vision_config": {"num_hidden_layers": 34, "hidden_size": 768}},
         quantizations=("none", "compressed-tensors", "modelopt_fp4"),
     ),
     Checkpoint(
@@ -205,13 +229,13 @@ _ALL = (
     Checkpoint(
         architecture="Mistral3ForConditionalGeneration",
         name="Mistral-Small-3.2-24B",
-        config={"model_type": "mistral3"},
+        config={"model_type": "mistral3", "vision_config": {"num_hidden_layers": 24, "hidden_size": 1024}},
         quantizations=FP8,
     ),
     Checkpoint(
         architecture="Gemma3ForConditionalGeneration",
         name="gemma-3-27b-it",
-        config={"model_type": "gemma3"},
+        config={"model_type": "gemma3", "vision_config": {"num_hidden_layers": 12, "hidden_size": 768}},
         quantizations=("none", "compressed-tensors"),
     ),
     Checkpoint(
@@ -229,7 +253,7 @@ _ALL = (
     Checkpoint(
         architecture="Qwen2_5_VLForConditionalGeneration",
         name="Qwen2.5-VL-72B-Instruct",
-        config={"model_type": "qwen2_5_vl"},
+        config={"model_type": "qwen2_5_vl", "vision_config": {"hidden_size": 3584}},
         quantizations=("none", "awq"),
     ),
     Checkpoint(
