@@ -337,8 +337,8 @@ class Maker:
         """A container that is not docker's."""
         words = self.random.choice(
             [
-                f"srun --gres=gpu:h200:8 --container-image=lmsys/sglang:{self.name()} --container-mounts=/{self.name()}",
-                f"apptainer exec --nv --bind /{self.name()}:/m --env AB_{self.unique()}={self.name()} {self.name()}.sif",
+                f"srun --gres=gpu:h200:8 --container-image=a/b:{self.name()} --container-mounts=/{self.name()}",
+                f"apptainer exec --nv --bind /{self.name()} --env AB_{self.unique()}={self.name()} {self.name()}.sif",
                 f"singularity run --nv docker://lmsysorg/sglang:{self.name()}",
                 f"kubectl exec -it {self.name()} -c {self.name()} --",
                 f"docker compose exec -e AB={self.name()} {self.name()}",

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.launch import docker, loops, orphans, requirement, servers, slurm
 from glmdeploy.authoring.launch.argv import SHELLS, Argv, by_entrypoint
-from glmdeploy.authoring.launch.functions import called, own_function, rebased
 from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.authoring.launch.lookalikes import DASHES, as_meant
 from glmdeploy.authoring.launch.outcomes import Variable
-from glmdeploy.authoring.launch.shell import Command, Document, commands
+from glmdeploy.authoring.launch.shell import Command, Document, called, commands, own_function, rebased
 from glmdeploy.authoring.launch.variables import Scope
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity

@@ -84,7 +84,11 @@ def named(launch: Launch) -> tuple[Word | None, str | None, list[Note]]:
     """
     image = launch.container.image if launch.container else None
     tag = tagged(image)
-    told = [(word, version) for word in launch.releases if (version := _version(word.text))]
+    told = [
+        (word, version)
+        for word in launch.releases
+        if (version := _version(word.text)) and not _outside(word, image, launch)
+    ]
     if not told:
         return (image, tag, []) if tag else (None, None, [])
     word, version = told[-1]
@@ -97,6 +101,12 @@ def named(launch: Launch) -> tuple[Word | None, str | None, list[Note]]:
         message = f"the image's tag says SGLang {tag}, but the text names {version} beside it, which was taken"
         notes.append(_assumed(message, image.span))
     return word, version, notes
+
+
+def _outside(word: Word, image: Word | None, launch: Launch) -> bool:
+    """Whether a release is named before the command that brings its own image, such as ``docker run``."""
+    start = launch.place[0]
+    return image is not None and word.span[1] <= start <= image.span[0]
 
 
 def tagged(image: Word | None) -> str | None:

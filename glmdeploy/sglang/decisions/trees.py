@@ -54,7 +54,8 @@ class Recordings:
     """The recorded decisions of an architecture.
 
     ``answers`` is how many situations were recorded, on ``gpus`` (types) with ``releases``; ``seen`` has, by input,
-    the values that were among them, and ``trees`` the decisions, in the order in which they follow from each other.
+    the values that were among them, ``replaced``, by name, what was asked for in vain in some recording of any
+    architecture, and ``trees`` the decisions, in the order in which they follow from each other.
     """
 
     architecture: str
@@ -62,6 +63,7 @@ class Recordings:
     releases: tuple[str, ...]
     gpus: tuple[str, ...]
     seen: Mapping[str, tuple[Any, ...]]
+    replaced: Mapping[str, tuple[Any, ...]]
     trees: Mapping[str, Sequence[Any]]
 
     def decide(self, now: Situation, asked: Mapping[str, Any]) -> dict[str, Decided]:
@@ -75,10 +77,17 @@ class Recordings:
             decided = self._leaf(tree, known, place)
             leaf, because = decided
             value = OPEN if leaf is None else self._value(leaf, name, now, asked, found)
+            if value is not asked[name] and leaf is not None and self._stands(leaf, name, asked[name]):
+                value = asked[name]
             recorded = value is not OPEN and leaf is not None and place is not None and bool(int(leaf[2], 16) >> place & 1)
             found[name] = Decided(value=value, recorded=recorded, because=because)
             known[f"={name}"] = OPEN if value is OPEN else value or None
         return found
+
+    def _stands(self, leaf: Sequence[Any], name: str, mine: Any) -> bool:
+        """Whether what is asked for must be taken to stand: no recording shows that SGLang makes it anything else."""
+        asks = mine not in (None, "auto", False) and not isinstance(mine, (list, dict))
+        return asks and leaf[0] != "formula" and mine not in self.replaced.get(name, ())
 
     def _place(self, now: Situation) -> int | None:
         if now.version not in self.releases or now.gpu.type not in self.gpus:
@@ -145,6 +154,7 @@ def parse(content: Mapping[str, Any]) -> Recordings:
         releases=tuple(content["releases"]),
         gpus=tuple(content["gpus"]),
         seen={name: tuple(values) for name, values in content["seen"].items()},
+        replaced={name: tuple(values) for name, values in content["replaced"].items()},
         trees=content["trees"],
     )
 

@@ -199,10 +199,13 @@ def questions(samples: Sequence[Sample], some: Iterable[str] | None = None) -> l
         if None in masks:
             mine.append((name, "set", None, everything & ~masks[None]))
         if name in NUMBERS:
+            numbers = sorted((each for each in masks if isinstance(each, (int, float, tuple))), reverse=True)
             above = 0
-            for value in sorted((each for each in masks if isinstance(each, (int, float, tuple))), reverse=True):
+            for value, below in zip(numbers, [*numbers[1:], None], strict=True):
                 above |= masks[value]
-                mine.append((name, "from", _version(value) if name == "release" else value, above))
+                # What lies between two recorded values goes with the greater one: nothing (-1, top-k 1) is the least.
+                limit = _version(value) if name == "release" else value if below is None else below + 1
+                mine.append((name, "from", limit, above))
         if name not in ("release", "memory"):
             mine += [(name, "is", value, mask) for value, mask in masks.items() if value is not None]
         found += [question for question in mine if question[3] not in (0, everything)]

@@ -30,13 +30,9 @@ SAME = {
     "speculative_moe_runner_backend": ("moe_runner_backend",),
     "speculative_draft_model_path": ("model_path",),
     "speculative_draft_model_quantization": ("quantization",),
-    "speculative_attention_mode": (),
     "ep_size": ("tp_size",),
-    "attn_dp_size": ("dp_size",),
-    "dp_size": ("attn_dp_size",),
-    "quantization": (),
 }
-"""Names whose value may be that of another."""
+"""Names whose value may be that of another, as it was resolved."""
 
 FIRST = ("quantization", "moe_a2a_backend", "kv_cache_dtype", "attention_backend", "page_size", "moe_runner_backend")
 """Names that others follow from, in SGLang's own order as far as it has one."""
@@ -44,7 +40,7 @@ FIRST = ("quantization", "moe_a2a_backend", "kv_cache_dtype", "attention_backend
 LEFT_OUT = {
     *("cuda_graph_config", "cuda_graph_bs", "piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens"),
     *("cuda_graph_max_bs_decode", "mm_process_config", "custom_weight_loader"),
-    *("host", "port", "tokenizer_path", "served_model_name", "model_path"),
+    *("dp_size", "attn_dp_size", "host", "port", "tokenizer_path", "served_model_name", "model_path"),
 }
 """Fields that are reported under another name, or by nobody."""
 
