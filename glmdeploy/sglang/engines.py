@@ -94,6 +94,27 @@ ENGINES: tuple[Engine, ...] = (
         options=others.MLC,
     ),
     Engine(name="NIM", images=(r"(.*/)?nim/[\w./-]+",)),
+    Engine(
+        name="SGLang's router",
+        commands=("sglang-router", "smg"),
+        modules=(
+            *("sglang_router.launch_router", "sglang_router.launch_server", "sglang_router"),
+            *("sglang.srt.disaggregation.mini_lb", "sglang.srt.disaggregation.launch_lb"),
+        ),
+    ),
+    Engine(
+        name="NVIDIA Dynamo",
+        commands=("dynamo run", "dynamo serve"),
+        modules=("dynamo.sglang", "dynamo.vllm", "dynamo.trtllm", "dynamo.frontend"),
+        images=(r"(.*/)?ai-dynamo/[\w./-]+",),
+    ),
+    Engine(name="LightLLM", modules=("lightllm.server.api_server",), images=(r"(.*/)?lightllm[\w.-]*",)),
+    Engine(
+        name="FastChat",
+        modules=("fastchat.serve.model_worker", "fastchat.serve.vllm_worker", "fastchat.serve.sglang_worker"),
+    ),
+    Engine(name="Xinference", commands=("xinference launch", "xinference-local"), images=(r"(.*/)?xinference",)),
+    Engine(name="MLX LM", commands=("mlx_lm.server",), modules=("mlx_lm.server", "mlx_lm")),
 )
 """Where two have an option of one name, the first is taken for it."""
 

@@ -36,6 +36,8 @@ def refusal(launch: Launch, engine: Engine) -> tuple[list[Note], list[Word]]:
             held = word.after(len(name) + 1) if equals else next(iter(launch.words[index + 1 :]), None)
             if hidden and equals:
                 secrets.append(word.after(len(name) + 1))
+            if not engine.options:
+                continue
             message = " ".join(_sentence(name, None if hidden or held is None else held.text, engine))
             told.setdefault(name, Note(severity=Severity.INFO, message=message, span=word.span))
         elif hidden:

@@ -125,12 +125,15 @@ def _launch(script: Script) -> Launch:
     launch, *others = sorted(found, key=lambda each: each.engine is not None)
     if launch.engine:
         raise ProfileError(script.findings(*foreign.refusal(launch, launch.engine)))
+    return replace(launch, notes=(*launch.notes, *map(_another, others)))
+
+
+def _another(launch: Launch) -> Note:
+    if launch.engine:
+        message = f"this launches {launch.engine.name}, which was left out"
+        return Note(severity=Severity.WARNING, message=message, span=launch.place)
     message = "this is another launch, which was left out"
-    more = [
-        Note(severity=Severity.WARNING, message=message, span=other.place, fix="import it on its own")
-        for other in others
-    ]
-    return replace(launch, notes=(*launch.notes, *more))
+    return Note(severity=Severity.WARNING, message=message, span=launch.place, fix="import it on its own")
 
 
 def _failed(script: Script, note: Note) -> ProfileError:

@@ -46,8 +46,8 @@ def as_meant(words: Sequence[Word]) -> tuple[list[Word], list[Note]]:
     """
     if all(word.text.isascii() for word in words):
         return list(words), []
+    words, notes = _quoted(words)
     meant: list[Word] = []
-    notes: list[Note] = []
     for word in words:
         if word.text.isascii() or not _ODD.search(word.text):
             meant.append(word)
@@ -63,6 +63,37 @@ def as_meant(words: Sequence[Word]) -> tuple[list[Word], list[Note]]:
                     notes += _told(fixed, fixed, _LEFT, Severity.WARNING)
             notes += _told(word, word, _BLANKS, Severity.ERROR)
     return meant, notes
+
+
+def _quoted(words: Sequence[Word]) -> tuple[list[Word], list[Note]]:
+    """The words with those made one that stand between curly quotes with blanks, as JSON may, and an error for each."""
+    kept: list[Word] = []
+    notes: list[Note] = []
+    rest = list(words)
+    while rest:
+        first = rest.pop(0)
+        closing = _QUOTES.get(first.text[:1]) if first.bare else None
+        last = next((at for at, each in enumerate(rest) if closing and each.text.endswith(closing)), None)
+        if closing is None or last is None or closing in first.text[1:]:
+            kept.append(first)
+            continue
+        inside = [first, *rest[: last + 1]]
+        written = " ".join(each.raw or each.text for each in inside)[1:-1]
+        span = (first.span[0], inside[-1].span[1])
+        places = tuple(min(span[0] + 1 + at, span[1] - 1) for at in range(len(written)))
+        said = (note for each in inside for note in each.notes)
+        kept.append(replace(first, text=written, span=span, raw="", offsets=places, bare=False, notes=tuple(said)))
+        message = f"{named(first.text[0])} and {named(closing)} stand around this, which no shell takes for quotes"
+        notes.append(
+            Note(
+                severity=Severity.ERROR,
+                message=f"{message}; it was read as it was meant",
+                span=span,
+                fix="type them anew in ASCII",
+            )
+        )
+        del rest[: last + 1]
+    return kept, notes
 
 
 def named(character: str) -> str:

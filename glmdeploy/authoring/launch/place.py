@@ -183,7 +183,8 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             _elsewhere(found, sections)
         elif unknown:
             message = f"{label} was left out: {', '.join(map(shown, unknown))} is not set in this text"
-            fix = f"set it in a line above the launch, such as {unknown[0].strip('${}')}=..."
+            named = re.match(r"\$\{?([A-Za-z_]\w*)", unknown[0], re.ASCII)
+            fix = f"set it in a line above the launch, such as {named[1]}=..." if named else "write the value itself"
             span = (found.values[0].span[0], max(word.span[1] for word in found.values))
             sections.note(Severity.ERROR, message, span, fix=fix)
         elif value is None:

@@ -51,15 +51,19 @@ def _served(words: Sequence[Word]) -> tuple[Sequence[Word], tuple[Note, ...]]:
         words = [words[0], Word(text="--model-path", span=words[1].span), *words[1:]]
     kept: list[Word] = []
     dropped: list[Word] = []
+    notes: list[Note] = []
     skip = False
     for word in words:
+        if word.text == "--model-type=diffusion" or (skip and word.text == "diffusion"):
+            message = "this starts SGLang's server of diffusion models, which a profile does not serve"
+            notes.append(Note(severity=Severity.ERROR, message=message, span=word.span))
         if skip or word.text == "--model-type" or word.text.startswith("--model-type="):
             dropped.append(word)
         else:
             kept.append(word)
         skip = not skip and word.text == "--model-type"
     message = "--model-type was left out: it only tells `sglang serve` which of its servers to start"
-    return kept, (_left_out(message, dropped),) if dropped else ()
+    return kept, (*notes, *((_left_out(message, dropped),) if dropped else ()))
 
 
 def _left_out(message: str, words: Sequence[Word]) -> Note:

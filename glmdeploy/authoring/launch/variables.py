@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, possible, settled
-from glmdeploy.authoring.launch.words import Opaque, Parameter, Printed, ShellError, Text
+from glmdeploy.authoring.launch.words import BASENAME, Opaque, Parameter, Printed, ShellError, Text
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
@@ -271,6 +271,8 @@ class Scope:
             notes = self._notes(part.name, now, part.span)
             for index, word in enumerate(shown):
                 used = self._used(word, part.name, notes, part.span)
+                if part.operator == BASENAME and not used.unknown:
+                    used = used.after(used.text.rfind("/") + 1)
                 split = not part.quoted and not word.unknown
                 if split and not used.text.isascii():
                     used = replace(used, bare=True)

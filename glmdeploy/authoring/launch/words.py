@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_NESTING = 20
 """Defaults inside defaults: ``${A:-${B:-...}}``."""
 
+BASENAME = "##*/"
+"""The operator of what is behind a path's last slash; ``$(basename "$X")`` stands for it too."""
+
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?)=", re.ASCII)
 PARAMETER = r"(?P<parameter> \$ (?: [A-Za-z_]\w* | [0-9@*\#?$!-] ) )"
 """In a verbose pattern. Only one digit counts without braces: $12 is $1 and a 2."""
@@ -59,6 +62,11 @@ _IN_DOCUMENT = re.compile(
 _OPENERS = {"'": "single quote that", '"': "double quote that", "`": "backquote that", "$'": "$' that", "${": "${ that"}
 _BRACED = re.compile(r"\$\{([A-Za-z_]\w*|[0-9]+|[@*])(\[[@*]\])?(:?[-=+?])?", re.ASCII)
 _MANY_BRACES = re.compile(rf"(?:\$\{{[^{{]*){{{MAX_NESTING + 1}}}")
+_BASENAME = re.compile(
+    r"""\$\(\s*basename\s+(?P<quote>"?)\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<name>[A-Za-z_]\w*))(?P=quote)\s*\)"""
+    r"|\$\{(?P<cut>[A-Za-z_]\w*)##\*/\}",
+    re.ASCII,
+)
 _PRINTED = re.compile(
     r"\$\(\s*cat\s*<<(?P<tabs>-?)[ \t]*(?P<quote>[\"'\\]?)(?P<end>\w+)[\"']?[ \t]*\n(?P<body>(?:[^\n]*\n)*?)"
     r"(?P<indent>\t*)(?P=end)[ \t]*\n?\s*\)"
@@ -207,9 +215,11 @@ class WordReader:
             case "string":
                 empty = self.plain("", start, quoted=True)
                 return [empty, *self._pieces(_IN_DOUBLE, mark, start + 1, end - 1, quoted=True)]
-            case "expansion" if braced := _BRACED.match(raw):
-                if braced[3] or braced.end() == len(raw) - 1:
-                    return [self._expansion(braced, mark, quoted=quoted)]
+            case "expansion" if (braced := _BRACED.match(raw)) and (braced[3] or braced.end() == len(raw) - 1):
+                return [self._expansion(braced, mark, quoted=quoted)]
+            case "expansion" | "command_substitution" if cut := _BASENAME.fullmatch(raw):
+                name = cut["braced"] or cut["name"] or cut["cut"]
+                return [Parameter(name=name, operator=BASENAME, raw=raw, span=span, quoted=quoted)]
             case "command_substitution" if printed := _PRINTED.fullmatch(raw):
                 return [Printed(parts=self._printed(printed, start), raw=raw, quoted=quoted)]
         return [Opaque(raw=raw, span=span, quoted=quoted)]
