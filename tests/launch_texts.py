@@ -337,8 +337,8 @@ class Maker:
         """A container that is not docker's."""
         words = self.random.choice(
             [
-                f"srun --gres=gpu:h200:8 --container-image=lmsys/sglang:{self.name()} --container-mounts=/{self.name()}",
-                f"apptainer exec --nv --bind /{self.name()}:/m --env AB_{self.unique()}={self.name()} {self.name()}.sif",
+                f"srun --gres=gpu:h200:8 --container-image=a/b:{self.name()} --container-mounts=/{self.name()}",
+                f"apptainer exec --nv --bind /{self.name()} --env AB_{self.unique()}={self.name()} {self.name()}.sif",
                 f"singularity run --nv docker://lmsysorg/sglang:{self.name()}",
                 f"kubectl exec -it {self.name()} -c {self.name()} --",
                 f"docker compose exec -e AB={self.name()} {self.name()}",
@@ -424,8 +424,8 @@ class Maker:
             )
         for joint, option in zip(joints, options, strict=True):
             # A line of its own behind a whole command is another command, unless it begins with an option.
-            ends = joint.lstrip(" ").startswith(("\n", "&"))
-            made.put(" " if ends and option.text[0] not in '-"' else joint)
+            ends = joint.lstrip(" ").startswith(("\n", "&")) or "#" in joint or "\n\n" in joint
+            made.put(" " if ends and option.text[0] != "-" else joint)
             made.add(self.mistyped(option) if not plain and self.chance(0.05) else option)
         return made
 

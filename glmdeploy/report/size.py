@@ -56,9 +56,7 @@ def _head(size: Size, width: int) -> Iterator[str]:
         )
         return
     if size.uneven is not None:
-        yield from _wrapped(
-            f"It does not fit: {size.uneven}, with which SGLang does not start.", width, fg="red", bold=True
-        )
+        yield from _wrapped(f"It does not start: {size.uneven}.", width, fg="red", bold=True)
         return
     lacking = memory.weights - memory.static
     yield from _wrapped(
@@ -78,7 +76,7 @@ def _memory(size: Size, width: int) -> Iterator[str]:
     parts = [
         ("weights", memory.weights, "blue"),
         ("LoRA adapters", memory.adapters, "magenta"),
-        ("states of linear attention", memory.states, "green"),
+        ("linear states", memory.states, "green"),
         ("KV pool", memory.pool.bytes - size.draft_bytes, "green"),
         ("draft model's KV", size.draft_bytes, "cyan"),
         ("activations, graphs", memory.working, "yellow"),

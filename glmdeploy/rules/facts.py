@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.gpus import BLACKWELL, HOPPER
-from glmdeploy.profile.serving import WEB_SERVER
+from glmdeploy.rules.container import Container
 from glmdeploy.rules.gaps import Gap, miss
-from glmdeploy.runtime.weights import sub_path
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.architectures import ARCHITECTURES
 from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.gpus import Gpu
-    from glmdeploy.profile.models import Profile, Secret, Volume
+    from glmdeploy.profile.models import Profile
     from glmdeploy.sglang.architectures import Architecture
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
@@ -63,7 +61,7 @@ _DEEP_GEMM = ("auto", "deep_gemm")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(Container):
     """A profile with everything worked out: what rules judge instead of raw text."""
 
     profile: Profile
@@ -157,11 +155,6 @@ class Facts:
     def withheld(self) -> Mapping[str, str]:
         """Options that hold secrets and stand in the profile nevertheless: destination, and the key as written."""
         return {problem.secret: problem.key for problem in self.problems if problem.secret}
-
-    @property
-    def model_path(self) -> str:
-        """Where the weights are in the container."""
-        return f"{self.profile.volumes.weights.mount}/{self.profile.model.repo.rpartition('/')[2]}"
 
     @cached_property
     def command(self) -> tuple[str, ...]:
@@ -356,26 +349,6 @@ class Facts:
         return tuple(str(item).rpartition("=")[2] for item in named if item)
 
     @property
-    def volumes(self) -> Mapping[KeyPath, Volume]:
-        """The volumes of a container that serves, by their paths in the profile."""
-        volumes = self.profile.volumes
-        found: dict[KeyPath, Volume] = {("volumes", "weights"): volumes.weights}
-        if volumes.kernels:
-            found["volumes", "kernels"] = volumes.kernels
-        return found | {("volumes", "further", place): volume for place, volume in enumerate(volumes.further)}
-
-    @property
-    def secrets(self) -> Mapping[KeyPath, Secret]:
-        """The secrets that the profile names, by their paths in it."""
-        found: dict[KeyPath, Secret] = {}
-        for role, secret in self.profile.secrets:
-            if isinstance(secret, tuple):
-                found |= {("secrets", role, place): each for place, each in enumerate(secret)}
-            elif secret is not None:
-                found["secrets", role] = secret
-        return found
-
-    @property
     def writes_weights(self) -> bool:
         """Whether SGLang writes into the model's folder: `presharded` does (from 0.5.17, PR #24256)."""
         return self.value("load_format") == "presharded"
@@ -386,38 +359,9 @@ class Facts:
         asked = self.profile.volumes.weights.read_only
         return not self.writes_weights if asked is None else asked
 
-    @property
-    def at_once(self) -> tuple[str, float]:
-        """How many requests Modal gives a container before it does something about it, and the field that says so."""
-        server = self.profile.server
-        if server.kind == WEB_SERVER:
-            return "max_inputs", server.max_inputs
-        if server.max_concurrency is not None:
-            return "max_concurrency", server.max_concurrency
-        return "target_concurrency", server.target_concurrency
-
-    def in_volume(self, path: str) -> bool:
-        """Whether the path lies in a volume of the container."""
-        return any(_under(path, volume.mount) for volume in self.volumes.values())
-
-    @property
-    def weights_folder(self) -> str:
-        """The folder of the weights volume that the containers see, as far as the profile tells its commit."""
-        return sub_path(self.profile.model.repo, self.profile.model.revision)
-
-    def beside_the_model(self, path: str) -> bool:
-        """Whether the path lies at the weights' mount, and not in the model's own folder there."""
-        weights, *others = (volume.mount for volume in self.volumes.values())
-        inner = any(_under(path, mount) for mount in others)
-        return _under(path, weights) and not _under(path, self.model_path) and not inner
-
 
 def _gpus(profile: Profile) -> tuple[str, ...]:
     return (profile.gpu,) if isinstance(profile.gpu, str) else profile.gpu
-
-
-def _under(path: str, folder: str) -> bool:
-    return posixpath.normpath(path) == folder or posixpath.normpath(path).startswith(f"{folder}/")
 
 
 def _told(checkpoint: Checkpoint) -> tuple[str | None, str | None]:

@@ -214,6 +214,7 @@ def effective(
         values=dict(values),
         vision=recorded.vision(config),
     )
+    table |= _groups(now)
     recordings = trees.load(architecture) if architecture else None
     by_rows = obstacle(now, architecture, defaults) is None
     told = _rows(now, table) if by_rows else set()
@@ -227,6 +228,26 @@ def effective(
         elif table[name].origin is Origin.SGLANG and one.recorded and one.value == table[name].value:
             table[name] = replace(table[name], basis=Basis.RECORDED)
     return table
+
+
+def _groups(now: Situation) -> dict[str, Effective]:
+    """What becomes of ``dp_size`` where it was to mean the groups of attention.
+
+    Source: ``arg_groups/parallel_hook.py`` of 0.5.22 and 0.5.23, and all recordings of them.
+    """
+    if not now.since("0.5.22") or not now["enable_dp_attention"] or (now["dp_size"] or 1) == 1:
+        return {}
+    moved = {"dp_size": 1} | ({} if (now["attn_dp_size"] or 1) > 1 else {"attn_dp_size": now["dp_size"]})
+    return {
+        name: Effective(
+            value=value,
+            origin=Origin.SGLANG,
+            why="data-parallel attention has its groups in `attn-dp-size`, and `dp-size` means replicas",
+            file=recorded.file("dp_size", now.version),
+            basis=Basis.RECORDED,
+        )
+        for name, value in moved.items()
+    }
 
 
 def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:

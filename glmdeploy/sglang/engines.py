@@ -97,6 +97,9 @@ ENGINES: tuple[Engine, ...] = (
 )
 """Where two have an option of one name, the first is taken for it."""
 
+SECRETS = frozenset({"api-key", "api-keys", "hf-token", "hf-api-token", "hft", "ngrok-authtoken"})
+"""Options of those engines whose values are secrets; ``max-num-batched-tokens`` and the like are none."""
+
 _PYTHON = re.compile(r"python[0-9.]*")
 _MOST_OF_A_COMMAND = 2
 
@@ -140,6 +143,13 @@ def equivalent(option: str, engine: Engine | None = None) -> tuple[Engine, Equiv
         if name.startswith("no-") and (denied := each.options.get(name.removeprefix("no-"))):
             return each, Equivalent(option=None, note=_switched_off(denied))
     return None
+
+
+def is_secret(option: str, engine: Engine | None = None) -> bool | None:
+    """Whether the value of an engine's option is a secret; None where no engine that is known has the option."""
+    if equivalent(option, engine) is None:
+        return None
+    return option.lstrip("-").replace("_", "-") in SECRETS
 
 
 def _switched_off(denied: Equivalent) -> str:

@@ -147,7 +147,8 @@ def _find(repo: str) -> _Found | None:
             if base == name or library.names.get(base) is None or library.entries[library.names[base]] is not entry:
                 continue
             family = library.families[entry["family"]]
-            if organisation == owner if owner else organisation in ("", family.organisation.lower()):
+            # A bare name is of whoever has published one with that suffix.
+            if organisation in ("", owner or family.organisation.lower()):
                 stored = entry["variants"][suffix]
                 config = library.formats[stored] if isinstance(stored, str) else stored
                 return _Found(family, _config(library, entry), _Format(method_of(config), config))

@@ -67,7 +67,8 @@ def cell(model: Model, dtype: str, kind: Kind) -> Cell:
     index, indexed = _index(model), full
     if isinstance(model.attention, LatentAttention) and model.attention.indexed is not None:
         indexed = ceil(model.attention.indexed / kind.sharding.stages) if kind.since(INDEX_SHARED) else full
-    counted = kind.drafts if kind.since(DRAFT_COUNTED) else 0
+    # Beside linear attention SGLang does not find how many layers the draft model has, and counts none (0.5.23).
+    counted = kind.drafts if kind.since(DRAFT_COUNTED) and model.kinds.linear is None else 0
     return Cell(
         takes=int(takes * (length + kind.drafts)) + index * (indexed + kind.drafts),
         counts=int(counts * (length + counted)) + index * (indexed + counted),

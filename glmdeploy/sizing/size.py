@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glmdeploy.gpus import Gpu, Price
-    from glmdeploy.profile.models import Profile
+    from glmdeploy.profile.models import Profile, ServedModel
     from glmdeploy.sglang.command import Setting
     from glmdeploy.sglang.effective import Effective
     from glmdeploy.sizing.blocks import Uneven
@@ -178,11 +178,20 @@ def dimensions(sizable: Sizable, config: Path | None = None) -> Dimensions:
     if config is not None:
         return _understood(checkpoint.from_folder(config), str(config))
     if sizable.model is not None:
-        return Dimensions(model=sizable.model, told_by=SHIPPED, weights_told_by=COUNTED)
-    if (shipped := models.known(wanted.repo)) is not None:
+        shipped = Dimensions(model=sizable.model, told_by=SHIPPED, weights_told_by=COUNTED)
+        return shipped if sizable.model.uncounted is None else _with_index(wanted, shipped)
+    if (known := models.known(wanted.repo)) is not None:
         # What ships cannot be counted; the checkpoint's own file would say the same.
-        return _understood(checkpoint.Checkpoint(config=shipped, weights=None), f"the configuration of {wanted.repo}")
+        return _understood(checkpoint.Checkpoint(config=known, weights=None), f"the configuration of {wanted.repo}")
     return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
+
+
+def _with_index(wanted: ServedModel, shipped: Dimensions) -> Dimensions:
+    """The dimensions with what the checkpoint's index tells of the parts that they leave out, where it can be had."""
+    try:
+        return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
+    except GlmdeployError:
+        return shipped
 
 
 def size(

@@ -129,6 +129,19 @@ def test_what_is_written_is_given_and_a_default_is_not() -> None:
     assert holds(facts_of("b200-nospec-bf16kv"), {"speculates": False})
 
 
+def test_a_pattern_is_found_in_any_case_of_letters() -> None:
+    judged = facts_of("b200-eagle-bf16kv")
+    assert holds(judged, {"model.repo": {"matches": "glm-5[.]1"}})
+    assert not holds(judged, {"model.repo": {"matches": "glm-5[.]2"}})
+    assert not holds(judged, {"tp_size": {"matches": "8"}, "server.max_containers": {"matches": "3"}})
+
+
+def test_a_gpu_and_a_model_are_facts() -> None:
+    judged = facts_of("h100-glm45-air-fp8")
+    assert holds(judged, {"capability": 9.0, "gpu_count": 4, "architecture": "Glm4MoeForCausalLM", "experts": True})
+    assert holds(judged, {"algorithm": "EAGLE", "adapters": False, "attention_groups": 1})
+
+
 @pytest.mark.parametrize("name", [name for name in FACTS if name not in ("no_such_option", *DERIVED)])
 def test_a_fact_has_a_place_and_an_edit_goes_there(name: str) -> None:
     judged = facts_of("b200-eagle-bf16kv")

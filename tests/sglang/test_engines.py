@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang import catalog, engines
 from glmdeploy.sglang.command import read
 
@@ -167,6 +168,15 @@ def test_whose_an_option_is(option: str, of: str, ours: str | None) -> None:
     found = engines.equivalent(option)
     assert found is not None
     assert (found[0].name, found[1].option) == (of, ours)
+
+
+def test_secrets_among_them() -> None:
+    named = {name for name in OTHERS if is_secret_name(name.replace("-", "_"))}
+    assert named - engines.SECRETS == {"max-prompt-adapter-token", "allow-credentials"}, "a number and a switch"
+    assert engines.SECRETS <= OTHERS
+    assert engines.is_secret("--max-num-batched-tokens") is False
+    assert engines.is_secret("--api_key") is True
+    assert engines.is_secret("--no-such-option") is None
 
 
 def test_short_names_are_anybodys() -> None:

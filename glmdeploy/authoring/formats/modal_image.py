@@ -6,13 +6,15 @@ After ``modal/_image.py`` (modal 1.6.4): methods of ``Image`` and their paramete
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.formats.located import Located
 from glmdeploy.authoring.formats.python_values import Unknown, Value, as_word, name_of, plain
-from glmdeploy.authoring.formats.tell import info, installed, warning
+from glmdeploy.authoring.formats.tell import installed, warning
 from glmdeploy.authoring.launch.launch import Word
+from glmdeploy.authoring.launch.masking import holds
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.formats.python_flow import Flow
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from glmdeploy.findings import KeyPath
 
 MAX_CHAIN = 200
+MAX_SHOWN = 200
+
+_INSTALLS = re.compile(r"^sglang(?![\w-])|\b(?:pip|uv)\b.*\bsglang(?![\w-])")
 
 _STEPS = {"apt_install": "apt", "pip_install": "pip", "uv_pip_install": "pip", "run_commands": "run"}
 _REGISTRIES = frozenset({"from_registry", "from_aws_ecr", "from_gcp_artifact_registry"})
@@ -97,7 +102,12 @@ def _step(kind: str, arguments: list[Value], call: ast.Call, found: ModalImage, 
     texts: list[str] = []
     for each in arguments:
         try:
-            texts.append(str(plain(each)))
+            text = str(plain(each))
+            if holds(text):
+                message = "a step of the image holds a secret, and was left out"
+                found.notes.append(warning(message, as_word(each, at).span, "give it by a Modal Secret"))
+                continue
+            texts.append(text)
         except LookupError:
             word = as_word(each, at)
             found.notes.append(warning(f"{word.text} is not in this text, and was left out of the image", word.span))
@@ -122,17 +132,26 @@ def _flat(values: list[Value]) -> list[Value]:
 
 
 def settings(found: ModalImage, place: Span) -> dict[KeyPath, tuple[Any, Span]]:
-    """What of an image has a place of its own in a profile, where its base is no image of SGLang's."""
+    """What is built on an image that has SGLang, which has a place of its own in a profile.
+
+    What is built on another one is told: the profile takes an image of SGLang's, where it could do harm.
+    """
     result: dict[KeyPath, tuple[Any, Span]] = {}
-    if found.image is None:
-        found.notes += [
-            info("what is installed on the image was left out: SGLang's own image has what SGLang needs", found.place)
-            for _ in [0]
-            if found.place
-        ]
+    at = found.place or place
+    texts = [text for step in found.steps for texts in step.values() for text in texts]
+    installs = any(_INSTALLS.search(text) for text in texts)
+    if found.image is not None and not installs:
+        if found.add_python is not None:
+            result["sglang", "add_python"] = found.add_python
+        if found.steps:
+            result["sglang", "image_steps"] = (found.steps, at)
         return result
-    if found.add_python is not None:
-        result["sglang", "add_python"] = found.add_python
-    if found.steps:
-        result["sglang", "image_steps"] = (found.steps, found.place or place)
+    if texts:
+        what = ", ".join(texts)
+        message = f"what is installed on the image was left out: {what if len(what) < MAX_SHOWN else what[:MAX_SHOWN]}"
+        found.notes.append(warning(message, at, "add what SGLang's own image lacks under `sglang.image_steps`"))
+    if found.image is not None and not found.releases and "sglang" not in found.image.text:
+        message = f"{found.image.text} has no SGLang of its own: the profile takes an image of SGLang's"
+        found.notes.append(warning(message, found.image.span, "set `sglang.image` where another one is meant"))
+        found.image = None
     return result

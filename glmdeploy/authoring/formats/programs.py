@@ -91,4 +91,5 @@ FORMATS: tuple[Format, ...] = (
     _read("a fish script", fish.shows, fish.read),
     _read("PowerShell", powershell.shows, powershell.read),
     _read("a batch file", batch.shows, batch.read),
+    *refused.LAST,
 )

@@ -51,10 +51,10 @@ def _json(script: Script) -> Span | None:
     if script.text[start : start + 1] not in ("{", "[") or script.file.lower().endswith((".yaml", ".yml")):
         return None
     try:
-        value = json.loads(script.text)
+        json.loads(script.text)
     except (ValueError, RecursionError):
         return (start, start + 1) if script.file.lower().endswith((".json", ".jsonc")) else None
-    return (start, start + 1) if isinstance(value, dict | list) else None
+    return start, start + 1
 
 
 def _interpreter(name: str) -> Callable[[Script], Span | None]:
@@ -173,5 +173,9 @@ FORMATS: tuple[Format, ...] = (
     ),
     *(_program(name, interpreter, suffixes) for name, interpreter, suffixes in _PROGRAMS),
     Format(name="a program for another interpreter than a shell", shows=_other, advice=_RUN),
+)
+
+LAST: tuple[Format, ...] = (
     Format(name="JSON", shows=_json, advice="SGLang's own --config takes YAML alone: name the file .yaml if it is one"),
 )
+"""Formats that others are written in: refused where none of those claims the text."""

@@ -33,12 +33,10 @@ _SHOWS = re.compile(
 
 def documents(script: Script) -> tuple[Tree, ...]:
     """The documents of a text; none where it is no YAML."""
-    if not script.file.endswith(ENDINGS) and not _SHOWS.search(script.text):
+    if not script.file.endswith(ENDINGS) and not _may_be(script.text):
         return ()
-    try:
-        return _read(script.text, script.file)
-    except ProfileError:
-        return ()
+    found = _read(script.text, script.file)
+    return () if isinstance(found, ProfileError) else found
 
 
 def mappings(script: Script) -> list[Mapping[str, Pair]]:
@@ -49,20 +47,29 @@ def mappings(script: Script) -> list[Mapping[str, Pair]]:
 
 def fault_of(script: Script) -> ProfileError | None:
     """Why a text is no YAML, if it is none."""
-    try:
-        _read(script.text, script.file)
-    except ProfileError as error:
-        found = [
+    error = _read(script.text, script.file)
+    if not isinstance(error, ProfileError):
+        return None
+    return ProfileError(
+        [
             replace(each, id="import", location=replace(each.location, text=hide(each.location.text)))
             for each in error.findings
         ]
-        return ProfileError(found)
-    return None
+    )
 
 
 @lru_cache(maxsize=4)
-def _read(text: str, file: str) -> tuple[Tree, ...]:
-    return read_stream(text, file)
+def _may_be(text: str) -> bool:
+    return _SHOWS.search(text) is not None
+
+
+@lru_cache(maxsize=4)
+def _read(text: str, file: str) -> tuple[Tree, ...] | ProfileError:
+    """Each format asks anew, also where there is nothing to read."""
+    try:
+        return read_stream(text, file)
+    except ProfileError as error:
+        return error
 
 
 def refused(

@@ -6,10 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.launch.launch import Note
-from glmdeploy.authoring.launch.masking import holds_secret
+from glmdeploy.authoring.launch.masking import holds_secret, names_secret
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang import catalog, engines
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ def refusal(launch: Launch, engine: Engine) -> tuple[list[Note], list[Word]]:
     for index, word in enumerate(launch.words):
         if _OPTION.match(word.text):
             name, equals, _ = word.text.partition("=")
-            hidden = any(map(is_secret_name, _names(name)))
+            known = engines.is_secret(name, engine)
+            hidden = names_secret(name) if known is None else known
             held = word.after(len(name) + 1) if equals else next(iter(launch.words[index + 1 :]), None)
             if hidden and equals:
                 secrets.append(word.after(len(name) + 1))
@@ -47,12 +47,6 @@ def refusal(launch: Launch, engine: Engine) -> tuple[list[Note], list[Word]]:
         fix="write a launch of SGLang instead: `python3 -m sglang.launch_server --model-path MODEL ...`",
     )
     return [note, *told.values()], secrets
-
-
-def _names(option: str) -> tuple[str, str]:
-    """The option's name as a variable's, as it is and for one of several (``api_keys``)."""
-    name = option.lstrip("-").replace("-", "_")
-    return name, name.removesuffix("s")
 
 
 def _sentence(name: str, value: str | None, engine: Engine) -> Iterator[str]:

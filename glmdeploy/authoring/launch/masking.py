@@ -32,8 +32,9 @@ _UPPER = rf"(?-i:(?<![A-Za-z0-9])[A-Z0-9_]{{0,60}}(?:{'|'.join(each.upper() for 
 @cache
 def _assigned() -> tuple[re.Pattern[str], ...]:
     texts = (
-        # --api-key X, —api-key X, -api-key=X, "--api-key", "X", and the same in the lines of a list
-        rf"(?<!{_DASHES}){_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}(?:(?<!token)s)?{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
+        # --api-key X, —api-key X, -api-key=X, "--api-key", "X", and the same in the lines of a list; tokens are counted
+        rf"(?<!{_DASHES}){_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}(?:(?<!token)s)?{_CLOSED}"
+        rf"(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
         # HF_TOKEN=X, HF_TOKEN = X, "password": "X", apiKey: X, ?token=X, environ["HF_TOKEN"] = "X"
         rf"{_NAMED}{_CLOSED}\s*[=:]\s*{_VALUE}",
         rf"{_NAMED}\\?[\"']\s*,\s*{_VALUE}",

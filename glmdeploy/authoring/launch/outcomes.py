@@ -144,9 +144,8 @@ def described(name: str, value: Held, path: Sequence[Step]) -> str:
 
 def possible(name: str, value: Held) -> str:
     """The values that a variable may have, as a message may show them."""
-    return " or ".join(
-        dict.fromkeys(_value(name, each) for each in (value.taken, value.hidden or value.taken, *value.others))
-    )
+    values = (value.taken, value.hidden or value.taken, *value.others)
+    return " or ".join(dict.fromkeys(_value(name, each) for each in values))
 
 
 def _when(setting: Setting, path: Sequence[Step]) -> str:

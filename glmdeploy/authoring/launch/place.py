@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
@@ -13,6 +14,7 @@ from glmdeploy.authoring.launch.respelled import respelled
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
+from glmdeploy.sglang import catalog, engines
 from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
@@ -182,7 +184,8 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
         elif unknown:
             message = f"{label} was left out: {', '.join(map(shown, unknown))} is not set in this text"
             fix = f"set it in a line above the launch, such as {unknown[0].strip('${}')}=..."
-            sections.note(Severity.ERROR, message, found.values[0].span, fix=fix)
+            span = (found.values[0].span[0], max(word.span[1] for word in found.values))
+            sections.note(Severity.ERROR, message, span, fix=fix)
         elif value is None:
             sections.note(Severity.ERROR, f"{label} without a value cannot be written in a profile", found.flag.span)
         else:
@@ -201,7 +204,17 @@ def _elsewhere(found: Given, sections: Sections) -> None:
 
 def _is_secret(found: Given) -> bool:
     """Whether an option's value is a secret: SGLang's own, and others by their names, which may be misspelled."""
-    return found.dest in _SECRET_FIELDS if found.option else names_secret(found.name)
+    if found.option:
+        return found.dest in _SECRET_FIELDS
+    known = engines.is_secret(found.name)  # another engine's, which counts tokens maybe
+    return names_secret(found.name) and found.name not in _public_names() if known is None else known
+
+
+@cache
+def _public_names() -> frozenset[str]:
+    """The names that options without secrets have in any release, such as ``--piecewise-cuda-graph-tokens``."""
+    every = (option for version in catalog.versions() for option in catalog.load(version).options)
+    return frozenset(flag for option in every if option.dest not in _SECRET_FIELDS for flag in option.flags)
 
 
 def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:

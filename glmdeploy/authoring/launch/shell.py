@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,23 @@ def commands(text: str, offsets: Sequence[int] | None = None) -> Iterator[Comman
         places = [places[index] for index in kept if index < len(places)]
         text = text.replace("\r\n", "\n")
     return _Reader(text, places).read()
+
+
+def called(items: Sequence[Command | Document]) -> frozenset[str]:
+    """The functions that a text defines."""
+    return frozenset(step.said for item in items for step in item.path if step.kind == "function" and step.said)
+
+
+def own_function(path: Sequence[Step], names: frozenset[str]) -> str | None:
+    """The outermost function that a command belongs to."""
+    return next((step.said for step in path if step.kind == "function" and step.said in names), None)
+
+
+def rebased(items: Sequence[Command | Document]) -> Iterator[Command | Document]:
+    """A function's commands with their paths inside it."""
+    for item in items:
+        at = next((index for index, step in enumerate(item.path) if step.kind == "function"), -1)
+        yield replace(item, path=item.path[at + 1 :])
 
 
 class _Reader:

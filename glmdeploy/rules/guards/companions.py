@@ -52,13 +52,13 @@ COMPANIONS = (
     Companion(
         option="dcp_comm_backend",
         asks=_is("dcp_comm_backend", "a2a", "fi_a2a"),
-        lacks=_is("dcp_size", 1),
+        lacks=lambda facts: facts.setting("dcp_size") is None or facts.value("dcp_size") == 1,
         what="a `dcp-size` above 1",
     ),
     Companion(
         option="enable_http_worker_reuseport",
         asks=_on("enable_http_worker_reuseport"),
-        lacks=_is("tokenizer_worker_num", 1),
+        lacks=lambda facts: facts.setting("tokenizer_worker_num") is None or facts.value("tokenizer_worker_num") == 1,
         what="a `tokenizer-worker-num` above 1",
     ),
     Companion(

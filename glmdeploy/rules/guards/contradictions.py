@@ -23,7 +23,7 @@ from glmdeploy.rules.rule import (
     example,
 )
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.sglang.effective import Origin
+from glmdeploy.sglang.effective import REPORTED, Origin
 from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
@@ -125,7 +125,9 @@ def _decided(facts: Facts) -> Iterator[Violation]:
     """Written values that SGLang replaces, as far as its decisions are known."""
     for dest, setting in facts.settings.items():
         known = facts.effective.get(dest)
-        if known is None or not known.known or known.origin is not Origin.SGLANG or dest in _TOLD_ELSEWHERE:
+        if known is None or not known.known or known.origin is not Origin.SGLANG:
+            continue
+        if dest in _TOLD_ELSEWHERE or dest not in REPORTED:
             continue
         if setting.value not in (None, "auto", known.value):
             yield Violation(

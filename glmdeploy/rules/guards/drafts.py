@@ -98,7 +98,7 @@ NO_DRAFT = Rule(
 CONTEXT_PARALLEL = Rule(
     id="GLM177",
     title="context parallelism in prefill together with drafts",
-    severity=Severity.WARNING,
+    severity=Severity.INFO,
     topic=Topic.KNOWN_ISSUE,
     why="GLM-5-FP8 with context parallelism in prefill and its MTP layer was reported to fail (#18830, on a prefill "
     "server of eight GPUs). SGLang's argument resolution takes the two together for GLM-5.1 (tried with 0.5.11, "

@@ -75,6 +75,7 @@ def fit(everything: Sequence[Sample]) -> dict[str, dict[str, Any]]:
         by_architecture[each.line["arch"]].append(each)
         each.known |= traits(each.line["arch"])
     pooled = grow(everything)
+    replaced = _replaced(everything, list(pooled))
     found = {}
     for architecture, mine in by_architecture.items():
         kept = {}
@@ -93,9 +94,27 @@ def fit(everything: Sequence[Sample]) -> dict[str, dict[str, Any]]:
             "releases": releases,
             "gpus": types,
             "seen": seen,
+            "replaced": {name: values for name, values in replaced.items() if name in kept},
             "trees": kept,
         }
     return found
+
+
+def _replaced(samples: Sequence[Sample], some: Sequence[str]) -> dict[str, list[Any]]:
+    """By name, what was asked for and made something else in some recording."""
+    found = {
+        name: {
+            each.asked[name]
+            for each in samples
+            if name in each.resolved
+            and name in each.asked
+            and not isinstance(each.asked[name], (list, dict))
+            and each.resolved[name] != each.asked[name]
+        }
+        - {None, "auto"}
+        for name in some
+    }
+    return {name: sorted(values, key=str) for name, values in found.items() if values}
 
 
 def _tested(tree: Sequence[Any]) -> Iterator[str]:

@@ -30,13 +30,9 @@ SAME = {
     "speculative_moe_runner_backend": ("moe_runner_backend",),
     "speculative_draft_model_path": ("model_path",),
     "speculative_draft_model_quantization": ("quantization",),
-    "speculative_attention_mode": (),
     "ep_size": ("tp_size",),
-    "attn_dp_size": ("dp_size",),
-    "dp_size": ("attn_dp_size",),
-    "quantization": (),
 }
-"""Names whose value may be that of another."""
+"""Names whose value may be that of another, as it was resolved."""
 
 FIRST = ("quantization", "moe_a2a_backend", "kv_cache_dtype", "attention_backend", "page_size", "moe_runner_backend")
 """Names that others follow from, in SGLang's own order as far as it has one."""
@@ -44,9 +40,10 @@ FIRST = ("quantization", "moe_a2a_backend", "kv_cache_dtype", "attention_backend
 LEFT_OUT = {
     *("cuda_graph_config", "cuda_graph_bs", "piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens"),
     *("cuda_graph_max_bs_decode", "mm_process_config", "custom_weight_loader"),
-    *("host", "port", "tokenizer_path", "served_model_name", "model_path"),
+    *("dp_size", "attn_dp_size", "host", "port", "tokenizer_path", "served_model_name", "model_path"),
 }
 """Fields that are reported under another name, or by nobody."""
+
 
 @dataclass
 class Sample:
@@ -112,7 +109,9 @@ def names(samples: Sequence[Sample]) -> list[str]:
     """What is learnt: everything that SGLang decided in some recording, in the order in which it follows."""
     raw = {name for each in RAW.values() for name in each} - set(RAW)
     found = {name for each in samples for name in each.line["set"]}
-    options = {option.dest for version in {each.now.version for each in samples} for option in catalog.load(version).options}
+    options = {
+        option.dest for version in {each.now.version for each in samples} for option in catalog.load(version).options
+    }
     more = sorted((found & options) - set(REPORTED) - raw - OWN - LEFT_OUT - set(FIRST))
     return [*FIRST, *(name for name in REPORTED if name not in FIRST), "cuda_graph_max_bs", *more]
 
@@ -123,9 +122,8 @@ def ways(each: Sample, name: str) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     if value == before and isinstance(value, bool) == isinstance(before, bool):
         found.append(("keep", None))
-    for other in SAME.get(name, ()):
-        if value is not None and each.resolved.get(other) == value:
-            found.append(("same", other))
+    others = SAME.get(name, ()) if value is not None else ()
+    found += [("same", other) for other in others if each.resolved.get(other) == value]
     for formula in OF.get(name, ()):
         if before is None or name == "chunked_prefill_size" or name[:4] == "spec":
             computed = FORMULAS[formula](each.now)
@@ -136,9 +134,20 @@ def ways(each: Sample, name: str) -> list[tuple[str, Any]]:
     return found
 
 
-SPARSE = ("GlmMoeDsaForCausalLM", "DeepseekV32ForCausalLM")
-LATENT = (*SPARSE, "DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM", "KimiK25ForConditionalGeneration", "Glm5NextForConditionalGeneration")
-HYBRID = ("Qwen3NextForCausalLM", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration")
+SPARSE = {"GlmMoeDsaForCausalLM", "DeepseekV32ForCausalLM"}
+LATENT = {
+    *SPARSE,
+    *("DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM", "KimiK25ForConditionalGeneration"),
+    "Glm5NextForConditionalGeneration",
+}
+HYBRID = {"Qwen3NextForCausalLM", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration"}
+EXPERTS = {
+    *LATENT,
+    *("Glm4MoeForCausalLM", "Glm4vMoeForConditionalGeneration", "Qwen3MoeForCausalLM", "Qwen3NextForCausalLM"),
+    *("Qwen3VLMoeForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration", "GptOssForCausalLM"),
+    *("Llama4ForConditionalGeneration", "MiniMaxM2ForCausalLM"),
+}
+"""The architectures by what they share, for trees to ask for."""
 
 
 def traits(architecture: str) -> dict[str, Any]:
@@ -149,5 +158,5 @@ def traits(architecture: str) -> dict[str, Any]:
         "latent": architecture in LATENT,
         "hybrid": architecture in HYBRID,
         "sees": architecture.endswith("ForConditionalGeneration"),
-        "experts": "Moe" in architecture or architecture in LATENT or architecture in ("GptOssForCausalLM", "MiniMaxM2ForCausalLM", "Llama4ForConditionalGeneration", "Qwen3NextForCausalLM"),
+        "experts": architecture in EXPERTS,
     }

@@ -45,7 +45,7 @@ def test_an_encoding_is_guessed(codec: str, name: str, remark: str) -> None:
 
 
 def test_one_byte_that_is_damaged() -> None:
-    data = f"# 启动脚本\n# 八".encode() + b"\xff" + f"卡\n{LAUNCH}\n".encode()
+    data = "# 启动脚本\n# 八".encode() + b"\xff" + f"卡\n{LAUNCH}\n".encode()
     assert refused(data)[:3] == (2, 4, "the byte 0xFF here is no UTF-8, as the rest of the text is")
 
 

@@ -106,6 +106,11 @@ def test_no_secret_is_shown(text: str) -> None:
             assert "secret" not in shown.replace("secrets", "").replace("a secret", "")
 
 
+def test_what_counts_tokens_is_no_secret() -> None:
+    text = "vllm serve a/b --max-num-batched-tokens 8192 --max-model-len 8192"
+    assert findings(text)[0].location.text == text
+
+
 def test_a_launch_of_sglang_beside_it_is_taken() -> None:
     script = Script(file="x.sh", text="vllm serve a/b\npython3 -m sglang.launch_server --model-path a/b --tp 2\n")
     result = import_script(script, ImportOptions(gpu="H200:2"))
