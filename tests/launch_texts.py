@@ -424,8 +424,8 @@ class Maker:
             )
         for joint, option in zip(joints, options, strict=True):
             # A line of its own behind a whole command is another command, unless it begins with an option.
-            ends = joint.lstrip(" ").startswith(("\n", "&"))
-            made.put(" " if ends and option.text[0] not in '-"' else joint)
+            ends = joint.lstrip(" ").startswith(("\n", "&")) or "#" in joint or "\n\n" in joint
+            made.put(" " if ends and option.text[0] != "-" else joint)
             made.add(self.mistyped(option) if not plain and self.chance(0.05) else option)
         return made
 

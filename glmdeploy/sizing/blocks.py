@@ -49,7 +49,8 @@ def uneven(model: Model, value: Value) -> Uneven | None:
     experts = positive(value("ep_size")) or 1
     experts = shards.tensor if shards.exchange else min(experts, shards.tensor)
     for what, size, parts, of_experts in _cut(model, shards.tensor // experts, shards.dense):
-        if size % parts or size // parts % block:
+        # What the ranks do not divide at all is refused for that, before SGLang looks at blocks.
+        if size % parts == 0 and size // parts % block:
             return Uneven(what=what, size=size, parts=parts, block=block, expert=of_experts)
     return None
 

@@ -100,9 +100,7 @@ def test_agreement_of_all(record_testsuite_property: Callable[[str, Any], None])
     counted: Counter[bool] = Counter()
     for architecture in everything():
         counted.update(
-            one.value == value
-            for name, one, value, _ in compared(architecture)
-            if name in REPORTED and one.known
+            one.value == value for name, one, value, _ in compared(architecture) if name in REPORTED and one.known
         )
     share = counted[True] / counted.total()
     record_testsuite_property("values of all families that agree", f"{share:.2%} of {counted.total()}")
@@ -116,16 +114,17 @@ def test_what_explains_by_itself_agrees_too() -> None:
     counted: Counter[bool] = Counter()
     for architecture in everything():
         counted.update(
-            one.value == value
-            for name, one, value, _ in compared(architecture)
-            if name not in REPORTED and one.known
+            one.value == value for name, one, value, _ in compared(architecture) if name not in REPORTED and one.known
         )
     assert counted[True] >= GOAL * counted.total()
 
 
 def test_recorded_values_are_marked() -> None:
     bases = Counter(
-        one.basis for architecture in everything() for _, one, _, _ in compared(architecture) if one.origin is Origin.SGLANG
+        one.basis
+        for architecture in everything()
+        for _, one, _, _ in compared(architecture)
+        if one.origin is Origin.SGLANG
     )
     assert bases[Basis.RECORDED] > bases[Basis.DERIVED] > 0
 
@@ -172,3 +171,26 @@ def test_vision() -> None:
 def test_quantizations(name: str) -> None:
     checkpoint = next(each for each in CHECKPOINTS.values() if name in each.quantizations)
     assert recorded.stored(checkpoint.configured(name)) == name
+
+
+@pytest.mark.parametrize(("version", "replicas"), [("0.5.21", 8), ("0.5.22", 1), ("0.5.23", 1)])
+def test_groups_of_attention_are_no_replicas(version: str, replicas: int) -> None:
+    asked = {"tp-size": 8, "dp-size": 8, "enable-dp-attention": True}
+    table = told("DeepseekV3ForCausalLM", version, "H200", "fp8", asked, {})
+    assert table["dp_size"].value == replicas
+    if replicas == 1:
+        assert table["attn_dp_size"].value == 8
+
+
+@pytest.mark.parametrize(("version", "off"), [("0.5.11", True), ("0.5.12.post1", True), ("0.5.13.post1", False)])
+@pytest.mark.parametrize("architecture", ["GlmMoeDsaForCausalLM", "LlamaForCausalLM"])
+def test_a_tree_does_not_overlap(architecture: str, version: str, off: bool) -> None:
+    asked = {"speculative-algorithm": "EAGLE", "speculative-num-steps": 5, "speculative-eagle-topk": 4}
+    asked |= {"speculative-num-draft-tokens": 8, "speculative-draft-model-path": situations.DRAFT}
+    assert told(architecture, version, "H200", "none", asked, {})["disable_overlap_schedule"].value is off
+
+
+def test_what_no_recording_shows_replaced_stands() -> None:
+    """A value that a profile sets, and that was never recorded, may be a fault: the rules must see it."""
+    table = told("Glm4MoeForCausalLM", "0.5.23", "H200", "none", {"tp-size": 8, "swa-full-tokens-ratio": 1.5}, {})
+    assert table["swa_full_tokens_ratio"].value == 1.5

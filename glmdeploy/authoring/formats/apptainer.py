@@ -41,7 +41,7 @@ def read(text: Located, script: Script) -> list[Launch]:
     """
     found = list(_SECTION.finditer(text.text))
     ends = [*(each.start() for each in found[1:]), len(text.text)]
-    sections = [(each["name"].lower(), text.cut(each.end(), end), each) for each, end in zip(found, ends, strict=True)]
+    sections = [(each["name"].lower(), text.cut(each.end(), end), each) for each, end in zip(found, ends, strict=False)]
     environment = [body for name, body, _ in sections if name == "environment"]
     run = [body for name in _RUN for other, body, _ in sections if other == name]
     if not run:

@@ -235,7 +235,7 @@ def _take(each: _Instruction, stage: _Stage, outer: Scope) -> None:
             stage.shell = _json_words(each.rest)
         case "RUN" | "COPY" | "ADD":
             stage.releases = (*stage.releases, *installed(_expanded(each.rest, stage.scope)))
-            if each.document is not None:
+            if each.document is not None and each.rest.text.split():
                 stage.releases = (*stage.releases, *installed(each.document))
                 stage.files[each.rest.text.split()[-1].rpartition("/")[2]] = each.document
             message = f"{_BUILDING[each.name]} was left out"
@@ -260,7 +260,8 @@ def _assign(rest: Located, scope: Scope, values: Scope, *, exported: bool) -> li
     if "=" not in name and exported:
         begin = len(name) + len(rest.text[len(name) :]) - len(rest.text[len(name) :].lstrip())
         value = rest.cut(begin).stripped()
-        quoted = [placed('"', value.span()[0]), value, placed('"', value.span()[1] - 1)]
+        first, behind = value.span() if value.text else rest.span(len(name) - 1)
+        quoted = [placed('"', first), value, placed('"', behind - 1)]
         rest = joined([rest.cut(0, len(name)), placed("=", rest.span(begin)[0]), *quoted])
     names = []
     try:
@@ -320,6 +321,8 @@ def _instructions(text: Located) -> Iterator[_Instruction]:
             line = lines[at]
             at += 1
         full = joined([*pieces, line])
+        if not full.text.strip():
+            continue
         match = _INSTRUCTION.match(full.text)
         name = match[1].upper() if match else full.text.split()[0]
         rest = full.cut(match.end()).stripped() if match else full

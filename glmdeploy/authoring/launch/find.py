@@ -30,6 +30,7 @@ MAX_SHELLS = 8
 MAX_COMMANDS = 20_000
 """Commands that a text may have when its functions are called."""
 
+_ROUTER = re.compile(r"sglang_router(?:\.|$)|sglang-router$|sgl-router$")
 _ESCAPED = re.compile(r"\\([$`\\])")
 
 
@@ -97,6 +98,8 @@ class _Shared:
 
     releases: list[Word] = field(default_factory=list)
     commands: int = 0
+    beside: list[Note] = field(default_factory=list)
+    """What else of SGLang's the text starts."""
 
 
 @dataclass(kw_only=True)
@@ -110,6 +113,9 @@ class _Reading:
     loops: dict[int, loops.Loop] = field(default_factory=dict)
     newlines: list[int] = field(default_factory=list)
     found: list[Launch] = field(default_factory=list)
+    written: list[Launch] = field(default_factory=list)
+    """Launches in here-documents: what a script only prints or writes comes behind what it does."""
+    aliases: dict[str, Word] = field(default_factory=dict)
     before: _Before = field(default_factory=_Before)
     waiting: list[tuple[Sequence[Word], str, Word | None]] = field(default_factory=list)
     """Lines that begin with an option, above any launch."""
@@ -127,8 +133,11 @@ class _Reading:
         self._run(items)
         for name in [each for each in self.functions if each not in self.executed]:
             self._call(name, (), (), said=f"the function {name} is defined, but nothing in this text calls it")
-        ends = _line_ends(text, places)
-        return [replace(each, notes=(*ends, *each.notes)) for each in map(self.argv.job.around, self.found)]
+        ends = [*_line_ends(text, places), *(self.shared.beside if not self.depth else ())]
+        return [
+            replace(each, notes=(*ends, *each.notes))
+            for each in map(self.argv.job.around, [*self.found, *self.written])
+        ]
 
     def _run(self, items: Iterable[Command | Document], base: tuple[Step, ...] = (), depth: int = 0) -> None:
         for item in items:
@@ -154,7 +163,7 @@ class _Reading:
         text, offsets = (item.text, item.offsets) if item.quoted else _unescaped(item)
         with contextlib.suppress(ShellError):
             inside = self._inside(self.scope.copy(exported=item.quoted)).read(text, offsets)
-            self.found += [self._around(launch, path) for launch in inside]
+            self.written += [self._around(launch, path) for launch in inside]
 
     def _inside(self, scope: Scope) -> _Reading:
         inside = _Reading(scope=scope, depth=self.depth + 1, shared=self.shared)
@@ -189,7 +198,7 @@ class _Reading:
         except ShellError:
             if all(not word.unknown for word in words):
                 raise
-        return [replace(launch, notes=(*notes, *launch.notes)) for launch in inside.found]
+        return [replace(launch, notes=(*notes, *launch.notes)) for launch in [*inside.found, *inside.written]]
 
     def _command(self, item: Command, path: tuple[Step, ...], depth: int) -> None:
         """One command: what it does to the variables, and the launches that it stands for."""
@@ -218,7 +227,15 @@ class _Reading:
         self.shared.releases += [each for each in requirement.releases(words) if each not in self.shared.releases]
         self.argv.looks = 0
         env = self.scope.exported() | own
-        if words[0].text == "eval":
+        if words[0].text == "alias":
+            names = [each.text.partition("=")[0] for each in words[1:]]
+            self.aliases |= {
+                name: each.after(len(name) + 1) for name, each in zip(names, words[1:], strict=True) if "=" in each.text
+            }
+            return
+        if words[0].text in self.aliases:
+            found = self._evaluated([self.aliases[words[0].text], *words[1:]], path)
+        elif words[0].text == "eval":
             found = self._evaluated(words[1:], path)
         elif item.fed is not None and words[0].text.rpartition("/")[2] in SHELLS:
             found = self._inner(self.scope.word(item.fed), env)
@@ -228,6 +245,10 @@ class _Reading:
         found = [self._around(replace(each, notes=(*notes, *each.notes)), path) for each in found]
         found = [_with_lost(each, own, env) for each in found]
         told = [*self.scope.told, *(note for word in words for note in word.notes)]
+        if not found and any(_ROUTER.match(word.text) for word in words[:4]):
+            message = "this starts SGLang's router, which stands in front of servers; it was left out"
+            span = (words[0].span[0], max(word.span[1] for word in words))
+            self.shared.beside.append(Note(severity=Severity.WARNING, message=message, span=span))
         self._meet(item, words, found, broken, told)
 
     def _as_meant(self, words: list[Word]) -> tuple[list[Word], list[Note], Word | None]:
@@ -251,7 +272,7 @@ class _Reading:
         """
         last = self.before
         begins = orphans.begins_with_option(words) or (
-            bool(last.launches) and (orphans.further_in(last.indent, item.gap) or orphans.meant_to_go_on(item.gap))
+            bool(last.launches) and orphans.further_in(last.indent, item.gap)
         )
         if not found and (begins or (last.broken and last.launches and orphans.next_line(item.gap))):
             if not last.launches and not self.found:

@@ -63,6 +63,7 @@ _HARMLESS = re.compile(
 )
 """What stands beside a secret's name, and is none: a variable, a number, a switch, a file, an image."""
 
+LONG = 8
 SHORTEST = 4
 """Characters from which on a value is looked for elsewhere too."""
 
@@ -91,6 +92,8 @@ def values(text: str) -> Iterator[str]:
         bare = text[start:end].strip("\\\"'\u201c\u201d\u2018\u2019")
         if len(bare) >= SHORTEST and not _HARMLESS.fullmatch(bare):
             yield bare
+            # Where it is taken for a name and its value, each comes out alone.
+            yield from (part for part in bare.split("=") if len(part) >= LONG and part != bare)
     for leak in find(text):
         yield from re.split("[:]", text[leak.start + leak.visible : leak.end].lstrip(":"))
 

@@ -30,8 +30,11 @@ _GAP = re.compile(r"(?:[ \t\n&;|]|\\\n|#[^\n]*)*")
 
 
 def begins_with_option(words: Sequence[Word]) -> bool:
-    """Whether a line's first word is an option, which no command is called."""
-    return bool(words) and re.match(r"-{1,2}[A-Za-z]", words[0].text) is not None
+    """Whether a line's first word is an option, which no command is called, or an array that the text does not have."""
+    if not words:
+        return False
+    unknown = words[0].unknown and re.fullmatch(r"\$\{\w+\[@\]\}", words[0].text) is not None
+    return bool(unknown) or re.match(r"-{1,2}[A-Za-z]", words[0].text) is not None
 
 
 def adjacent(gap: str) -> bool:
@@ -53,12 +56,8 @@ def indent(gap: str) -> int | None:
 def further_in(launch: int | None, gap: str) -> bool:
     """Whether the next line is set in as the other lines of a launch are, which begins at the margin ``launch``."""
     own = indent(gap)
-    return launch is not None and own is not None and own > launch and next_line(gap)
-
-
-def meant_to_go_on(gap: str) -> bool:
-    """Whether the line above ends with a backslash, whatever came of it: the next line was meant for its command."""
-    return adjacent(gap) and re.match(r"[ \t]*(?:\\\n[ \t]*(?:#|\n)|#[^\n]*\\[ \t]*\n)", gap) is not None
+    below = re.fullmatch(r"[ \t]*\\?\n(?:[ \t]*#[^\n]*\n)*[ \t]*", gap) is not None
+    return launch is not None and own is not None and own > launch and below
 
 
 def cause(gap: str) -> str:

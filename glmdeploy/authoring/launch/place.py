@@ -126,6 +126,11 @@ def _image(launch: Launch, release: Catalog, rented: str, sections: Sections) ->
         fix = "name the image without it, and the secret of its registry under `secrets.registry`"
         sections.note(Severity.ERROR, message, image.span, fix=fix)
         sections.put(path, assumed)
+    elif not parse(image.text).askable:
+        environment.hide(image, sections)
+        message = f"what stands where an image is expected is no image's name; {assumed} was taken"
+        sections.note(Severity.ERROR, message, image.span)
+        sections.put(path, assumed)
     elif installed := _installed(launch, image):
         message = f"the text installs SGLang {installed.text} in {shown(image.text)}, which Modal would not do: "
         if _replaceable(image.text):

@@ -90,7 +90,9 @@ def _decodes(now: Situation) -> bool:
     """Whether decoding reserves memory for CUDA graphs."""
     if not now.since("0.5.15.post1"):
         return True
-    off = now["disable_cuda_graph"] or now["disable_decode_cuda_graph"] or now["cuda_graph_backend_decode"] == "disabled"
+    off = (
+        now["disable_cuda_graph"] or now["disable_decode_cuda_graph"] or now["cuda_graph_backend_decode"] == "disabled"
+    )
     return not off and now["disaggregation_mode"] != "prefill"
 
 
@@ -141,7 +143,8 @@ def _static(now: Situation, graphs: str) -> float | None:
     reserve, memory = _reserve(now, graphs), now.gpu.memory_mib
     if reserve is None or memory is None:
         return None
-    return round((memory - reserve) / memory, 3)
+    fraction: float = round((memory - reserve) / memory, 3)
+    return fraction
 
 
 def _static_seeing(now: Situation, graphs: str) -> float | None:
@@ -153,7 +156,7 @@ def _static_seeing(now: Situation, graphs: str) -> float | None:
 
 def vision_factor(layers: int, width: int) -> float:
     """What a model that sees leaves of the fraction: less, the larger its vision tower is."""
-    ratio = layers * width**2 / (VISION_LAYERS * VISION_WIDTH**2)
+    ratio = layers * width * width / (VISION_LAYERS * VISION_WIDTH * VISION_WIDTH)
     return VISION_BASE * max(0.8, min(1.05, 1.0 - 0.1 * (ratio - 1.0)))
 
 
@@ -164,7 +167,7 @@ def _divided(now: Situation) -> int | None:
 
 def _steps(now: Situation) -> int | None:
     steps: int | None = now["speculative_num_steps"]
-    return None if steps is None else steps + 1
+    return None if steps is None or (now["speculative_eagle_topk"] or 1) > 1 else steps + 1
 
 
 FORMULAS: Mapping[str, Callable[[Situation], Any]] = {

@@ -54,7 +54,9 @@ def inputs(now: Situation) -> dict[str, Any]:
     """The inputs of a situation by name; what an option is not set to is None."""
     known = gpus.TYPES.get(now.gpu.type)
     found = {name: now[name] or None for name in OPTIONS}
-    found |= {name: next((now[each] for each in names if now[each] is not None), None) for name, names in MERGED.items()}
+    found |= {
+        name: next((now[each] for each in names if now[each] is not None), None) for name, names in MERGED.items()
+    }
     algorithm = str(now["speculative_algorithm"] or "").upper() or None
     variable = now.env.get("SGLANG_ENABLE_SPEC_V2")
     return found | {

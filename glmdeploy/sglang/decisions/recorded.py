@@ -160,7 +160,7 @@ def file(name: str, version: str) -> str:
 
 
 def stored(config: Mapping[str, Any] | None) -> str | None:
-    """How a checkpoint's ``config.json`` says that its weights are stored, in SGLang's words; None for no configuration.
+    """How a checkpoint's ``config.json`` says that its weights are stored, in SGLang's words; None without one.
 
     Source: ``ModelConfig._parse_quant_hf_config`` (``sglang/srt/configs/model_config.py``, 0.5.10 to 0.5.23).
     """

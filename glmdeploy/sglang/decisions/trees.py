@@ -6,10 +6,10 @@ asked about is opened. A question is about one input (:mod:`glmdeploy.sglang.dec
 not depend on are not asked. A leaf has the releases and GPUs that were recorded in it: there a value is *recorded*,
 elsewhere it is *derived*.
 
-A node is ``[input, test, value, yes, no]``, with the test ``set``, ``is`` or ``from`` (at least), a leaf ``[kind, value,
-recorded]``. Of the kinds, ``keep`` leaves what is asked for, ``const`` sets ``value``, ``same`` copies the name in
-``value``, ``formula`` computes (:mod:`glmdeploy.sglang.decisions.formulas`), and ``open`` stands for what the
-recordings do not settle.
+A node is ``[input, test, value, yes, no]``, with the test ``set``, ``is`` or ``from`` (at least), a leaf
+``[kind, value, recorded]``. Of the kinds, ``keep`` leaves what is asked for, ``const`` sets ``value``, ``same`` copies
+the name in ``value``, ``formula`` computes (:mod:`glmdeploy.sglang.decisions.formulas`), and ``open`` stands for what
+the recordings do not settle.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Recordings:
 
     def decide(self, now: Situation, asked: Mapping[str, Any]) -> dict[str, Decided]:
         """What SGLang makes of every name, ``asked`` being the options' own values."""
-        known = inputs(now)
+        known: dict[str, Any] = inputs(now)
         place = self._place(now)
         found: dict[str, Decided] = {}
         for name, tree in self.trees.items():
@@ -79,7 +79,9 @@ class Recordings:
             value = OPEN if leaf is None else self._value(leaf, name, now, asked, found)
             if value is not asked[name] and leaf is not None and self._stands(leaf, name, asked[name]):
                 value = asked[name]
-            recorded = value is not OPEN and leaf is not None and place is not None and bool(int(leaf[2], 16) >> place & 1)
+            recorded = (
+                value is not OPEN and leaf is not None and place is not None and bool(int(leaf[2], 16) >> place & 1)
+            )
             found[name] = Decided(value=value, recorded=recorded, because=because)
             known[f"={name}"] = OPEN if value is OPEN else value or None
         return found
@@ -101,7 +103,7 @@ class Recordings:
         while len(tree) == 5:
             name, test, value, yes, no = tree
             because[name] = None
-            mine = known.get(name)
+            mine: Any = known.get(name)
             if mine is OPEN or (name in CERTAIN and mine is None):
                 return None, tuple(because)
             if test == "set":
@@ -133,7 +135,7 @@ class Recordings:
             return found[value].value if value in found else asked[value]
         if kind == "formula":
             computed = FORMULAS[value](now)
-            return OPEN if computed is None else computed
+            return computed if computed is not None else OPEN if asked[name] is None else asked[name]
         return OPEN
 
 

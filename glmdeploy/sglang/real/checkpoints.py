@@ -94,7 +94,11 @@ _ALL = (
         config={"model_type": "glm5_next"},
         quantizations=FP8,
     ),
-    Checkpoint(architecture="DeepseekV3ForCausalLM", name="DeepSeek-V3.1", config={"model_type": "deepseek_v3", "max_position_embeddings": 163840}),
+    Checkpoint(
+        architecture="DeepseekV3ForCausalLM",
+        name="DeepSeek-V3.1",
+        config={"model_type": "deepseek_v3", "max_position_embeddings": 163840},
+    ),
     Checkpoint(
         architecture="DeepseekV32ForCausalLM",
         name="DeepSeek-V3.2",

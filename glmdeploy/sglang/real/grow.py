@@ -31,7 +31,15 @@ FAR_GAIN = 8.0
 
 ANYWHERE = {"release", "capability", "major", "architecture", "sparse", "latent", "hybrid", "sees", "experts"}
 _GRAPHS = {
-    *("compiles", "prefill_cuda_graph", "disable_cuda_graph", "pp_size", "enable_dp_attention", "attention_dp", "moe_a2a_backend"),
+    *(
+        "compiles",
+        "prefill_cuda_graph",
+        "disable_cuda_graph",
+        "pp_size",
+        "enable_dp_attention",
+        "attention_dp",
+        "moe_a2a_backend",
+    ),
     *("=moe_a2a_backend", "lora", "algorithm", "enable_hierarchical_cache", "cpu_offload_gb", "enable_symm_mem"),
     *("enable_eplb", "enable_deterministic_inference", "disaggregation_mode", "enable_torch_compile"),
     *("enforce_piecewise_cuda_graph", "enable_two_batch_overlap", "enable_multimodal", "is_embedding"),
@@ -93,7 +101,7 @@ RELEVANT: dict[str, set[str]] = {
         _SPECULATION,
     ),
 }
-"""By name, the inputs that SGLang's sources show to matter, beside those that may matter anywhere and its own option."""
+"""By name, what SGLang's sources show to matter, beside its own option and what may matter anywhere."""
 
 
 class Grower:
@@ -199,7 +207,9 @@ def questions(samples: Sequence[Sample], some: Iterable[str] | None = None) -> l
         if None in masks:
             mine.append((name, "set", None, everything & ~masks[None]))
         if name in NUMBERS:
-            numbers = sorted((each for each in masks if isinstance(each, (int, float, tuple))), reverse=True)
+            numbers: list[Any] = sorted(
+                (each for each in masks if each is not None and not isinstance(each, str)), reverse=True
+            )
             above = 0
             for value, below in zip(numbers, [*numbers[1:], None], strict=True):
                 above |= masks[value]
@@ -218,8 +228,6 @@ def plain(value: Any) -> Any:
 
 def _version(key: Any) -> str:
     return next(version for version in catalog.versions() if version_key(version) == key)
-
-
 
 
 def holds(mine: Any, test: str, value: Any) -> bool:

@@ -63,9 +63,7 @@ def _short(value: Any) -> Any:
     return {name: _short(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
-def ask(
-    real: Oracle, architecture: str, gpu: str, number: int, env: Mapping[str, str], draft: Path
-) -> dict[str, Any]:
+def ask(real: Oracle, architecture: str, gpu: str, number: int, env: Mapping[str, str], draft: Path) -> dict[str, Any]:
     """A situation and what the release decides in it, as JSON."""
     checkpoint = CHECKPOINTS[architecture]
     quantization, options = situations.situation(checkpoint, real.version, gpu, number)

@@ -44,6 +44,7 @@ LEFT_OUT = {
 }
 """Fields that are reported under another name, or by nobody."""
 
+
 @dataclass
 class Sample:
     """A recording. ``labels`` has by name how its value can be had: each way is a leaf without its places."""
@@ -108,7 +109,9 @@ def names(samples: Sequence[Sample]) -> list[str]:
     """What is learnt: everything that SGLang decided in some recording, in the order in which it follows."""
     raw = {name for each in RAW.values() for name in each} - set(RAW)
     found = {name for each in samples for name in each.line["set"]}
-    options = {option.dest for version in {each.now.version for each in samples} for option in catalog.load(version).options}
+    options = {
+        option.dest for version in {each.now.version for each in samples} for option in catalog.load(version).options
+    }
     more = sorted((found & options) - set(REPORTED) - raw - OWN - LEFT_OUT - set(FIRST))
     return [*FIRST, *(name for name in REPORTED if name not in FIRST), "cuda_graph_max_bs", *more]
 
@@ -119,9 +122,8 @@ def ways(each: Sample, name: str) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     if value == before and isinstance(value, bool) == isinstance(before, bool):
         found.append(("keep", None))
-    for other in SAME.get(name, ()):
-        if value is not None and each.resolved.get(other) == value:
-            found.append(("same", other))
+    others = SAME.get(name, ()) if value is not None else ()
+    found += [("same", other) for other in others if each.resolved.get(other) == value]
     for formula in OF.get(name, ()):
         if before is None or name == "chunked_prefill_size" or name[:4] == "spec":
             computed = FORMULAS[formula](each.now)
@@ -132,9 +134,20 @@ def ways(each: Sample, name: str) -> list[tuple[str, Any]]:
     return found
 
 
-SPARSE = ("GlmMoeDsaForCausalLM", "DeepseekV32ForCausalLM")
-LATENT = (*SPARSE, "DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM", "KimiK25ForConditionalGeneration", "Glm5NextForConditionalGeneration")
-HYBRID = ("Qwen3NextForCausalLM", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration")
+SPARSE = {"GlmMoeDsaForCausalLM", "DeepseekV32ForCausalLM"}
+LATENT = {
+    *SPARSE,
+    *("DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM", "KimiK25ForConditionalGeneration"),
+    "Glm5NextForConditionalGeneration",
+}
+HYBRID = {"Qwen3NextForCausalLM", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration"}
+EXPERTS = {
+    *LATENT,
+    *("Glm4MoeForCausalLM", "Glm4vMoeForConditionalGeneration", "Qwen3MoeForCausalLM", "Qwen3NextForCausalLM"),
+    *("Qwen3VLMoeForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration", "GptOssForCausalLM"),
+    *("Llama4ForConditionalGeneration", "MiniMaxM2ForCausalLM"),
+}
+"""The architectures by what they share, for trees to ask for."""
 
 
 def traits(architecture: str) -> dict[str, Any]:
@@ -145,5 +158,5 @@ def traits(architecture: str) -> dict[str, Any]:
         "latent": architecture in LATENT,
         "hybrid": architecture in HYBRID,
         "sees": architecture.endswith("ForConditionalGeneration"),
-        "experts": "Moe" in architecture or architecture in LATENT or architecture in ("GptOssForCausalLM", "MiniMaxM2ForCausalLM", "Llama4ForConditionalGeneration", "Qwen3NextForCausalLM"),
+        "experts": architecture in EXPERTS,
     }

@@ -186,7 +186,8 @@ def in_release(options: Options, version: str) -> Options:
     found = {}
     for name, value in options.items():
         here = name if name in known else OLD_NAMES.get(name, name)
-        if here in known and (known[here] is None or value in known[here]):
+        choices = known.get(here)
+        if here in known and (choices is None or value in choices):
             found[here] = value
     return found
 
@@ -199,9 +200,7 @@ def environments(version: str) -> tuple[dict[str, str], ...]:
 
 def words(options: Options) -> list[str]:
     """The options as a command line."""
-    return [
-        word for name, value in options.items() for word in (f"--{name}", *([] if value is True else [str(value)]))
-    ]
+    return [word for name, value in options.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]
 
 
 @cache

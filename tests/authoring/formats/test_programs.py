@@ -217,4 +217,4 @@ def test_no_text_ends_in_a_traceback(data: st.DataObject) -> None:
     for launch in found:
         words = (*launch.words, *launch.env.values(), *launch.releases)
         spans = [launch.place, *(word.span for word in words), *(note.span for note in launch.notes)]
-        assert all(0 <= start < end <= max(len(text), 1) for start, end in spans)
+        assert all(0 <= start <= end <= max(len(text), 1) for start, end in spans)
