@@ -111,6 +111,7 @@ CHECKS: Mapping[str, str] = {
     "yaml": "a file that cannot be read as a profile",
     "schema": "a profile that its schema refuses",
     "sglang": "an option, a value or a release that SGLang does not know",
+    "knowledge": "what could not be judged, because something is not known",
     "waiver": "a waiver that is expired, unknown, not allowed or not needed",
 }
 """Findings that are not a rule's: their ids, and what each is about."""

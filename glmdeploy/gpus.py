@@ -11,6 +11,7 @@ the architectures (A100, RTX PRO 6000 Blackwell), and its data sheets of L4 and 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsFloat
 
@@ -190,6 +191,46 @@ def parse(text: str) -> Gpu:
     name, _, count = text.partition(":")
     found = TYPES[name]
     return Gpu(type=name, count=int(count or 1), major=found.capability[0], memory_mib=found.memory_mib)
+
+
+_MEMORY: Mapping[str, tuple[int, ...]] = {
+    "T4": (15, 16),
+    "L4": (24,),
+    "A10": (24,),
+    "A10G": (24,),
+    "L40S": (48,),
+    "A100": (40, 80),
+    "RTXPRO6000": (96,),
+    "H100": (80,),
+    "H200": (141, 144),
+    "B200": (180, 183, 192),
+    "B300": (268, 270, 288),
+}
+"""The gigabytes by which others call a type, in their spelling of its name without separators."""
+
+_MADE_FOR = re.compile(r"NVIDIA|TESLA|GPU|SXM[0-9]?|PCIE|HBM[0-9]E?|BLACKWELL|SERVER|EDITION|TENSOR|CORE|AC")
+"""Parts of other spellings that make no other type of it."""
+
+_CALLED: Mapping[str, str] = {"A10G": "A10", "RTXPRO6000": "RTX-PRO-6000", "A10080": "A100-80GB", "A10040": "A100-40GB"}
+
+
+def named(text: str) -> str | None:
+    """Modal's name of a type as schedulers, other clouds and NVIDIA spell it; None for what Modal does not rent.
+
+    ``h100``, ``nvidia-h100-80gb-hbm3``, ``A100-SXM4-80GB``, ``rtx_pro_6000``. Not ``H100-NVL``, ``GB200`` or ``H20``:
+    those are other GPUs.
+    """
+    if text.upper() in TYPES:
+        return text.upper()
+    parts = [part for part in re.split(r"[-_ .]+", text.upper()) if part and not _MADE_FOR.fullmatch(part)]
+    sizes = [part for part in parts if re.fullmatch(r"[0-9]+G(?:I?B)?", part)]
+    name = "".join(part for part in parts if part not in sizes)
+    if name not in _MEMORY or len(sizes) > 1:
+        return None
+    size = int(sizes[0].rstrip("GIB")) if sizes else None
+    if size is not None and size not in _MEMORY[name]:
+        return None
+    return _CALLED.get(f"{name}{size}") or _CALLED.get(name) or name
 
 
 def pattern() -> str:

@@ -176,7 +176,8 @@ FORMS = (
         kind="password in a URL",
         prefixes=("://",),
         # A variable or a placeholder in its place is no secret.
-        body=r"[^/\s:@\"'`]{0,100}:(?![$<{*])[^/\s@\"'`]{1,200}(?=@)",
+        body=r"[^/\s:@\"'`]{0,100}:(?![$<{*])[^/\s\"'`]{1,200}(?=@)",
+        cut=r"[^/\s:@\"'`]{0,100}:(?![$<{*])[^/\s@\"'`]{1,200}?",
         source="https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1",
         word=False,
     ),
@@ -249,17 +250,54 @@ def joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def hide(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with every value that one of them calls a secret masked, in whichever finding's line it stands."""
+    """The findings without what one of them calls a secret, or its line shows to be one.
+
+    Masked is the value where it stands, in whichever finding's line, and every part of it in their words: a rule that
+    takes an image's name apart tells of ``https://me:PASSWORD@host`` nothing but the password.
+    """
     secrets: dict[tuple[str, int, str], list[tuple[int, int]]] = defaultdict(list)
+    known: set[str] = set()
     for found in findings:
+        known.update(_parts(found.location.text))
         if found.secret:
             secrets[_line(found.location)].append(_span(found.location))
-    return [
+            first, last = _span(found.location)
+            known.add(found.location.text[first:last].strip("\"' "))
+    shown = [
         replace(found, location=_without(found.location, secrets[line]))
         if (line := _line(found.location)) in secrets
         else found
         for found in findings
     ]
+    words = sorted((each for each in known if len(each) >= _LEAST), key=len, reverse=True)
+    return [_unspoken(found, words) for found in shown] if words else shown
+
+
+_LEAST = 4
+"""Characters from which on a part of a secret is looked for in the words of findings."""
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The secrets in a line, and of the one in a URL what stands on either side of a colon."""
+    for leak in _search(text, parts=True):
+        body = text[leak.start + leak.visible : leak.end]
+        yield body
+        if leak.kind in _IN_URLS:
+            yield from body.split(":")
+
+
+def _unspoken(found: Finding, words: Sequence[str]) -> Finding:
+    """The finding with the words hidden in what it says, whole, and where they are cut short by three dots."""
+
+    def hidden(text: str) -> str:
+        for each in words:
+            cut = next((end for end in range(len(each), _LEAST - 1, -1) if f"{each[:end]}..." in text), 0)
+            text = text.replace(f"{each[:cut]}...", f"{MASK}...") if cut else text
+            text = re.sub(rf"(?<!\w){re.escape(each)}(?!\w)", MASK, text)
+        return text
+
+    expected, fix = (hidden(text) if text else text for text in (found.expected, found.fix))
+    return replace(found, message=hidden(found.message), expected=expected, fix=fix)
 
 
 def _line(place: Location) -> tuple[str, int, str]:
@@ -288,6 +326,32 @@ class Redactor:
         return self._mask(text)
 
 
+_URL_PARTS = (
+    # A slash in a password, which should have been encoded; and a token alone, but for users that everybody has.
+    re.compile(r"(?P<prefix>://)[^/\s:@\"'`]{1,100}:(?![0-9]{1,5}/)(?![$<{*])[^\s@\"'`]{1,200}(?=@)"),
+    re.compile(r"(?P<prefix>://)(?!(?:git|user|me|root|oauth2accesstoken|_json_key|AWS)@)[^/\s:@\"'`$<{*]{6,200}(?=@)"),
+    re.compile(
+        rf"(?P<prefix>[?&](?:[\w.-]{{0,40}}[_.-])?(?:{NAMES}|sig|signature|jwt|code)=)(?![$<{{*])[^&\s\"'`#]{{4,}}",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"(?P<prefix>\b(?:authorization|x-api-key)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic|token)\s+)?)"
+        r"(?![$<{*\[])(?=[^\s\"'`]*[0-9=_-])[^\s\"'`]{6,}",
+        re.IGNORECASE,
+    ),
+    # The same without the scheme, as an image is named; not its digest.
+    re.compile(r"(?P<prefix>(?<![\w./@-]))[\w.+-]{1,64}:(?!//)[^\s@/\"'`]{4,200}(?=@(?!sha256:)[A-Za-z0-9.-]+/)"),
+    re.compile(
+        rf"(?P<prefix>(?<![A-Za-z0-9])[A-Z0-9_]{{0,60}}(?:{NAMES.upper()})=)(?![$<{{*\[]|\S*\.\.\.)[^\s\"'`]{{4,}}"
+    ),
+    re.compile(r"(?P<prefix>\bBearer\s+)(?![$<{*\[])(?=[^\s\"'`]*[0-9])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
+)
+"""Secrets by what they stand in (RFC 3986, 3.2.1; RFC 6750): masked, but no finding, for it may be an example's."""
+_PLACES = re.compile(r"://|[?&][\w.-]+=|[A-Z]=|:\S+@|authorization|x-api-key|bearer", re.IGNORECASE)
+_IN_URL = "secret in a URL or a header"
+_IN_URLS = ("password in a URL", _IN_URL)
+
+
 @lru_cache(1024)
 def _search(text: str, *, parts: bool) -> tuple[Leak, ...]:
     # Cached, because reports repeat texts. Most hold no prefix; then no pattern is compiled: all of them take 50 ms.
@@ -295,6 +359,11 @@ def _search(text: str, *, parts: bool) -> tuple[Leak, ...]:
     found = [leak for form, pattern in patterns for leak in _leaks(form.kind, pattern, text)]
     if parts:
         found += _leaks("private key", _key_lines(), text)
+        if _PLACES.search(text):
+            # What has a form of its own shows its prefix.
+            begun = {leak.start for leak in found}
+            beside = (leak for pattern in _URL_PARTS for leak in _leaks(_IN_URL, pattern, text))
+            found += [leak for leak in beside if leak.start + leak.visible not in begun]
     return tuple(_outermost(found))
 
 

@@ -6,10 +6,12 @@ import dataclasses
 import string
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judged import TODAY, checked
 
+from glmdeploy import redaction
 from glmdeploy.profile.text.load import load
 from glmdeploy.rules.check import check
 
@@ -56,3 +58,30 @@ def test_a_place_beside_a_secret_is_still_its_own(tmp_path: Path) -> None:
         place = found[rule]
         assert place.text == line
         assert line[place.column - 1 : place.column - 1 + place.length] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pass@word@host/img", "https://***@host/img"),
+        ("https://me:pass/word@host/img", "https://***@host/img"),
+        ("https://a-long-token@host/img", "https://***@host/img"),
+        ("https://git@host/img", "https://git@host/img"),
+        ("me:pass-word@registry.example/img", "***@registry.example/img"),
+        ("https://host/x?a=1&token=abcdef&b=2", "https://host/x?a=1&token=***&b=2"),
+        ("https://host/x?sig=abcdef", "https://host/x?sig=***"),
+        ("Authorization: Bearer abc123def", "Authorization: Bearer ***"),
+        ("curl -H 'x-api-key: abc123'", "curl -H 'x-api-key: ***'"),
+        ("MY_API_KEY=correct-horse", "MY_API_KEY=***"),
+        ("the URL is https://me:pass-w...", "the URL is https://***..."),
+        # What stands there is no secret.
+        ("MY_API_KEY=$KEY MY_API_KEY=... HF_TOKEN=<token>", "MY_API_KEY=$KEY MY_API_KEY=... HF_TOKEN=<token>"),
+        ("Authorization: Bearer $API_KEY", "Authorization: Bearer $API_KEY"),
+        ("a bearer of news", "a bearer of news"),
+        ("https://host:8000/v1?page=2", "https://host:8000/v1?page=2"),
+        ("lmsysorg/sglang:v0.5.11@sha256:" + "ab01" * 16, "lmsysorg/sglang:v0.5.11@sha256:" + "ab01" * 16),
+        ("registry:5000/a/b:tag", "registry:5000/a/b:tag"),
+    ],
+)
+def test_what_stands_where_secrets_do(text: str, shown: str) -> None:
+    assert redaction.mask(text) == shown

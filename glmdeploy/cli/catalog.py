@@ -110,12 +110,13 @@ def _load(version: str) -> Catalog:
 
 
 def _find(release: Catalog, name: str) -> Option:
+    from glmdeploy.sglang import advice
     from glmdeploy.sglang.catalog import OptionError
-    from glmdeploy.sglang.releases import unknown_option
+    from glmdeploy.sglang.command import RESERVED
 
     try:
         return release.find(name)
     except OptionError as error:
-        reason, fix = unknown_option(name, True, release.version)
-        near = f"Similar: {', '.join(error.candidates)}." if error.candidates and not reason else None
-        raise GlmdeployError(f"{error}{reason}" + (f"; {fix}" if fix else ""), advice=near) from None
+        given = advice.unknown(name, True, release, (), RESERVED)
+        near = f"Similar: {', '.join(error.candidates)}." if error.candidates and not given.reason else None
+        raise GlmdeployError(f"{error}{given.reason}" + (f"; {given.fix}" if given.fix else ""), advice=near) from None

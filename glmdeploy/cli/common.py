@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from glmdeploy.plan.plan import Plan
     from glmdeploy.profile.text.document import Document
+    from glmdeploy.sizing.checkpoint import Checkpoint
+
+    Asking = Callable[[Document], Checkpoint | None]
 
 
 def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,6 +49,45 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**arguments)
 
     return wrapped
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--model-config`` and ``--ask-hub``, passed on as ``model_config`` and ``ask_hub``."""
+
+    @click.option(
+        "--model-config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="The checkpoint's config.json, for a model that glmdeploy does not know.",
+    )
+    @click.option("--ask-hub", is_flag=True, help="Ask the Hugging Face Hub for it, where the model is not known.")
+    @functools.wraps(function)
+    def wrapped(**arguments: Any) -> Any:
+        return function(**arguments)
+
+    return wrapped
+
+
+def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
+    """What tells a profile's checkpoint: the file, or the Hub where the model is not known; else nothing does.
+
+    :raises UsageError: for both.
+    :raises GlmdeployError: if the file cannot be read; from the call, if the Hub cannot tell.
+    """
+    from glmdeploy.sglang import models
+    from glmdeploy.sizing import checkpoint
+
+    if model_config is not None and ask_hub:
+        raise UsageError("--model-config and --ask-hub exclude each other")
+    given = checkpoint.from_folder(model_config) if model_config is not None else None
+
+    def ask(document: Document) -> Checkpoint | None:
+        model = document.data.get("model")
+        repo, revision = (model.get("repo"), model.get("revision")) if isinstance(model, dict) else (None, None)
+        if given or not ask_hub or not isinstance(repo, str) or models.known(repo):
+            return given
+        return checkpoint.from_hub(repo, revision if isinstance(revision, str) else "main")
+
+    return ask
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,18 +12,26 @@ import click
 
 from glmdeploy.cli import common
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.profile.text.characters import MAX_BYTES
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.launch.imported import Imported
+
+
+_OPENED = (Path("/dev/fd"), Path("/proc/self/fd"))
+"""Folders of what a process was given open."""
+_PIPE = "a pipe"
 
 
 @click.command("import")
 @click.argument("file", default="-", metavar="[FILE]")
 @click.option("--app", metavar="NAME", help="Name of the Modal app; default: after the model.")
 @click.option("--name", metavar="NAME", help="Name of the profile; default: after the model and the GPU.")
-@click.option("--gpu", metavar="GPU", help="GPU type and count, such as B200:8; default: B200, as many as it uses.")
+@click.option("--gpu", metavar="GPU", help="GPU type and count, such as B200:8; default: as the launch says.")
 @click.option(
-    "--sglang-version", metavar="VERSION", help="SGLang release; default: by the image's tag, else the newest."
+    "--sglang-version",
+    metavar="VERSION",
+    help="SGLang release; default: the one that the launch names, else the newest that takes all of its options.",
 )
 @click.option("--repo", metavar="ORG/NAME", help="The model on the Hugging Face Hub, where the launch names a folder.")
 @click.option("--public", is_flag=True, help="An endpoint that is open to anyone, if the launch has no --api-key.")
@@ -51,7 +60,8 @@ def import_(
 
     script = decode(_read(file), "<stdin>" if file == "-" else file)
     wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
-    imported = import_script(script, wanted, file=str(output) if output else "<profile>")
+    place = str(output) if output else "<profile>"
+    imported = import_script(script, wanted, file=place, folder=output.parent if output else None)
     if output is not None and imported.text is not None:
         common.write(output, imported.text)
     _show(imported, as_json=as_json, written=output is not None)
@@ -59,12 +69,30 @@ def import_(
 
 
 def _read(file: str) -> bytes:
+    """The bytes of a file, a pipe of the shell's or standard input: no more than what is certainly too many."""
+    most = MAX_BYTES + 1
     try:
-        if file == "-":
-            return sys.stdin.buffer.read()
-        return Path(file).read_bytes()
+        if file in ("-", "/dev/stdin"):
+            return sys.stdin.buffer.read(most)
+        path = Path(file)
+        if (kind := _unfit(path)) is not None:
+            advice = "Pass what is written into it: glmdeploy import - < PIPE" if kind == _PIPE else None
+            raise GlmdeployError(f"cannot read {file}: it is {kind}, not a file", advice=advice)
+        with path.open("rb") as stream:
+            return stream.read(most)
     except (OSError, ValueError) as error:
         raise GlmdeployError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _unfit(path: Path) -> str | None:
+    """What a path is that is no file; None for a file, and for a pipe that a shell has opened: ``<(...)``."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISFIFO(mode):
+        # To open one by its name waits for somebody who writes, maybe for ever.
+        return None if path.parent in _OPENED else _PIPE
+    return "a directory" if stat.S_ISDIR(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def _show(imported: Imported, *, as_json: bool, written: bool) -> None:

@@ -35,17 +35,22 @@ _WAIVED_FOR = timedelta(days=90)
     help="How to show them; docs/rules.md is the markdown.  [default: text]",
 )
 @click.option("--write", is_flag=True, help="Renew the files that are made from the rules, at the root of a checkout.")
-def rules(name: str | None, as_json: bool, form: str | None, write: bool) -> None:
+@click.option("--look", is_flag=True, help="List the rules to hold against the newest release; exit code 1 if any.")
+def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: bool) -> int:
     """List the guard rules, or show all of one: why, what to do, how to waive it, sources, examples."""
     from glmdeploy.report.rules import markdown
     from glmdeploy.rules import registry
 
     if write:
-        if name or as_json or form:
+        if name or as_json or form or look:
             raise UsageError("--write shows nothing: leave out the rule's id and the format")
         for file, text in made(Path()).items():
             common.write(Path(file), text)
-        return
+        return 0
+    if look:
+        if name or form:
+            raise UsageError("--look lists rules by itself: leave out the rule's id and the format")
+        return _look(as_json=as_json)
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:
         _show(name, form)
@@ -55,6 +60,19 @@ def rules(name: str | None, as_json: bool, form: str | None, write: bool) -> Non
         click.echo(markdown(registry.rules(), registry.RETIRED, _mended), nl=False)
     else:
         _list(registry.rules())
+    return 0
+
+
+def _look(*, as_json: bool) -> int:
+    """The exit code: 1 where a rule is due."""
+    from glmdeploy.report.look import look_data, look_text
+    from glmdeploy.rules import registry
+    from glmdeploy.sglang.catalog import versions
+
+    newest = versions()[-1]
+    found = registry.due(registry.rules(), newest)
+    common.echo_json(look_data(found, newest)) if as_json else click.echo(look_text(found, newest))
+    return int(bool(found))
 
 
 def _list(everything: Sequence[Rule]) -> None:

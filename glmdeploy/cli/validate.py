@@ -11,7 +11,10 @@ from glmdeploy.cli import common
 from glmdeploy.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from glmdeploy.authoring.fix import Repair
+    from glmdeploy.cli.common import Asking
     from glmdeploy.report.run import Judged, Run
     from glmdeploy.rules.check import Checked
     from glmdeploy.rules.judge import Selection
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 )
 @common.json_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--strict-knowledge", is_flag=True, help="Fail where something could not be judged.")
+@common.model_options
 @common.selection_options
 @click.option("--fix", is_flag=True, help="Make the fixes that need no decision in the profiles' own files.")
 @click.option("--diff", is_flag=True, help="Only show what --fix would change; exit with 1 if it would.")
@@ -38,12 +43,18 @@ def validate(
     form: str | None,
     as_json: bool,
     strict: bool,
+    strict_knowledge: bool,
+    model_config: Path | None,
+    ask_hub: bool,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fix: bool,
     diff: bool,
 ) -> int:
-    """Check profiles: syntax, schema, SGLang options and guard rules. Nothing is contacted."""
+    """Check profiles: syntax, schema, SGLang options and guard rules.
+
+    Nothing is contacted, unless --ask-hub is given. What could not be judged is said, once.
+    """
     from glmdeploy.report.run import Run
     from glmdeploy.rules.judge import selection
 
@@ -54,7 +65,8 @@ def validate(
         if overlays or sets:
             raise UsageError("--fix and --diff edit the profile's own file: leave out --overlay and --set")
         repairs = _repair(profiles, chosen, write=not diff, err=form != "pretty")
-    judged = [_judge(profile, overlays, sets, chosen, form) for profile in profiles]
+    ask = common.asking(model_config, ask_hub=ask_hub)
+    judged = [_judge(profile, overlays, sets, chosen, form, ask, strict_knowledge) for profile in profiles]
     run = Run(profiles=tuple(judged), strict=strict)
     # With --diff, the findings are those of the files as they are.
     failed = run.failed or (diff and any(repair.fixed for repair in repairs.values()))
@@ -92,7 +104,15 @@ def _repair(profiles: tuple[str, ...], chosen: Selection, *, write: bool, err: b
     return repairs
 
 
-def _judge(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], chosen: Selection, form: str) -> Judged:
+def _judge(
+    profile: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    chosen: Selection,
+    form: str,
+    ask: Asking,
+    strict_knowledge: bool,
+) -> Judged:
     """What the checks say of one profile, with what else ``form`` shows: the plan's digest, or what edits change."""
     from glmdeploy.report.run import Judged, replacements
     from glmdeploy.rules.check import check
@@ -101,7 +121,8 @@ def _judge(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], chose
         document = common.document(profile, overlays, sets)
     except ProfileError as error:
         return Judged(profile=profile, findings=chosen.of(error.findings, judged=False))
-    checked = check(document)
+    checked = check(document, checkpoint=ask(document))
+    checked = checked.strictly() if strict_knowledge else checked
     findings = chosen.of(checked.findings, judged=checked.facts is not None)
     in_file = form == "sarif" and profile != "-" and not overlays and not sets
     return Judged(

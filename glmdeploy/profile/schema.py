@@ -6,17 +6,18 @@ its place, the offending text, what was expected and the nearest known key.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy import gpus
 from glmdeploy.findings import Finding, Severity, dotted
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.command import RESERVED
 from glmdeploy.sglang.releases import flags
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +121,7 @@ def _finding(
 
 def _unknown(document: Document, path: KeyPath, known: list[str]) -> Finding:
     name = str(path[-1])
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.6)
+    near = nearest(name, known, most=1)
     parent = f"`{dotted(path[:-1])}`" if len(path) > 1 else "the profile"
     return _finding(
         document,
@@ -135,12 +136,17 @@ def _unknown(document: Document, path: KeyPath, known: list[str]) -> Finding:
 def _missing(document: Document, path: KeyPath, key: str, schema: dict[str, Any]) -> Finding:
     parent = f"`{dotted(path)}`" if path else "the profile"
     example = next(iter(_resolve(schema).get("examples", ())), None)
+    own: KeyPath = (*path, key)
+    is_null = own in document.removed
     return _finding(
         document,
-        path,
-        f"{parent} lacks the key `{key}`",
+        own if is_null else path,
+        f"`{dotted(own)}` is null, which removes it, but {parent} needs it"
+        if is_null
+        else f"{parent} lacks the key `{key}`",
         expected=schema.get("description"),
-        fix=f"add `{key}:`" + (f" with a value such as {json.dumps(example, ensure_ascii=False)}" if example else ""),
+        fix=f"{'write' if is_null else 'add'} `{key}:`"
+        + (f" with a value such as {json.dumps(example, ensure_ascii=False)}" if example else ""),
         key=True,
     )
 
@@ -160,8 +166,18 @@ def _bad_value(document: Document, path: KeyPath, error: ValidationError, schema
         path,
         f"{what} is {shown}, which is not valid",
         expected=schema.get("errorMessage") or _words(error, schema),
-        fix=_advice(error.instance, schema),
+        fix=_advice(error.instance, schema) or _gpu(path, error.instance),
     )
+
+
+def _gpu(path: KeyPath, value: object) -> str | None:
+    """The GPU that may have been meant, with the count as written; of several, the first that is none."""
+    for each in (value if isinstance(value, list) else [value]) if path[:1] == ("gpu",) else ():
+        name, colon, count = str(each).partition(":")
+        near = nearest(name, gpus.TYPES, most=1)
+        if near and near[0] != name:
+            return f"did you mean `{near[0]}{colon}{count}`?"
+    return None
 
 
 def _words(error: ValidationError, schema: dict[str, Any]) -> str:

@@ -8,13 +8,15 @@ import click
 
 from glmdeploy import redaction
 from glmdeploy.authoring import own_file
+from glmdeploy.findings import dotted
+from glmdeploy.report import view
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from glmdeploy.authoring.fix import Outcome, Repair
+    from glmdeploy.authoring.fix import Outcome, Repair, Replaced
     from glmdeploy.findings import Finding
 
 _COLORS = {"@": "cyan", "+": "green", "-": "red"}
@@ -38,6 +40,7 @@ def fixes_text(repairs: Iterable[Repair], *, wrote: bool) -> str:
             ids = ", ".join(dict.fromkeys(finding.id for finding in repair.fixed))
             number = counted(len(repair.fixed), "finding")
             lines.append(f"{'Fixed' if wrote else 'Would fix'} {number} in {repair.profile}: {ids}")
+        lines += [f"  {_change(each)}" for each in repair.replaced]
         for item in repair.outcome.not_fixed:
             place = item.finding.location
             text = redaction.mask(". ".join(filter(None, (item.reason, item.advice))))
@@ -47,13 +50,30 @@ def fixes_text(repairs: Iterable[Repair], *, wrote: bool) -> str:
     return "\n".join(lines)
 
 
+def _change(replaced: Replaced) -> str:
+    """``sglang.args.kv-cache-dtype: fp8_e4m3 became bfloat16 (GLM001)``."""
+    became = "was removed" if replaced.new is None else f"became {view.shown(replaced.new)}"
+    return redaction.mask(f"{dotted(replaced.path)}: {view.shown(replaced.old)} {became} ({replaced.finding.id})")
+
+
 def fix_data(repair: Repair | None, *, wrote: bool) -> dict[str, Any]:
-    """``fixed``, or ``would_fix``, and ``not_fixed`` with the reasons, as JSON data; None for an unreadable profile."""
+    """``fixed``, or ``would_fix``, and ``not_fixed`` with the reasons, as JSON data; None for an unreadable profile.
+
+    ``replaced`` has each value that became, or would become, another, with the finding's id.
+    """
     fixed, not_fixed = (repair.fixed, repair.outcome.not_fixed) if repair else ((), ())
     return {
         "fixed" if wrote else "would_fix": [_short(finding) for finding in fixed],
+        "replaced": [
+            {"id": each.finding.id, "path": dotted(each.path), "old": _plain(each.old), "new": _plain(each.new)}
+            for each in (repair.replaced if repair else ())
+        ],
         "not_fixed": [{**_short(item.finding), "reason": item.reason} for item in not_fixed],
     }
+
+
+def _plain(value: Any) -> Any:
+    return redaction.mask(value) if isinstance(value, str) else value
 
 
 def _short(finding: Finding) -> dict[str, Any]:

@@ -61,13 +61,13 @@ def table(rules: Sequence[Rule], width: int | None) -> str:
     severities = max(len(rule.severity) for rule in rules)
     titles = max(len(rule.title) for rule in rules)
     blocks = []
-    for name, group in _by_topic(rules).items():
+    for name, group in by_topic(rules).items():
         rows = [_row(rule, severities, titles, width) for rule in group]
         blocks.append("\n".join((click.style(name[0].upper() + name[1:], bold=True), *rows)))
     return "\n\n".join(blocks)
 
 
-def _by_topic(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
+def by_topic(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
     """The rules of each topic, in their order."""
     groups: dict[str, list[Rule]] = {}
     for rule in rules:
@@ -154,6 +154,7 @@ def rule_data(rule: Rule, *, mended: bool) -> dict[str, Any]:
             "text": str(scope),
             "since": scope.since,
             "until": scope.until,
+            "open_ended": rule.open_ended,
             "gpus": [GENERATIONS[major] for major in scope.gpu_majors],
             "architectures": list(scope.architectures),
         },
@@ -161,6 +162,7 @@ def rule_data(rule: Rule, *, mended: bool) -> dict[str, Any]:
         "fix": rule.fix,
         "fixable": mended,
         "waivable": rule.waivable,
+        "looked": {"date": rule.looked.date, "release": rule.looked.release},
         "sources": list(rule.sources),
         "fails": [command(example) for example in rule.fails],
         "passes": [command(example) for example in rule.passes],
@@ -172,7 +174,7 @@ def markdown(rules: Sequence[Rule], retired: Mapping[str, str], mended: Callable
     checks = "\n".join(f"- `{name}`: {about}" for name, about in CHECKS.items())
     contents = ["| id | severity | what | holds for |", "|---|---|---|---|", *map(_markdown_row, rules)]
     parts = [_HEAD.format(checks=checks), "\n".join(contents) + "\n"]
-    for name, group in _by_topic(rules).items():
+    for name, group in by_topic(rules).items():
         parts.append(f"## {name[0].upper()}{name[1:]}\n")
         parts += [markdown_section(rule, mended=mended(rule)) for rule in group]
     if retired:

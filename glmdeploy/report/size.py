@@ -10,6 +10,8 @@ import click
 from glmdeploy.gpus import SECONDS_AN_HOUR
 from glmdeploy.report.grid import Bar, bars
 from glmdeploy.report.words import about, cents, duration, gib, tokens
+from glmdeploy.sizing.memory import GIB
+from glmdeploy.sizing.size import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,8 +42,21 @@ def _head(size: Size, width: int) -> Iterator[str]:
         dim=True,
     )
     memory = size.memory
-    if size.fits:
+    if size.answer is Answer.FITS:
         yield from _wrapped(f"It fits, with a KV pool of {tokens(memory.pool.tokens)}.", width, fg="green", bold=True)
+        return
+    if size.answer is Answer.TIGHT:
+        yield from _wrapped(
+            f"It is tight: with a KV pool of {tokens(memory.pool.tokens)}, activations and CUDA graphs have "
+            f"{gib(max(memory.left, 0))} of each GPU, and may take up to {gib(memory.working)} (estimate). SGLang may "
+            "run out of memory.",
+            width,
+            fg="yellow",
+            bold=True,
+        )
+        return
+    if size.uneven is not None:
+        yield from _wrapped(f"It does not start: {size.uneven}.", width, fg="red", bold=True)
         return
     lacking = memory.weights - memory.static
     yield from _wrapped(
@@ -60,6 +75,8 @@ def _memory(size: Size, width: int) -> Iterator[str]:
     yield from _title(f"Memory of {of}: {gib(memory.total)} for SGLang", width)
     parts = [
         ("weights", memory.weights, "blue"),
+        ("LoRA adapters", memory.adapters, "magenta"),
+        ("linear states", memory.states, "green"),
         ("KV pool", memory.pool.bytes - size.draft_bytes, "green"),
         ("draft model's KV", size.draft_bytes, "cyan"),
         ("activations, graphs", memory.working, "yellow"),
@@ -69,18 +86,25 @@ def _memory(size: Size, width: int) -> Iterator[str]:
     yield from bars(rows, width)
     if size.free < 0:
         yield click.style(f"  {gib(-size.free)} more than there are", fg="red")
-    unused = memory.static - memory.weights - memory.pool.bytes
-    left = memory.total - memory.static
+    unused, left = memory.spare, memory.total - memory.static
     note = f"`mem-fraction-static` {size.fraction:g} gives {gib(memory.static)} to weights and KV pool"
     if memory.pool.tokens < size.uncapped:
         note += f", {gib(unused)} of which `max-total-tokens` leaves unused"
     yield from _wrapped(f"{note}. It leaves {gib(left)} for activations and CUDA graphs.", width, indent=2)
-    if memory.working > left:
+    if (over := -unused) > GIB // 10 and size.fits:
+        why = "the draft model's part and the scales of FP8" if size.draft_bytes else "the scales of FP8"
         yield from _wrapped(
-            f"They may take up to {gib(memory.working)} (estimate): SGLang may run out of memory.",
+            f"SGLang {size.sglang} takes {gib(over)} more than that: it sizes the KV pool without {why}.",
             width,
             indent=2,
             fg="yellow",
+        )
+    if size.answer is Answer.FITS and memory.working > left:
+        yield from _wrapped(
+            f"They may take up to {gib(memory.working)} (estimate), of which {gib(memory.left - left)} come from what "
+            "weights and KV pool leave unused.",
+            width,
+            indent=2,
         )
 
 
@@ -205,13 +229,17 @@ def size_data(size: Size) -> dict[str, Any]:
             "checkpoint_bytes_from": size.facts.weights_told_by,
             "context_tokens": model.context,
         },
+        "answer": size.answer.value,
         "fits": size.fits,
+        "does_not_start": None if size.uneven is None else str(size.uneven),
         "memory": {
             "total_bytes": memory.total,
             "mem_fraction_static": size.fraction,
             "static_bytes": memory.static,
             "left_by_static_bytes": memory.total - memory.static,
             "weights_bytes": memory.weights,
+            "adapters_bytes": memory.adapters,
+            "linear_states_bytes": memory.states,
             "kv_pool_bytes": memory.pool.bytes,
             "kv_pool_of_draft_bytes": size.draft_bytes,
             "activations_and_graphs_bytes": memory.working,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from glmdeploy.findings import Finding, Severity
+from glmdeploy.findings import Finding, RenameKey, SetValue, Severity
 from glmdeploy.profile import schema
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
@@ -16,13 +16,18 @@ from glmdeploy.redaction import hide
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.judge import judge
+from glmdeploy.rules.knowledge import KNOWLEDGE, knowledge
 from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.rule import Example, Rule
     from glmdeploy.sglang.command import Problem
+    from glmdeploy.sizing.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,22 +45,37 @@ class Checked:
         """Whether a finding is an error that no waiver holds for: nothing may be deployed then."""
         return any(found.severity is Severity.ERROR and not found.waived for found in self.findings)
 
+    def strictly(self) -> Checked:
+        """The same where what could not be judged is an error."""
+        findings = (
+            replace(found, severity=Severity.ERROR) if found.id == KNOWLEDGE else found for found in self.findings
+        )
+        return replace(self, findings=tuple(findings))
 
-def check(document: Document, *, today: date | None = None) -> Checked:
-    """What is wrong with the document, from its shape to the guard rules. ``today`` (UTC) decides about waivers."""
+
+def check(document: Document, *, today: date | None = None, checkpoint: Checkpoint | None = None) -> Checked:
+    """What is wrong with the document, from its shape to the guard rules, and what of it could not be judged.
+
+    ``today`` (UTC) decides about waivers. ``checkpoint`` has the model's ``config.json``, where that is at hand.
+    """
     try:
         profile = Profile.model_validate(document.data)
     except ValidationError as error:
         # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
         # That it need not run for a document that the models accept saves a third of the time of `validate`.
-        return Checked(findings=tuple(schema.check(document) or _model_findings(error, document)))
+        return Checked(findings=tuple(hide(schema.check(document) or _model_findings(error, document))))
     try:
-        facts = Facts.of(profile)
+        facts = Facts.of(profile, checkpoint)
     except catalog.UnknownVersion as error:
         return Checked(findings=(_unknown_version(error, document),))
     # An option that holds a secret is for the rules to judge.
-    options = [_option_finding(problem, document) for problem in facts.problems if problem.secret is None]
-    found = hide([*options, *judge(rules(), facts, document, today or datetime.now(UTC).date())])
+    judged = [problem for problem in facts.problems if problem.secret is None]
+    options = [_option_finding(problem, document) for problem in judged]
+    judgement = judge(rules(), facts, document, today or datetime.now(UTC).date())
+    # Rules take a refused option for one that is left out, and what they say of its place is not so.
+    refused = {found.path for found, problem in zip(options, judged, strict=True) if not problem.at_key}
+    told = (found for found in judgement.findings if found.path not in refused)
+    found = hide([*options, *told, *knowledge(facts, judgement, document)])
     found.sort(key=lambda each: (each.location.file, each.location.line, each.location.column, each.id))
     return Checked(findings=tuple(found), facts=facts)
 
@@ -102,4 +122,11 @@ def _option_finding(problem: Problem, document: Document) -> Finding:
         path=path,
         expected=problem.expected,
         fix=problem.fix,
+        edits=tuple(_edits(problem, path)),
     )
+
+
+def _edits(problem: Problem, path: KeyPath) -> Iterator[Edit]:
+    """What the release takes instead of a key or a value that it refuses, where nothing is left to decide."""
+    for key, value in (problem.instead or {}).items():
+        yield SetValue(path=path, value=value) if key == problem.key else RenameKey(path=path, name=key)

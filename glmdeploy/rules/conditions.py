@@ -15,17 +15,22 @@ An expectation is a value that the fact must equal, a list of which it must be o
 ``below``     a number that it stays under
 ``on``        true: the variable or switch is on; false: it is off or absent
 ``given``     true: the profile says something; false: it does not
+``matches``   a regular expression that is found in its text, in any case of letters
 ============  ======================================================================================================
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue, Severity
 from glmdeploy.gpus import GENERATIONS
 from glmdeploy.profile.text.load import read_text
+from glmdeploy.rules.facts import ARGS
 from glmdeploy.rules.rule import FIRST_LOOK, Example, Look, Rule, Scope, Topic, Violation
+from glmdeploy.sglang.architectures import Attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,13 +40,22 @@ if TYPE_CHECKING:
 
 DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], KeyPath]]] = {
     "speculates": (lambda facts: facts.speculates, lambda facts: facts.path("speculative_algorithm")),
+    "algorithm": (lambda facts: facts.algorithm, lambda facts: facts.path("speculative_algorithm")),
+    "adapters": (lambda facts: facts.adapts, lambda facts: ARGS),
+    "attention_groups": (lambda facts: facts.attention_groups, lambda facts: ARGS),
     "checkpoint": (
         lambda facts: facts.quantization,
         lambda facts: ("model", "repo"),
     ),
+    "architecture": (lambda facts: facts.architecture, lambda facts: ("model", "repo")),
+    "experts": (lambda facts: facts.kind and facts.kind.experts, lambda facts: ("model", "repo")),
+    "capability": (lambda facts: capability(facts.gpu.type), lambda facts: ("gpu",)),
+    "gpu_count": (lambda facts: facts.gpu.count, lambda facts: ("gpu",)),
 }
-"""Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, and how
-the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`)."""
+"""Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, the
+algorithm in capitals, whether LoRA adapters are served, into how many groups data-parallel attention divides the
+ranks, how the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`), its architecture and
+whether that is a mixture of experts, the GPU's compute capability (8.9) and the number of GPUs."""
 
 OPERANDS: Mapping[str, type | tuple[type, ...]] = {
     "not": (str, int, float, bool, list),
@@ -49,6 +63,7 @@ OPERANDS: Mapping[str, type | tuple[type, ...]] = {
     "below": (int, float),
     "on": bool,
     "given": bool,
+    "matches": str,
 }
 """What each operator takes."""
 
@@ -56,7 +71,13 @@ REQUIRED = frozenset(
     ("id", "title", "severity", "topic", "when", "message", "why", "fix", "sources", "fails", "passes")
 )
 OPTIONAL = frozenset(("scope", "at", "edit", "looked"))
-SCOPE = frozenset(("gpus", "architectures", "since", "until"))
+SCOPE = frozenset(("gpus", "architectures", "attentions", "since", "until"))
+
+
+def capability(gpu: str) -> float:
+    """The compute capability of a type of GPU as one number: 8.9."""
+    major, minor = gpus.TYPES[gpu].capability
+    return major + minor / 10
 
 
 def fact(facts: Facts, name: str) -> Any:
@@ -140,6 +161,8 @@ def _operation(facts: Facts, name: str, value: Any, operator: str, operand: Any)
         case "given":
             given = value is not None if "." in name else facts.setting(name) is not None
             return given is operand
+        case "matches":
+            return isinstance(value, str) and re.search(operand, value, re.IGNORECASE) is not None
     raise ValueError(f"{operator} is no operator of a condition")
 
 
@@ -168,6 +191,7 @@ def _faults(entry: dict[str, Any]) -> Iterator[str]:
     yield from (f"`{key}` is no part of a scope" for key in sorted(scope.keys() - SCOPE))
     yield from (f"{name} is no topic" for name in (entry.get("topic"),) if name and name not in set(Topic))
     yield from (f"{name} is no generation" for name in scope.get("gpus", ()) if name not in GENERATIONS.values())
+    yield from (f"{name} is no kind of attention" for name in scope.get("attentions", ()) if name not in set(Attention))
     yield from (f"{name} cannot be edited" for name in entry.get("edit", {}) if name in DERIVED)
     if "when" in entry:
         for condition in alternatives(entry):
@@ -198,6 +222,7 @@ def _scope(data: dict[str, Any]) -> Scope:
     return Scope(
         gpu_majors=tuple(majors[name] for name in data.get("gpus", ())),
         architectures=tuple(data.get("architectures", ())),
+        attentions=tuple(map(Attention, data.get("attentions", ()))),
         since=data.get("since"),
         until=data.get("until"),
     )

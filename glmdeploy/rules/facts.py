@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.gpus import BLACKWELL, HOPPER
-from glmdeploy.profile.serving import WEB_SERVER
-from glmdeploy.runtime.weights import sub_path
+from glmdeploy.rules.container import Container
+from glmdeploy.rules.gaps import Gap, miss
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.architectures import ARCHITECTURES
-from glmdeploy.sglang.effective import CONTAINER, RAW, effective
+from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
+from glmdeploy.sizing import checkpoint as checkpoints
 from glmdeploy.sizing import memory, model, timeline
 
 if TYPE_CHECKING:
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Edit, KeyPath
     from glmdeploy.gpus import Gpu
-    from glmdeploy.profile.models import Profile, Secret, Volume
+    from glmdeploy.profile.models import Profile
     from glmdeploy.sglang.architectures import Architecture
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Problem, Setting
     from glmdeploy.sglang.effective import Effective
+    from glmdeploy.sizing.checkpoint import Checkpoint
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
     from glmdeploy.sizing.timeline import Step
 
 ARGS: KeyPath = ("sglang", "args")
+
+SPARSE = (GLM_DSA, "DeepseekV32ForCausalLM")
+"""The architectures with DeepSeek's sparse attention (DSA) that SGLang treats alike: ``is_deepseek_dsa``, and where
+the options are resolved (``sglang/srt/server_args.py`` 0.5.10, ``arg_groups/overrides.py`` 0.5.23)."""
 
 ALGORITHM = "speculative_algorithm"
 STEPS, TOPK, TOKENS = "speculative_num_steps", "speculative_eagle_topk", "speculative_num_draft_tokens"
@@ -56,7 +61,7 @@ _DEEP_GEMM = ("auto", "deep_gemm")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(Container):
     """A profile with everything worked out: what rules judge instead of raw text."""
 
     profile: Profile
@@ -71,23 +76,33 @@ class Facts:
     """The options that the profile sets, by SGLang's destination name (``tp_size``)."""
     problems: tuple[Problem, ...]
     """The options that the release does not take as they are written."""
+    checkpoint: Checkpoint | None = None
+    """The checkpoint's ``config.json``, where it was given: it tells more than the repository's name."""
 
     @classmethod
-    def of(cls, profile: Profile) -> Facts:
-        """The facts of a profile, as far as its own text tells them.
+    def of(cls, profile: Profile, checkpoint: Checkpoint | None = None) -> Facts:
+        """The facts of a profile, as far as its own text and the ``checkpoint`` tell them.
 
         :raises catalog.UnknownVersion: if there is no catalog of its SGLang release.
         """
         release = catalog.load(profile.sglang.version)
         settings, problems = command.read(profile.sglang.args, release)
+        if (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
+            # The model's own, which lies in its folder, where SGLang looks unless told otherwise.
+            settings = {dest: setting for dest, setting in settings.items() if dest != "tokenizer_path"}
+        repo = profile.model.repo
+        architecture, quantization = models.architecture(repo), models.quantization(repo)
+        if checkpoint is not None:
+            architecture, quantization = _told(checkpoint)
         return cls(
             profile=profile,
             catalog=release,
             gpu=gpus.parse(_gpus(profile)[0]),
-            architecture=models.architecture(profile.model.repo),
-            quantization=models.quantization(profile.model.repo),
+            architecture=architecture,
+            quantization=quantization,
             settings=settings,
             problems=tuple(problems),
+            checkpoint=checkpoint,
         )
 
     @property
@@ -106,7 +121,9 @@ class Facts:
     @property
     def kind(self) -> Architecture | None:
         """What the architecture's name decides (MLA or not, experts, vision, its task); None where it is not known."""
-        return ARCHITECTURES.get(self.architecture or "")
+        if (found := ARCHITECTURES.get(self.architecture or "")) is None:
+            miss(Gap.MODEL)
+        return found
 
     def between(self, since: str | None, until: str | None) -> bool:
         """Whether the profile's release is one of those from ``since`` to ``until``, None for no end."""
@@ -139,11 +156,6 @@ class Facts:
         """Options that hold secrets and stand in the profile nevertheless: destination, and the key as written."""
         return {problem.secret: problem.key for problem in self.problems if problem.secret}
 
-    @property
-    def model_path(self) -> str:
-        """Where the weights are in the container."""
-        return f"{self.profile.volumes.weights.mount}/{self.profile.model.repo.rpartition('/')[2]}"
-
     @cached_property
     def command(self) -> tuple[str, ...]:
         """The words of the server's command, without the API key, which the container adds."""
@@ -158,6 +170,8 @@ class Facts:
     def value(self, dest: str) -> object:
         """The effective value, or None where it is not known."""
         known = self.effective.get(dest)
+        if known and not known.known and known.basis is not Basis.AT_START:
+            miss(Gap.VALUES)
         return known.value if known else None
 
     def number(self, dest: str) -> int | None:
@@ -207,7 +221,7 @@ class Facts:
         """
         return default if (value := catalog.boolean(self.env.get(name, ""))) is None else value
 
-    @cached_property
+    @property
     def attention_groups(self) -> int:
         """The groups into which data-parallel attention divides the tensor-parallel ranks; 1 without it.
 
@@ -218,7 +232,7 @@ class Facts:
             return self.number("dp_size") or 1
         return own or 1
 
-    @cached_property
+    @property
     def algorithm(self) -> str | None:
         """The algorithm of speculative decoding in capitals, as SGLang reads it; None without any."""
         value = self.value(ALGORITHM)
@@ -235,6 +249,12 @@ class Facts:
         return self.algorithm in _TREES
 
     @property
+    def adapts(self) -> bool:
+        """Whether LoRA adapters are served: paths switch the option on (``check_lora_server_args``, 0.5.10, 0.5.23)."""
+        asked = self.value("enable_lora")
+        return bool(asked) or (asked is None and bool(self.value("lora_paths")))
+
+    @property
     def block_fp8(self) -> bool:
         """Whether the checkpoint's weights are known to be in FP8 by blocks, the format that DeepGEMM multiplies.
 
@@ -242,7 +262,7 @@ class Facts:
         """
         return self.architecture == GLM_DSA and self.quantization == "fp8"
 
-    @cached_property
+    @property
     def serves_with_deep_gemm(self) -> bool:
         """Whether the server multiplies matrices with DeepGEMM, as far as is known."""
         return (
@@ -260,14 +280,32 @@ class Facts:
         return not self.profile.compile and compiles_all and not quickly and self.serves_with_deep_gemm
 
     @cached_property
+    def _model(self) -> Model | None:
+        if self.checkpoint is None:
+            return model.known(self.profile.model.repo)
+        try:
+            return model.from_config(self.checkpoint.config, weights=self.checkpoint.weights)
+        except model.UnknownModel:
+            return None
+
+    @property
     def model(self) -> Model | None:
-        """The model's dimensions, where they ship with glmdeploy."""
-        return model.known(self.profile.model.repo)
+        """The model's dimensions, where they ship with glmdeploy or its checkpoint is given."""
+        if self._model is None:
+            miss(Gap.MEMORY)
+        return self._model
 
     @cached_property
+    def _memory(self) -> Memory | None:
+        known = self._model
+        return memory.memory(known, self.gpu, self.value, version=self.catalog.version) if known else None
+
+    @property
     def memory(self) -> Memory | None:
         """The memory of one GPU, where everything that it depends on is known."""
-        return memory.memory(self.model, self.gpu, self.value, version=self.catalog.version) if self.model else None
+        if self._memory is None and self.value("device") in (None, "cuda"):
+            miss(Gap.MEMORY)
+        return self._memory
 
     @property
     def model_loaded(self) -> Model | None:
@@ -311,26 +349,6 @@ class Facts:
         return tuple(str(item).rpartition("=")[2] for item in named if item)
 
     @property
-    def volumes(self) -> Mapping[KeyPath, Volume]:
-        """The volumes of a container that serves, by their paths in the profile."""
-        volumes = self.profile.volumes
-        found: dict[KeyPath, Volume] = {("volumes", "weights"): volumes.weights}
-        if volumes.kernels:
-            found["volumes", "kernels"] = volumes.kernels
-        return found | {("volumes", "further", place): volume for place, volume in enumerate(volumes.further)}
-
-    @property
-    def secrets(self) -> Mapping[KeyPath, Secret]:
-        """The secrets that the profile names, by their paths in it."""
-        found: dict[KeyPath, Secret] = {}
-        for role, secret in self.profile.secrets:
-            if isinstance(secret, tuple):
-                found |= {("secrets", role, place): each for place, each in enumerate(secret)}
-            elif secret is not None:
-                found["secrets", role] = secret
-        return found
-
-    @property
     def writes_weights(self) -> bool:
         """Whether SGLang writes into the model's folder: `presharded` does (from 0.5.17, PR #24256)."""
         return self.value("load_format") == "presharded"
@@ -341,35 +359,18 @@ class Facts:
         asked = self.profile.volumes.weights.read_only
         return not self.writes_weights if asked is None else asked
 
-    @property
-    def at_once(self) -> tuple[str, float]:
-        """How many requests Modal gives a container before it does something about it, and the field that says so."""
-        server = self.profile.server
-        if server.kind == WEB_SERVER:
-            return "max_inputs", server.max_inputs
-        if server.max_concurrency is not None:
-            return "max_concurrency", server.max_concurrency
-        return "target_concurrency", server.target_concurrency
-
-    def in_volume(self, path: str) -> bool:
-        """Whether the path lies in a volume of the container."""
-        return any(_under(path, volume.mount) for volume in self.volumes.values())
-
-    @property
-    def weights_folder(self) -> str:
-        """The folder of the weights volume that the containers see, as far as the profile tells its commit."""
-        return sub_path(self.profile.model.repo, self.profile.model.revision)
-
-    def beside_the_model(self, path: str) -> bool:
-        """Whether the path lies at the weights' mount, and not in the model's own folder there."""
-        weights, *others = (volume.mount for volume in self.volumes.values())
-        inner = any(_under(path, mount) for mount in others)
-        return _under(path, weights) and not _under(path, self.model_path) and not inner
-
 
 def _gpus(profile: Profile) -> tuple[str, ...]:
     return (profile.gpu,) if isinstance(profile.gpu, str) else profile.gpu
 
 
-def _under(path: str, folder: str) -> bool:
-    return posixpath.normpath(path) == folder or posixpath.normpath(path).startswith(f"{folder}/")
+def _told(checkpoint: Checkpoint) -> tuple[str | None, str | None]:
+    """The architecture and the quantization that a ``config.json`` tells, each None where it does not."""
+    fields = checkpoints.Fields(data=checkpoint.config)
+    try:
+        names = fields.items("architectures")
+        quantization = checkpoints.read(fields).method
+    except model.UnknownModel:
+        return None, None
+    name = names[0] if names else None
+    return (name if isinstance(name, str) and name.isidentifier() else None), quantization

@@ -10,6 +10,8 @@ from glmdeploy import redaction
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import CHECKS, Finding, Remove, Severity
 from glmdeploy.rules import registry
+from glmdeploy.rules.gaps import gaps
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -18,24 +20,38 @@ if TYPE_CHECKING:
     from glmdeploy.profile.models import Waiver
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.facts import Facts
+    from glmdeploy.rules.gaps import Gap
     from glmdeploy.rules.rule import Rule, Violation
 
 
-def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) -> list[Finding]:
-    """All findings of ``rules`` on ``facts``, waivers applied; ``document`` turns their paths into places.
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What rules say of a profile.
 
-    Their places still show secrets: :func:`glmdeploy.redaction.hide` comes last, for it must know all findings.
+    ``findings`` have waivers applied. Their places still show secrets: :func:`glmdeploy.redaction.hide` comes last, for
+    it must know all findings. ``unjudged`` are the rules that found nothing and met a gap, with the gaps.
     """
+
+    findings: tuple[Finding, ...]
+    unjudged: Mapping[str, frozenset[Gap]]
+
+
+def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) -> Judgement:
+    """What ``rules`` say of ``facts``; ``document`` turns the paths of what they find into places."""
     known = {rule.id: rule for rule in rules}
     valid = _reasons(facts.profile.waive, known, today)
     each = facts.each_gpu()
-    found = [
-        _finding(rule, violation, document, valid.get(rule.id))
-        for rule in rules
-        for violation in _violations(rule, each)
-    ]
+    found: list[Finding] = []
+    unjudged: dict[str, frozenset[Gap]] = {}
+    for rule in rules:
+        with gaps() as met:
+            violations = _violations(rule, each)
+        found += (_finding(rule, violation, document, valid.get(rule.id)) for violation in violations)
+        if met and not violations:
+            unjudged[rule.id] = frozenset(met)
     broken = {finding.id for finding in found}
-    return [*_faults(facts.profile.waive, known, broken, document, today), *found]
+    faults = _faults(facts.profile.waive, known, broken, document, today)
+    return Judgement(findings=(*faults, *found), unjudged=unjudged)
 
 
 def _violations(rule: Rule, each: Sequence[Facts]) -> list[Violation]:
@@ -60,7 +76,7 @@ def _with_gpus(message: str, where: Sequence[Facts]) -> str:
 def _finding(rule: Rule, violation: Violation, document: Document, waived: str | None) -> Finding:
     return Finding(
         id=rule.id,
-        severity=rule.severity,
+        severity=violation.severity or rule.severity,
         message=violation.message,
         location=document.locate(violation.path, key=violation.key),
         path=_shown(violation.path) if violation.secret else violation.path,
@@ -182,9 +198,6 @@ def _known(name: str) -> str:
 
 def unknown(name: str, known: Iterable[str]) -> UsageError:
     """The error for an id that is none, with the nearest one."""
-    import difflib  # only a failure needs it
-
-    by_lower = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[near[0]]}? " if near else ""
+    near = nearest(name, known, most=1)
+    hint = f"did you mean {near[0]}? " if near else ""
     return UsageError(f"there is no rule {name}", advice=f"{hint}`glmdeploy rules` lists them")

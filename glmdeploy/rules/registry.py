@@ -1,4 +1,4 @@
-"""All guard rules: those of the modules in guards/, which are found by themselves, and those of known_issues.yaml."""
+"""All guard rules: those of the modules and of the tables in guards/, both of which are found by themselves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.rules import conditions, guards
+from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from glmdeploy.rules.rule import Rule
 
-TABLE = Path(guards.__file__).with_name("known_issues.yaml")
-"""The rules whose conditions are plain data."""
+TABLES = tuple(sorted(Path(guards.__file__).parent.glob("*.yaml")))
+"""The rules whose conditions are plain data: a subject a file."""
 
 RETIRED: Mapping[str, str] = {}
 """Ids of rules that were released and are no more, each with what became of it. Ids are never reused."""
@@ -28,8 +29,16 @@ def rules() -> tuple[Rule, ...]:
     """All rules, by id."""
     modules = [import_module(f"{guards.__name__}.{found.name}") for found in pkgutil.iter_modules(guards.__path__)]
     constants = (rule for module in modules for rule in module.RULES)
-    data = conditions.read(TABLE.read_text(encoding="utf-8"), TABLE.name)
+    data = (rule for table in TABLES for rule in conditions.read(table.read_text(encoding="utf-8"), table.name))
     return tuple(sorted((*constants, *data), key=lambda rule: rule.id))
+
+
+def due(known: Iterable[Rule], release: str) -> tuple[Rule, ...]:
+    """The rules about issues without an end whose last look was at a release before ``release``, in their order.
+
+    Whether an issue ended is for a person to decide: by its sources, and by what the release does.
+    """
+    return tuple(rule for rule in known if rule.open_ended and version_key(rule.looked.release) < version_key(release))
 
 
 def reserved(released: Iterable[str]) -> list[str]:

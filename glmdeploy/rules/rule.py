@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from glmdeploy.gpus import GENERATIONS
+from glmdeploy.rules.gaps import Gap, miss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from glmdeploy.findings import Edit, KeyPath, Severity
     from glmdeploy.rules.facts import Facts
+    from glmdeploy.sglang.architectures import Attention
 
 ISSUES = "https://github.com/sgl-project/sglang/issues/"
 PULLS = "https://github.com/sgl-project/sglang/pull/"
@@ -35,7 +37,7 @@ class Violation:
 
     ``key`` points at the key instead of its value. ``edits`` mend it, where that needs no decision of the user's: a
     ``SetValue`` may name a place that does not exist yet. ``secret`` says that the place holds a secret, which is
-    then masked in all output.
+    then masked in all output. ``severity`` is that of the rule unless the case is a lesser one.
     """
 
     path: KeyPath
@@ -43,6 +45,7 @@ class Violation:
     key: bool = False
     edits: tuple[Edit, ...] = ()
     secret: bool = False
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +54,20 @@ class Scope:
 
     gpu_majors: tuple[int, ...] = ()
     architectures: tuple[str, ...] = ()
+    attentions: tuple[Attention, ...] = ()
+    """Kinds of attention, of all architectures that are known to have them."""
     since: str | None = None
     """First SGLang release concerned."""
     until: str | None = None
     """Last SGLang release concerned."""
 
     def covers(self, facts: Facts) -> bool:
-        return (
-            (not self.gpu_majors or facts.gpu.major in self.gpu_majors)
-            and (not self.architectures or facts.architecture in self.architectures)
-            and facts.between(self.since, self.until)
+        if (self.gpu_majors and facts.gpu.major not in self.gpu_majors) or not facts.between(self.since, self.until):
+            return False
+        if (self.architectures and facts.architecture is None) or (self.attentions and facts.kind is None):
+            miss(Gap.MODEL)
+        return (not self.architectures or facts.architecture in self.architectures) and (
+            not self.attentions or (facts.kind is not None and facts.kind.attention in self.attentions)
         )
 
     def __str__(self) -> str:
@@ -71,7 +78,9 @@ class Scope:
             (False, True): f"SGLang until {self.until}",
             (True, True): f"SGLang {self.since}" + (f" to {self.until}" if self.until != self.since else ""),
         }[self.since is not None, self.until is not None]
-        parts = (releases, " and ".join(GENERATIONS[major] for major in self.gpu_majors), " ".join(self.architectures))
+        kinds = f"{' or '.join(self.attentions)} attention" if self.attentions else ""
+        gpus = " and ".join(GENERATIONS[major] for major in self.gpu_majors)
+        parts = (releases, gpus, " ".join(self.architectures), kinds)
         return "; ".join(filter(None, parts)) or "everything"
 
 
@@ -139,3 +148,9 @@ class Rule:
     scope: Scope = field(default_factory=Scope)
     waivable: bool = True
     looked: Look = FIRST_LOOK
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the rule is about an issue of SGLang's that some release may end, and no release is named yet."""
+        issue = self.topic is Topic.KNOWN_ISSUE or any(source.startswith((ISSUES, PULLS)) for source in self.sources)
+        return issue and self.scope.until is None

@@ -10,6 +10,7 @@ What an entry of a file leaves out is the common case: see :func:`usual`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.resources import schemas_dir
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -185,14 +187,15 @@ class Catalog:
                 name=name,
                 candidates=tuple(matches),
             )
-        # Worth its import time only once something is wrong.
-        from difflib import get_close_matches
+        raise UnknownOption(f"SGLang {self.version} has no option {flag}", name=name, candidates=self._meant(flag))
 
-        raise UnknownOption(
-            f"SGLang {self.version} has no option {flag}",
-            name=name,
-            candidates=tuple(get_close_matches(flag, self._by_flag, n=3)),
-        )
+    def _meant(self, flag: str) -> tuple[str, ...]:
+        """Spellings that an unknown one may stand for: with its second dash (``-dp``), else near ones."""
+        if re.match(r"-[^-].", flag):
+            with contextlib.suppress(OptionError):
+                return (self.find(f"-{flag}").canonical,)
+        meant = (self._by_flag[near].canonical for near in nearest(flag, self._by_flag, most=6))
+        return tuple(dict.fromkeys(meant))[:3]
 
 
 @cache

@@ -25,11 +25,12 @@ from glmdeploy.errors import GlmdeployError
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang import catalog, releases
 from glmdeploy.sglang.catalog import usual, version_key
+from glmdeploy.sglang.changes import STEPS, changes
 from glmdeploy.sglang.real import catalog_probe, environment
 from glmdeploy.sglang.real.environment import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from glmdeploy.sglang.catalog import HelpPool
 
@@ -350,8 +351,18 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"{error.message}\n{error.advice or ''}\n")
         return error.exit_code
     sys.stdout.write("".join(f"{path}\n" for path in paths))
-    sys.stderr.write("the tests ask the release with: pytest tests/sglang/real --record\n")
+    sys.stdout.write("".join(f"{line}\n" for line in _left(paths[0])))
     return 0
+
+
+def _left(path: Path) -> Iterator[str]:
+    """What the release of a catalog changed, and what is left for people to do about it."""
+    before = [each for each in catalog.catalogued(path.parent) if version_key(each) < version_key(path.stem)]
+    if before:
+        yield f"\nbetween SGLang {before[-1]} and {path.stem}:"
+        yield from changes(catalog.read(path.with_name(f"{before[-1]}.json")), catalog.read(path))
+    yield "\nleft to do:"
+    yield from (f"{number}. {step}" for number, step in enumerate(STEPS, start=1))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.sglang import json_options
 from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.parser import build_parser
 
@@ -72,7 +73,8 @@ class Setting:
 class Problem:
     """An option that the release does not accept as written. ``at_key`` tells which half is wrong.
 
-    ``secret`` is the destination of an option of :data:`SECRET`, which no profile may hold.
+    ``instead`` is what may be written without asking, ``{key: value}``: the same value under another key, or another
+    value under the same. ``secret`` is the destination of an option of :data:`SECRET`, which no profile may hold.
     """
 
     key: str
@@ -80,6 +82,7 @@ class Problem:
     expected: str | None = None
     fix: str | None = None
     at_key: bool = False
+    instead: Mapping[str, Any] | None = None
     secret: str | None = None
 
 
@@ -97,7 +100,7 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
     settings: dict[str, Setting] = {}
     for key, option in options.items():
         try:
-            settings[option.dest] = _setting(option, key, args[key], parser)
+            settings[option.dest] = _setting(option, key, args[key], parser, catalog)
         except _OptionError as fault:
             problems.append(dataclasses.replace(fault.problem, key=key))
     return settings, problems
@@ -108,20 +111,16 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         option = catalog.find(key)
     except (UnknownOption, AmbiguousOption) as error:
         # Reads the catalogs of all releases: only once something is wrong.
-        from glmdeploy.sglang.releases import unknown_option
+        from glmdeploy.sglang import advice
 
-        reason, fix = unknown_option(key, value, catalog.version)
-        missing = f"SGLang {catalog.version} has no option `{key}`{reason}"
-        if isinstance(error, AmbiguousOption):
-            message = missing if reason else f"`{key}` is short for several options of SGLang {catalog.version}"
-            raise _OptionError(message, at_key=True, expected=", ".join(error.candidates), fix=fix) from None
-        near = error.candidates[0].removeprefix("--") if error.candidates and not reason else None
-        raise _OptionError(
-            missing,
-            at_key=True,
-            expected=f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes",
-            fix=fix or (f"did you mean `{near}`?" if near else None),
-        ) from None
+        ambiguous = isinstance(error, AmbiguousOption)
+        given = advice.unknown(key, value, catalog, () if ambiguous else error.candidates, RESERVED)
+        missing = f"SGLang {catalog.version} has no option `{key}`{given.reason}"
+        if ambiguous:
+            message = missing if given.reason else f"`{key}` is short for several options of SGLang {catalog.version}"
+            raise _OptionError(message, at_key=True, expected=", ".join(error.candidates), fix=given.fix) from None
+        expected = f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes"
+        raise _OptionError(missing, at_key=True, expected=expected, fix=given.fix, instead=given.instead) from None
     if option.action == "help":
         raise _OptionError(f"`{key}` would print SGLang's help and end", fix="remove it", at_key=True)
     if option.action == "removed":
@@ -197,19 +196,28 @@ class _OptionError(Exception):
         expected: str | None = None,
         fix: str | None = None,
         at_key: bool = False,
+        instead: Mapping[str, Any] | None = None,
         secret: str | None = None,
     ) -> None:
-        self.problem = Problem(key="", message=message, expected=expected, fix=fix, at_key=at_key, secret=secret)
+        self.problem = Problem(
+            key="", message=message, expected=expected, fix=fix, at_key=at_key, instead=instead, secret=secret
+        )
 
 
-def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentParser) -> Setting:
+def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentParser, catalog: Catalog) -> Setting:
     takes_value = option.takes_value
     if not takes_value and not isinstance(value, bool):
-        raise _OptionError(f"`{key}` is a switch and takes no value, but is {_shown(value)}", expected="true or false")
+        from glmdeploy.sglang import advice
+
+        message = f"`{key}` is a switch and takes no value, but is {_shown(value)}"
+        fix = None if f"--{key}" in option.flags else advice.unknown(key, value, catalog, (), RESERVED).fix
+        raise _OptionError(message, expected="true or false", fix=fix)
     if takes_value and isinstance(value, bool):
         raise _OptionError(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
     words = _words(option, value)
-    parsed = _parse(parser, option, words, key, value)
+    if json_options.is_json(option) and len(words) == 2 and (reason := json_options.fault(option, words[1])):
+        raise _OptionError(f"`{key}` is not the JSON that SGLang reads there: {reason}", expected="a mapping, or JSON")
+    parsed = _parse(parser, option, words, key, value, catalog)
     if takes_value and not isinstance(value, list | dict) and type(parsed) in (int, float):
         # 1200 and 1200.0, 64k and 64000: one spelling of a number, so that equal plans have equal digests.
         words = _spoken(option, _number(parsed))
@@ -235,15 +243,23 @@ def _spoken(option: Option, text: str) -> tuple[str, ...]:
     return (f"{option.canonical}={text}",) if looks_like_option else (option.canonical, text)
 
 
-def _parse(parser: argparse.ArgumentParser, option: Option, words: Iterable[str], key: str, value: Any) -> Any:
+def _parse(
+    parser: argparse.ArgumentParser, option: Option, words: Iterable[str], key: str, value: Any, catalog: Catalog
+) -> Any:
     message = io.StringIO()
     try:
         with contextlib.redirect_stderr(message):
             return getattr(parser.parse_args(list(words)), option.dest)
     except SystemExit:
         reason = message.getvalue().strip().rpartition(": error: ")[2].partition(": ")[2]
+        from glmdeploy.sglang import advice
+
+        given = advice.refused(option, value, catalog)
         raise _OptionError(
-            f"`{key}` is {_shown(value)}, which SGLang refuses: {reason}", expected=_expected(option)
+            f"`{key}` is {_shown(value)}, which SGLang refuses: {reason}",
+            expected=_expected(option),
+            fix=given.fix,
+            instead=given.instead and {key: next(iter(given.instead.values()))},
         ) from None
     except (ValueError, RecursionError) as error:
         # An action of SGLang's own that fails (--lora-paths), or JSON that is nested beyond reading.

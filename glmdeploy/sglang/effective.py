@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.sglang.decisions import recorded, trees
-from glmdeploy.sglang.decisions.situation import UNKNOWN, Situation
+from glmdeploy.sglang.decisions.situation import AT_START, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class Basis(StrEnum):
     """The real resolution was asked in this situation, as far as it decides."""
     DERIVED = "derived"
     """The decisions that were read in the source say so, and no recording contradicts them."""
+    AT_START = "at start"
+    """SGLang works it out from what it measures when it starts: nobody knows it before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,8 +259,8 @@ def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:
             continue
         values[row.name] = value
         table[row.name] = (
-            _unknown(row.why)
-            if value is UNKNOWN
+            _unknown(row.why, Basis.AT_START if value is AT_START else None)
+            if value in (UNKNOWN, AT_START)
             else Effective(
                 value=value, origin=Origin.SGLANG, why=row.why, file=row.file(now.version), basis=Basis.DERIVED
             )
@@ -269,7 +271,7 @@ def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:
 def _recorded(name: str, one: trees.Decided, before: Effective, now: Situation) -> Effective:
     """What the recordings say of a name."""
     if name == "max_running_requests" and one.value is None:
-        return _unknown("worked out at start from the memory that is left for the KV cache")
+        return _unknown("worked out at start from the memory that is left for the KV cache", Basis.AT_START)
     if one.value is trees.OPEN:
         return _unknown(recorded.unsettled(one))
     if one.value == before.value and isinstance(one.value, bool) == isinstance(before.value, bool):
@@ -290,5 +292,5 @@ def _left_open(name: str, table: Mapping[str, Effective]) -> bool:
     return table[name].origin is Origin.DEFAULT or table[name].value == "auto"
 
 
-def _unknown(why: str) -> Effective:
-    return Effective(value=None, origin=Origin.SGLANG, why=why, known=False)
+def _unknown(why: str, basis: Basis | None = None) -> Effective:
+    return Effective(value=None, origin=Origin.SGLANG, why=why, known=False, basis=basis)

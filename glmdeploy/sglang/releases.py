@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import boolean, version_key
 from glmdeploy.sglang.renames import rewrite
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,10 +55,7 @@ def outside(name: str, version: str) -> str | None:
 
 def similar(name: str, release: Catalog) -> str | None:
     """The declared variable whose name is most like this one, if any is."""
-    # Worth its import time only once something is wrong.
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(name, release.env, n=1, cutoff=0.8)), None)
+    return next(iter(nearest(name, release.env, most=1)), None)
 
 
 def expected(name: str, text: str, release: Catalog) -> str | None:

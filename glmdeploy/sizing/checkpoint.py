@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -80,11 +81,16 @@ def _shown(value: object) -> str:
 
 _PLAIN = {"bfloat16": 2, "float16": 2, "float32": 4}
 
-_NEVER = ("embed_tokens", "gate", "layernorms", "weights_proj", "eh_proj")
+_NEVER = ("embed_tokens", "gate", "layernorms", "weights_proj", "eh_proj", "experts_biases", "vision_tower")
 """Last parts of the names of tensors that SGLang does not hold quantised (0.5.11, ``deepseek_v2.py``)."""
 
 _MOST_PATTERNS = 1000
 """Far above any checkpoint's; a bound for foreign input."""
+
+_LONGEST_NAME = 500
+"""Characters."""
+
+_ALTERNATIVES = re.compile(r"(re:[^()|]*)\(([\w|]+)\)([^()|]*)")
 
 _SCALE_FP32, _SCALE_16, _SCALE_8 = 4, 2, 1
 
@@ -111,7 +117,9 @@ class Format:
         ends = range(1, len(parts) + 1)
         if any(".".join(parts[start:end]) in self.ignored for end in ends for start in range(end)):
             return False
-        return not any(fnmatchcase(name, pattern) for pattern in self.patterns)
+        # What is left out by the name of a whole part, such as `model.layers.*.self_attn`, is left out with all in it.
+        wholes = [".".join(parts[:end]) for end in ends]
+        return not any(fnmatchcase(whole, pattern) for pattern in self.patterns for whole in wholes)
 
     def width(self, name: str) -> float:
         """Bytes that a number of this tensor takes, its share of the scales included."""
@@ -131,7 +139,7 @@ def read(fields: Fields) -> Format:
         return Format(method="none", plain=plain, quantised=plain)
     method, size = _quantised(quantization)
     keys = ("ignore", "ignored_layers", "modules_to_not_convert", "exclude_modules")
-    names = {_pattern(name) for key in keys for name in quantization.items(key)}
+    names = {one for key in keys for name in quantization.items(key) for one in map(_pattern, _spread(name))}
     patterns = {name for name in names if set(name) & set("*?[")}
     if len(patterns) > _MOST_PATTERNS:
         raise UnknownModel(f"`quantization_config` leaves out names by {len(patterns)} patterns")
@@ -147,12 +155,15 @@ def _quantised(config: Fields) -> tuple[str, float]:
         if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in block):
             raise UnknownModel("`weight_block_size` does not hold two sizes")
         return method, 1 + (_SCALE_FP32 / (block[0] * block[1]) if len(block) == 2 else 0)
+    if method == "mxfp4":
+        return method, 1 / 2 + _SCALE_8 / 32
     if method in ("modelopt", "modelopt_fp4", "modelopt_fp8"):
         algorithm = config.text("quant_algo").upper()
         if algorithm == "NVFP4":
             return "modelopt_fp4", 1 / 2 + _SCALE_8 / 16
         if algorithm == "FP8":
             return "modelopt_fp8", 1
+        raise UnknownModel(f"sizing does not know the quantisation `{method}` with `{algorithm[:40]}`")
     if method == "compressed-tensors":
         return method, _compressed(config)
     if method in ("awq", "gptq"):
@@ -177,12 +188,19 @@ def _compressed(config: Fields) -> float:
     return sizes.pop()
 
 
+def _spread(value: object) -> tuple[object, ...]:
+    """A regular expression with one group of alternatives, ``(gate|up)_proj``, as one for each of them."""
+    found = _ALTERNATIVES.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_NAME else None
+    return tuple(found[1] + one + found[3] for one in found[2].split("|")) if found else (value,)
+
+
 def _pattern(value: object) -> str:
     """A pattern for ``fnmatch``; one that is a regular expression (``re:.*self_attn.*``) is translated."""
-    if not isinstance(value, str) or len(value) > 500:
+    if not isinstance(value, str) or len(value) > _LONGEST_NAME:
         raise UnknownModel("`quantization_config` lists names that are no texts")
     if not value.startswith("re:"):
-        return value
+        # The language model of one that sees is named for its place in the whole.
+        return value.removeprefix("language_model.").replace("model.language_model.", "model.", 1)
     expression = value.removeprefix("re:")
     pattern = expression.removesuffix("$").replace(r"\.", "\0").replace(".*", "*").replace("\0", ".")
     if set(pattern) & set("\\[](){}|+?$^"):

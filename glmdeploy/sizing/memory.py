@@ -1,169 +1,25 @@
-"""How SGLang divides a model among GPUs, and what one of them holds of its weights.
+"""What a model takes of one GPU's memory with SGLang: weights, KV pool, and what must stay free beside them.
 
-Sources: ``sglang/srt/layers/dp_attention.py``, ``sglang/srt/models/deepseek_v2.py`` (0.5.11).
+Sources: ``handle_gpu_memory_settings`` (``sglang/srt/server_args.py``, 0.5.10 to 0.5.18), ``sglang/srt/arg_groups/
+memory_hook.py`` and ``sglang/srt/mem_cache/kv_cache_configurator.py`` (0.5.23).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
-from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sizing import adapters, states
 from glmdeploy.sizing.model import LatentAttention
-from glmdeploy.sizing.tensors import Spread
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from glmdeploy.sizing.model import Model
-    from glmdeploy.sizing.tensors import Tensors
-
-_ENDS = (Spread.EMBEDDING, Spread.HEAD)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sharding:
-    """Into how many parts SGLang divides tensors; ``stages`` is the length of the pipeline."""
-
-    tensor: int
-    attention: int
-    groups: int
-    """Groups of GPUs with attention of their own (data parallelism of attention)."""
-    stages: int
-    dense: int
-    head: int
-    exchange: bool
-    """GPUs send each other the tokens for their experts, and each holds the shared experts whole."""
-
-    def parts(self, spread: Spread) -> int:
-        return {
-            Spread.REPLICATED: 1,
-            Spread.ATTENTION: self.attention,
-            Spread.EMBEDDING: self.attention,
-            Spread.DENSE: self.dense,
-            Spread.SHARED: 1 if self.exchange else self.tensor,
-            Spread.EXPERTS: self.tensor,
-            Spread.HEAD: self.head,
-        }[spread]
-
-    def layers(self, model: Model) -> int:
-        """The model's layers on one GPU: of a pipeline, in its longest stage."""
-        return ceil(model.layers / self.stages)
-
-
-def positive(value: object) -> int | None:
-    """The value if it is a positive integer, else None: it is not known, or impossible."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def read(value: Callable[[str], object]) -> Sharding | None:
-    """The sharding that the options' effective values mean; None where it is not known or not possible."""
-    tensor = positive(value("tp_size"))
-    former = value("dp_size") if value("enable_dp_attention") else 1
-    # From 0.5.22 on SGLang moves that into `attn_dp_size` when it resolves them, and leaves the switch on.
-    groups = max(positive(former) or 1, positive(value("attn_dp_size")) or 1)
-    if tensor is None or tensor % groups:
-        return None
-    attention = tensor // groups
-    return Sharding(
-        tensor=tensor,
-        attention=attention,
-        groups=groups,
-        stages=positive(value("pp_size")) or 1,
-        dense=positive(value("moe_dense_tp_size")) or tensor,
-        head=attention if value("enable_dp_lm_head") else tensor,
-        exchange=value("moe_a2a_backend") not in (None, "none"),
-    )
-
-
-def weights(model: Model, sharding: Sharding, *, plain: int, draft: bool) -> int:
-    """Bytes on one GPU of the model's own draft model, or of all the rest; ``plain`` is the width of unquantised ones.
-
-    Where the checkpoint's files are larger or smaller than the dimensions say, the figure is in proportion.
-    """
-    found = [group for group in model.tensors if group.draft == draft and group.spread is not Spread.NOWHERE]
-    layers = sum(_on_one(group, sharding, plain) for group in found if group.spread not in _ENDS)
-    ends = [_on_one(group, sharding, plain) for group in found if group.spread in _ENDS]
-    if sharding.stages > 1 and not draft:
-        layers, ends = layers * sharding.layers(model) / model.layers, [max(ends)]
-    return ceil((layers + sum(ends)) * model.weights / model.counted)
-
-
-def _on_one(group: Tensors, sharding: Sharding, plain: int) -> float:
-    size = group.stored if group.quantised else group.values * plain
-    return size / min(sharding.parts(group.spread), group.parts or sharding.tensor)
-
-
-BF16, FP8 = "bfloat16", "fp8_e4m3"
-
-BYTES = {"bfloat16": 2, "bf16": 2, "float16": 2, "float32": 4, "fp8_e4m3": 1, "fp8_e5m2": 1}
-"""Bytes of a value in a KV cache of that type. Types of four bits have scales beside them and are not counted here."""
-
-_BLOCK, _SCALE = 128, 4
-"""Values of a latent vector or of an index key that share a scale, and its bytes."""
-
-SCALES_COUNTED, DRAFT_COUNTED = "0.5.17", "0.5.14"
-"""The first releases that reckon with the scales of FP8, and with the draft model, when they size the pool."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """Bytes of one token on one GPU, in all layers: what it ``takes``, and what SGLang divides the free memory by."""
-
-    takes: int
-    counts: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What the bytes of a KV cache depend on, beside the model and its type.
-
-    ``trtllm`` tells whether a ``trtllm`` kernel reads it, ``version`` is the SGLang release, None for the newest.
-    """
-
-    sharding: Sharding
-    drafts: int
-    trtllm: bool
-    version: str | None
-
-    def since(self, version: str) -> bool:
-        return self.version is None or version_key(version) <= version_key(self.version)
-
-
-def cell(model: Model, dtype: str, kind: Kind) -> Cell:
-    """The cell of a KV cache of ``dtype``, a key of BYTES."""
-    takes, counts = _layer(model, dtype, kind)
-    layers = kind.sharding.layers(model)
-    return Cell(
-        takes=takes * (layers + kind.drafts),
-        counts=counts * (layers + (kind.drafts if kind.since(DRAFT_COUNTED) else 0)),
-    )
-
-
-def _layer(model: Model, dtype: str, kind: Kind) -> tuple[int, int]:
-    """Bytes of one token in one layer: taken, and counted."""
-    size, attention = BYTES[dtype], model.attention
-    if not isinstance(attention, LatentAttention):
-        heads = max(1, attention.kv_heads // kind.sharding.attention)
-        plain = heads * (attention.key + attention.value) * size
-        return plain, plain
-    plain = (attention.rank + attention.rope) * size
-    if attention.index is None:
-        return plain, plain
-    index = attention.index + attention.index // _BLOCK * _SCALE
-    if dtype != FP8 or kind.trtllm:
-        return plain + index, plain + index
-    # A scale for each block of the latent vector, and its rotary part in BF16.
-    scaled = attention.rank + attention.rank // _BLOCK * _SCALE + attention.rope * BYTES[BF16]
-    return scaled + index, (scaled if kind.since(SCALES_COUNTED) else plain) + index
-
+from glmdeploy.sizing.pool import BF16, BYTES, DRAFT_COUNTED, FP8, WINDOW_SHARE, Kind, cell
+from glmdeploy.sizing.sharding import positive, read, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from glmdeploy.gpus import Gpu
     from glmdeploy.sizing.model import Model
+    from glmdeploy.sizing.sharding import Sharding
 
     Value = Callable[[str], object]
 
@@ -182,14 +38,25 @@ LEAST_RESERVE = 10 * GIB
 ``handle_gpu_memory_settings``, 0.5.10 to 0.5.23; its full estimate is larger, and published recipes go below that.
 """
 
-_SMALL = 60 * 1024
+_SMALL, _LARGE = 60 * 1024, 160 * 1024
 """MiB."""
 
 _UNMODELLED = (
-    *("cpu_offload_gb", "ep_num_redundant_experts", "enable_lora", "lora_paths", "enable_hisparse"),
+    *("cpu_offload_gb", "ep_num_redundant_experts", "enable_hisparse"),
     *("enable_unified_memory", "enable_kv_cache_sharding"),
 )
 """Options that change what a GPU holds in ways that are not told here."""
+
+_GRAPHS, _GRAPHS_OF_FEW = 512, 256
+"""The largest batch that decoding captures as a CUDA graph, in requests, where nothing says it; the second on a GPU of
+less than 160 GiB whose model has fewer than four parts (``handle_gpu_memory_settings``, 0.5.10 to 0.5.23)."""
+
+_PADDING = 3
+"""MiB for each request of the largest graph and each group, with data-parallel attention.
+
+SGLang reckons with 3, and with 4.5 above 300 requests. GLM-5.1-FP8 on eight B200 in eight groups ran out of memory at
+`mem-fraction-static` 0.9 with 6.38 GiB free, and started at 0.85 (PR #25453): 3 tells the two apart, 4.5 does not.
+"""
 
 _CONTEXT_PARALLEL = ("attn_cp_size", "dcp_size", "dwdp_size", "moe_dp_size")
 
@@ -215,6 +82,10 @@ class Memory:
     """What the driver leaves to SGLang."""
     weights: int
     """Of the model, and of its own draft model when that speculates."""
+    adapters: int
+    """LoRA adapters of one batch."""
+    states: int
+    """Of linear attention, for the requests that run at a time."""
     static: int
     """``mem-fraction-static`` of the total: weights and KV pool are meant to fit in it."""
     kv_dtype: str
@@ -228,12 +99,12 @@ class Memory:
     @property
     def left(self) -> int:
         """What weights and pool leave of the total, for activations and CUDA graphs; below 0 where they do not fit."""
-        return self.total - self.weights - self.pool.bytes
+        return self.total - self.weights - self.adapters - self.states - self.pool.bytes
 
     @property
     def spare(self) -> int:
         """What weights and pool leave of the static share; below 0 where SGLang takes more than it reckons with."""
-        return self.static - self.weights - self.pool.bytes
+        return self.static - self.weights - self.adapters - self.states - self.pool.bytes
 
 
 def memory(model: Model, gpu: Gpu, value: Value, *, version: str | None = None) -> Memory | None:
@@ -245,16 +116,20 @@ def memory(model: Model, gpu: Gpu, value: Value, *, version: str | None = None) 
     shards, fraction, dtype = read(value), _fraction(value), _kv_dtype(model, value)
     if gpu.memory_mib is None or shards is None or fraction is None or dtype is None:
         return None
-    if not _modelled(value) or not _weights_as_stored(model, value) or (drafts := _drafts(model, value)) is None:
+    if obstacle(model, value) is not None or (drafts := _drafts(model, value)) is None:
         return None
-    plain = BYTES["float32"] if value("dtype") in ("float", "float32") else BYTES[BF16]
-    target = weights(model, shards, plain=plain, draft=False)
-    draft = weights(model, shards, plain=plain, draft=True) if drafts else 0
+    target = loaded(model, value, draft=False)
+    draft = loaded(model, value, draft=True) if drafts else 0
+    lora = adapters.pool(model, shards, value) or 0
     total = gpu.memory_mib * MIB - OVERHEAD
     static = int(total * fraction)
     trtllm = "trtllm" in (value("dsa_prefill_backend"), value("dsa_decode_backend"))
-    kind = Kind(sharding=shards, drafts=drafts, trtllm=trtllm, version=version)
-    room = static - target - (draft if kind.since(DRAFT_COUNTED) else 0)
+    kind = Kind(sharding=shards, drafts=drafts, trtllm=trtllm, version=version, share=_share(value))
+    room = static - target - lora - (draft if kind.since(DRAFT_COUNTED) else 0)
+    kept = states.pool(model.kinds.linear, shards, max(room, 0), value) if model.kinds.linear else 0
+    if kept is None:
+        return None
+    room -= kept
     page, limit = positive(value("page_size")) or 1, positive(value("max_total_tokens"))
 
     def largest(dtype: str) -> Pool:
@@ -266,12 +141,63 @@ def memory(model: Model, gpu: Gpu, value: Value, *, version: str | None = None) 
     return Memory(
         total=total,
         weights=target + draft,
+        adapters=lora,
+        states=kept,
         static=static,
         kv_dtype=dtype,
         pool=Pool(bytes_per_token=mine.bytes_per_token, tokens=tokens, page=page),
         possible={name: largest(name) for name in (BF16, FP8)},
         working=_working(gpu.memory_mib, shards, value),
     )
+
+
+def loaded(model: Model, value: Value, *, draft: bool = False) -> int:
+    """Bytes of weights on one GPU: the model's, or those of its own draft model; 0 where no sharding is known."""
+    shards = read(value)
+    plain = BYTES["float32"] if value("dtype") in ("float", "float32") else BYTES[BF16]
+    return weights(model, shards, plain=plain, draft=draft) if shards else 0
+
+
+def obstacle(model: Model, value: Value) -> str | None:
+    """What of the model or its options sizing cannot count, in words; None where it can count all.
+
+    Quantisation of the server's own and other options are told by :func:`memory` being None.
+    """
+    if model.uncounted is not None:
+        return model.uncounted
+    asked = value("quantization")
+    if not _weights_as_stored(model, value):
+        return f"quantization {str(asked)[:40]} of weights that are stored as {model.quantization}"
+    shards = read(value)
+    if shards is not None and adapters.pool(model, shards, value) is None:
+        return "LoRA adapters: `max-lora-rank` and `lora-target-modules` tell their size, of attention and dense layers"
+    if not _modelled(value):
+        return _other(value)
+    if _drafts(model, value) is None:
+        return f"a draft model that is not the checkpoint's own (`speculative-algorithm` {_algorithm(value)})"
+    if model.kinds.windowed and value("disable_hybrid_swa_memory"):
+        return "one KV pool for layers with and without a sliding window"
+    return None
+
+
+def _algorithm(value: Value) -> str:
+    return str(value("speculative_algorithm"))[:40]
+
+
+def _other(value: Value) -> str:
+    if value("device") not in (None, "cuda"):
+        return f"memory of another device than a GPU (`device` {str(value('device'))[:40]})"
+    if value("json_model_override_args") not in (None, "", "{}", {}):
+        return "what `json-model-override-args` changes in the model"
+    names = [name for name in _UNMODELLED if value(name)]
+    names += [name for name in _CONTEXT_PARALLEL if value(name) not in (None, 1)]
+    return f"what `{names[0].replace('_', '-')}` moves"
+
+
+def _share(value: Value) -> float:
+    asked = value("swa_full_tokens_ratio")
+    known = isinstance(asked, int | float) and not isinstance(asked, bool) and 0 < asked <= 1
+    return float(asked) if known else WINDOW_SHARE  # type: ignore[arg-type]
 
 
 def _fraction(value: Value) -> float | None:
@@ -323,6 +249,13 @@ def _working(memory_mib: int, shards: Sharding, value: Value) -> int:
         # MiB for each token of the prefill chunk and for each request of the largest CUDA graph.
         chunk, graph = (2048, 24) if memory_mib < 35 * 1024 else (4096, 32)
         return int((512 + chunk * 1.5 + graph * 2 + shards.tensor * shards.stages / 8 * 1024) * MIB)
-    graph = positive(value("cuda_graph_max_bs")) or 0
-    padding = graph * shards.groups * (4.5 if graph > 300 else 3) if shards.groups > 1 else 0
+    padding = _graph(memory_mib, shards, value) * shards.groups * _PADDING if shards.groups > 1 else 0
     return LEAST_RESERVE + int(padding * MIB)
+
+
+def _graph(memory_mib: int, shards: Sharding, value: Value) -> int:
+    """The largest batch of a CUDA graph, in requests; 0 where there are none."""
+    if value("disable_cuda_graph") or value("disable_decode_cuda_graph"):
+        return 0
+    asked = positive(value("cuda_graph_max_bs")) or positive(value("cuda_graph_max_bs_decode"))
+    return asked or (_GRAPHS if memory_mib >= _LARGE or shards.tensor >= 4 else _GRAPHS_OF_FEW)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.gpus import PRICES
 from glmdeploy.profile.text.characters import shown
+from glmdeploy.sglang import models
 from glmdeploy.sizing import checkpoint, cost, timeline
-from glmdeploy.sizing.memory import memory
+from glmdeploy.sizing.blocks import uneven
+from glmdeploy.sizing.memory import memory, obstacle
 from glmdeploy.sizing.model import UnknownModel, from_config
 
 if TYPE_CHECKING:
@@ -18,13 +21,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glmdeploy.gpus import Gpu, Price
-    from glmdeploy.profile.models import Profile
+    from glmdeploy.profile.models import Profile, ServedModel
     from glmdeploy.sglang.command import Setting
     from glmdeploy.sglang.effective import Effective
+    from glmdeploy.sizing.blocks import Uneven
     from glmdeploy.sizing.cost import Spending, Traffic
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
     from glmdeploy.sizing.timeline import Step
+
+
+class Answer(StrEnum):
+    """What ``size`` says first."""
+
+    FITS = "fits"
+    TIGHT = "tight"
+    """Weights and KV pool fit, and leave less than activations and CUDA graphs may take."""
+    NOT = "does not fit"
+
 
 SHIPPED = "what ships with glmdeploy"
 COUNTED = "counted from the dimensions"
@@ -81,6 +95,8 @@ class Size:
     memory: Memory
     fraction: float
     """``mem-fraction-static``."""
+    uneven: Uneven | None
+    """A matrix that cannot be divided among the GPUs, with which SGLang does not start."""
     draft_bytes: int
     """The part of the KV pool that belongs to the draft model's layers."""
     cap: int | None
@@ -105,8 +121,15 @@ class Size:
 
     @property
     def fits(self) -> bool:
-        """Whether the weights leave room for a KV pool."""
-        return self.memory.pool.tokens > 0
+        """Whether the weights leave room for a KV pool, and can be divided among the GPUs at all."""
+        return self.memory.pool.tokens > 0 and self.uneven is None
+
+    @property
+    def answer(self) -> Answer:
+        """Whether it fits: in full, or only if SGLang's work takes less than it may take."""
+        if not self.fits:
+            return Answer.NOT
+        return Answer.FITS if self.free >= 0 else Answer.TIGHT
 
     @property
     def free(self) -> int:
@@ -155,8 +178,20 @@ def dimensions(sizable: Sizable, config: Path | None = None) -> Dimensions:
     if config is not None:
         return _understood(checkpoint.from_folder(config), str(config))
     if sizable.model is not None:
-        return Dimensions(model=sizable.model, told_by=SHIPPED, weights_told_by=COUNTED)
+        shipped = Dimensions(model=sizable.model, told_by=SHIPPED, weights_told_by=COUNTED)
+        return shipped if sizable.model.uncounted is None else _with_index(wanted, shipped)
+    if (known := models.known(wanted.repo)) is not None:
+        # What ships cannot be counted; the checkpoint's own file would say the same.
+        return _understood(checkpoint.Checkpoint(config=known, weights=None), f"the configuration of {wanted.repo}")
     return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
+
+
+def _with_index(wanted: ServedModel, shipped: Dimensions) -> Dimensions:
+    """The dimensions with what the checkpoint's index tells of the parts that they leave out, where it can be had."""
+    try:
+        return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
+    except GlmdeployError:
+        return shipped
 
 
 def size(
@@ -191,6 +226,7 @@ def size(
         facts=facts,
         memory=held,
         fraction=fraction,
+        uneven=uneven(model, sizable.value),
         draft_bytes=_draft_bytes(sizable, model, held),
         cap=sizable.number("max_total_tokens"),
         context=sizable.number("context_length") or model.context,
@@ -221,7 +257,8 @@ def _understood(stored: checkpoint.Checkpoint, told_by: str) -> Dimensions:
     except UnknownModel as error:
         raise GlmdeployError(
             f"{told_by} is not one that sizing understands: {shown(str(error), limit=200)}",
-            advice="models with latent (MLA) or grouped-query attention in transformers' own format can be sized",
+            advice="models with latent (MLA), grouped-query, windowed or Gated DeltaNet attention in transformers' own "
+            "format can be sized",
         ) from None
     return Dimensions(model=model, told_by=told_by, weights_told_by=stored.told_by or COUNTED)
 
@@ -269,11 +306,19 @@ def _unknown(sizable: Sizable, model: Model) -> GlmdeployError:
             )
     for dest, setting in sizable.settings.items():
         if _memory(sizable, model, **{dest: None}):
+            what = obstacle(model, sizable.value)
             return GlmdeployError(
-                f"what {model.architecture} takes with this `{setting.key}` is not known here",
+                f"what {model.architecture} takes with this `{setting.key}` is not known here"
+                + (f": {what} is not counted" if what else ""),
                 advice=f"leave that option out of the calculation with --set sglang.args.{setting.key}=null",
             )
+    if (what := obstacle(model, sizable.value)) is not None:
+        advice = "give the checkpoint's config.json with the index beside it to --model-config"
+        return GlmdeployError(
+            f"the size of {model.architecture} is not known here: sizing does not count {what}",
+            advice=advice if model.uncounted else "leave the options that ask for it out of the calculation with --set",
+        )
     return GlmdeployError(
-        f"what {model.architecture} takes with these options is not known here",
-        advice="parallel sizes must divide each other and the GPUs; memory that is not a GPU's is not counted",
+        f"what {model.architecture} takes with these parallel sizes is not known here",
+        advice="`tp`, `pp` and `dp` must divide each other and the GPUs",
     )

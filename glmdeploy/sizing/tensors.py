@@ -1,7 +1,8 @@
 """A model's tensors, counted from its dimensions: how many numbers, in how many bytes, and how SGLang divides them.
 
 Sources: ``sglang/srt/models/deepseek_v2.py``, ``deepseek_nextn.py``, ``glm4_moe.py``, ``glm4_moe_nextn.py`` and
-``llama.py``, ``sglang/srt/layers/attention/nsa/nsa_indexer.py`` (0.5.11). Biases and the norms of heads are not
+``llama.py``, ``sglang/srt/layers/attention/nsa/nsa_indexer.py`` (0.5.11), ``gpt_oss.py``, ``llama4.py``,
+``qwen3_next.py``, ``qwen3_5.py`` (0.5.23). Biases and the norms of heads are not
 counted; together they are less than a thousandth of a large model.
 """
 
@@ -17,15 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glmdeploy.sizing.checkpoint import Fields, Format
+    from glmdeploy.sizing.layers import Layers, LinearAttention
 
 MOST_LAYERS = 10_000
 """Far above any model's; a bound for foreign input."""
 
-_NO_COPIES = "glm_moe_dsa"
-"""The one ``model_type`` whose draft layer comes without copies of the embedding and the head.
+_GATED = ("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text")
+"""Those whose full attention has a gate, which makes its queries twice as wide."""
+
+_NO_COPIES = ("glm_moe_dsa", *_GATED)
+"""Each ``model_type`` whose draft layer comes without copies of the embedding and the head.
 
 With copies, GLM-4.5-Air counts to the 110B parameters that its model page tells; without them, GLM-5.1 to its 754B.
 """
+
+_LLAMA4 = ("llama4", "llama4_text")
+"""Those with a shared expert in each layer of experts, as large as one of the others."""
 
 
 class Spread(Enum):
@@ -77,17 +85,22 @@ class _Kind:
     derived: bool = False
 
 
-def count(fields: Fields, form: Format) -> tuple[Tensors, ...]:
-    """All tensors of the model.
+def count(fields: Fields, form: Format, kinds: Layers) -> tuple[Tensors, ...]:
+    """All tensors of the language model, whose layers are of these ``kinds``.
 
     :raises UnknownModel: for dimensions that are missing or make no sense.
     """
     layers, drafts, hidden = layer_count(fields), draft_layers(fields), fields.count("hidden_size")
     sparse = _sparse_layers(fields, layers)
-    every = [*_attention(fields, hidden), _Kind(name="layernorms", values=2 * hidden)]
+    attention, norms = list(_attention(fields, hidden)), [_Kind(name="layernorms", values=2 * hidden)]
+    every = [*attention, *norms]
     experts_of = list(_experts(fields, hidden)) if sparse else []
-    dense = [] if sparse == layers else [_mlp("mlp", hidden, fields.count("intermediate_size"), Spread.DENSE)]
-    found = [_tensors(kind, form, layers - 1, layers) for kind in every]
+    inner = dense_size(fields, layers)
+    dense = [_mlp("mlp", hidden, inner, Spread.DENSE)] if inner else []
+    linear = kinds.linear.layers if kinds.linear else 0
+    found = [_tensors(kind, form, layers - 1, layers - linear) for kind in attention]
+    found += [_tensors(kind, form, 0, linear) for kind in _delta_net(kinds.linear, hidden)]
+    found += [_tensors(kind, form, layers - 1, layers) for kind in norms]
     found += [_tensors(kind, form, 0, layers - sparse) for kind in dense]
     found += [_tensors(kind, form, layers - 1, sparse) for kind in experts_of]
     size = fields.count("vocab_size") * hidden
@@ -96,7 +109,7 @@ def count(fields: Fields, form: Format) -> tuple[Tensors, ...]:
         found.append(Tensors(name=name, values=size, stored=size * form.plain, quantised=False, spread=spread))
     if drafts:
         draft = [*every, *(experts_of or dense), _Kind(name="eh_proj", values=2 * hidden * hidden)]
-        if fields.text("model_type") != _NO_COPIES:
+        if fields.text("model_type") not in _NO_COPIES:
             draft.append(_Kind(name="embed_tokens", values=2 * size, spread=Spread.NOWHERE))
         found += [_tensors(kind, form, layers, drafts, draft=True) for kind in draft]
     return tuple(found)
@@ -108,13 +121,35 @@ def layer_count(fields: Fields) -> int:
 
 
 def draft_layers(fields: Fields) -> int:
-    """Layers of the checkpoint's own draft model, 0 for none."""
-    return fields.count("num_nextn_predict_layers", default=0, least=0, most=MOST_LAYERS)
+    """Layers of the checkpoint's own draft model, 0 for none; Qwen3-Next has one and does not say so."""
+    default = 1 if fields.text("model_type") == "qwen3_next" else 0
+    names = ("num_nextn_predict_layers", "mtp_num_hidden_layers")
+    return fields.count(*names, default=default, least=0, most=MOST_LAYERS)
 
 
 def experts(fields: Fields) -> int:
     """Routed experts of a layer, 0 for a dense model."""
     return fields.count("n_routed_experts", "num_local_experts", "num_experts", default=0, least=0)
+
+
+def expert_size(fields: Fields) -> int:
+    """The inner size of one expert."""
+    return fields.count("moe_intermediate_size", "intermediate_size")
+
+
+def shared_size(fields: Fields) -> int:
+    """The inner size of the shared experts of a layer together, 0 for none."""
+    if fields.text("model_type") in _LLAMA4:
+        return expert_size(fields)
+    shared = fields.count("n_shared_experts", default=0, least=0) * expert_size(fields)
+    return shared or fields.count("shared_expert_intermediate_size", "shared_intermediate_size", default=0, least=0)
+
+
+def dense_size(fields: Fields, layers: int) -> int:
+    """The inner size of the dense layers among ``layers``, 0 where all have experts."""
+    if _sparse_layers(fields, layers) == layers:
+        return 0
+    return fields.count("intermediate_size_mlp", "intermediate_size")
 
 
 def _tensors(kind: _Kind, form: Format, layer: int, times: int, *, draft: bool = False) -> Tensors:
@@ -164,19 +199,32 @@ def _index(fields: Fields, hidden: int, low: int) -> Iterator[_Kind]:
 def _grouped(fields: Fields, hidden: int, heads: int) -> Iterator[_Kind]:
     key = fields.count("head_dim", default=max(1, hidden // heads))
     kv, value = fields.count("num_key_value_heads", default=heads), fields.count("v_head_dim", default=key)
-    yield _Kind(name="self_attn.q_proj", values=hidden * heads * key, spread=Spread.ATTENTION)
+    queries = heads * key * (2 if fields.text("model_type") in _GATED else 1)
+    yield _Kind(name="self_attn.q_proj", values=hidden * queries, spread=Spread.ATTENTION)
     yield _Kind(name="self_attn.k_proj", values=hidden * kv * key, spread=Spread.ATTENTION, parts=kv)
     yield _Kind(name="self_attn.v_proj", values=hidden * kv * value, spread=Spread.ATTENTION, parts=kv)
     yield _Kind(name="self_attn.o_proj", values=heads * value * hidden, spread=Spread.ATTENTION)
 
 
+def _delta_net(linear: LinearAttention | None, hidden: int) -> Iterator[_Kind]:
+    """A layer of linear attention: projections of queries, keys, values and the gate, and a short convolution."""
+    if linear is None:
+        return
+    values = linear.heads * linear.value
+    both, spread = hidden * (linear.channels + values), Spread.ATTENTION
+    yield _Kind(name="linear_attn.in_proj_qkvz", values=both, spread=spread)
+    yield _Kind(name="linear_attn.gate", values=2 * hidden * linear.heads, spread=spread)
+    yield _Kind(name="linear_attn.conv1d", values=linear.channels * linear.kernel, spread=spread)
+    yield _Kind(name="linear_attn.out_proj", values=values * hidden, spread=spread)
+
+
 def _experts(fields: Fields, hidden: int) -> Iterator[_Kind]:
-    number, size = experts(fields), fields.count("moe_intermediate_size", "intermediate_size")
+    number, size = experts(fields), expert_size(fields)
     yield _Kind(name="mlp.gate", values=hidden * number)
     yield _Kind(name="mlp.experts.0", values=number * 3 * hidden * size, spread=Spread.EXPERTS)
-    shared = fields.count("n_shared_experts", default=0, least=0) * size
-    shared = shared or fields.count("shared_expert_intermediate_size", "shared_intermediate_size", default=0, least=0)
-    if shared:
+    if fields.text("model_type") == "gpt_oss":
+        yield _Kind(name="mlp.experts_biases", values=number * (2 * size + hidden), spread=Spread.EXPERTS)
+    if shared := shared_size(fields):
         yield _mlp("mlp.shared_experts", hidden, shared, Spread.SHARED)
 
 
@@ -189,7 +237,7 @@ def _sparse_layers(fields: Fields, layers: int) -> int:
     if not experts(fields):
         return 0
     first = fields.count("first_k_dense_replace", default=0, least=0)
-    step = fields.count("decoder_sparse_step", default=1)
+    step = fields.count("decoder_sparse_step", "interleave_moe_layer_step", default=1)
     dense = {layer for layer in fields.items("mlp_only_layers") if isinstance(layer, int)}
     if isinstance(fields.data.get("moe_layer_freq"), list):
         flags = fields.items("moe_layer_freq")

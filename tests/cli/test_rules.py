@@ -16,10 +16,15 @@ from reporting import call
 
 from glmdeploy.findings import CHECKS
 from glmdeploy.report.rules import command, markdown, markdown_text, table
-from glmdeploy.rules.registry import rules
+from glmdeploy.rules.registry import due, rules
+from glmdeploy.sglang import catalog
+from glmdeploy.sglang.catalog import versions
 
 ROOT = Path(__file__).parent.parent.parent
-PARTS = {"id", "title", "severity", "topic", "scope", "why", "fix", "fixable", "waivable", "sources", "fails", "passes"}
+PARTS = {
+    *("id", "title", "severity", "topic", "scope", "why", "fix", "fixable", "waivable", "looked", "sources"),
+    *("fails", "passes"),
+}
 
 
 def test_list() -> None:
@@ -52,6 +57,39 @@ def test_list_as_json() -> None:
     assert any(each["fixable"] for each in data)
     assert not all(each["fixable"] for each in data)
     assert call("rules", "--format", "json")[1] == call("rules", "--json")[1]
+
+
+def test_last_looks_as_json() -> None:
+    for each, rule in zip(json.loads(call("rules", "--json")[1]), rules(), strict=True):
+        assert each["looked"] == {"date": rule.looked.date, "release": rule.looked.release}
+        assert date.fromisoformat(each["looked"]["date"])
+        assert each["looked"]["release"] in versions()
+        assert each["scope"]["open_ended"] == rule.open_ended
+        assert not (each["scope"]["open_ended"] and each["scope"]["until"])
+
+
+def test_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a release that no rule was held against, the rules about issues without an end are due."""
+    code, out, _ = call("rules", "--look")
+    newest = versions()[-1]
+    assert (code == 0) == (not due(rules(), newest))
+    monkeypatch.setattr(catalog, "versions", lambda: (*versions(), "0.6.0"))
+    code, out, err = call("rules", "--look")
+    assert (code, err) == (1, "")
+    told = [line[:6] for line in out.splitlines() if line.startswith("GLM")]
+    assert sorted(told) == [rule.id for rule in rules() if rule.open_ended]
+    code, out, _ = call("rules", "--look", "--json")
+    data = json.loads(out)
+    assert (code, data["release"]) == (1, "0.6.0")
+    assert sorted(each["id"] for each in data["due"]) == sorted(told)
+    assert all(each["sources"] for each in data["due"])
+
+
+@pytest.mark.parametrize("more", [("GLM001",), ("--format", "markdown"), ("--write",)])
+def test_a_look_is_all_that_it_does(more: tuple[str, ...]) -> None:
+    code, out, err = call("rules", "--look", *more)
+    assert (code, out) == (2, "")
+    assert "leave out" in err
 
 
 def test_one_as_json() -> None:

@@ -18,6 +18,8 @@ from glmdeploy.rules.check import check
 if TYPE_CHECKING:
     from snapshots import Shows
 
+REPLACED = "  sglang.args.kv-cache-dtype: fp8_e4m3 became bfloat16 (GLM001)\n"
+
 
 def test_the_fix_is_shown_then_made_then_the_rest_is_reported(here: Path, shows: Shows) -> None:
     path = written(BAD)
@@ -193,7 +195,7 @@ def test_waivers_that_do_nothing_go(here: Path, capsys: pytest.CaptureFixture[st
         '  - {rule: GLM012, reason: one report, until: "2999-01-31"}   # stays\n'
         "  # second\n    # of GLM060\n\n# end\n"
     )
-    assert (code, err) == (0, "Fixed 4 findings in p.yaml: GLM001, waiver\n")
+    assert (code, err) == (0, "Fixed 4 findings in p.yaml: GLM001, waiver\n" + REPLACED)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +286,7 @@ def test_files_that_extend_one_another_are_fixed_in_any_order(here: Path, capsys
     written("extends: base.yaml\nname: child\n")
     Path("grandchild.yaml").write_text("extends: p.yaml\nname: grandchild\n")
     code, _, err = validate(capsys, "--fix", "grandchild.yaml", "p.yaml", "base.yaml")
-    assert (code, err) == (0, "Fixed 1 finding in base.yaml: GLM001\n")
+    assert (code, err) == (0, "Fixed 1 finding in base.yaml: GLM001\n" + REPLACED)
     assert Path("base.yaml").read_text() == GOOD
 
 

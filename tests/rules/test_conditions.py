@@ -20,7 +20,7 @@ from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import conditions
 from glmdeploy.rules.check import check
 from glmdeploy.rules.conditions import DERIVED, OPERANDS, edit, fact, faults, holds, place
-from glmdeploy.rules.registry import TABLE
+from glmdeploy.rules.registry import TABLES
 from glmdeploy.sglang import catalog, effective
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
 
 TODAY = date(2026, 11, 23)
-ENTRIES: list[dict[str, Any]] = read_text(TABLE.read_text(encoding="utf-8"), TABLE.name).data["rules"]
+TABLE = next(table for table in TABLES if table.stem == "known_issues")
+ENTRIES: list[dict[str, Any]] = [
+    entry for table in TABLES for entry in read_text(table.read_text(encoding="utf-8"), table.name).data["rules"]
+]
 PROFILES = sorted(file.stem for file in profiles_dir().glob("*.yaml"))
 FACTS = (
     *(
@@ -124,6 +127,19 @@ def test_what_is_written_is_given_and_a_default_is_not() -> None:
     assert holds(judged, {"server.max_containers": {"above": 2, "below": 4}, "secrets.api_key": {"given": True}})
     assert holds(judged, {"speculates": True, "checkpoint": "fp8"})
     assert holds(facts_of("b200-nospec-bf16kv"), {"speculates": False})
+
+
+def test_a_pattern_is_found_in_any_case_of_letters() -> None:
+    judged = facts_of("b200-eagle-bf16kv")
+    assert holds(judged, {"model.repo": {"matches": "glm-5[.]1"}})
+    assert not holds(judged, {"model.repo": {"matches": "glm-5[.]2"}})
+    assert not holds(judged, {"tp_size": {"matches": "8"}, "server.max_containers": {"matches": "3"}})
+
+
+def test_a_gpu_and_a_model_are_facts() -> None:
+    judged = facts_of("h100-glm45-air-fp8")
+    assert holds(judged, {"capability": 9.0, "gpu_count": 4, "architecture": "Glm4MoeForCausalLM", "experts": True})
+    assert holds(judged, {"algorithm": "EAGLE", "adapters": False, "attention_groups": 1})
 
 
 @pytest.mark.parametrize("name", [name for name in FACTS if name not in ("no_such_option", *DERIVED)])

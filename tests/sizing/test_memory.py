@@ -14,8 +14,9 @@ from glmdeploy.profile.text.load import load
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
 from glmdeploy.sglang import models
-from glmdeploy.sizing.memory import BF16, FP8, GIB, Pool, memory
+from glmdeploy.sizing.memory import GIB, Pool, memory
 from glmdeploy.sizing.model import from_config, known
+from glmdeploy.sizing.pool import BF16, FP8
 
 if TYPE_CHECKING:
     from glmdeploy.sizing.memory import Memory

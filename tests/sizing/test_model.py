@@ -49,7 +49,7 @@ def test_dimensions() -> None:
     assert air
     assert air.attention == GroupedAttention(kv_heads=8, key=128, value=128)
     assert air.quantization == "compressed-tensors"
-    assert known("Qwen/Qwen3-8B") is None
+    assert known("acme/other") is None
     assert from_config(DEEPSEEK_V3).attention == LatentAttention(rank=512, rope=64)
 
 
@@ -135,7 +135,7 @@ def test_what_is_left_out_of_the_quantisation(pattern: str) -> None:
         ({"layer_types": ["full_attention", "sliding_attention"]}, "`layer_types` has sliding_attention"),
         ({"attention_chunk_size": 8192}, "`attention_chunk_size` means attention in chunks"),
         ({"full_attention_interval": 4}, "`full_attention_interval` means linear attention"),
-        ({"index_topk_freq": 4}, "`index_topk_freq` means layers that share the index"),
+        ({"index_topk_pattern": "FSSS"}, "`index_topk_pattern` means layers that share the index"),
         ({"kv_lora_rank": 512}, "`qk_rope_head_dim` is missing"),
         ({"moe_layer_freq": [1], "num_experts": 8}, "`moe_layer_freq` has 1 entries for 36 layers"),
         ({"quantization_config": {"quant_method": "hqq"}}, "sizing does not know the quantisation `hqq`"),

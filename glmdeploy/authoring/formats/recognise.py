@@ -12,5 +12,8 @@ if TYPE_CHECKING:
 
 
 def recognise(script: Script) -> Format | None:
-    """The first format that claims the text."""
-    return next((each for each in (*programs.FORMATS, *documents.FORMATS) if each.shows(script) is not None), None)
+    """The first format that claims the text: YAML shows by keys that no other text has, or by the file's name."""
+    forms = (*documents.FORMATS, *programs.FORMATS, documents.LAST)
+    if script.file.endswith((".yaml", ".yml")):
+        forms = (*documents.FORMATS, documents.LAST)
+    return next((each for each in forms if each.shows(script) is not None), None)

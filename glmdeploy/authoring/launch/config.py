@@ -18,7 +18,7 @@ from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import check, shown
 from glmdeploy.profile.text.load import read_text
-from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.catalog import OptionError, version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +75,9 @@ def read(script: Script, release: Catalog) -> Launch:
             notes.append(Note(severity=Severity.ERROR, message=fault, span=place))
             continue
         meant = _BOOLS.get(written.lower(), value) if written in (str(value), value) else value
+        if (full := _abbreviated(key, release)) is not None:
+            message = f"{shown(key)} was taken for {full}, of which it is the beginning, as SGLang takes it"
+            notes.append(Note(severity=Severity.WARNING, message=message, span=flag.span, fix=f"write {full}"))
         words += [
             flag if text is None else Word(text=text, span=place) for text in _texts(key, meant, written, release)
         ]
@@ -95,6 +98,17 @@ def _fault(key: str, written: str, release: Catalog) -> str | None:
     if version_key(release.version) >= version_key(ANY_SPELLING_SINCE) and option.nargs is None:
         return None
     return f"a configuration file of SGLang {release.version} cannot set {key}"
+
+
+def _abbreviated(key: str, release: Catalog) -> str | None:
+    """The option that argparse takes a key for because no other begins so; `tp` is what everybody writes."""
+    try:
+        option = release.find(f"--{key}")
+    except OptionError:
+        return None
+    name = option.canonical.removeprefix("--")
+    whole = f"--{key}" in option.flags or name in (key, f"{key}-size")
+    return None if whole else name
 
 
 def _by_field(key: str, release: Catalog) -> Option | None:

@@ -88,10 +88,21 @@ def read(words: Sequence[Word], outer: Mapping[str, Word]) -> Run | None:
     entrypoint = [value for name, value in options if name == "entrypoint" and value.text]
     return Run(
         image=rest[0],
-        flags=tuple((name, value) for name, value in options if name not in ("env", "entrypoint")),
+        flags=tuple(
+            (name, value)
+            for index, (name, value) in enumerate(options)
+            if name not in ("env", "entrypoint") or _overridden(name, value, options[index + 1 :])
+        ),
         env=dict(_variable(value, outer) for name, value in options if name == "env"),
         command=(*entrypoint[-1:], *rest[1:]),
     )
+
+
+def _overridden(name: str, value: Word, behind: Sequence[tuple[str, Word]]) -> bool:
+    """Whether a variable, or an entrypoint, is given again; the last one counts."""
+    later = [word.text for other, word in behind if other == name]
+    variable = value.text.partition("=")[0]
+    return bool(later) if name == "entrypoint" else any(text.partition("=")[0] == variable for text in later)
 
 
 def _long(word: Word, rest: list[Word]) -> list[tuple[str, Word]]:
@@ -130,8 +141,12 @@ def place(container: Container, *, port: int, gpus: int, weights: str, sections:
     """Notes about the options of a ``docker run``: none of them has a place of its own in a profile."""
     for name, word in container.flags:
         if name in _OF_NO_MATTER:
-            continue
-        if name == "publish":
+            sections.note(Severity.INFO, f"--{name} was left out: it is of no matter on Modal", word.span)
+        elif name in ("env", "entrypoint"):
+            sections.note(
+                Severity.INFO, f"this --{name} was left out: it is given again, and the last counts", word.span
+            )
+        elif name == "publish":
             _port(word, port, sections)
         elif name == "gpus":
             _gpus(word, gpus, sections)
@@ -162,6 +177,8 @@ def _gpus(word: Word, gpus: int, sections: Sections) -> None:
     )
     if count != gpus:
         sections.note(Severity.WARNING, f"docker gives {count} GPUs, but the profile rents {gpus}", word.span)
+    else:
+        sections.note(Severity.INFO, "--gpus was left out: `gpu` of the profile says which are rented", word.span)
 
 
 def _volume(word: Word, weights: str, sections: Sections) -> None:

@@ -1,43 +1,37 @@
-"""The commands that launch SGLang: which of their words do, what is wrapped around them, and what is set for them."""
+"""The launches in a shell text, and what the text does before them: variables, functions, loops, installed releases."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch import docker
-from glmdeploy.authoring.launch.launch import Container, Launch, Note, Word
-from glmdeploy.authoring.launch.shell import Command, commands
-from glmdeploy.authoring.launch.variables import Scope, Variable
+from glmdeploy.authoring.launch import docker, loops, orphans, requirement, servers, slurm
+from glmdeploy.authoring.launch.argv import SHELLS, Argv, by_entrypoint
+from glmdeploy.authoring.launch.launch import Launch, Note, Word
+from glmdeploy.authoring.launch.lookalikes import DASHES, as_meant
+from glmdeploy.authoring.launch.outcomes import Variable
+from glmdeploy.authoring.launch.shell import Command, Document, called, commands, own_function, rebased
+from glmdeploy.authoring.launch.variables import Scope
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
-from glmdeploy.sglang import engines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    Inner: TypeAlias = Callable[[Word, Mapping[str, Word]], list[Launch]]
-    """Reads a shell text inside the text, with the environment that it gets."""
+    from glmdeploy.authoring.launch.branches import Step
+    from glmdeploy.authoring.launch.launch import Container
+    from glmdeploy.authoring.launch.words import RawWord
 
 MAX_SHELLS = 8
 """Shells inside shells: ``sh -c "sh -c ..."``."""
-MODULE = "sglang.launch_server"
+MAX_COMMANDS = 20_000
+"""Commands that a text may have when its functions are called."""
 
-_PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
-_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
-_PASSING = {"exec": "a", "nohup": "", "setsid": "", "command": "", "sudo": "ugCphrtU", "time": "", "$": ""}
-"""Commands that only start another one, with the letters of their options that take a value; a pasted prompt too."""
-_TALKING = frozenset(
-    {
-        *("awk", "cat", "curl", "echo", "git", "grep", "pgrep", "pip", "pip3", "pkill", "printf", "ps"),
-        *("sed", "touch", "wget", "which"),
-    }
-)
-"""Commands whose arguments may name SGLang's server without launching it."""
-
-_IN_TEXT = re.compile(rf"{re.escape(MODULE)}\b|\bsglang\s+serve\b")
+_ROUTER = re.compile(r"sglang_router(?:\.|$)|sglang-router$|sgl-router$")
+_ESCAPED = re.compile(r"\\([$`\\])")
 
 
 def launches(
@@ -50,171 +44,7 @@ def launches(
 
     :raises ShellError: where the text cannot be read as a shell reads it.
     """
-    scope = scope or Scope()
-    inner = _shells(scope, depth)
-    found: list[Launch] = []
-    for item in commands(text, offsets):
-        if isinstance(item, Command):
-            found += _of_command(item, scope, inner)
-        elif "sglang" in item.text and depth < MAX_SHELLS:
-            # A script that is piped into a shell or written to a file; what is no script is another document.
-            copy = Scope(variables=dict(scope.variables), length=scope.length)
-            with contextlib.suppress(ShellError):
-                found += launches(item.text, item.offsets, copy, depth + 1)
-    return found
-
-
-def _shells(scope: Scope, depth: int) -> Inner:
-    """Reads the text that a shell gets as an argument."""
-
-    def inner(word: Word, env: Mapping[str, Word]) -> list[Launch]:
-        variables = {name: Variable(words=(value,), exported=True) for name, value in env.items() if not value.unknown}
-        if depth >= MAX_SHELLS:
-            raise ShellError(f"more than {MAX_SHELLS} shells inside one another", word.span)
-        inside = launches(word.text, word.offsets, Scope(variables=variables, length=scope.length), depth + 1)
-        passed = {name: value for name, value in env.items() if value.unknown}
-        return [replace(launch, env={**passed, **launch.env}, notes=(*word.notes, *launch.notes)) for launch in inside]
-
-    return inner
-
-
-def _of_command(command: Command, scope: Scope, inner: Inner) -> list[Launch]:
-    """The launches of one command, after what it does to the variables."""
-    assignments, words = command.split()
-    conditional = bool(command.under)
-    if not words:
-        for assignment in assignments:
-            scope.assign(assignment, conditional=conditional)
-        return []
-    if scope.run(words[0].literal, words[1:], conditional=conditional):
-        return []
-    own = {each.name: scope.word(each.value) for each in assignments if each.value.array is None}
-    return find([each for word in words for each in scope.words(word)], scope.exported() | own, inner)
-
-
-def find(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:
-    """The launches that a simple command stands for: one, none, or those of a shell text among its words."""
-    if not words:
-        return []
-    name = words[0].text.rpartition("/")[2]
-    if name in _PASSING:
-        return find(_without_options(words[1:], _PASSING[name]), env, inner)
-    if name == "env":
-        rest, env = _env(words[1:], env)
-        return find(rest, env, inner)
-    if name in docker.PROGRAMS:
-        return _in_container(words, env, inner)
-    if name in _SHELLS:
-        text = _shell_text(words[1:])
-        return inner(text, env) if text else []
-    if arguments := _arguments(words):
-        return [_launch(words[0], arguments, env)]
-    if engine := engines.by_command([word.text for word in words]):
-        return [replace(_launch(words[0], words[1:], env), engine=engine)]
-    return [] if name in _TALKING else _wrapped(words, env, inner)
-
-
-def _launch(first: Word, arguments: Sequence[Word], env: Mapping[str, Word], *notes: Note) -> Launch:
-    place = arguments[0].span  # the word that says what is launched
-    return Launch(words=tuple(arguments[1:]), place=(first.span[0], place[1]), env=dict(env), notes=notes)
-
-
-def _arguments(words: Sequence[Word]) -> Sequence[Word]:
-    """``sglang.launch_server`` or ``serve`` and the words behind it, where the words run either; else nothing."""
-    name = words[0].text.rpartition("/")[2]
-    if name == "sglang" and len(words) > 1 and words[1].text == "serve":
-        return _served(words[1:])
-    if _PYTHON.fullmatch(name) is None:
-        return ()
-    at = 1
-    while at < len(words) - 1 and words[at].text.startswith("-"):
-        if words[at].text == "-m":
-            return words[at + 1 :] if words[at + 1].text == MODULE else ()
-        at += 2 if words[at].text in ("-W", "-X") else 1
-    return ()
-
-
-def _served(words: Sequence[Word]) -> Sequence[Word]:
-    """As ``sglang/cli/serve.py`` (0.5.23) reads it: the model may come first without its option's name."""
-    if len(words) > 1 and not words[1].text.startswith("-"):
-        words = [words[0], Word(text="--model-path", span=words[1].span), *words[1:]]
-    kept = []
-    skip = False
-    for word in words:
-        if not skip and word.text != "--model-type" and not word.text.startswith("--model-type="):
-            kept.append(word)
-        skip = not skip and word.text == "--model-type"
-    return kept
-
-
-def _wrapped(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:
-    """A launch behind words that are not understood, such as ``numactl`` or ``ssh host``; they are told."""
-    for index, word in enumerate(words):
-        rest = words[index:]
-        found: list[Launch] = []
-        if word.text == "-m" and len(rest) > 1 and rest[1].text == MODULE:
-            found = [_launch(word, rest[1:], env)]
-        elif index and _arguments(rest):
-            found = [_launch(word, _arguments(rest), env)]
-        elif index and word.text.rpartition("/")[2] in {*docker.PROGRAMS, *_SHELLS}:
-            found = find(rest, env, inner)
-        elif " " in word.text and _IN_TEXT.search(word.text):
-            found = _guessed(word, env, inner)
-        if found:
-            told = () if index == 0 else _left_out(words[:index])
-            return [replace(launch, notes=(*told, *launch.notes)) for launch in found]
-    return []
-
-
-def _guessed(word: Word, env: Mapping[str, Word], inner: Inner) -> list[Launch]:
-    """The launches in an argument that looks like a shell text, as that of ``ssh`` does; nothing if it is none."""
-    try:
-        return inner(word, env)
-    except ShellError:
-        return []
-
-
-def _left_out(words: Sequence[Word]) -> tuple[Note, ...]:
-    if len(words) == 1 and words[0].unknown:  # $PYTHON -m ...
-        return ()
-    message = "what stands around the launch was left out"
-    return (Note(severity=Severity.WARNING, message=message, span=(words[0].span[0], words[-1].span[1])),)
-
-
-def _without_options(words: Sequence[Word], with_value: str) -> Sequence[Word]:
-    while words and words[0].text.startswith("-"):
-        letters = words[0].text[1:]
-        words = words[2:] if letters and letters[-1] in with_value and letters[0] != "-" else words[1:]
-    return words
-
-
-def _env(words: Sequence[Word], env: Mapping[str, Word]) -> tuple[Sequence[Word], Mapping[str, Word]]:
-    """``env [-i] [-u NAME] [NAME=VALUE...] command``."""
-    own = dict(env)
-    while words:
-        text = words[0].text
-        if text in ("-i", "-", "--ignore-environment"):
-            own.clear()
-        elif text in ("-u", "--unset") and len(words) > 1:
-            own.pop(words[1].text, None)
-            words = words[1:]
-        elif not text.startswith("-"):
-            name, equals, _ = text.partition("=")
-            if not equals:
-                break
-            own[name] = words[0].after(len(name) + 1)
-        words = words[1:]
-    return words, own
-
-
-def _shell_text(words: Sequence[Word]) -> Word | None:
-    """The text of ``sh -c TEXT``; ``-lc`` and the like count."""
-    for index, word in enumerate(words[:-1]):
-        if re.fullmatch(r"-[a-z]*c[a-z]*", word.text):
-            return words[index + 1]
-        if not word.text.startswith(("-", "+")) and (index == 0 or words[index - 1].text not in ("-o", "-O", "+o")):
-            return None
-    return None
+    return _Reading(scope=scope or Scope(), depth=depth).read(text, offsets)
 
 
 def in_image(
@@ -226,33 +56,339 @@ def in_image(
 
     :raises ShellError: where a shell text in it cannot be read.
     """
-    found = find(command, env, _shells(scope or Scope(), 0))
+    words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
+    found = _Reading(scope=scope or Scope(), depth=0).argv.find(words, env)
     if not found:
-        found = _by_entrypoint(
-            docker.Run(image=container.image, flags=container.flags, env=env, command=tuple(command))
-        )
-    return [replace(launch, container=launch.container or container) for launch in found]
+        found = by_entrypoint(docker.Run(image=container.image, flags=container.flags, env=env, command=tuple(words)))
+    return [replace(each, container=each.container or container, notes=(*notes, *each.notes)) for each in found]
 
 
-def _in_container(words: Sequence[Word], env: Mapping[str, Word], inner: Inner) -> list[Launch]:
-    run = docker.read(words, env)
-    if run is None:
-        return []
-    container = Container(image=run.image, flags=run.flags)
-    found = find(run.command, run.env, inner) or _by_entrypoint(run)
+def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
+    """The launches of a command that a file gives as its argv, with the environment that it gets.
+
+    :raises ShellError: where a shell text in it cannot be read.
+    """
+    words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
+    found = _Reading(scope=Scope(), depth=0).argv.find(words, env)
+    # Where the words come from a list above, the program may stand behind the module that it runs.
     return [
-        replace(launch, container=launch.container or container, place=(words[0].span[0], launch.place[1]))
-        for launch in found
+        replace(
+            each,
+            place=each.place if each.place[0] < each.place[1] else (each.place[1] - 1, each.place[1]),
+            notes=(*notes, *each.notes),
+        )
+        for each in found
     ]
 
 
-def _by_entrypoint(run: docker.Run) -> list[Launch]:
-    """A launch by an image whose entrypoint is SGLang's server, which then gets nothing but its options."""
-    if engine := engines.by_image(run.image.text):
-        return [Launch(words=run.command, place=run.image.span, env=run.env, engine=engine)]
-    names = {word.text.partition("=")[0] for word in run.command}
-    if not run.command or not run.command[0].text.startswith("--") or names.isdisjoint({"--model", "--model-path"}):
+@dataclass(kw_only=True)
+class _Before:
+    """The last command: its words, the launches that it stands for, and the word that breaks off its last line."""
+
+    words: Sequence[Word] = ()
+    launches: Sequence[int] = ()
+    broken: Word | None = None
+    indent: int | None = None
+    """Blanks in front of the launch, where it begins its line."""
+
+
+@dataclass(kw_only=True)
+class _Shared:
+    """What all texts inside one text have in common."""
+
+    releases: list[Word] = field(default_factory=list)
+    commands: int = 0
+    beside: list[Note] = field(default_factory=list)
+    """What else of SGLang's the text starts."""
+
+
+@dataclass(kw_only=True)
+class _Reading:
+    scope: Scope
+    depth: int
+    shared: _Shared = field(default_factory=_Shared)
+    functions: dict[str, list[Command | Document]] = field(default_factory=dict)
+    executed: set[str] = field(default_factory=set)
+    names: frozenset[str] = frozenset()
+    loops: dict[int, loops.Loop] = field(default_factory=dict)
+    newlines: list[int] = field(default_factory=list)
+    found: list[Launch] = field(default_factory=list)
+    written: list[Launch] = field(default_factory=list)
+    """Launches in here-documents: what a script only prints or writes comes behind what it does."""
+    aliases: dict[str, Word] = field(default_factory=dict)
+    before: _Before = field(default_factory=_Before)
+    waiting: list[tuple[Sequence[Word], str, Word | None]] = field(default_factory=list)
+    """Lines that begin with an option, above any launch."""
+
+    def __post_init__(self) -> None:
+        self.argv = Argv(inner=self._inner)
+
+    def read(self, text: str, offsets: Sequence[int] | None) -> list[Launch]:
+        """The launches of a text that is read from its beginning."""
+        places = range(len(text)) if offsets is None else offsets
+        self.newlines = [places[index] for index, character in enumerate(text) if character == "\n"]
+        self.argv.job = slurm.job(text, places).over(self.argv.job)
+        items = list(commands(text, offsets))
+        self.names = called(items)
+        self._run(items)
+        for name in [each for each in self.functions if each not in self.executed]:
+            self._call(name, (), (), said=f"the function {name} is defined, but nothing in this text calls it")
+        ends = [*_line_ends(text, places), *(self.shared.beside if not self.depth else ())]
+        return [
+            replace(each, notes=(*ends, *each.notes))
+            for each in map(self.argv.job.around, [*self.found, *self.written])
+        ]
+
+    def _run(self, items: Iterable[Command | Document], base: tuple[Step, ...] = (), depth: int = 0) -> None:
+        for item in items:
+            self.shared.commands += 1
+            if self.shared.commands > MAX_COMMANDS:
+                raise ShellError("the functions of this text call one another without end", (0, 1))
+            function = own_function(item.path, self.names)
+            if function is not None:
+                self.functions.setdefault(function, []).append(item)
+                self.executed.discard(function)
+                continue
+            path = (*base, *item.path)
+            if isinstance(item, Document):
+                self._document(item, path)
+            else:
+                self._command(item, path, depth)
+
+    def _document(self, item: Document, path: tuple[Step, ...]) -> None:
+        """A script that is piped into a shell or written to a file; what is no script is another document."""
+        if self.depth >= MAX_SHELLS or not ("sglang" in item.text or servers.named_in(item.text)):
+            return
+        self.scope.path = path
+        text, offsets = (item.text, item.offsets) if item.quoted else _unescaped(item)
+        with contextlib.suppress(ShellError):
+            inside = self._inside(self.scope.copy(exported=item.quoted)).read(text, offsets)
+            self.written += [self._around(launch, path) for launch in inside]
+
+    def _inside(self, scope: Scope) -> _Reading:
+        inside = _Reading(scope=scope, depth=self.depth + 1, shared=self.shared)
+        inside.argv.job, inside.argv.containers = replace(self.argv.job, gpu=None, notes=()), self.argv.containers
+        return inside
+
+    def _inner(self, word: Word, env: Mapping[str, Word], arguments: Sequence[Word] = ()) -> list[Launch]:
+        """The launches in the text that a shell gets as an argument."""
+        variables = {name: Variable(words=(value,), exported=True) for name, value in env.items() if not value.unknown}
+        variables |= {str(index): Variable(words=(value,)) for index, value in enumerate(arguments)}
+        if arguments:
+            variables["@"] = Variable(words=tuple(arguments[1:]), array=True)
+        if self.depth >= MAX_SHELLS:
+            raise ShellError(f"more than {MAX_SHELLS} shells inside one another", word.span)
+        scope = Scope(variables=variables, length=self.scope.length, kept_outside=self.scope.unexported())
+        inside = self._inside(scope).read(word.text, word.offsets)
+        passed = {name: value for name, value in env.items() if value.unknown}
+        return [replace(launch, env={**passed, **launch.env}, notes=(*word.notes, *launch.notes)) for launch in inside]
+
+    def _evaluated(self, words: Sequence[Word], path: tuple[Step, ...]) -> list[Launch]:
+        """The launches of ``eval``, whose text has the variables of this one, and may change them."""
+        if self.depth >= MAX_SHELLS or not words:
+            return []
+        text = " ".join(word.text for word in words)
+        offsets = [at for word in words for at in (*word.offsets, word.span[1] - 1)][: len(text)]
+        inside = self._inside(self.scope)
+        inside.functions, inside.executed, inside.names = self.functions, self.executed, self.names
+        notes = tuple(note for word in words for note in word.notes)
+        try:
+            inside.newlines = self.newlines
+            inside._run(list(commands(text, offsets)), path)
+        except ShellError:
+            if all(not word.unknown for word in words):
+                raise
+        return [replace(launch, notes=(*notes, *launch.notes)) for launch in [*inside.found, *inside.written]]
+
+    def _command(self, item: Command, path: tuple[Step, ...], depth: int) -> None:
+        """One command: what it does to the variables, and the launches that it stands for."""
+        self.scope.path = path
+        self._enter_loops(path, item)
+        assignments, raw = item.split()
+        self.scope.told.clear()
+        if not raw:
+            for assignment in assignments:
+                self.scope.assign(assignment)
+            return
+        name = raw[0].literal
+        if self.scope.run(name, raw[1:]):
+            return
+        if name in self.functions and depth < MAX_SHELLS:
+            for assignment in assignments:
+                self.scope.assign(assignment, exported=True)
+            self._call(name, raw[1:], path, depth=depth + 1)
+            return
+        own = {each.name: self.scope.word(each.value) for each in assignments if each.value.array is None}
+        expanded = [each for word in raw for each in self.scope.words(word)]
+        words, notes, broken = self._as_meant(expanded)
+        if not words:
+            self._meet_nothing(item, raw)
+            return
+        self.shared.releases += [each for each in requirement.releases(words) if each not in self.shared.releases]
+        self.argv.looks = 0
+        env = self.scope.exported() | own
+        if words[0].text == "alias":
+            names = [each.text.partition("=")[0] for each in words[1:]]
+            self.aliases |= {
+                name: each.after(len(name) + 1) for name, each in zip(names, words[1:], strict=True) if "=" in each.text
+            }
+            return
+        if words[0].text in self.aliases:
+            found = self._evaluated([self.aliases[words[0].text], *words[1:]], path)
+        elif words[0].text == "eval":
+            found = self._evaluated(words[1:], path)
+        elif item.fed is not None and words[0].text.rpartition("/")[2] in SHELLS:
+            found = self._inner(self.scope.word(item.fed), env)
+        else:
+            found = self.argv.find(words, env)
+        notes += self.scope.told
+        found = [self._around(replace(each, notes=(*notes, *each.notes)), path) for each in found]
+        found = [_with_lost(each, own, env) for each in found]
+        told = [*self.scope.told, *(note for word in words for note in word.notes)]
+        if not found and any(_ROUTER.match(word.text) for word in words[:4]):
+            message = "this starts SGLang's router, which stands in front of servers; it was left out"
+            span = (words[0].span[0], max(word.span[1] for word in words))
+            self.shared.beside.append(Note(severity=Severity.WARNING, message=message, span=span))
+        self._meet(item, words, found, broken, told)
+
+    def _as_meant(self, words: list[Word]) -> tuple[list[Word], list[Note], Word | None]:
+        """The words without what was mistyped, with errors for that, and the word that breaks off the last line."""
+        words, notes, comment = orphans.without_comment(words, [bisect_right(self.newlines, w.span[0]) for w in words])
+        words, more, broken = orphans.unbroken(words)
+        words, odd = as_meant(words)
+        return words, [*notes, *more, *odd], comment or broken
+
+    def _around(self, launch: Launch, path: tuple[Step, ...]) -> Launch:
+        repeated = loops.told(path, self.loops, launch.place)
+        releases = (*self.shared.releases, *(each for each in launch.releases if each not in self.shared.releases))
+        return replace(launch, releases=releases, notes=(*launch.notes, *((repeated,) if repeated else ())))
+
+    def _meet(
+        self, item: Command, words: Sequence[Word], found: list[Launch], broken: Word | None, told: Sequence[Note]
+    ) -> None:
+        """Put the launches to the others, and tell what was meant for the last of them, or for these.
+
+        ``told`` are the notes on the words.
+        """
+        last = self.before
+        begins = orphans.begins_with_option(words) or (
+            bool(last.launches) and orphans.further_in(last.indent, item.gap)
+        )
+        if not found and (begins or (last.broken and last.launches and orphans.next_line(item.gap))):
+            if not last.launches and not self.found:
+                self.waiting.append((last.words, "\n", last.broken) if not self.waiting else ((), "", None))
+                self.waiting.append((words, item.gap, broken))
+                self.before = _Before(words=words, broken=broken)
+                return
+            hit = last.launches or [len(self.found) - 1]
+            note = orphans.lost(words, item.gap, last.broken)
+            self.found[hit[-1]] = orphans.with_note(self.found[hit[-1]], note, told)
+            self.before = _Before(words=words, launches=hit, broken=broken, indent=last.indent)
+            return
+        if found:
+            begins = orphans.begins_with_option(words)
+            above: list[Word] = [word for each, _, _ in self.waiting for word in each]
+            if not above and (begins or last.broken) and not last.launches:
+                above = list(last.words)
+            if above and orphans.adjacent(item.gap):
+                note = orphans.cut_off(above, item.gap, last.broken)
+                found = [orphans.with_note(each, note) for each in found]
+        self.waiting.clear()
+        indices = range(len(self.found), len(self.found) + len(found))
+        if not found and item.after in ("|", "|&"):
+            indices = range(len(self.found) - len(last.launches), len(self.found)) if last.launches else indices
+        self.found += found
+        indent = orphans.indent(item.gap) if found else last.indent if indices else None
+        self.before = _Before(words=words, launches=list(indices), broken=broken, indent=indent)
+
+    def _meet_nothing(self, item: Command, raw: Sequence[RawWord]) -> None:
+        """Tell of a line below a launch that is nothing but variables, which are empty."""
+        if self.before.launches and self.scope.told and orphans.adjacent(item.gap):
+            words = [Word(text=word.raw, span=word.span) for word in raw]
+            note = orphans.lost(words, item.gap, self.before.broken)
+            at = self.before.launches[-1]
+            self.found[at] = orphans.with_note(self.found[at], note, self.scope.told)
+
+    def _enter_loops(self, path: tuple[Step, ...], item: Command) -> None:
+        """Give each loop's variable its first value, where the loop begins."""
+        for index, step in enumerate(path):
+            if step.kind not in ("for", "select") or step.number in self.loops:
+                continue
+            self.scope.path = path[: index + 1]
+            if step.head:
+                loop = loops.of_words([each for word in step.head for each in self.scope.words(word)])
+            else:
+                loop = loops.counted(step, Word(text="", span=item.words[0].span))
+            if loop is None:
+                continue
+            self.loops[step.number] = loop
+            if loop.values:
+                self.scope.give(loop.name, loop.values[:1])
+        self.scope.path = path
+
+    def _call(
+        self, name: str, arguments: Sequence[RawWord], path: tuple[Step, ...], *, said: str = "", depth: int = 0
+    ) -> None:
+        """Run a function's commands with its arguments; ``said`` is a warning for what it launches."""
+        self.executed.add(name)
+        words = [each for word in arguments for each in self.scope.words(word)]
+        kept = {key: each for key, each in self.scope.variables.items() if key.isdigit() or key in "@*#"}
+        known, count = dict(self.loops), len(self.found)
+        for key in kept:
+            del self.scope.variables[key]
+        if not said:
+            self.scope.number(words)
+        self._run(rebased(self.functions[name]), path, depth)
+        self.scope.variables = {
+            key: each for key, each in self.scope.variables.items() if not (key.isdigit() or key in "@*#")
+        } | kept
+        self.loops = known
+        for index in range(count, len(self.found)) if said else ():
+            note = Note(severity=Severity.WARNING, message=said, span=self.found[index].place)
+            self.found[index] = replace(self.found[index], notes=(*self.found[index].notes, note))
+
+
+def _with_lost(launch: Launch, own: Mapping[str, Word], env: Mapping[str, Word]) -> Launch:
+    """What is set in front of ``docker run``, or exported before it, is not set in the container."""
+    notes = [
+        Note(
+            severity=Severity.WARNING if name in own else Severity.INFO,
+            message=f"{name} is set for the command in front of the launch, and does not reach it",
+            span=word.span,
+            fix=f"give it to the launch, such as with -e {name}",
+        )
+        for name, word in env.items()
+        if name not in launch.env
+    ]
+    return replace(launch, notes=(*launch.notes, *notes))
+
+
+def _unescaped(item: Document) -> tuple[str, tuple[int, ...]]:
+    """A here-document in which ``\\$`` stands for the dollar sign of the text that it becomes."""
+    kept: list[int] = []
+    at = 0
+    for match in _ESCAPED.finditer(item.text):
+        kept += range(at, match.start())
+        at = match.start() + 1
+    kept += range(at, len(item.text))
+    return "".join(item.text[index] for index in kept), tuple(item.offsets[index] for index in kept)
+
+
+def _line_ends(text: str, places: Sequence[int]) -> list[Note]:
+    """What carriage returns behind backslashes do."""
+    at = text.find("\\\r\n")
+    if at < 0 or at + 1 >= len(places):
         return []
-    message = "the image's own entrypoint was taken to launch SGLang with these options"
-    note = Note(severity=Severity.WARNING, message=message, span=run.image.span)
-    return [Launch(words=run.command, place=run.image.span, env=run.env, notes=(note,))]
+    whole = text.count("\r\n") == text.count("\n")
+    message = "a carriage return (U+000D) stands behind this backslash, which for a shell does not continue the line"
+    said = "the lines of this text end as on Windows, and were" if whole else "it was"
+    span = (places[at], places[at] + 2)
+    severity = Severity.WARNING if whole else Severity.ERROR
+    return [
+        Note(
+            severity=severity,
+            message=f"{message}; {said} read as meant",
+            span=span,
+            fix="convert it, such as with dos2unix",
+        )
+    ]

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from os.path import relpath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring import formats
 from glmdeploy.authoring.launch import config, foreign
+from glmdeploy.authoring.launch.completed import completed
 from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.authoring.launch.place import sections_of
 from glmdeploy.authoring.launch.release import release
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.errors import ProfileError, UsageError
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Severity, at
+from glmdeploy.profile.schema import FILE
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import write
+from glmdeploy.redaction import mask
+from glmdeploy.resources import schemas_dir
 from glmdeploy.rules.check import Checked, check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.launch import Launch
     from glmdeploy.authoring.launch.script import ImportOptions, Script
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
 OPTIONS: dict[KeyPath, str] = {("model", "repo"): "--repo", ("app",): "--app", ("name",): "--name", ("gpu",): "--gpu"}
 """Where the command line's own words stand in a profile; names that are left out follow the repository's."""
 
-SCHEMA_LINE = "# yaml-language-server: $schema=../schemas/profile.schema.json"
 
 _FLOW = frozenset({("volumes",), ("secrets",)})
 """Sections whose entries are written on one line each."""
@@ -61,20 +67,25 @@ class Imported:
         return self.text is not None and not any(found.severity is Severity.ERROR for found in (*self.notes, *shape))
 
 
-def import_script(script: Script, options: ImportOptions, *, file: str = "imported profile") -> Imported:
+def import_script(
+    script: Script, options: ImportOptions, *, file: str = "imported profile", folder: Path | None = None
+) -> Imported:
     """The profile of the launch in a text; ``file`` is what findings about the profile call it.
+
+    ``folder`` is where the profile will lie, None where that is not known.
 
     :raises ProfileError: where the text cannot be read, or launches nothing.
     :raises UsageError: where an option's value cannot stand in a profile.
     """
     if formats.recognise(script) is None and config.is_config(script):
-        catalog, assumed = release(None, options)
-        launch = config.read(script, catalog)
+        found = release(lambda each: config.read(script, each), options)
     else:
-        launch = _launch(script)
-        catalog, assumed = release(launch.container.image if launch.container else None, options)
-    sections = sections_of(launch, catalog, options)
-    sections.notes += assumed
+        only = _launch(script)
+        found = release(lambda _: only, options)
+    launch = found.launch
+    sections = sections_of(launch, found.catalog, options, script.text)
+    sections.notes += found.notes
+    _take_out_secrets(sections, script.hider(sections.secrets))
     if not sections.data:
         return Imported(notes=_notes(script, sections))
     # What is refused is taken out; what that brings to light is found in the next round.
@@ -82,13 +93,23 @@ def import_script(script: Script, options: ImportOptions, *, file: str = "import
         document = read_text(profile_text(sections.data, ()), file)
         checked = check(document)
         refused = [found for found in checked.findings if found.id in _IDS_OF_SHAPE and sections.refuse(found)]
-        if not refused:
+        if not refused and not completed(sections, checked, found_in=launch.place):
             break
-    _check_options(checked)
+    _check_options(checked, options)
     notes = _notes(script, sections)
-    text = profile_text(sections.data, _remarks(script, notes))
+    text = profile_text(sections.data, _remarks(script, notes, sections.added), folder)
     document = read_text(text, file)
-    return Imported(notes=notes, text=text, data=document.data, checked=check(document))
+    return Imported(notes=notes, text=text, data=document.data, checked=_without_repository(check(document), sections))
+
+
+def _take_out_secrets(sections: Sections, hidden: Callable[[str], str]) -> None:
+    """Nothing in the profile may hold what the text has for a secret elsewhere."""
+    for path in list(sections.origins):
+        written = json.dumps(at(sections.data, path), ensure_ascii=False)
+        if hidden(written) != written:
+            name = f"`{path[-1]}`"
+            span = sections.take_out(path)
+            sections.note(Severity.ERROR, f"{name} holds a secret of this text; it was left out", span)
 
 
 def _launch(script: Script) -> Launch:
@@ -103,7 +124,7 @@ def _launch(script: Script) -> Launch:
         raise _failed(script, Note(severity=Severity.ERROR, message=message, span=(0, 1), expected=expected))
     launch, *others = sorted(found, key=lambda each: each.engine is not None)
     if launch.engine:
-        raise ProfileError(script.findings(foreign.refusal(launch, launch.engine)))
+        raise ProfileError(script.findings(*foreign.refusal(launch, launch.engine)))
     message = "this is another launch, which was left out"
     more = [
         Note(severity=Severity.WARNING, message=message, span=other.place, fix="import it on its own")
@@ -120,23 +141,48 @@ def _notes(script: Script, sections: Sections) -> tuple[Finding, ...]:
     return tuple(script.findings(sections.notes, sections.secrets))
 
 
-def _remarks(script: Script, notes: Sequence[Finding]) -> list[str]:
+def _remarks(script: Script, notes: Sequence[Finding], added: Sequence[str]) -> list[str]:
     """What someone who reads the profile alone must know."""
     told = [note for note in notes if note.severity is not Severity.INFO]
     lines = [f"  line {note.location.line}: {note.message}" for note in told]
-    return [f"Imported from {script.file}.", *(["Assumed, or left out:", *lines] if told else [])]
+    return [
+        f"Imported from {mask(script.file)}.",
+        *(["Assumed, or left out:", *lines] if told else []),
+        *(["Added, because the launch says nothing of it:", *(f"  {each}" for each in added)] if added else []),
+    ]
 
 
-def _check_options(checked: Checked) -> None:
+def _without_repository(checked: Checked, sections: Sections) -> Checked:
+    """Without the finding that there is no repository, where a note in the imported text says so already."""
+    if "repo" in sections.data["model"]:
+        return checked
+    findings = tuple(found for found in checked.findings if not (found.id == "schema" and found.path[:1] == ("model",)))
+    return replace(checked, findings=findings)
+
+
+def _check_options(checked: Checked, options: ImportOptions) -> None:
     wrong = {found.path: found for found in checked.findings if found.id == "schema"}
     for path, option in OPTIONS.items():
-        if path in wrong:
+        if path in wrong and getattr(options, option.removeprefix("--")) is not None:
             raise UsageError(f"{option}: {wrong[path].message}", advice=f"Expected: {wrong[path].expected}")
 
 
-def profile_text(data: Mapping[str, Any], remarks: Sequence[str]) -> str:
-    """The text of a profile: ``remarks`` are the lines of a comment at its top."""
-    lines = [SCHEMA_LINE]
+def schema_line(folder: Path | None = None) -> str:
+    """The comment by which editors find the schema of a profile in ``folder``, None for a folder that is not known.
+
+    Beside the schema, as in a checkout, it is the way from the one to the other; elsewhere the installed file, which
+    needs no network: yaml-language-server takes paths and ``file:`` addresses.
+    """
+    file = schemas_dir() / FILE
+    home = file.parent.parent
+    if folder is not None and home.parent.resolve() != home.resolve() and folder.resolve().is_relative_to(home):
+        return f"# yaml-language-server: $schema={Path(relpath(file, folder.resolve())).as_posix()}"
+    return f"# yaml-language-server: $schema={file.as_uri()}"
+
+
+def profile_text(data: Mapping[str, Any], remarks: Sequence[str], folder: Path | None = None) -> str:
+    """The text of a profile in ``folder``: ``remarks`` are the lines of a comment at its top."""
+    lines = [schema_line(folder)]
     if remarks:
         lines += ["#", *(f"# {shown(remark, 400)}".rstrip() for remark in remarks)]
     was_block = False

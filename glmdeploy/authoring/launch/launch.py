@@ -6,13 +6,13 @@ used, because that is where a reader looks for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.findings import Severity
+    from glmdeploy.findings import KeyPath, Severity
     from glmdeploy.sglang.engines import Engine
 
 Span: TypeAlias = tuple[int, int]
@@ -37,7 +37,8 @@ class Word:
     ``raw`` is the word as written, where it was written as a word. ``offsets`` has the place of each character of
     ``text``. ``unknown`` are the parts whose value the text does not tell, as written (``$TP``); they stand in
     ``text`` as they are. ``variables`` are the names of all variables that took part. ``notes`` matter only if the
-    word is used.
+    word is used. ``broken``: it ends its line with a backslash and a blank. ``bare``: characters that are not ASCII
+    stand in it outside of quotes.
     """
 
     text: str
@@ -47,6 +48,8 @@ class Word:
     unknown: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    broken: bool = False
+    bare: bool = False
 
     def after(self, start: int) -> Word:
         """The word from its character ``start`` on: the value of ``--option=value``."""
@@ -77,7 +80,9 @@ class Launch:
     ``words`` are SGLang's own arguments. A variable in ``env`` that is only passed on has an unknown word for a value.
     ``engine`` is set where another engine is launched: such a launch is refused. ``gpu`` is what the text says of GPUs
     in Modal's form (``H200:4``, ``H200``, ``:8`` where only their number is told). ``releases`` are the versions of
-    SGLang that the text names (``0.5.11``) beside the image's tag, the nearest to the launch last.
+    SGLang that the text names (``0.5.11``) beside the image's tag, the nearest to the launch last. ``settings`` are
+    values that have a place of their own in a profile (``("server", "scaledown_window")``), with their places in the
+    text. ``secrets`` are values of the text that nobody may see, beside those that ``words`` and ``env`` have.
     """
 
     words: tuple[Word, ...]
@@ -88,3 +93,5 @@ class Launch:
     engine: Engine | None = None
     gpu: Word | None = None
     releases: tuple[Word, ...] = ()
+    settings: Mapping[KeyPath, tuple[Any, Span]] = field(default_factory=dict)
+    secrets: tuple[Word, ...] = ()

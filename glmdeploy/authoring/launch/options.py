@@ -7,10 +7,11 @@ option exists and its value is valid is left to the checks of a profile (:mod:`g
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.launch.launch import Note
+from glmdeploy.authoring.launch.masking import masked
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang import command
@@ -73,7 +74,7 @@ def split(words: Sequence[Word], release: Catalog) -> tuple[dict[str, Given], li
         notes += faults
         if given is not None:
             if earlier := found.pop(given.dest, None):
-                notes.append(_overridden(earlier, release))
+                notes += (_overridden(earlier, release), *(note for each in earlier.values for note in each.notes))
             found[given.dest] = given
     return found, notes
 
@@ -85,8 +86,13 @@ def _overridden(earlier: Given, release: Catalog) -> Note:
         _, problems = command.read({earlier.key: held}, release)
         if problems:
             return _error(problems[0].message, earlier.flag)
-    message = f"{shown(earlier.name)} is given again; the last one counts"
+    said = "" if not earlier.values else f" ({shown(masked(' '.join([earlier.name, *_texts(earlier)])))} was left out)"
+    message = f"{shown(earlier.name)} is given again; the last one counts{said}"
     return Note(severity=Severity.INFO, message=message, span=earlier.flag.span)
+
+
+def _texts(given: Given) -> list[str]:
+    return [word.text for word in given.values]
 
 
 def value(given: Given) -> Any:
@@ -123,7 +129,8 @@ def _given(word: Word, values: Sequence[Word], release: Catalog) -> tuple[Given 
         option = release.find(name)
     except OptionError:
         # Whether it is another release's option, and what to write instead, is found where profiles are checked.
-        count = next((index for index, each in enumerate(values) if each.unknown), len(values))
+        # argparse gives an option nothing but what is joined to it.
+        count = 0 if joined else next((index for index, each in enumerate(values) if each.unknown), len(values))
         given = Given(name=name, flag=word, values=(*joined, *values[:count]), option=None)
         return given, [_stray(each) for each in values[count:]]
     if option.action == "help":
@@ -160,12 +167,22 @@ def _is_option(word: Word, release: Catalog) -> bool:
     return True
 
 
+def trimmed(given: Given) -> tuple[Given, list[Note]]:
+    """The option without the values that it does not take, and an error for each of those."""
+    if given.option is None:
+        return given, []
+    limit = {0: 0, None: 1, "?": 1}.get(given.option.nargs, len(given.values))
+    return replace(given, values=given.values[:limit]), [_stray(each) for each in given.values[limit:]]
+
+
 def _stray(word: Word) -> Note:
     if word.unknown:
         what = ", ".join(map(shown, word.unknown))
         message = f"what {what} stands for is not in this text; it was left out"
         return Note(severity=Severity.WARNING, message=message, span=word.span)
-    return _error("this belongs to no option, and SGLang refuses it", word)
+    # A word that a variable brought is not what stands at its place.
+    what = f"`{shown(masked(word.text))}`" if word.variables else "this"
+    return _error(f"{what} belongs to no option, and SGLang refuses it", word)
 
 
 def _error(message: str, word: Word) -> Note:

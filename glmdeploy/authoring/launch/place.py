@@ -3,95 +3,80 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.authoring.launch import docker, environment, options, repository
+from glmdeploy import gpus
+from glmdeploy.authoring.launch import docker, environment, gpu, options, repository
+from glmdeploy.authoring.launch.masking import holds, names_secret
+from glmdeploy.authoring.launch.release import named, tagged
+from glmdeploy.authoring.launch.respelled import respelled
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.redaction import find
+from glmdeploy.sglang import catalog, engines
+from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.authoring.launch.launch import Launch
+    from glmdeploy.authoring.launch.launch import Launch, Word
     from glmdeploy.authoring.launch.options import Given
+    from glmdeploy.authoring.launch.repository import Repository
     from glmdeploy.authoring.launch.script import ImportOptions
     from glmdeploy.sglang.catalog import Catalog
 
-ASSUMED_GPU = "B200"
-MAX_GPUS = 8
-"""In one Modal container (modal 1.6.4)."""
+_SYSTEMS = frozenset({"cuda", "python", "pytorch", "ubuntu", "debian", "debian_slim", "micromamba", "miniconda3"})
+"""Last parts of the names of images on which SGLang is installed, and which come without it."""
 
-_BLACKWELL = ("B200", "B200+", "RTX-PRO-6000")
-_EVERYWHERE = frozenset({"127.0.0.1", "0.0.0.0", "localhost", "::", "::1", ""})
-_ORDER = ("schema", "name", "description", "app", "model", "gpu", "volumes", "secrets", "compile", "server", "sglang")
 _SECRET_FIELDS = frozenset({"api_key", "admin_api_key", "ssl_keyfile_password"})
 _PLACED_ELSEWHERE = frozenset({"model_path", "served_model_name", "host", "port", "api_key"})
 
 
-def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions) -> Sections:
+def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: str = "") -> Sections:
     """The profile that a launch means, without what only the checks of a profile can refuse.
 
-    Its data is empty where the model cannot be told, without which there is no profile.
+    ``text`` is what was imported, in which the model's repository may stand elsewhere. The data is empty where nothing
+    tells the model, without which there is no profile.
     """
-    sections = Sections(notes=list(launch.notes))
+    sections = Sections(notes=list(launch.notes), secrets=list(launch.secrets))
     given, notes = options.split(launch.words, release)
     sections.notes += notes
-    for name in _SECRET_FIELDS & given.keys():
-        for word in given[name].values:
-            environment.hide(word, sections)
-    served = repository.of_launch(given.get("model_path"), launch, wanted, sections)
+    for found in given.values():
+        if _is_secret(found):
+            for word in found.values:
+                environment.hide(word, sections)
+    given, notes = respelled(given, release)
+    sections.notes += notes
+    served = repository.of_launch(given.get("model_path"), launch, wanted, sections, text)
     if served is None:
+        if "config" in given:
+            _elsewhere(given["config"], sections)
         return sections
     app = wanted.app or served.slug[:63]
-    gpu = _gpu(given, launch, wanted, sections)
+    rented = gpu.of_launch(given, launch, wanted, sections)
     sections.put(("schema",), 1)
-    sections.put(("name",), wanted.name or f"{served.slug}-{gpu.partition(':')[0].lower().rstrip('!+')}"[:63])
-    sections.put(("description",), f"{served.repo.rpartition('/')[2]} with SGLang {release.version}")
+    sections.put(("name",), wanted.name or f"{served.slug}-{rented.partition(':')[0].lower().rstrip('!+')}"[:63])
+    sections.put(("description",), f"{served.name} with SGLang {release.version}")
     sections.put(("app",), app)
     # Where the files lie in a volume, a revision for the Hub decides nothing, and stays an option of SGLang's.
     revision = given.pop("revision", None) if served.path == served.repo else None
     repository.place(served, revision, given.get("served_model_name"), sections)
-    sections.put(("gpu",), gpu)
+    sections.put(("gpu",), rented)
     sections.put(("volumes", "weights"), {"name": f"{app[:55]}-weights", "mount": served.mount})
     environment.place_secrets(launch, given.get("api_key"), app, wanted, sections)
     port = _server(given, release, sections)
     sections.put(("sglang", "version"), release.version)
-    _image(launch, release, gpu, sections)
+    _image(launch, release, rented, sections)
+    for path, (value, span) in launch.settings.items():
+        sections.put(path, value, span)
     environment.place_variables(launch, sections)
     _kernels(app, served.mount, sections)
-    _arguments(given, sections)
+    _arguments(given, served, sections)
     if launch.container is not None:
-        gpus = int(gpu.partition(":")[2] or 1) if re.fullmatch(r"[^:]*(:[0-9])?", gpu) else 0
-        docker.place(launch.container, port=port, gpus=gpus, weights=served.mount, sections=sections)
-    sections.data = {name: sections.data[name] for name in _ORDER if name in sections.data}
+        docker.place(launch.container, port=port, gpus=gpu.count(rented), weights=served.mount, sections=sections)
+    sections.order()
     return sections
-
-
-def _gpu(given: Mapping[str, Given], launch: Launch, wanted: ImportOptions, sections: Sections) -> str:
-    if wanted.gpu is not None:
-        return wanted.gpu
-    # Data parallelism multiplies the processes unless it only divides the attention.
-    attention = "enable_dp_attention" in given
-    fields = ("tp_size", "pp_size") if attention else ("tp_size", "pp_size", "dp_size")
-    count = 1
-    for name in fields:
-        count *= _whole(given.get(name))
-    span = given["tp_size"].flag.span if "tp_size" in given else launch.place
-    if count > MAX_GPUS:
-        message = f"the launch is for {count} GPUs, but a container on Modal has {MAX_GPUS} at most"
-        sections.note(Severity.ERROR, message, span, fix="choose a GPU with --gpu, and lower --tp to its count")
-        count = MAX_GPUS
-    else:
-        message = f"the text does not say on which GPU it runs: {ASSUMED_GPU}:{count} was assumed"
-        sections.note(Severity.WARNING, message, span, fix="name it with --gpu, such as --gpu H200:8")
-    return f"{ASSUMED_GPU}:{count}"
-
-
-def _whole(given: Given | None) -> int:
-    text = given.values[0].text if given and given.values else ""
-    return max(int(text), 1) if re.fullmatch(r"[0-9]{1,4}", text) else 1
 
 
 def _server(given: Mapping[str, Given], release: Catalog, sections: Sections) -> int:
@@ -111,14 +96,17 @@ def _server(given: Mapping[str, Given], release: Catalog, sections: Sections) ->
         sections.put(path, value, found.values[0].span)
         port = value if isinstance(value, int) else port
     host = given.get("host")
-    if host is not None and host.values[0].text not in _EVERYWHERE and not host.values[0].unknown:
-        message = "--host was left out: in a container on Modal, SGLang listens on all interfaces"
+    if host is not None:
+        where = shown(host.values[0].text)
+        message = f"--host {where} was left out: in a container on Modal, SGLang listens on all interfaces"
         sections.note(Severity.INFO, message, host.values[0].span)
     return port
 
 
-def _image(launch: Launch, release: Catalog, gpu: str, sections: Sections) -> None:
-    cuda = "-cu130" if gpu.partition(":")[0] in _BLACKWELL else ""
+def _image(launch: Launch, release: Catalog, rented: str, sections: Sections) -> None:
+    # CUDA 13 is what SGLang's images for Blackwell have.
+    type_ = gpus.TYPES.get(rented.partition(":")[0])
+    cuda = "-cu130" if type_ and type_.capability[0] >= gpus.BLACKWELL else ""
     assumed = f"lmsysorg/sglang:v{release.version}{cuda}"
     path = ("sglang", "image")
     sections.fallbacks[path] = assumed
@@ -127,8 +115,45 @@ def _image(launch: Launch, release: Catalog, gpu: str, sections: Sections) -> No
         place = image.span if image else launch.place
         sections.note(Severity.INFO, f"the text names no image: {assumed} was assumed", place)
         sections.put(path, assumed)
+    elif match := re.match(r"([A-Za-z_]\w*)=", image.text):
+        environment.hide(image, sections)
+        message = f"a variable stands where an image is expected, `-e` is missing before {shown(match[1])}"
+        sections.note(Severity.ERROR, f"{message}; {assumed} was taken", image.span)
+        sections.put(path, assumed)
+    elif holds(image.text):
+        environment.hide(image, sections)
+        message = f"the image's name holds a secret: {assumed} was taken in its place"
+        fix = "name the image without it, and the secret of its registry under `secrets.registry`"
+        sections.note(Severity.ERROR, message, image.span, fix=fix)
+        sections.put(path, assumed)
+    elif not parse(image.text).askable:
+        environment.hide(image, sections)
+        message = f"what stands where an image is expected is no image's name; {assumed} was taken"
+        sections.note(Severity.ERROR, message, image.span)
+        sections.put(path, assumed)
+    elif installed := _installed(launch, image):
+        message = f"the text installs SGLang {installed.text} in {shown(image.text)}, which Modal would not do: "
+        if _replaceable(image.text):
+            sections.note(Severity.WARNING, f"{message}{assumed} was taken in its place", image.span)
+            sections.put(path, assumed)
+        else:
+            fix = f"name an image in which that is done, or {assumed}"
+            sections.note(Severity.WARNING, f"{message}the image was kept", image.span, fix=fix)
+            sections.put(path, sections.use(image), image.span)
     else:
         sections.put(path, sections.use(image), image.span)
+
+
+def _installed(launch: Launch, image: Word) -> Word | None:
+    """The release that the text names beside the image, where the image's tag does not tell the same."""
+    word, version, _ = named(launch)
+    return word if word is not None and word.span != image.span and version != tagged(image) else None
+
+
+def _replaceable(image: str) -> bool:
+    """Whether an image is SGLang's own, or one of a system that has none."""
+    name = parse(image).name.rpartition("/")[2]
+    return parse(image).name.endswith("lmsysorg/sglang") or name in _SYSTEMS
 
 
 def _kernels(app: str, weights: str, sections: Sections) -> None:
@@ -140,23 +165,27 @@ def _kernels(app: str, weights: str, sections: Sections) -> None:
         sections.put(("compile", "timeout"), 3600)
 
 
-def _arguments(given: Mapping[str, Given], sections: Sections) -> None:
+def _arguments(given: Mapping[str, Given], served: Repository, sections: Sections) -> None:
     for name, found in given.items():
         if name in _PLACED_ELSEWHERE:
+            continue
+        if name == "tokenizer_path" and found.values and found.values[0].text == served.path:
+            message = "--tokenizer-path was left out: it is the model's own, which SGLang takes by itself"
+            sections.note(Severity.INFO, message, found.flag.span)
             continue
         unknown = [part for word in found.values for part in word.unknown]
         value = options.value(found)
         label = shown(found.name)
-        if name in _SECRET_FIELDS or any(find(word.text) for word in found.values):
+        if _is_secret(found) or any(holds(word.text) for word in found.values):
             message = f"{label} is a secret, for which a profile has no place; it was left out"
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":
-            message = f"what stands in the file of {label} is not in this text"
-            sections.note(Severity.ERROR, message, found.flag.span, fix="import that file, and add what stands here")
+            _elsewhere(found, sections)
         elif unknown:
             message = f"{label} was left out: {', '.join(map(shown, unknown))} is not set in this text"
             fix = f"set it in a line above the launch, such as {unknown[0].strip('${}')}=..."
-            sections.note(Severity.ERROR, message, found.values[0].span, fix=fix)
+            span = (found.values[0].span[0], max(word.span[1] for word in found.values))
+            sections.note(Severity.ERROR, message, span, fix=fix)
         elif value is None:
             sections.note(Severity.ERROR, f"{label} without a value cannot be written in a profile", found.flag.span)
         else:
@@ -165,6 +194,27 @@ def _arguments(given: Mapping[str, Given], sections: Sections) -> None:
             span = found.values[0].span if found.values and found.option else found.flag.span
             sections.put(("sglang", "args", found.key), value, span)
             _warn(name, value, found, sections)
+
+
+def _elsewhere(found: Given, sections: Sections) -> None:
+    file = shown(found.values[0].text) if found.values else "a file"
+    message = f"what stands in the file of {shown(found.name)} is not in this text: {file}"
+    sections.note(Severity.ERROR, message, found.flag.span, fix="import that file, and add what stands here")
+
+
+def _is_secret(found: Given) -> bool:
+    """Whether an option's value is a secret: SGLang's own, and others by their names, which may be misspelled."""
+    if found.option:
+        return found.dest in _SECRET_FIELDS
+    known = engines.is_secret(found.name)  # another engine's, which counts tokens maybe
+    return names_secret(found.name) and found.name not in _public_names() if known is None else known
+
+
+@cache
+def _public_names() -> frozenset[str]:
+    """The names that options without secrets have in any release, such as ``--piecewise-cuda-graph-tokens``."""
+    every = (option for version in catalog.versions() for option in catalog.load(version).options)
+    return frozenset(flag for option in every if option.dest not in _SECRET_FIELDS for flag in option.flags)
 
 
 def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:
@@ -177,7 +227,4 @@ def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:
     mounts = tuple(f"{volume['mount']}/" for volume in sections.data["volumes"].values())
     if value.startswith(("/", "~/", "./")) and not f"{value}/".startswith(mounts):
         message = f"{shown(value)} is a path on the old machine: the image or a volume must have it"
-        sections.note(Severity.WARNING, message, found.values[0].span)
-    elif name.endswith("_path") and repository.is_repo(value):
-        message = f"{shown(value)} is not downloaded beforehand: the download stage fetches the model alone"
         sections.note(Severity.WARNING, message, found.values[0].span)

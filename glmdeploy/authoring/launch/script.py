@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch.masking import masked
-from glmdeploy.errors import GlmdeployError
-from glmdeploy.findings import Finding
+from glmdeploy.authoring.launch import encodings
+from glmdeploy.authoring.launch.launch import Note
+from glmdeploy.authoring.launch.masking import SHORTEST, masked, values
+from glmdeploy.errors import GlmdeployError, ProfileError
+from glmdeploy.findings import Finding, Severity
 from glmdeploy.profile.text.characters import MAX_BYTES, SourceText
+from glmdeploy.redaction import MASK, Redactor, mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from glmdeploy.authoring.launch.launch import Note, Span, Word
+    from glmdeploy.authoring.launch.launch import Span, Word
 
 _HIDDEN = re.compile(r"[^\S\t ]|[^\x20-\x7e\t\xa0-\U0010ffff]|[\u2028\u2029]")
-_LONG_ENOUGH = 4
-"""Characters from which on a secret is looked for everywhere in the text; a shorter one is hidden where it stands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,19 +32,35 @@ class Script:
 
     def findings(self, notes: Iterable[Note], secrets: Iterable[Word] = ()) -> list[Finding]:
         """The notes with their places, in the order of the text; ``secrets`` are shown as asterisks."""
+        secrets = tuple(secrets)
         source = self._source(secrets)
+        hidden = self.hider(secrets)
         found = [
             Finding(
                 id="import",
                 severity=note.severity,
-                message=note.message,
+                message=hidden(note.message),
                 location=source.place(*note.span),
-                expected=note.expected,
-                fix=note.fix,
+                expected=hidden(note.expected) if note.expected else None,
+                fix=hidden(note.fix) if note.fix else None,
             )
             for note in dict.fromkeys(notes)
         ]
         return sorted(found, key=lambda finding: (finding.location.line, finding.location.column))
+
+    def hider(self, secrets: Iterable[Word] = ()) -> Callable[[str], str]:
+        """Hides in a message what is a secret of the text, whole, in other spellings, or cut short."""
+        known = {each for each in (*values(self.text), *(word.text for word in secrets)) if len(each) >= SHORTEST}
+        whole = Redactor(known)
+
+        def hidden(message: str) -> str:
+            text = mask(whole(message))
+            for each in known:
+                text = _without_beginning(text, each) if "..." in text else text
+                text = re.sub(rf"(?<!\w){re.escape(each)}(?!\w)", MASK, text)
+            return text
+
+        return hidden
 
     def _source(self, secrets: Iterable[Word]) -> SourceText:
         shown = hide(self.text, secrets)
@@ -72,25 +89,66 @@ class ImportOptions:
     public: bool = False
 
 
+def _without_beginning(message: str, secret: str) -> str:
+    """The message without the first characters of a secret in front of the dots that say that it is cut short."""
+    ends = (end for end in range(len(secret), SHORTEST - 1, -1) if f"{secret[:end]}..." in message)
+    end = next(ends, 0)
+    return message.replace(f"{secret[:end]}...", f"{MASK}...") if end else message
+
+
 def hide(text: str, secrets: Iterable[Word] = ()) -> str:
     """The text with asterisks over what is or looks like a secret; lines and columns stay."""
     spans: list[Span] = []
-    for word in secrets:
-        spans.append(word.span)
-        if len(word.text) >= _LONG_ENOUGH:
-            spans += (match.span() for match in re.finditer(re.escape(word.text), text))
+    secrets = tuple(secrets)
+    spans += (word.span for word in secrets)
+    known = {*(word.text for word in secrets), *values(text)}
+    for each in known:
+        if len(each) >= SHORTEST:
+            spans += (match.span() for match in re.finditer(re.escape(each), text))
     return masked(text, spans)
 
 
 def decode(data: bytes, file: str) -> Script:
-    """The script in a file's bytes.
+    """The script in a file's bytes: UTF-8, or UTF-16 and UTF-32 that begin with their mark.
 
-    :raises GlmdeployError: if it is larger than 1 MiB or not UTF-8.
+    :raises GlmdeployError: if it is larger than 1 MiB.
+    :raises ProfileError: if it is no text, or in another encoding, at the place where that shows.
     """
     if len(data) > MAX_BYTES:
         raise GlmdeployError(f"{file} is larger than 1 MiB")
+    if kind := encodings.binary(data):
+        raise _not_text(file, "", 0, f"this is {kind}, no text", "import the text that launches SGLang")
+    codec, start = encodings.marked(data) or ("utf-8", 0)
     try:
-        return Script(file=file, text=data.decode("utf-8").removeprefix("\ufeff"))
+        text = data[start:].decode(codec)
     except UnicodeDecodeError as error:
-        byte = f"byte 0x{data[error.start]:02X} at offset {error.start}"
-        raise GlmdeployError(f"{file} is not UTF-8 text: {byte}") from None
+        guess = encodings.wide(data) or encodings.guessed(data) if codec == "utf-8" else None
+        if guess is None:
+            message = f"this begins with the mark of {codec.upper()}, and is not"
+            raise _not_text(file, data[start:].decode(codec, "replace"), 0, message, "save it as UTF-8") from None
+        if encodings.damaged(data):
+            message = f"the byte 0x{data[error.start]:02X} here is no UTF-8, as the rest of the text is"
+            before = len(data[: error.start].decode("utf-8"))
+            raise _not_text(
+                file, data.decode("utf-8", "replace"), before, message, "write the character anew"
+            ) from None
+        raise _other_encoding(file, data, encodings.first_high(data), guess) from None
+    if guess := encodings.wide(data) if codec == "utf-8" else None:
+        raise _other_encoding(file, data, 0, guess)
+    if codec != "utf-8" or "\0" not in text:
+        return Script(file=file, text=text.replace("\0", "\ufffd"))
+    at = text.index("\0")
+    raise _not_text(file, text, at, "there is a NUL byte here, so that this is no text", "remove it")
+
+
+def _other_encoding(file: str, data: bytes, at: int, guess: encodings.Encoding) -> ProfileError:
+    what = f"{guess.name} ({guess.language})" if guess.language else guess.name
+    message = f"this is not UTF-8 text; it looks like {what}"
+    text = data.decode(guess.codec, "replace")
+    advice = f"convert it: iconv -f {guess.name} -t UTF-8 {'FILE' if file == '<stdin>' else file}"
+    return _not_text(file, text, len(data[:at].decode(guess.codec, "replace")), message, advice)
+
+
+def _not_text(file: str, text: str, at: int, message: str, fix: str) -> ProfileError:
+    note = Note(severity=Severity.ERROR, message=message, span=(at, at + 1), fix=fix)
+    return ProfileError(Script(file=file, text=text).findings([note]))

@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Span, Word
     from glmdeploy.findings import Finding
 
+_ORDER = (
+    *("schema", "name", "description", "app", "model", "gpu", "volumes", "secrets", "download", "compile"),
+    *("server", "sglang"),
+)
+
 
 @dataclass(kw_only=True)
 class Sections:
     """What is placed in a profile's sections so far, as the ``data`` of the profile.
 
     ``origins`` has the place in the text of what came from it, ``fallbacks`` what stands in where that is refused.
-    ``secrets`` are values that nobody may see.
+    ``secrets`` are values that nobody may see. ``added`` says what the launch says nothing of, and the profile needs.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -26,6 +31,7 @@ class Sections:
     fallbacks: dict[KeyPath, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     secrets: list[Word] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
 
     def put(self, path: KeyPath, value: Any, span: Span | None = None) -> None:
         """Set the value at a path, with the mappings that lead to it."""
@@ -35,6 +41,10 @@ class Sections:
         target[path[-1]] = value
         if span is not None:
             self.origins[path] = span
+
+    def order(self) -> None:
+        """Bring the sections into the order in which profiles are written."""
+        self.data = {name: self.data[name] for name in _ORDER if name in self.data}
 
     def note(
         self, severity: Severity, message: str, span: Span, *, fix: str | None = None, expected: str | None = None
@@ -56,6 +66,14 @@ class Sections:
         )
         if path is None:
             return False
+        span = self.take_out(path)
+        self.note(
+            Severity.ERROR, f"{finding.message}; it was left out", span, fix=finding.fix, expected=finding.expected
+        )
+        return True
+
+    def take_out(self, path: KeyPath) -> Span:
+        """Take out a value that came from the text, or put in what stands in for it. Where it stands in the text."""
         span = self.origins.pop(path)
         parent: Any = self.data
         for key in path[:-1]:
@@ -66,7 +84,4 @@ class Sections:
         elif not parent:
             # `env` and `args` are the mappings that can end up empty.
             del self.data[str(path[0])][path[1]]
-        self.note(
-            Severity.ERROR, f"{finding.message}; it was left out", span, fix=finding.fix, expected=finding.expected
-        )
-        return True
+        return span

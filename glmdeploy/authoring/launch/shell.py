@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch.branches import Path
 from glmdeploy.authoring.launch.grammar import PIECES, Mark, marks
 from glmdeploy.authoring.launch.words import ASSIGNMENT, PARAMETER, RawWord, Text, WordReader, joined, matched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glmdeploy.authoring.launch.branches import Step
     from glmdeploy.authoring.launch.words import Assignment, Part
 
 MAX_PARSED = 20
@@ -44,6 +46,10 @@ _LITERAL = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
+_LOOP = re.compile(r"(?:for|select)\s+([A-Za-z_]\w*\s+in\b.*)", re.ASCII | re.DOTALL)
+_BROKEN = re.compile(r"(?:.*[^\\])?(?:\\\\)*\\[^\S\n]", re.DOTALL)
+"""A word that ends with an escaped blank."""
+_NOTHING_MORE = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
 _DESCRIPTOR = re.compile(r"[0-9]+|\{\w+\}", re.ASCII)
 
 
@@ -51,11 +57,22 @@ _DESCRIPTOR = re.compile(r"[0-9]+|\{\w+\}", re.ASCII)
 class Command:
     """A simple command; ``words`` begin with what it assigns.
 
-    ``under`` are the constructs around it from the outermost: ``if``, ``for``, ``{``, ``(`` and so on.
+    ``path`` are the branches that it stands in from the outermost, ``after`` the operator in front of it, and ``gap``
+    what stands between it and the command before it. ``files`` are those that it reads or writes by redirection,
+    ``fed`` the text of a here-string.
     """
 
     words: tuple[RawWord, ...]
-    under: tuple[str, ...]
+    path: tuple[Step, ...] = ()
+    after: str = ""
+    gap: str = ""
+    files: tuple[RawWord, ...] = ()
+    fed: RawWord | None = None
+
+    @property
+    def under(self) -> tuple[str, ...]:
+        """The constructs around it from the outermost: ``if``, ``for``, ``{``, ``(`` and so on."""
+        return tuple(step.kind for step in self.path if step.kind not in ("&&", "||"))
 
     def split(self) -> tuple[list[Assignment], Sequence[RawWord]]:
         """What the command assigns, and the words behind that, which may be none."""
@@ -70,10 +87,12 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """The body of a here-document, which belongs to a command on the line above it."""
+    """The body of a here-document, which belongs to a command on the line above it. ``quoted``: nothing is expanded."""
 
     text: str
     offsets: tuple[int, ...]
+    quoted: bool = False
+    path: tuple[Step, ...] = ()
 
 
 def commands(text: str, offsets: Sequence[int] | None = None) -> Iterator[Command | Document]:
@@ -91,6 +110,23 @@ def commands(text: str, offsets: Sequence[int] | None = None) -> Iterator[Comman
     return _Reader(text, places).read()
 
 
+def called(items: Sequence[Command | Document]) -> frozenset[str]:
+    """The functions that a text defines."""
+    return frozenset(step.said for item in items for step in item.path if step.kind == "function" and step.said)
+
+
+def own_function(path: Sequence[Step], names: frozenset[str]) -> str | None:
+    """The outermost function that a command belongs to."""
+    return next((step.said for step in path if step.kind == "function" and step.said in names), None)
+
+
+def rebased(items: Sequence[Command | Document]) -> Iterator[Command | Document]:
+    """A function's commands with their paths inside it."""
+    for item in items:
+        at = next((index for index, step in enumerate(item.path) if step.kind == "function"), -1)
+        yield replace(item, path=item.path[at + 1 :])
+
+
 class _Reader:
     def __init__(self, text: str, offsets: Sequence[int]) -> None:
         self.text = text
@@ -99,7 +135,7 @@ class _Reader:
         self.marks = deque(marks(text))
         self.at = 0
         self.parsed = 1
-        self.under: list[str] = []
+        self.path = Path(text)
         self.head = False
         """Whether the words up to the next operator are those of a ``for`` or the like, and no command."""
         self.words: list[RawWord] = []
@@ -111,8 +147,17 @@ class _Reader:
         """What there was of the word and its command before the array that is being read."""
         self.redirection: tuple[str, int] | None = None
         """An operator whose file comes next, and where it begins."""
-        self.delimiters: list[tuple[str, bool]] = []
-        """Of here-documents that begin at the next line, with whether tabs are stripped."""
+        self.delimiters: list[tuple[str, bool, bool]] = []
+        """Of here-documents that begin at the next line, with whether tabs are stripped and nothing is expanded."""
+        self.files: list[RawWord] = []
+        self.fed: RawWord | None = None
+        self.after = ""
+        self.first: int | None = None
+        """Where the command begins that is being read."""
+        self.ended = 0
+        """Where the command before it ended."""
+        self.last = 0
+        """Where the last word or redirection ended."""
 
     def read(self) -> Iterator[Command | Document]:
         end = len(self.text)
@@ -141,11 +186,17 @@ class _Reader:
 
     def _mark(self, mark: Mark) -> Iterator[Command]:
         if mark.kind == "leave":
-            del self.under[-1:]
+            self.path.leave()
         elif mark.kind == "enter":
-            self.under.append(mark.opens)
+            self.path.enter(mark.opens, mark.start)
         elif mark.start < self.at:  # it lies in a here-document or a comment
             return
+        elif mark.kind == "head":
+            self._end_word(mark.start)
+            self.path.head(mark.start, mark.end, item=mark.node is not None and mark.node.type == "case_item")
+            if values := _LOOP.match(self.text, mark.start, mark.end):
+                inside = _Reader(values[1], self.offsets[values.start(1) : values.end(1)]).read()
+                self.path.heads([word for each in inside if isinstance(each, Command) for word in each.words])
         elif mark.kind == "reserved":
             yield from self._reserved(mark)
         elif mark.kind in PIECES:
@@ -163,9 +214,10 @@ class _Reader:
         self.head = name in _HEADS
         if mark.astray:
             if name in _CLOSING:
-                del self.under[-1:]
+                self.path.leave()
             elif name in _OPENING:
-                self.under.append(name)
+                self.path.enter(name, mark.start)
+        self.path.word(name, mark.start, mark.end)
 
     def _add(self, parts: Sequence[Part], start: int) -> None:
         if parts and self.begin is None:
@@ -180,24 +232,40 @@ class _Reader:
             raw=self.text[self.begin : end],
             span=self.reader.span(self.begin, end),
             array=self.array,
+            broken=_BROKEN.fullmatch(self.text, self.begin, end) is not None
+            and _NOTHING_MORE.match(self.text, end) is not None,
         )
+        begin, self.last = self.begin, end
         self.begin, self.parts, self.array = None, [], None
         if self.redirection is None:
+            self.first = begin if self.first is None else self.first
             self.words.append(word)
             return
-        operator, _ = self.redirection
+        operator, at = self.redirection
+        self.first = at if self.first is None else self.first
         self.redirection = None
         if operator in ("<<", "<<-"):
             delimiter = "".join(part.text if isinstance(part, Text) else part.raw for part in word.parts)
-            self.delimiters.append((delimiter, operator == "<<-"))
+            quoted = any(isinstance(part, Text) and part.quoted for part in word.parts)
+            self.delimiters.append((delimiter, operator == "<<-", quoted))
+        elif operator == "<<<":
+            self.fed = word
+        else:
+            self.files.append(word)
 
     def _end_command(self, end: int) -> Iterator[Command]:
         self._end_word(end)
         self._check()
-        words, head = self.words, self.head
-        self.words, self.head = [], False
-        if words and not head:
-            yield Command(words=tuple(words), under=tuple(self.under))
+        words, head, first = self.words, self.head, self.first
+        files, fed, after = tuple(self.files), self.fed, self.after
+        self.words, self.head, self.first, self.files, self.fed = [], False, None, [], None
+        if head:
+            self.path.heads(words)
+        elif words and first is not None:
+            gap = self.text[self.ended : first]
+            self.ended = max(self.last, first)
+            steps = self.path.steps()
+            yield Command(words=tuple(words), path=steps, after=after, gap=gap, files=files, fed=fed)
 
     def _redirect(self, operator: str, start: int) -> None:
         begin = self.begin
@@ -222,6 +290,8 @@ class _Reader:
                 self._end_word(self.at)
             return
         yield from self._end_command(start)
+        self.after = operator
+        self.path.operator(operator, start, self.at)
         if operator == "\n" and self.delimiters:
             yield from self._documents()
 
@@ -233,7 +303,7 @@ class _Reader:
             raise self.reader.failure("a redirection lacks its file", self.redirection[1])
 
     def _documents(self) -> Iterator[Document]:
-        for delimiter, tabs in self.delimiters:
+        for delimiter, tabs, quoted in self.delimiters:
             start, end = self.at, len(self.text)
             while self.at < len(self.text):
                 begin = self.at
@@ -243,7 +313,8 @@ class _Reader:
                 if (line.lstrip("\t") if tabs else line) == delimiter:
                     end = begin
                     break
-            yield Document(text=self.text[start:end], offsets=tuple(self.offsets[start:end]))
+            places = tuple(self.offsets[start:end])
+            yield Document(text=self.text[start:end], offsets=places, quoted=quoted, path=self.path.steps())
         self.delimiters.clear()
         ends = (self.at - 1, self.at)  # the second where the text ends with it
         over = takewhile(lambda mark: mark.start <= self.at, self.marks)

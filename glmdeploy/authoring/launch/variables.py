@@ -10,14 +10,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from glmdeploy.authoring.launch.launch import Note, Word
+from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, possible, settled
 from glmdeploy.authoring.launch.words import Opaque, Parameter, ShellError, Text
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from glmdeploy.authoring.launch.branches import Step
     from glmdeploy.authoring.launch.launch import Span
     from glmdeploy.authoring.launch.words import Assignment, Part, RawWord
+
+__all__ = ["Scope", "Variable"]
 
 _T = TypeVar("_T")
 
@@ -28,17 +32,8 @@ MAX_LENGTH = 1_000_000
 """Characters that all expansions of a text may have together: a few lines can double a value many times."""
 
 _DECLARING = frozenset({"export", "declare", "typeset", "readonly", "local"})
+_READING = frozenset({"read", "mapfile", "readarray"})
 _BLANK = re.compile(r"[ \t\n]+")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Variable:
-    """A variable's value: one word, or several for an array. ``conditional``: set in a branch or a loop."""
-
-    words: tuple[Word, ...]
-    array: bool = False
-    exported: bool = False
-    conditional: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,16 +48,56 @@ class _Piece:
 
 @dataclass(kw_only=True)
 class Scope:
-    """The variables at one point of a script. ``length`` counts expanded characters, over all scopes."""
+    """The variables at one point of a script. ``length`` counts expanded characters, over all scopes.
+
+    ``path`` are the branches of the command that is being read. ``told`` are notes on values that left no word.
+    """
 
     variables: dict[str, Variable] = field(default_factory=dict)
     length: list[int] = field(default_factory=lambda: [0])
+    path: tuple[Step, ...] = ()
+    told: list[Note] = field(default_factory=list)
+    kept_outside: dict[str, str] = field(default_factory=dict)
+    """Variables of the shell around this one that it does not get, with their values as messages may show them."""
+    all_exported: bool = False
 
-    def run(self, name: str, arguments: Sequence[RawWord], *, conditional: bool) -> bool:
+    def copy(self, *, exported: bool = False) -> Scope:
+        """The variables of a shell inside this one; only the ``exported`` ones where it is a program of its own."""
+        kept = {name: each for name, each in self.variables.items() if each.exported or not exported}
+        return Scope(variables=kept, length=self.length, path=self.path, kept_outside=self.unexported())
+
+    def unexported(self) -> dict[str, str]:
+        """The variables that a program does not get, with their values as messages may show them."""
+        own = {
+            name: possible(name, held(each, self.path))
+            for name, each in self.variables.items()
+            if not each.exported and name.isidentifier()
+        }
+        return {**self.kept_outside, **own}
+
+    def run(self, name: str, arguments: Sequence[RawWord]) -> bool:
         """Do what a command does to variables; tells whether it is one that does nothing else."""
         if name == "unset":
             for word in arguments:
-                self.variables.pop(word.literal, None)
+                if word.literal in self.variables:
+                    self._set(word.literal, Setting(words=None, path=self.path))
+            return True
+        if name in _READING:
+            for word in arguments:
+                if word.literal.isidentifier():
+                    self._set(word.literal, Setting(words=(_unknown(f"${word.literal}", word.span),), path=self.path))
+            return True
+        if name == "shift" and "@" in self.variables:
+            count = int(arguments[0].literal) if arguments and arguments[0].literal.isdigit() else 1
+            left = self.variables["@"].words[count:]
+            for index in range(1, len(self.variables["@"].words) + 1):
+                self.variables.pop(str(index), None)
+            self.number(left)
+            return True
+        if name == "set":
+            options = [word.literal for word in arguments]
+            if "allexport" in options or "-a" in options:
+                self.all_exported = True
             return True
         exported = name == "export"
         for word in arguments if name in _DECLARING else ():
@@ -70,37 +105,81 @@ class Scope:
             if text.startswith("-"):
                 exported = exported or "x" in text
             elif assignment := word.assignment:
-                self.assign(assignment, exported=exported, conditional=conditional)
+                self.assign(assignment, exported=exported)
             elif exported and text in self.variables:
                 self.variables[text] = replace(self.variables[text], exported=True)
         return name in _DECLARING
 
-    def assign(self, assignment: Assignment, *, conditional: bool, exported: bool = False) -> None:
-        """Give a variable its value; ``conditional`` where a branch or a loop does it."""
-        held = self.variables.get(assignment.name)
-        before = held.words if held and assignment.appends else ()
+    def assign(self, assignment: Assignment, *, exported: bool = False) -> None:
+        """Give a variable its value in the branches of ``path``."""
+        name = assignment.name
         array = assignment.value.array
+        already = len(self.told)
         if array is not None:
-            value = (*before, *(each for item in array for each in self.words(item)))
+            value = tuple(each for item in array for each in self.words(item))
         else:
             value = (self.word(assignment.value),)
-            if before:
-                value = (*before[:-1], _appended(before[-1], value[0]))
-        appended = assignment.appends and held is not None
-        self.variables[assignment.name] = Variable(
-            words=value,
-            array=array is not None or (appended and held is not None and held.array),
-            exported=exported or (held is not None and held.exported),
-            conditional=conditional or (appended and held is not None and held.conditional),
+        notes = tuple(self.told[already:])
+        del self.told[already:]
+        existing = self.variables.get(name)
+        if not assignment.appends or existing is None:
+            setting = Setting(words=value, path=self.path, notes=notes)
+            self._set(name, setting, array=array is not None, exported=exported)
+            return
+        now = held(existing, self.path)
+        before = now.taken.words if now.taken and now.taken.words is not None else ()
+        notes = (*(now.taken.notes if now.taken else ()), *notes)
+        if not now.certain and len(settled(existing.settings, Setting(words=(), path=self.path))) < len(
+            existing.settings
+        ):
+            notes = (*notes, self._doubt(name, now, assignment.value.span))
+        added = value
+        value = (*before[:-1], _appended(before[-1], value[0])) if array is None and before else (*before, *value)
+        setting = Setting(words=value, path=self.path, added=added, notes=notes)
+        self._set(name, setting, array=array is not None or existing.array, exported=exported)
+
+    def give(self, name: str, words: Iterable[Word], *, array: bool = False) -> None:
+        """Set a variable to words that are no assignment's: of a loop, or of a function's call."""
+        self._set(name, Setting(words=tuple(words), path=self.path), array=array)
+
+    def number(self, words: Sequence[Word]) -> None:
+        """Make words the arguments of what is read: ``$1``, ``$@`` and so on."""
+        for index, word in enumerate(words, start=1):
+            self.give(str(index), [word])
+        self.give("@", words, array=True)
+        self.give("*", words, array=True)
+
+    def _set(self, name: str, setting: Setting, *, array: bool = False, exported: bool = False) -> None:
+        existing = self.variables.get(name)
+        earlier = settled(existing.settings, setting) if existing else ()
+        if setting.words is None and not earlier:
+            self.variables.pop(name, None)
+            return
+        self.variables[name] = Variable(
+            words=setting.words or (),
+            array=array,
+            exported=exported or self.all_exported or (existing is not None and existing.exported),
+            others=earlier,
+            last=setting,
         )
+
+    def _doubt(self, name: str, value: Held, span: Span) -> Note:
+        return Note(severity=Severity.WARNING, message=described(name, value, self.path), span=span)
 
     def words(self, raw: RawWord) -> list[Word]:
         """The words that a word becomes: one, none (``$EMPTY``) or several (``$ARGS``, ``"${ARGS[@]}"``)."""
         pieces = [piece for part in raw.parts for piece in self._pieces(part)]
         if not any(piece.breaks or (piece.split and _BLANK.search(piece.word.text)) for piece in pieces):
             keep = any(piece.quoted or piece.word.text for piece in pieces) and not self._is_empty_array(raw)
-            return [self._joined([piece.word for piece in pieces], raw.span, raw.raw)] if keep else []
-        return [self._joined(field, raw.span, "") for field in _fields(pieces)]
+            joined = self._joined([piece.word for piece in pieces], raw.span, raw.raw)
+            if not keep:
+                self.told += joined.notes
+                return []
+            return [replace(joined, broken=raw.broken)] if raw.broken else [joined]
+        fields = [self._joined(field, raw.span, "") for field in _fields(pieces)]
+        kept = {note for word in fields for note in word.notes}
+        self.told += [note for piece in pieces for note in piece.word.notes if note not in kept]
+        return fields
 
     def word(self, raw: RawWord) -> Word:
         """The word as one, whatever blanks it has: the value of an assignment."""
@@ -109,17 +188,25 @@ class Scope:
 
     def exported(self) -> dict[str, Word]:
         """The environment that a command gets, each value at its own place."""
-        return {
-            name: self._used(variable.words[0], name, variable.words[0].span)
-            for name, variable in self.variables.items()
-            if variable.exported and not variable.array
-        }
+        values = {}
+        for name, variable in self.variables.items():
+            now = held(variable, self.path)
+            words = now.taken.words if now.taken else None
+            if not variable.exported or variable.array:
+                continue
+            if words:
+                values[name] = self._used(words[0], name, self._notes(name, now, words[0].span), words[0].span)
+            elif not now.certain:
+                span = next((each.words[0].span for each in now.others if each and each.words), (0, 1))
+                self.told.append(self._doubt(name, now, span))
+        return values
 
     def _is_empty_array(self, raw: RawWord) -> bool:
         """Whether a word is ``"${name[@]}"`` of an array without items, which is no word at all."""
         match [part for part in raw.parts if part != _EMPTY_QUOTES]:
             case [Parameter(every=True, operator="", name=name)] if name in self.variables:
-                return not self.variables[name].words
+                now = held(self.variables[name], self.path)
+                return now.taken is not None and not now.taken.words
         return False
 
     def _joined(self, words: Sequence[Word], span: Span, raw: str) -> Word:
@@ -135,13 +222,17 @@ class Scope:
             unknown=_unique(name for word in words for name in word.unknown),
             variables=_unique(name for word in words for name in word.variables),
             notes=_unique(note for word in words for note in word.notes),
+            broken=bool(words) and words[-1].broken,
+            bare=any(word.bare for word in words),
         )
 
     def _pieces(self, part: Part) -> Iterator[_Piece]:
         match part:
             case Text():
                 yield _Piece(
-                    word=Word(text=part.text, span=(0, 0), offsets=part.offsets), split=False, quoted=part.quoted
+                    word=Word(text=part.text, span=(0, 0), offsets=part.offsets, bare=_is_bare(part)),
+                    split=False,
+                    quoted=part.quoted,
                 )
             case Opaque():
                 yield _Piece(word=_unknown(part.raw, part.span), split=False, quoted=part.quoted)
@@ -150,20 +241,44 @@ class Scope:
 
     def _value(self, part: Parameter) -> Iterator[_Piece]:
         """What stands for a parameter, to be joined."""
-        variable = self.variables.get(part.name)
+        now = held(self.variables.get(part.name), self.path)
+        words = now.taken.words if now.taken else None
         kind = part.operator.removeprefix(":")
-        is_set = variable is not None and (part.operator[:1] != ":" or any(word.text for word in variable.words))
+        is_set = words is not None and (part.operator[:1] != ":" or any(word.text for word in words))
+        if words is None:
+            self._tell_of_outside(part)
+        if words is None or not words:
+            if not now.certain:
+                self.told.append(self._doubt(part.name, now, part.span))
+            self.told += now.taken.notes if now.taken else ()
         if kind == "+" or (kind in ("-", "=") and not is_set):
             if is_set or kind != "+":
-                yield from self._argument(part)
-        elif variable is not None:
-            words = variable.words if part.every else variable.words[:1]  # $ARRAY is its first item
-            for index, word in enumerate(words):
-                used = self._used(word, part.name, part.span)
+                pieces = list(self._argument(part))
+                if kind == "=":
+                    value = self._joined(list(_spaced(pieces)), part.span, part.raw)
+                    self._set(part.name, Setting(words=(value,), path=self.path))
+                yield from pieces
+            if not now.certain and words:
+                self.told.append(self._doubt(part.name, now, part.span))
+        elif words is not None:
+            shown = words if part.every else words[:1]  # $ARRAY is its first item
+            if len(shown) < len(words):
+                self.told.append(_first_only(part, len(words)))
+            notes = self._notes(part.name, now, part.span)
+            for index, word in enumerate(shown):
+                used = self._used(word, part.name, notes, part.span)
                 split = not part.quoted and not word.unknown
+                if split and not used.text.isascii():
+                    used = replace(used, bare=True)
                 yield _Piece(word=used, split=split, quoted=part.quoted, breaks=index > 0)
         else:
             yield _Piece(word=_unknown(part.raw, part.span, part.name), split=False, quoted=part.quoted)
+
+    def _tell_of_outside(self, part: Parameter) -> None:
+        if part.name in self.kept_outside:
+            message = f"${part.name} is set to {self.kept_outside[part.name]} in this text, but not exported"
+            message += ": the shell that reads this does not have it"
+            self.told.append(Note(severity=Severity.WARNING, message=message, span=part.span))
 
     def _argument(self, part: Parameter) -> Iterator[_Piece]:
         notes = () if part.operator.endswith("+") else (_default(part),)
@@ -179,20 +294,22 @@ class Scope:
                 split = not part.quoted and not piece.quoted and not word.unknown
                 yield _Piece(word=word, split=split, quoted=part.quoted or piece.quoted)
 
-    def _used(self, word: Word, name: str, span: Span) -> Word:
+    def _notes(self, name: str, now: Held, span: Span) -> tuple[Note, ...]:
+        own = now.taken.notes if now.taken else ()
+        return own if now.certain else (*own, self._doubt(name, now, span))
+
+    def _used(self, word: Word, name: str, notes: tuple[Note, ...], span: Span) -> Word:
         """The value as it stands where the variable is used."""
         self.length[0] += len(word.text)
-        notes = word.notes
-        if self.variables[name].conditional:
-            message = f"${name} is set under a condition; the last value in the text was taken"
-            notes = (*notes, Note(severity=Severity.WARNING, message=message, span=span))
         return Word(
             text=word.text,
             span=span,
             offsets=(span[0],) * len(word.text),
             unknown=word.unknown,
             variables=_unique((name, *word.variables)),
-            notes=notes,
+            notes=(*word.notes, *notes),
+            broken=word.broken,
+            bare=word.bare,
         )
 
 
@@ -246,6 +363,15 @@ def _unknown(raw: str, span: Span, *names: str) -> Word:
 def _default(part: Parameter) -> Note:
     message = f"${part.name} is not set in this text; the default that {part.raw} gives was taken"
     return Note(severity=Severity.INFO, message=message, span=part.span)
+
+
+def _is_bare(part: Text) -> bool:
+    return not part.quoted and not part.text.isascii()
+
+
+def _first_only(part: Parameter, count: int) -> Note:
+    message = f"{part.raw} is only the first of the {count} items of this array; all are ${{{part.name}[@]}}"
+    return Note(severity=Severity.WARNING, message=message, span=part.span)
 
 
 def _unique(items: Iterable[_T]) -> tuple[_T, ...]:

@@ -101,12 +101,16 @@ Part: TypeAlias = Text | Parameter | Opaque
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawWord:
-    """A word before its parameters have values; ``array`` are the words of ``name=(...)``."""
+    """A word before its parameters have values; ``array`` are the words of ``name=(...)``.
+
+    ``broken``: it ends its line with a backslash and a blank, which was meant to go on with the next line.
+    """
 
     parts: tuple[Part, ...]
     raw: str
     span: Span
     array: tuple[RawWord, ...] | None = None
+    broken: bool = False
 
     @property
     def literal(self) -> str:

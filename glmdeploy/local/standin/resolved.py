@@ -102,5 +102,5 @@ def _pool(settings: Settings, table: Mapping[str, Effective], environment: Mappi
 
 
 def _repo(settings: Settings) -> str:
-    """The repository as far as the model's folder tells it: its owner decides nothing."""
-    return f"owner/{settings.model_path.name}"
+    """The model's name, which is all that its folder tells of the repository."""
+    return settings.model_path.name

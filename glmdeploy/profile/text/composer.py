@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 MAX_NODES = 10_000
 MAX_DEPTH = 64
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 # Not compiled here: few profiles have anchors, fewer tags, and every start of the program would pay for it.
-_PROPERTIES = r"(?:[&!][^ \t\r\n]*(?:[ \t\r\n]+(?:#[^\r\n]*)?)+)+"
+PROPERTIES = r"(?:[&!][^ \t\r\n]*(?:[ \t\r\n]+(?:#[^\r\n]*)?)+)+"
 _TAG = r"![^ \t\r\n]*"
 
 
@@ -165,7 +165,7 @@ class Composer:
         if event.tag is not None or event.anchor is not None:
             start = self._skip_properties(start) if event.value or not unquoted else end
         text = event.value
-        if _SURROGATE.search(text):
+        if SURROGATE.search(text):
             try:
                 text = text.encode("utf-16", "surrogatepass").decode("utf-16")
             except UnicodeDecodeError:
@@ -293,7 +293,7 @@ class Composer:
 
     def _skip_properties(self, start: int) -> int:
         """Where the value itself begins: a parser lets it begin at its anchor or tag."""
-        match = re.compile(_PROPERTIES).match(self.source.text, start)
+        match = re.compile(PROPERTIES).match(self.source.text, start)
         return match.end() if match else start
 
     def _report(self, message: str, start: int, end: int | None = None, *, fix: str | None = None) -> None:

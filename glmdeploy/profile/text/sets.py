@@ -12,6 +12,7 @@ from glmdeploy.profile.text.characters import SourceText, check, fault, shown
 from glmdeploy.profile.text.composer import MAX_DEPTH
 from glmdeploy.profile.text.document import Entry, Node, merge
 from glmdeploy.profile.text.yaml12 import compose
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from glmdeploy.findings import KeyPath, Location
@@ -163,9 +164,7 @@ def _made(path: KeyPath, steps: tuple[Step, ...], value: Node) -> Node:
 
 
 def _near(name: str, entries: dict[str, Entry]) -> str | None:
-    from difflib import get_close_matches  # only a failure needs it
-
-    near = get_close_matches(name, [key for key, entry in entries.items() if entry.node.value is not None])
+    near = nearest(name, [key for key, entry in entries.items() if entry.node.value is not None])
     return "Did you mean " + " or ".join(near) + "?" if near else None
 
 

@@ -60,15 +60,13 @@ def compose(source: SourceText, *, loader: Loader = FAST) -> Part | None:
     :raises ProfileError: with every duplicate key, bad key, bad scalar, foreign tag and bad alias, and with the first
     syntax error or exceeded bound, where reading ends.
     """
-    if _SURROGATE_ESCAPE.search(source.text):
-        loader = PURE
     composer = Composer(source)
     try:
-        for event in _events(source, loader):
+        for event in events(source, loader):
             composer.take(event)
     except FatalError as stop:
         composer.findings.append(stop.finding)
-    except _OwnBoundError as stop:
+    except OwnBoundError as stop:
         # What stands before it says where our bound is exceeded, and is read without a complaint.
         compose(replace(source, text=source.text[: stop.offset]), loader=loader)
         composer.findings.append(stop.finding)
@@ -77,7 +75,7 @@ def compose(source: SourceText, *, loader: Loader = FAST) -> Part | None:
     return composer.root
 
 
-class _OwnBoundError(Exception):
+class OwnBoundError(Exception):
     """libyaml meets a bound of its own: 0.2.6 stops at the 1,001st bracket in a line, before it gives the first."""
 
     def __init__(self, finding: Finding, offset: int) -> None:
@@ -90,7 +88,14 @@ def _position(finding: Finding) -> tuple[int, int]:
     return finding.location.line, finding.location.column
 
 
-def _events(source: SourceText, loader: Loader) -> Iterator[yaml.Event]:
+def events(source: SourceText, loader: Loader = FAST) -> Iterator[yaml.Event]:
+    """What the parser finds in a text, one after the other.
+
+    :raises FatalError: at a syntax error.
+    :raises OwnBoundError: where libyaml meets a bound of its own.
+    """
+    if _SURROGATE_ESCAPE.search(source.text):
+        loader = PURE
     try:
         yield from yaml.parse(source.text, Loader=loader)
     except yaml.MarkedYAMLError as error:
@@ -103,7 +108,7 @@ def _events(source: SourceText, loader: Loader) -> Iterator[yaml.Event]:
         )
         finding = explain(problem, source)
         if "nesting depth" in problem.text:
-            raise _OwnBoundError(finding, problem.at) from None
+            raise OwnBoundError(finding, problem.at) from None
         raise FatalError(finding) from None
     except (yaml.YAMLError, ValueError) as error:
         # The Python parser lets int() and chr() fail on absurd versions and escapes, without a place.

@@ -1,1 +1,1 @@
-"""What is known to go wrong: a subject a file, each with its ``RULES``; what is plain data in known_issues.yaml."""
+"""What is known to go wrong: a subject a file, each with its ``RULES``; what is plain data in tables (*.yaml)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from itertools import combinations
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -25,6 +24,7 @@ from glmdeploy.rules.rule import (
 )
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import REPORTED, Origin
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,7 +100,7 @@ def _schedule(facts: Facts) -> Iterator[Violation]:
         yield Violation(path=("keepalive", "schedule"), message=f"the schedule is no cron expression: {error}")
     # The list is asked for last: to make it takes a look into each of its 600 files.
     if keepalive.timezone != "UTC" and not _is_zone(keepalive.timezone) and (known := available_timezones()):
-        near = difflib.get_close_matches(keepalive.timezone, known, n=1)
+        near = nearest(keepalive.timezone, sorted(known), most=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         yield Violation(path=("keepalive", "timezone"), message=f"there is no time zone {keepalive.timezone}{hint}")
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.facts import ALGORITHM
+from glmdeploy.rules.facts import ALGORITHM, SPARSE
 from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, Rule, Topic, Violation, example
-from glmdeploy.sglang.models import GLM_DSA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from glmdeploy.rules.facts import Facts
 
-_QUANTIZATION, _RUNNER, _SPARSE = "quantization", "moe_runner_backend", ("nsa", "dsa")
+_QUANTIZATION, _RUNNER, _BACKENDS = "quantization", "moe_runner_backend", ("nsa", "dsa")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +145,9 @@ EXCLUSIONS = (
         message="`enable-deterministic-inference` has no kernels for sparse attention (DSA)",
         when=lambda facts: (
             bool(facts.value("enable_deterministic_inference"))
-            and facts.architecture == GLM_DSA
+            and facts.architecture in SPARSE
             # Left out, SGLang decides for it before it checks.
-            and facts.value("attention_backend") in (None, *_SPARSE)
+            and facts.value("attention_backend") in (None, *_BACKENDS)
         ),
         since="0.5.10",
     ),

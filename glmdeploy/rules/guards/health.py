@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Remove, SetValue, Severity
-from glmdeploy.rules.rule import AT_0_5_23, ISSUES, Rule, Scope, Topic, Violation, example
+from glmdeploy.rules.rule import AT_0_5_23, ISSUES, Look, Rule, Scope, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _CHUNK = "chunked_prefill_size"
 _LONGEST_CHUNK = 65_536
 """Tokens of one pass up to which passes were seen to end in seconds; longer ones were not measured."""
+
+_WATCHDOG = "watchdog_timeout"
+_NOTICED = 600
+"""Seconds after which a hang that nothing has noticed is a loss worth a word: two of the watchdog's own default."""
 
 _CHECK_TIMEOUT = "SGLANG_HEALTH_CHECK_TIMEOUT"
 _GENERATION = "SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION"
@@ -65,6 +69,21 @@ def _constant(facts: Facts) -> Iterator[Violation]:
                 "dead process is noticed",
                 edits=(Remove(path=path),),
             )
+
+
+def _long_watchdog(facts: Facts) -> Iterator[Violation]:
+    limit, health = facts.value(_WATCHDOG), facts.profile.server.health.limit
+    blind = next(_constant(facts), None) is not None
+    if not isinstance(limit, int | float) or isinstance(limit, bool) or limit <= _NOTICED or facts.gpu.type == "T4":
+        return
+    if blind or health > _NOTICED:
+        why = "the health check says nothing" if blind else f"`server.health.limit` is {health} s"
+        yield Violation(
+            path=facts.path(_WATCHDOG),
+            key=_WATCHDOG not in facts.settings,
+            message=f"{why}, so that a hang is left to SGLang's watchdog of {limit:g} s: {facts.gpu} may be paid for "
+            f"{limit / 60:.0f} minutes and more without an answer",
+        )
 
 
 def _unseen_rank(facts: Facts) -> Iterator[Violation]:
@@ -142,6 +161,32 @@ CONSTANT = Rule(
     passes=(example(), example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="1"')),
 )
 
+LONG_WATCHDOG = Rule(
+    id="GLM175",
+    title="hang that is left to a long watchdog",
+    severity=Severity.WARNING,
+    topic=Topic.TIME,
+    why="A container ends an engine that shows no sign of life for `server.health.limit` seconds, a minute unless "
+    "told otherwise. Where that watch is blinded, or so patient that it comes late, only SGLang's own watchdog is "
+    "left. With one of two ranks stopped in mid-decode, a watchdog of 60 s ended the engine after 92 s (measured with "
+    "0.5.11 on two H200), so the 1,200 s of the page that this deployment follows mean twenty minutes and more; and "
+    "it sees neither a stopped process nor a hang while idle.",
+    fix="leave `server.health.limit` at a minute or a few, and SGLang's health check as it is; or lower "
+    "`watchdog-timeout` to what the longest pass takes",
+    sources=("sglang/srt/utils/watchdog.py (0.5.23)", "glmdeploy/runtime/watch.py", f"{ISSUES}30209"),
+    check=_long_watchdog,
+    fails=(
+        example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="0"'),
+        example("server.health.limit=30m", "server.health.timeout=1805"),
+    ),
+    passes=(
+        example(),
+        example('sglang.env.SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION="0"', "sglang.args.watchdog-timeout=400"),
+        example("server.health.limit=2m", "server.health.timeout=125"),
+    ),
+    looked=Look(date="2026-11-29", release="0.5.23"),
+)
+
 UNSEEN_RANK = Rule(
     id="GLM131",
     title="data-parallel rank that can hang unnoticed",
@@ -161,4 +206,4 @@ UNSEEN_RANK = Rule(
     passes=(example(), example("sglang.args.dp=2", "sglang.args.tp=4", "model.repo=acme/other", profile=AT_0_5_23)),
 )
 
-RULES = (LIMITS, LONG_PASS, CONSTANT, UNSEEN_RANK)
+RULES = (LIMITS, LONG_PASS, CONSTANT, LONG_WATCHDOG, UNSEEN_RANK)

@@ -36,7 +36,7 @@ FETCHED: Mapping[str, re.Pattern[str]] = {
 }
 """Options for which SGLang asks the hub when no file is there, and what a name on the hub looks like for each."""
 
-_OF_THE_MODEL = ("tokenizer_path", "speculative_draft_model_path")
+_OF_THE_MODEL = ("speculative_draft_model_path",)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 """The full hash: the download stage, too, takes nothing shorter for a commit (``glmdeploy/runtime/download.py``)."""
@@ -91,11 +91,16 @@ def _cut_off(facts: Facts) -> Iterator[Violation]:
 def _at_start(facts: Facts) -> Iterator[Violation]:
     if offline(facts.env) or _has_cache(facts):
         return
+    by_option: dict[str, list[str]] = {}
     for dest, repo in _fetched(facts):
+        by_option.setdefault(dest, []).append(repo)
+    for dest, repos in by_option.items():
+        *others, last = dict.fromkeys(repos)
+        named = f"{', '.join(others)} and {last}" if others else last
         yield Violation(
             path=facts.path(dest),
-            message=f"every container fetches {repo} from the hub for `{facts.settings[dest].key}`, without a token",
-            edits=_local(facts, dest, repo),
+            message=f"every container fetches {named} from the hub for `{facts.settings[dest].key}`, without a token",
+            edits=_local(facts, dest, last),
         )
 
 
@@ -110,7 +115,7 @@ def _has_cache(facts: Facts) -> bool:
 
 
 def _local(facts: Facts, dest: str, repo: str) -> tuple[Edit, ...]:
-    """The edit to the model's own folder, where the option names the model that the download stage fetches."""
+    """The edit to the model's own folder, where a draft is said to be the model that the download stage fetches."""
     path = facts.value("model_path")
     if dest in _OF_THE_MODEL and repo == facts.profile.model.repo and isinstance(path, str):
         return facts.put(dest, path)
@@ -153,8 +158,15 @@ def _moving_tag(facts: Facts) -> Iterator[Violation]:
         what = f"the tag `{tag}` of the image is" if tag else f"the image `{image}` has no tag, and so is"
         yield Violation(
             path=("sglang", "image"),
-            message=f"{what} whatever was pushed last, not SGLang {facts.profile.sglang.version} for good",
+            message=f"{what} whatever was pushed last, not SGLang {facts.profile.sglang.version} for good"
+            f"{_own_tag(image, facts.profile.sglang.version)}",
         )
+
+
+def _own_tag(image: str, version: str) -> str:
+    """What SGLang's own repository calls the release; nothing of other repositories, whose tags are not known."""
+    name = parse(image).name.removeprefix("docker.io/")
+    return f", whose own tags there begin with `v{version}`" if name == "lmsysorg/sglang" else ""
 
 
 def _stored_otherwise(facts: Facts) -> Iterator[Violation]:
@@ -194,14 +206,15 @@ CUT_OFF = Rule(
         example("download.env.HF_HUB_OFFLINE=1"),
         example("download.env.TRANSFORMERS_OFFLINE=yes"),
         example("sglang.args.speculative-draft-model-path=zai-org/GLM-5.1-MTP"),
-        example("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8"),
+        example("sglang.args.tokenizer-path=zai-org/GLM-5.1"),
         example("sglang.args.lora-paths=[style=some-org/style-adapter]", profile="b200-nospec-bf16kv"),
     ),
     passes=(
         example("download.env.HF_HUB_OFFLINE=0"),
         example("sglang.args.tokenizer-path=/model-cache/GLM-5.1-FP8"),
-        example("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8", "server.env.HF_HUB_OFFLINE=0"),
-        example("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8", "server.env.HF_HOME=/model-cache/hub"),
+        example("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8"),
+        example("sglang.args.tokenizer-path=zai-org/GLM-5.1", "server.env.HF_HUB_OFFLINE=0"),
+        example("sglang.args.tokenizer-path=zai-org/GLM-5.1", "server.env.HF_HOME=/model-cache/hub"),
     ),
 )
 
@@ -225,13 +238,18 @@ AT_START = Rule(
     check=_at_start,
     fails=(
         example("sglang.args.speculative-draft-model-path=zai-org/GLM-5.1-MTP", "server.env.HF_HUB_OFFLINE=null"),
-        example("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8", "server.env.HF_HUB_OFFLINE=0"),
+        example("sglang.args.tokenizer-path=zai-org/GLM-5.1", "server.env.HF_HUB_OFFLINE=0"),
+        example(
+            *("sglang.args.lora-paths=[a=acme/a, b=acme/b]", "server.env.HF_HUB_OFFLINE=null"),
+            profile="b200-nospec-bf16kv",
+        ),
         example("sglang.args.speculative-token-map=some-org/eagle/map.pt", "server.env.HF_HUB_OFFLINE=null"),
     ),
     passes=(
         example("server.env.HF_HUB_OFFLINE=null"),
+        example("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8", "server.env.HF_HUB_OFFLINE=null"),
         example(
-            "sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8",
+            "sglang.args.tokenizer-path=zai-org/GLM-5.1",
             "server.env={HF_HUB_OFFLINE: '0', HF_HOME: /model-cache/hub}",
         ),
     ),
@@ -286,7 +304,7 @@ MOVING_TAG = Rule(
     "that the image need not be the release for which the options were checked. Nor does Modal follow such a tag: it "
     "keeps the image that it built first until its definition changes or a build is forced, and two workspaces can "
     "run different releases under one name.",
-    fix="write the release's own tag, for instance `lmsysorg/sglang:v0.5.11-cu130`, or a digest",
+    fix="write the release's own tag, or a digest",
     sources=(
         "https://modal.com/docs/guide/images",
         "https://docs.docker.com/reference/cli/docker/image/pull/",

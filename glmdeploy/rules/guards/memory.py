@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import Rule, Scope, Topic, Violation, example
-from glmdeploy.sizing.memory import FP8, GIB, memory
+from glmdeploy.gpus import TYPES
+from glmdeploy.rules.rule import AT_0_5_23, Look, Rule, Scope, Topic, Violation, example
+from glmdeploy.sizing.memory import GIB, MIB, loaded, memory
+from glmdeploy.sizing.pool import FP8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from glmdeploy.rules.facts import Facts
+    from glmdeploy.sizing.model import Model
 
 _FRACTION, _CAP, _CONTEXT = "mem_fraction_static", "max_total_tokens", "context_length"
 _CONFIGURATOR = "sglang/srt/model_executor/pool_configurator.py (0.5.11)"
@@ -23,8 +26,18 @@ _PROFILE = "sglang/srt/model_executor/model_runner_kv_cache_mixin.py (0.5.10, 0.
 _LATER = "sglang/srt/mem_cache/kv_cache_configurator.py (0.5.23)"
 _TOO_LITTLE = "https://github.com/SemiAnalysisAI/InferenceX/issues/2128"
 
-_COUNTS = (1, 2, 4, 8, 16, 32, 64)
+_COUNTS = (1, 2, 4, 8)
 """Numbers of GPUs that are tried to say how many a model needs."""
+
+_MOST = 0.8
+"""The share of a GPU that weights may take at most, where what SGLang leaves for them is not known."""
+
+_SPECULATION = ("algorithm", "num-steps", "eagle-topk", "num-draft-tokens")
+_LEFT_OUT = ("mem-fraction-static", *(f"speculative-{name}" for name in _SPECULATION))
+_LLAMA = "model.repo=meta-llama/Llama-3.1-70B-Instruct"
+_ALONE = ("sglang.args.tp=1", *(f"sglang.args.{name}=null" for name in _LEFT_OUT))
+
+_LOOK = Look(date="2026-11-29", release="0.5.23")
 
 
 def _fraction(facts: Facts) -> float | None:
@@ -43,7 +56,10 @@ def _impossible_fraction(facts: Facts) -> Iterator[Violation]:
 
 def _does_not_fit(facts: Facts) -> Iterator[Violation]:
     sized, fraction = facts.memory, _fraction(facts)
-    if sized is None or fraction is None or sized.pool.tokens or not _all_used(facts):
+    if sized is None:
+        yield from _weights_alone(facts)
+        return
+    if fraction is None or sized.pool.tokens or not _all_used(facts):
         return
     needed = _gpus_needed(facts)
     advice = f"; {needed} GPUs would hold it" if needed else ""
@@ -54,6 +70,36 @@ def _does_not_fit(facts: Facts) -> Iterator[Violation]:
     )
 
 
+def _weights_alone(facts: Facts) -> Iterator[Violation]:
+    """Where something of the memory is not known: weights that are more than all of it do not fit in any case."""
+    model, memory_mib = facts.model, facts.gpu.memory_mib
+    if model is None or memory_mib is None or not _stored_as_loaded(facts, model) or not _all_used(facts):
+        return
+    taken, there = loaded(model, facts.value), memory_mib * MIB
+    if taken < there:
+        return
+    most = TYPES[facts.gpu.type].most
+    needed = next((n for n in _COUNTS if n <= most and loaded(model, _with_tensor(facts, n)) < there * _MOST), None)
+    advice = f"; {needed} GPUs would hold them" if needed else ""
+    yield Violation(
+        path=("gpu",),
+        message=f"the weights take about {_gib(taken)} GiB of each {facts.gpu.type}, which has "
+        f"{_gib(there)} GiB{advice}",
+    )
+
+
+def _stored_as_loaded(facts: Facts, model: Model) -> bool:
+    """Whether a GPU holds its part of the weights as the checkpoint has them."""
+    quantised = facts.value("quantization") not in (None, model.quantization)
+    elsewhere = facts.value("device") not in (None, "cuda") or facts.value("cpu_offload_gb")
+    changed = facts.value("json_model_override_args") not in (None, "", "{}", {})
+    return not (quantised or elsewhere or changed)
+
+
+def _with_tensor(facts: Facts, tensor: int) -> Callable[[str], object]:
+    return lambda name: tensor if name == "tp_size" else facts.value(name)
+
+
 def _all_used(facts: Facts) -> bool:
     """Whether the model is divided among all GPUs; if not, GLM020 has its say first."""
     ranks = (facts.number("tp_size") or 1) * (facts.number("pp_size") or 1)
@@ -61,15 +107,13 @@ def _all_used(facts: Facts) -> bool:
 
 
 def _gpus_needed(facts: Facts) -> int | None:
-    """The fewest GPUs on which tensor parallelism leaves a KV pool; None where none of the numbers tried is enough."""
-    return next((count for count in _COUNTS if _fits(facts, count)), None)
+    """The fewest GPUs on which tensor parallelism leaves a KV pool; None where no number that Modal rents is enough."""
+    return next((count for count in _COUNTS if count <= TYPES[facts.gpu.type].most and _fits(facts, count)), None)
 
 
 def _fits(facts: Facts, tensor: int) -> bool:
-    def value(name: str) -> object:
-        return tensor if name == "tp_size" else facts.value(name)
-
-    sized = memory(facts.model, facts.gpu, value, version=facts.catalog.version) if facts.model else None
+    value, model = _with_tensor(facts, tensor), facts.model
+    sized = memory(model, facts.gpu, value, version=facts.catalog.version) if model else None
     return sized is not None and sized.pool.tokens > 0
 
 
@@ -129,6 +173,18 @@ def _uncounted_scales(facts: Facts) -> Iterator[Violation]:
         )
 
 
+def _uncounted_draft(facts: Facts) -> Iterator[Violation]:
+    sized = facts.memory
+    if sized is None or not sized.pool.tokens or not facts.speculates or (over := -sized.spare) <= GIB:
+        return
+    yield Violation(
+        path=facts.path(_FRACTION),
+        key=_FRACTION not in facts.settings,
+        message=f"SGLang {facts.catalog.version} takes about {_gib(over)} GiB more of each {facts.gpu.type} than "
+        "`mem-fraction-static` says: it sizes the KV pool without the draft model",
+    )
+
+
 def _gib(size: int) -> str:
     return f"{size / GIB:.1f}"
 
@@ -142,7 +198,7 @@ DOES_NOT_FIT = Rule(
     'the start ends with "Not enough memory" after minutes of loading on rented GPUs (reported for eight H200 in '
     "InferenceX 2128, and for GLM-5.2-FP8 on eight RTX PRO 6000). The weights are counted from the model's dimensions "
     "and the way in which SGLang divides each tensor: 89.0 GiB a GPU for GLM-5.1-FP8 on eight, where logs of SGLang "
-    "show 89.4 to 89.6.",
+    "show 89.4 to 89.6. Weights that are more than a GPU's whole memory do not fit with any fraction.",
     fix="take more or larger GPUs, with `tp` to match; where little is missing, raise `mem-fraction-static`",
     sources=(_CONFIGURATOR, _PROFILE, _LATER, _TOO_LITTLE),
     check=_does_not_fit,
@@ -150,6 +206,7 @@ DOES_NOT_FIT = Rule(
         example("gpu=H100:8", profile="h200-eagle-bf16kv"),
         example("gpu=B200:4", "sglang.args.tp=4"),
         example("sglang.args.mem-fraction-static=0.5"),
+        example(_LLAMA, "gpu=T4", *_ALONE, profile="h100-glm45-air-fp8"),
     ),
     passes=(
         example(),
@@ -278,4 +335,26 @@ UNCOUNTED_SCALES = Rule(
     scope=Scope(until="0.5.16"),
 )
 
-RULES = (DOES_NOT_FIT, SHORT_POOL, CAP_ABOVE, LITTLE_LEFT, FRACTION, UNCOUNTED_SCALES)
+UNCOUNTED_DRAFT = Rule(
+    id="GLM212",
+    title="draft model on top of mem-fraction-static",
+    severity=Severity.INFO,
+    topic=Topic.MEMORY,
+    why="Until 0.5.13.post1 SGLang sizes the KV pool before it loads the draft model, and gives that model a pool of "
+    "as many tokens. Both come out of what `mem-fraction-static` leaves for activations and CUDA graphs. Measured with "
+    "0.5.11 on an H200, six layers and 0.85: 0.7 GiB left of 141. SGLang reserves 4 GiB for it where it chooses the "
+    "fraction itself.",
+    fix="lower `mem-fraction-static` by the difference, cap `max-total-tokens`, or use 0.5.14 or later",
+    sources=(_CONFIGURATOR, "sglang/srt/model_executor/pool_configurator.py (0.5.14)"),
+    check=_uncounted_draft,
+    fails=(example("sglang.args.max-total-tokens=null"),),
+    passes=(
+        example(),
+        example("sglang.args.max-total-tokens=null", profile="b200-nospec-bf16kv"),
+        example("sglang.args.max-total-tokens=null", profile=AT_0_5_23),
+    ),
+    scope=Scope(until="0.5.13.post1"),
+    looked=_LOOK,
+)
+
+RULES = (DOES_NOT_FIT, SHORT_POOL, CAP_ABOVE, LITTLE_LEFT, FRACTION, UNCOUNTED_SCALES, UNCOUNTED_DRAFT)

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     from glmdeploy.rules.facts import Facts
 
+_HTTPS = "SGLang speaks HTTPS alone, where the container and Modal speak HTTP to it; Modal's own URL is HTTPS already"
+
 MODES: Mapping[str, tuple[tuple[Any, ...], str]] = {
-    "ssl_certfile": ((), "SGLang speaks HTTPS alone, where the container and Modal speak HTTP to it"),
-    "ssl_keyfile": ((), "SGLang speaks HTTPS alone, where the container and Modal speak HTTP to it"),
+    "ssl_certfile": ((), _HTTPS),
+    "ssl_keyfile": ((), _HTTPS),
     "grpc_mode": ((True,), "SGLang speaks gRPC instead of HTTP"),
     "smg_grpc_mode": ((True,), "SGLang speaks gRPC instead of HTTP"),
     "encoder_only": ((True,), "SGLang serves embeddings of images to other servers, and no chat completions"),
@@ -127,12 +129,12 @@ NOT_SERVING = Rule(
     title="mode of SGLang that does not serve clients",
     severity=Severity.ERROR,
     topic=Topic.SECURITY,
-    why="A container counts as started when SGLang answers /health over plain HTTP and then one chat completion; "
-    "Modal encrypts on the way to it. With certificates SGLang speaks HTTPS alone, in the gRPC modes no HTTP at that "
+    why="A container counts as started when SGLang answers /health over plain HTTP and then one chat completion. With "
+    "certificates SGLang speaks HTTPS alone (Modal encrypts on the way to it), in the gRPC modes no HTTP at that "
     "port, an encoder has no chat completions, and a prefill or decode server refuses a request that comes without "
     "the router's room number: the start fails after the whole load. Random weights (`dummy`, for profiling) do "
     "start, and answer nonsense. Read in SGLang's source; none was run here.",
-    fix="remove the option; Modal's own URL is HTTPS already",
+    fix="remove the option",
     sources=(
         "sglang/launch_server.py (0.5.10, 0.5.23)",
         "sglang/srt/managers/scheduler.py (0.5.10, 0.5.23)",

@@ -10,9 +10,9 @@ import math
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
+from glmdeploy.rules.facts import SPARSE
 from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.sglang.models import GLM_DSA
 from glmdeploy.sizing.model import GroupedAttention
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _too_low(facts: Facts, dest: str, least: float) -> str | None:
 
 def _uneven_chunk(facts: Facts) -> str | None:
     chunk, page, groups = facts.number(_CHUNK), facts.number(_PAGE), facts.attention_groups
-    if page is None and groups == 1 and facts.architecture == GLM_DSA:
+    if page is None and groups == 1 and facts.architecture in SPARSE:
         page = _SPARSE_PAGE
     if chunk is None or chunk < 1 or not page or chunk % page == 0:
         return None

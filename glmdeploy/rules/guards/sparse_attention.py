@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
 from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.rules.facts import SPARSE
 from glmdeploy.rules.rule import AT_0_5_10, ISSUES, PULLS, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.models import GLM_DSA
@@ -207,7 +208,7 @@ CANNOT_SERVE = Rule(
             profile="b200-eagle-bf16kv-0.5.23",
         ),
     ),
-    scope=Scope(architectures=(GLM_DSA,)),
+    scope=Scope(architectures=SPARSE),
 )
 
 OVERRIDDEN = Rule(
@@ -233,7 +234,7 @@ OVERRIDDEN = Rule(
         example(*AT_0_5_10, "sglang.args.kv-cache-dtype=fp8_e4m3", profile="b200-nospec-bf16kv"),
         example(*AT_0_5_10, "sglang.args.nsa-prefill-backend=flashmla_sparse", profile="b200-nospec-bf16kv"),
     ),
-    scope=Scope(gpu_majors=(BLACKWELL,), architectures=(GLM_DSA,), since="0.5.10", until="0.5.10.post1"),
+    scope=Scope(gpu_majors=(BLACKWELL,), architectures=SPARSE, since="0.5.10", until="0.5.10.post1"),
 )
 
 RULES = (TOO_FEW_HEADS, CANNOT_SERVE, OVERRIDDEN)

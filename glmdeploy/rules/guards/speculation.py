@@ -10,6 +10,7 @@ from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, Rule, Scope, Topic, 
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.effective import Origin
 from glmdeploy.sglang.models import GLM4_MOE, GLM_DSA
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,9 +69,7 @@ def _is_known(name: str, version: str) -> bool:
 
 
 def _similar(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, _KNOWN, n=1)
+    near = nearest(name, _KNOWN, most=1)
     return f", but `{near[0]}`" if near else ""
 
 
@@ -140,9 +139,19 @@ def _too_many_tokens(facts: Facts, topk: int) -> str | None:
 
 
 def _no_overlap(facts: Facts) -> Iterator[Violation]:
-    if not facts.builds_trees or facts.env_flag(SPEC_V2) or facts.setting("disable_overlap_schedule"):
+    if not facts.builds_trees or facts.setting("disable_overlap_schedule"):
         return
-    if facts.number(TOPK) in (None, 1) and facts.number("pp_size") in (None, 1):
+    topk = facts.number(TOPK)
+    if version_key(facts.catalog.version) >= version_key("0.5.11"):
+        if topk is not None and topk > 1:
+            yield Violation(
+                path=facts.path(TOPK),
+                message=f"`speculative-eagle-topk` {topk} switches the overlap schedule off in SGLang "
+                f"{facts.catalog.version}, which overlaps with 1 only",
+            )
+    elif facts.env_flag(SPEC_V2):
+        return
+    elif facts.number(TOPK) in (None, 1) and facts.number("pp_size") in (None, 1):
         yield Violation(
             path=facts.path(ALGORITHM),
             message=f"{facts.algorithm} runs without the overlap schedule in SGLang {facts.catalog.version} "
@@ -187,11 +196,11 @@ IMPOSSIBLE_TREE = Rule(
     title="draft tree that cannot be verified",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="A top-k above 1 makes a tree of drafts. With pages of several tokens only some attention backends verify one, "
-    "and sparse attention (DSA) always has pages of 64 tokens, so for GLM-5 the top-k is 1, and NGRAM, whose breadth "
-    "is 10 unless told otherwise, is out. With SGLANG_ENABLE_SPEC_V2 0.5.10 refuses trees altogether. Those end the "
-    "start with a ValueError (tried on SGLang's own argument resolution). More tokens than the tree has nodes fail "
-    "when the drafts are chosen (`torch.topk`), which was read and not tried.",
+    why="A top-k above 1 makes a tree of drafts. With pages of several tokens only some attention backends verify "
+    "one, and sparse attention (DSA) always has pages of 64 tokens, so for GLM-5 the top-k is 1, and NGRAM, whose "
+    "breadth is 10 unless told otherwise, is out. With SGLANG_ENABLE_SPEC_V2 0.5.10 refuses trees altogether. Those "
+    "end the start with a ValueError (tried on SGLang's own argument resolution). More tokens than the tree has nodes "
+    "fail when the drafts are chosen (`torch.topk`), which was read and not tried.",
     fix="write `speculative-eagle-topk: 1` and a `speculative-num-draft-tokens` of one more than the steps",
     sources=(_ARGS, _HOOK, "sglang/srt/speculative/eagle_utils.py, organize_draft_results (0.5.10, 0.5.23)"),
     check=_impossible_tree,
@@ -230,15 +239,20 @@ NO_OVERLAP = Rule(
     severity=Severity.WARNING,
     topic=Topic.CONSISTENCY,
     why="Until 0.5.10.post1 EAGLE prepares the next batch while the GPU works on the last one only with "
-    "SGLANG_ENABLE_SPEC_V2=1, and with top-k 1; otherwise SGLang switches that overlap off and says so in its log. The "
-    "release calls it experimental, and 0.5.11 made it the default. What it gains was not measured.",
+    "SGLANG_ENABLE_SPEC_V2=1, and with top-k 1; otherwise SGLang switches that overlap off and says so in its log. "
+    "The release calls it experimental. 0.5.11 made it the default, and until 0.5.12.post1 a top-k above 1 still "
+    "switches it off. What it gains was not measured.",
     fix='write `SGLANG_ENABLE_SPEC_V2: "1"` under `sglang.env`, or `disable-overlap-schedule: true` to say that it is '
-    "meant, or use 0.5.11 or later",
-    sources=(_ARGS, "sglang/srt/environ.py (0.5.10, 0.5.11)"),
+    "meant, or use 0.5.11 or later, with `speculative-eagle-topk: 1`",
+    sources=(
+        *(_ARGS, "sglang/srt/environ.py (0.5.10, 0.5.11)"),
+        "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.11, 0.5.12.post1)",
+    ),
     check=_no_overlap,
     fails=(
         example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null"),
         example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=0"),
+        example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6", profile=AIR),
     ),
     passes=(
         example(*AT_0_5_10),
@@ -246,7 +260,7 @@ NO_OVERLAP = Rule(
         example(*AT_0_5_10, f"sglang.env.{SPEC_V2}=null", "sglang.args.disable-overlap-schedule=true"),
         example(*AT_0_5_10, profile="b200-nospec-bf16kv"),
     ),
-    scope=Scope(until="0.5.10.post1"),
+    scope=Scope(until="0.5.12.post1"),
 )
 
 RULES = (REFUSED, IMPOSSIBLE_TREE, NO_OVERLAP)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from glmdeploy.sizing.timeline import Step
 
 _WATCHDOG = "watchdog_timeout"
+FIRST_PASS = 90
+"""Seconds for which a first request was seen to stay without an answer while kernels compiled (facts of 0.5.11)."""
+
 _STARTUP: KeyPath = ("server", "startup_timeout")
 
 _SEED = "https://www.quantml.org/guides/glm-5-1-fp8/configuration"
@@ -33,16 +36,22 @@ _MEASURED = "SGLang 0.5.11 on one H100 (ready 52 to 64 s after its start, first 
 
 def _watchdog(facts: Facts) -> Iterator[Violation]:
     model, limit = facts.model_loaded, facts.value(_WATCHDOG)
-    if model is None or not isinstance(limit, int | float) or isinstance(limit, bool):
+    if facts.value("device") not in (None, "cuda") or not isinstance(limit, int | float) or isinstance(limit, bool):
         return
-    load = timeline.weight_load(model)
-    if limit < load:
+    slow = model is not None and limit < timeline.weight_load(model)
+    if limit < FIRST_PASS or slow:
         default = "" if _WATCHDOG in facts.settings else ", SGLang's default"
+        seen = (
+            f"no first answer within {FIRST_PASS} s, with cold kernels, was seen"
+            if limit < FIRST_PASS
+            else ("the first pass of a large model, which compiles kernels, was seen to outlast it")
+        )
         yield Violation(
             path=facts.path(_WATCHDOG),
             key=_WATCHDOG not in facts.settings,
-            message=f"`watchdog-timeout` is {limit:g} s{default}, and the weights take about {load} s to load",
-            edits=facts.put(_WATCHDOG, max(1200, _roomy(load))),
+            message=f"`watchdog-timeout` is {limit:g} s{default}: SGLang ends a server whose pass takes longer, and "
+            f"{seen}",
+            edits=facts.put(_WATCHDOG, 1200),
         )
 
 
@@ -138,15 +147,16 @@ def _roomy(seconds: int) -> int:
 
 WATCHDOG = Rule(
     id="GLM009",
-    title="watchdog shorter than the weight load",
+    title="watchdog that may end a slow first pass",
     severity=Severity.WARNING,
     topic=Topic.KNOWN_ISSUE,
-    why="The configuration page that this deployment follows sets 1200 s, because the default of 300 s was said to end "
-    "the server during a weight load of 5 to 7 minutes. SGLang's own code says otherwise for 0.5.10 to 0.5.23: its "
-    "scheduler starts the watchdog after the weights are loaded, and it then times batches that make no progress. "
-    "What does take minutes there is a first batch that compiles kernels: on a B200 the watchdog ended a server at its "
-    "first request (#9064). Which of the two the page saw is not known; a longer limit costs only that a real hang is "
-    "noticed later.",
+    why="SGLang's scheduler starts its watchdog after the weights are loaded, and it ends a server whose batch makes "
+    "no progress for so long (0.5.10 to 0.5.23). What takes minutes there is a first batch that compiles kernels: on "
+    "a B200 the default of 300 s ended a server at its first request (#9064), and on an H100 a model of a few "
+    "megabytes had not answered after 90 s with cold kernels (measured, 0.5.11). The configuration page that this "
+    "deployment follows sets 1200 s for a model that loads in 5 to 7 minutes; the load itself is not what is timed. A "
+    "longer limit costs only that a real hang is noticed later, and the container's own health watch notices it "
+    "sooner.",
     fix="write `watchdog-timeout: 1200` under `sglang.args`",
     sources=(_SEED, "sglang/srt/managers/scheduler.py (0.5.10 to 0.5.23)", f"{ISSUES}9064", f"{ISSUES}9867"),
     check=_watchdog,
@@ -154,6 +164,8 @@ WATCHDOG = Rule(
         example("sglang.args.watchdog-timeout=null"),
         example("sglang.args.watchdog-timeout=300"),
         example("sglang.args.watchdog-timeout=null", profile="b200-eagle-bf16kv-0.5.23"),
+        example("sglang.args.watchdog-timeout=60", profile="h100-glm45-air-fp8"),
+        example("sglang.args.watchdog-timeout=60", "model.repo=acme/other"),
     ),
     passes=(
         example(),
@@ -169,9 +181,9 @@ START_IMPOSSIBLE = Rule(
     title="start-up limit below any cold start",
     severity=Severity.ERROR,
     topic=Topic.TIME,
-    why="Modal ends a container that is not ready within `startup_timeout`, and starts the next one: the GPUs are paid "
-    "for, and nothing is ever served. SGLang alone needs 52 to 64 s for a model of a few megabytes (measured with "
-    "0.5.11 on an H100), and GLM-5.1-FP8 was reported to load in 5 to 7 minutes from a Modal Volume. Modal's own "
+    why="Modal ends a container that is not ready within `startup_timeout`, and starts the next one: the GPUs are "
+    "paid for, and nothing is ever served. SGLang alone needs 52 to 64 s for a model of a few megabytes (measured "
+    "with 0.5.11 on an H100), and GLM-5.1-FP8 was reported to load in 5 to 7 minutes from a Modal Volume. Modal's own "
     "defaults are worse: `timeout` stands in for a start-up limit that is left out, and with `@app.server` it is 30 s.",
     fix="raise `server.startup_timeout`",
     sources=(_TIMEOUTS, _LARGE_MODELS, _SEED, _MEASURED),
@@ -195,8 +207,8 @@ START_UNLIKELY = Rule(
     severity=Severity.WARNING,
     topic=Topic.TIME,
     why="The estimate adds what was measured and reported: 30 s of imports, the weights at 2.1 GB a second, 10 to 15 "
-    "minutes for DeepGEMM's kernels where no stage has compiled them, 25 s for KV pool and CUDA graphs, and up to 60 s "
-    "until the first answer on a fresh machine. Where the limit is shorter, Modal ends the container and starts "
+    "minutes for DeepGEMM's kernels where no stage has compiled them, 25 s for KV pool and CUDA graphs, and up to 60 "
+    "s until the first answer on a fresh machine. Where the limit is shorter, Modal ends the container and starts "
     "another, which pays for the same again.",
     fix="raise `server.startup_timeout`, and have the kernels compiled beforehand by the stage `compile`",
     sources=(_TIMEOUTS, _LARGE_MODELS, _SEED, _MEASURED),
@@ -219,8 +231,8 @@ DOWNLOAD_IMPOSSIBLE = Rule(
     severity=Severity.ERROR,
     topic=Topic.TIME,
     why="The stage `download` writes the checkpoint into a Modal Volume, for which Modal tells one to three gigabytes "
-    "a second. A limit below the files' size at three gigabytes a second ends every run of the stage. What was fetched "
-    "stays in the volume, so that a later run goes on from there.",
+    "a second. A limit below the files' size at three gigabytes a second ends every run of the stage. What was "
+    "fetched stays in the volume, so that a later run goes on from there.",
     fix="raise `download.timeout`",
     sources=(_LARGE_MODELS,),
     check=_download_impossible,
@@ -286,10 +298,9 @@ SHORT_LIFE = Rule(
     title="timeout not above startup_timeout",
     severity=Severity.WARNING,
     topic=Topic.TIME,
-    why="Modal's guide calls `timeout` the longest run of one execution, without the start, which has a limit of its "
-    "own; the configuration page that this deployment follows calls it the longest life of a container. Either way a "
-    "value as short as the start-up limit is a mistake: long answers are cut off, or a container ends when it has "
-    "hardly begun to serve.",
+    why="`timeout` bounds one input, here one request with its answer, and not the life of a container, as the "
+    "configuration page that this deployment follows says; the start has a limit of its own. A value as short as the "
+    "start-up limit looks like the two mistaken for each other, and cuts long answers off.",
     fix="raise `server.timeout`; 24h is the most that Modal allows",
     sources=(_TIMEOUTS, _SEED),
     check=_short_life,

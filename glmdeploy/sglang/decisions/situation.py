@@ -18,6 +18,9 @@ FIRST, LAST = "0.5.10", "0.5.23"
 UNKNOWN: Final = object()
 """Stands for a value that SGLang decides and this package does not know."""
 
+AT_START: Final = object()
+"""Stands for a value that SGLang works out from what it measures when it starts."""
+
 Files = tuple[tuple[str, str], ...]
 """Since which release which upstream file decides, below ``sglang/srt``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmdeploy.sglang.catalog import boolean
-from glmdeploy.sglang.decisions.situation import FIRST, OVERRIDES, SPECULATION, UNKNOWN, Decision, Situation
+from glmdeploy.sglang.decisions.situation import AT_START, FIRST, OVERRIDES, SPECULATION, UNKNOWN, Decision, Situation
 
 
 def _spec_v2(now: Situation) -> bool:
@@ -54,7 +54,7 @@ ROWS = (
     Decision(
         name="max_running_requests",
         when=lambda now: now["max_running_requests"] is None,
-        value=UNKNOWN,
+        value=AT_START,
         why="worked out at start from the memory that is left for the KV cache",
         files=((FIRST, "model_executor/model_runner.py"),),
     ),

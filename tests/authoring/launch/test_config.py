@@ -83,6 +83,31 @@ def test_faults_are_placed(text: str, place: tuple[int, int], message: str) -> N
     assert message in found.message
 
 
+def test_an_abbreviation_is_told() -> None:
+    result = imported("model-path: a/b\ntp: 8\nmem-frac: 0.8\ntensor-parallel-size: 8\n")
+    [found] = [note for note in result.notes if "beginning" in note.message]
+    assert (found.location.line, found.location.column) == (3, 1)
+    assert found.message.startswith("mem-frac was taken for mem-fraction-static")
+    assert result.data is not None
+    assert result.data["sglang"]["args"]["mem-fraction-static"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("image: lmsysorg/sglang:v0.5.11\ncommand: sglang serve a/b\n", "image"),
+        ("model-path: a/b\nimage: lmsysorg/sglang:v0.5.11\n", "image"),
+        ("type: sglang\nport: 8000\n", "type"),
+        ("colour: blue\n", "colour"),
+        ("engine: {model-path: a/b}\n", "engine"),
+    ],
+)
+def test_another_file_is_never_taken_for_one(text: str, key: str) -> None:
+    with pytest.raises(ProfileError, match=f"`{key}` is no option of SGLang's") as raised:
+        imported(text)
+    assert raised.value.findings[0].expected is not None
+
+
 @pytest.mark.parametrize("text", ["- a", "a: b: c", "a: 1\na: 2", "x", ""])
 def test_what_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(ProfileError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import string
@@ -9,7 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from glmdeploy.authoring.launch.find import launches
@@ -203,6 +204,7 @@ LINES = st.lists(st.lists(FRAGMENTS, min_size=1, max_size=4).map("".join), max_s
 @settings(deadline=None, max_examples=100)
 @given(line=LINES)
 def test_words_are_those_of_bash(line: str) -> None:
+    assume(not re.search(r"\\[ ]($|[^\S\n]|#)|\\#[ ]", line))  # what ends a launch too early is read as it was meant
     variables = "A='x  y'\nB=\nC=1\nD=(1 '2  3')\n"
     script = f"set -f\n{variables}x() {{ printf '%s\\0' \"$@\"; }}\nx start {line}\n"
     done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, check=True, timeout=300)

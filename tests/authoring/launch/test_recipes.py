@@ -14,6 +14,7 @@ from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
+from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.parser import build_parser
 
@@ -134,7 +135,7 @@ def test_profile_text_is_like_the_shipped_ones() -> None:
     result = imported(HERE / "recipes" / "glm51_fp8_h200_cookbook.sh")
     assert result.text is not None
     lines = result.text.splitlines()
-    assert lines[0] == "# yaml-language-server: $schema=../schemas/profile.schema.json"
+    assert lines[0] == f"# yaml-language-server: $schema={(schemas_dir() / 'profile.schema.json').as_uri()}"
     assert "#   line 3: the launch has no --api-key, but on Modal anyone could reach it: a key was added" in lines
     body = result.text[result.text.index("schema: 1") :]
     assert body == (
@@ -151,9 +152,13 @@ def test_profile_text_is_like_the_shipped_ones() -> None:
         "\n"
         "volumes:\n"
         "  weights: {name: glm-5.1-fp8-weights, mount: /model-cache}\n"
+        "  kernels: {name: glm-5.1-fp8-kernels, mount: /kernels}\n"
         "\n"
         "secrets:\n"
         "  api_key: {name: glm-5.1-fp8-api-key, keys: [API_KEY]}\n"
+        "\n"
+        "compile:\n"
+        "  timeout: 3600\n"
         "\n"
         "server:\n"
         "  port: 30000\n"

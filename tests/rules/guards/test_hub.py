@@ -75,6 +75,23 @@ def test_moving_tags(image: str, moving: bool) -> None:
 
 
 def test_the_models_own_repository_is_replaced_by_its_folder() -> None:
-    found = checked("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8").findings
+    found = checked("sglang.args.speculative-draft-model-path=zai-org/GLM-5.1-FP8").findings
     [edit] = next(finding.edits for finding in found if finding.id == "GLM072")
     assert edit.value == "/model-cache/GLM-5.1-FP8"  # type: ignore[union-attr]
+
+
+def test_the_models_own_tokenizer_is_the_one_in_its_folder() -> None:
+    own = checked("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8", "server.env.HF_HUB_OFFLINE=null")
+    assert own.facts
+    assert "--tokenizer-path" not in own.facts.command
+    assert not [finding for finding in own.findings if finding.id in ("GLM072", "GLM073", "GLM075")]
+
+
+def test_three_adapters_are_fetched_in_one_finding() -> None:
+    [text] = messages(
+        "GLM073",
+        "sglang.args.lora-paths=[a=acme/a, b=acme/b, c=acme/a]",
+        "sglang.args.speculative-algorithm=null",
+        "server.env.HF_HUB_OFFLINE=null",
+    )
+    assert "acme/a and acme/b from the hub for `lora-paths`" in text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glmdeploy.sglang.real.environment import ENGINE_VERSION
-from glmdeploy.sizing import memory
+from glmdeploy.sizing import pool, sharding
 from glmdeploy.sizing.memory import GIB, Pool
 from glmdeploy.sizing.model import from_config
 
@@ -40,12 +40,12 @@ def served(
     options = CASES[request.param]
     config, said = engine(request.param, options)
     model = from_config(config)
-    shards = memory.read(said["info"].__getitem__)
+    shards = sharding.read(said["info"].__getitem__)
     assert shards
-    kind = memory.Kind(sharding=shards, drafts=0, trtllm=False, version=ENGINE_VERSION)
+    kind = pool.Kind(sharding=shards, drafts=0, trtllm=False, version=ENGINE_VERSION)
     page = options["page-size"]
     tokens = options["max-total-tokens"] // page * page
-    expected = Pool(bytes_per_token=memory.cell(model, options["dtype"], kind).takes, tokens=tokens, page=page)
+    expected = Pool(bytes_per_token=pool.cell(model, options["dtype"], kind).takes, tokens=tokens, page=page)
     record_testsuite_property(f"bytes of the KV pool of {model.architecture}", expected.bytes)
     return Served(expected=expected, said=said)
 

@@ -1,0 +1,97 @@
+"""What to write instead of an option or a value that a release does not take: a new name, another engine's, a slip."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from glmdeploy.sglang import engines, releases
+from glmdeploy.sglang.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from glmdeploy.sglang.catalog import Catalog, Option
+    from glmdeploy.sglang.dialects.equivalent import Equivalent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """``reason`` is the end of the sentence that says what is wrong, ``fix`` what to write instead.
+
+    ``instead`` are the settings that say the same, where no decision is left: one, under the old key or a new one.
+    """
+
+    reason: str = ""
+    fix: str | None = None
+    instead: Mapping[str, Any] | None = None
+
+
+def unknown(key: str, value: Any, release: Catalog, near: Sequence[str], reserved: Mapping[str, str]) -> Advice:
+    """What to do about an option that the release lacks.
+
+    ``near`` are spellings that it has, ``reserved`` the fields that have places of their own in a profile.
+    """
+    reason, fix = releases.unknown_option(key, value, release.version)
+    if reason:
+        return Advice(reason=reason, fix=fix)
+    names = [name.removeprefix("--") for name in near]
+    if len(names) == 1 and _plain(key) == names[0]:
+        return Advice(fix=f"write `{names[0]}`", instead={names[0]: value})
+    if known := engines.equivalent(key):
+        engine, equal = known
+        return _foreign(f", which is {engine.name}'s", equal, value, release, reserved)
+    return Advice(fix=f"did you mean {_either(names)}?") if names else Advice()
+
+
+def _foreign(reason: str, equal: Equivalent, value: Any, release: Catalog, reserved: Mapping[str, str]) -> Advice:
+    why = f": {equal.note}" if equal.note else ""
+    if equal.option is None:
+        return Advice(reason=reason, fix=f"remove it, there is none{why}")
+    ours = engines.spelled(equal.option, release.version)
+    if not ours:
+        return Advice(reason=reason, fix=f"remove it: SGLang's `{equal.option}` {_came(equal.option, release.version)}")
+    if place := reserved.get(release.find(equal.option).dest if equal.option in ours else ""):
+        return Advice(reason=reason, fix=f"remove it: that comes from {place}")
+    meant = {name: engines.word(name, value, release) if said is None else said for name, said in ours.items()}
+    words = [f"`{name}`" if said is None else f"`{name}: {_shown(said)}`" for name, said in meant.items()]
+    plain = equal.note is None and list(meant.values()) == [None]
+    return Advice(
+        reason=reason,
+        fix=f"write {' and '.join(words)}{why}",
+        instead={next(iter(meant)): value} if plain else None,
+    )
+
+
+def _came(option: str, version: str) -> str:
+    span = releases.flags()[f"--{option}"]
+    return span.outside(version) or f"is not in {version}"
+
+
+def refused(option: Option, value: Any, release: Catalog) -> Advice:
+    """What to do about a value that is none of the option's choices."""
+    name = option.canonical.removeprefix("--")
+    if not option.choices or not isinstance(value, str):
+        return Advice()
+    if meant := engines.word(name, value, release):
+        return Advice(fix=f"write `{meant}`: another engine calls it `{value}`", instead={name: meant})
+    near = nearest(value, [choice for choice in option.choices if isinstance(choice, str)])
+    if not near:
+        return Advice()
+    # A slip in a digit is another value, and which one is meant is not for us to say.
+    sure = len(near) == 1 and re.findall(r"\d+", near[0]) == re.findall(r"\d+", value)
+    return Advice(fix=f"did you mean {_either(near)}?", instead={name: near[0]} if sure else None)
+
+
+def _plain(key: str) -> str:
+    return key.lstrip("-").replace("_", "-").lower()
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,2 @@
+run:
+	python3 train.py

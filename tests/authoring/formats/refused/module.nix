@@ -1,0 +1,6 @@
+{ config, pkgs, ... }:
+{
+  systemd.services.sglang.script = ''
+    python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B
+  '';
+}

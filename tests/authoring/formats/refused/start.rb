@@ -1,0 +1,2 @@
+#!/usr/bin/env ruby
+exec "python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B"

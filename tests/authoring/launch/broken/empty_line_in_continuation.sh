@@ -1,0 +1,5 @@
+# expect: error 5:3 the empty line above it, behind a backslash, ends the command
+# options: --sglang-version 0.5.11 --gpu H200:8
+python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp 8 \
+
+  --mem-fraction-static 0.85

@@ -1,0 +1,76 @@
+"""What `glmdeploy import` reads and what it refuses, at once, and that it writes nothing then."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support import PATIENCE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAUNCH = "python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B\n"
+SECONDS = 20 * PATIENCE
+
+
+def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "glmdeploy", "import", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=SECONDS, check=False)
+
+
+def test_what_is_no_file_is_refused_by_its_kind(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    kinds = {"/dev/zero": "a device", "/dev/null": "a device", str(tmp_path): "a directory", str(pipe): "a pipe"}
+    for place, kind in kinds.items():
+        target = tmp_path / "profile.yaml"
+        result = run(place, "-o", str(target))
+        assert result.returncode == 1
+        assert f"cannot read {place}: it is {kind}" in result.stderr.decode()
+        assert result.stdout == b""
+        assert not target.exists()
+        told = json.loads(run(place, "--json").stdout)
+        assert kind in told["error"]["message"]
+
+
+@pytest.mark.parametrize("how", ["file", "stdin"])
+def test_more_than_a_mebibyte_is_refused(tmp_path: Path, how: str) -> None:
+    data = LAUNCH.encode() + b"#" * 2**20
+    file = tmp_path / "big.sh"
+    file.write_bytes(data)
+    result = run(str(file)) if how == "file" else run("-", stdin=data)
+    assert result.returncode == 1
+    assert b"larger than 1 MiB" in result.stderr
+
+
+def test_an_endless_input_ends() -> None:
+    script = f"{sys.executable} -m glmdeploy import - < /dev/zero"
+    result = subprocess.run(["bash", "-c", script], capture_output=True, timeout=SECONDS, check=False)
+    assert result.returncode == 1
+    assert b"larger than 1 MiB" in result.stderr
+
+
+def test_a_substituted_process_is_read() -> None:
+    script = f"{sys.executable} -m glmdeploy import <(echo '{LAUNCH.strip()}')"
+    result = subprocess.run(["bash", "-c", script], capture_output=True, timeout=SECONDS, check=False)
+    assert result.returncode == 0, result.stderr
+    assert b"repo: Qwen/Qwen3-8B" in result.stdout
+
+
+def test_standard_input_by_any_name() -> None:
+    for name in ("-", "/dev/stdin"):
+        assert b"repo: Qwen/Qwen3-8B" in run(name, stdin=LAUNCH.encode()).stdout
+
+
+def test_json_says_what_the_text_does() -> None:
+    text = run("-", stdin=(LAUNCH.strip() + " --nope\n").encode())
+    told = json.loads(run("-", "--json", stdin=(LAUNCH.strip() + " --nope\n").encode()).stdout)
+    assert text.returncode == 1
+    assert text.stdout.decode() == told["text"]
+    for finding in told["findings"]:
+        assert finding["message"] in text.stderr.decode()
