@@ -187,7 +187,7 @@ def effective(
 
     ``quantization`` is the checkpoint's (:func:`glmdeploy.sglang.models.quantization`), ``env`` the environment of the
     server, ``own`` the values of options that no profile sets (``model_path``), and ``config`` the checkpoint's
-    ``config.json`` where it is known: it has the last word on quantization, and tells of a vision tower. Of ``own``,
+    ``config.json`` where it is known: it tells of a vision tower, and of quantization where nothing else does. Of ``own``,
     what the container's start sets by itself (:data:`CONTAINER`) is told as such.
     """
     given = {dest: setting.value for dest, setting in settings.items()} | dict(own or {})
@@ -209,7 +209,7 @@ def effective(
     now = Situation(
         version=catalog.version,
         gpu=gpu,
-        quantization=recorded.stored(config) or quantization,
+        quantization=quantization or recorded.stored(config),
         env=env or {},
         values=dict(values),
         vision=recorded.vision(config),
