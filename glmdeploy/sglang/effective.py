@@ -187,8 +187,8 @@ def effective(
 
     ``quantization`` is the checkpoint's (:func:`glmdeploy.sglang.models.quantization`), ``env`` the environment of the
     server, ``own`` the values of options that no profile sets (``model_path``), and ``config`` the checkpoint's
-    ``config.json`` where it is known: it tells of a vision tower, and of quantization where nothing else does. Of ``own``,
-    what the container's start sets by itself (:data:`CONTAINER`) is told as such.
+    ``config.json`` where it is known: it tells of a vision tower, and of quantization where nothing else does. Of
+    ``own``, what the container's start sets by itself (:data:`CONTAINER`) is told as such.
     """
     given = {dest: setting.value for dest, setting in settings.items()} | dict(own or {})
     defaults = catalog.defaults()
