@@ -165,6 +165,7 @@ REPORTED = (
 UNTOLD = (
     *("cuda_graph_bs", "cuda_graph_bs_decode", "cuda_graph_bs_prefill", "cuda_graph_max_bs_prefill"),
     *("piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens", "tokenizer_path", "random_seed"),
+    "device",
 )
 """What SGLang works out, or draws by chance, for whoever does not set it, and what is not told here."""
 
