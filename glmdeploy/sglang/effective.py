@@ -162,13 +162,6 @@ REPORTED = (
 """What SGLang may decide, as far as it is covered, in the order in which ``explain`` shows it."""
 
 
-UNTOLD = (
-    *("cuda_graph_bs", "cuda_graph_bs_decode", "cuda_graph_bs_prefill", "cuda_graph_max_bs_prefill"),
-    *("piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens", "tokenizer_path", "random_seed"),
-    "device",
-)
-"""What SGLang works out, or draws by chance, for whoever does not set it, and what is not told here."""
-
 CONTAINER = {"host": "0.0.0.0"}
 """What the container's start sets, whatever a profile says (:func:`glmdeploy.sglang.command.server_command`)."""
 
@@ -204,9 +197,6 @@ def effective(
     for name, value in CONTAINER.items():
         if given.get(name) == value and name not in settings:
             table[name] = Effective(value=value, origin=Origin.CONTAINER)
-    for name in UNTOLD:
-        if name in table and table[name] == Effective(value=None, origin=Origin.DEFAULT):
-            table[name] = _unknown("SGLang works it out at start")
     now = Situation(
         version=catalog.version,
         gpu=gpu,
