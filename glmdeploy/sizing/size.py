@@ -13,7 +13,7 @@ from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang import models
 from glmdeploy.sizing import checkpoint, cost, timeline
 from glmdeploy.sizing.blocks import uneven
-from glmdeploy.sizing.memory import memory, obstacle
+from glmdeploy.sizing.memory import GIB, MIB, loaded, memory, obstacle
 from glmdeploy.sizing.model import UnknownModel, from_config
 
 if TYPE_CHECKING:
@@ -296,6 +296,13 @@ def _unknown(sizable: Sizable, model: Model) -> GlmdeployError:
         return GlmdeployError(
             f"how much memory {sizable.gpu.type} leaves to SGLang is not known here",
             advice="try another GPU with --gpu, such as H100:8, H200:8 or B200:8",
+        )
+    taken, there = loaded(model, sizable.value), sizable.gpu.memory_mib * MIB
+    if taken >= there and obstacle(model, sizable.value) is None:
+        return GlmdeployError(
+            f"it does not fit: the weights take about {taken / GIB:.1f} GiB of each {sizable.gpu.type}, which has "
+            f"{there / GIB:.1f}",
+            advice="take more or larger GPUs, with `tp` to match",
         )
     for dest, known in (("mem_fraction_static", 0.5), ("kv_cache_dtype", "bfloat16")):
         if sizable.value(dest) is None and _memory(sizable, model, **{dest: known}):

@@ -113,6 +113,12 @@ class TestUnknown:
         with pytest.raises(GlmdeployError, match="how much memory A10 leaves to SGLang is not known"):
             sized(B200, "gpu=A10:4")
 
+    def test_weights_that_are_more_than_the_gpu(self) -> None:
+        """What share of a T4 SGLang takes is not known, and need not be."""
+        alone = ("sglang.args.tp=1", "sglang.args.mem-fraction-static=null", "sglang.args.speculative-algorithm=null")
+        with pytest.raises(GlmdeployError, match=r"the weights take about 131\.4 GiB of each T4"):
+            sized("h100-glm45-air-fp8", "model.repo=meta-llama/Llama-3.1-70B-Instruct", "gpu=T4", *alone)
+
     def test_a_price(self) -> None:
         with pytest.raises(GlmdeployError, match="the price of B200 is not known here"):
             sized(prices={})
@@ -142,3 +148,37 @@ class TestUnknown:
             return
         json.dumps(size_data(found), allow_nan=False)
         assert size_text(found, 80)
+
+
+class TestAnswers:
+    """Three of them, and never one beside a line that says the opposite."""
+
+    def test_it_fits(self) -> None:
+        found = sized()
+        assert found.answer is size.Answer.FITS
+        assert "It fits" in size_text(found, 80)
+        assert "run out of memory" not in size_text(found, 80)
+
+    def test_it_is_tight(self) -> None:
+        found = sized(B200, "sglang.args.mem-fraction-static=0.95", "sglang.args.max-total-tokens=null")
+        text = " ".join(size_text(found, 80).split())
+        assert found.answer is size.Answer.TIGHT
+        assert found.fits
+        assert found.free < 0
+        assert "It fits" not in text
+        assert "It is tight" in text
+        assert f"may take up to {found.memory.working / GIB:.1f} GiB" in text
+        assert size_data(found)["answer"] == "tight"
+
+    def test_it_does_not_fit(self) -> None:
+        found = sized(B200, "sglang.args.mem-fraction-static=0.5")
+        assert found.answer is size.Answer.NOT
+        assert "It does not fit: the weights take" in size_text(found, 80)
+
+    def test_it_does_not_start(self) -> None:
+        sets = ("model.repo=Qwen/Qwen3-235B-A22B-FP8", "gpu=H200:8", "sglang.args.tp=8")
+        found = sized("h100-glm45-air-fp8", *sets, "sglang.args.speculative-algorithm=null")
+        assert found.answer is size.Answer.NOT
+        text = " ".join(size_text(found, 80).split())
+        assert "It does not start: the experts' matrices of 1,536 are cut into 8 parts of 192" in text
+        assert size_data(found)["does_not_start"]
