@@ -225,3 +225,18 @@ def by_entrypoint(run: docker.Run) -> list[Launch]:
     message = "the image's own entrypoint was taken to launch SGLang with these options"
     note = Note(severity=Severity.WARNING, message=message, span=run.image.span)
     return [Launch(words=run.command, place=run.image.span, env=run.env, notes=(note,))]
+
+
+def with_lost(launch: Launch, own: Mapping[str, Word], env: Mapping[str, Word]) -> Launch:
+    """What is set in front of ``docker run``, or exported before it, is not set in the container."""
+    notes = [
+        Note(
+            severity=Severity.WARNING if name in own else Severity.INFO,
+            message=f"{name} is set for the command in front of the launch, and does not reach it",
+            span=word.span,
+            fix=f"give it to the launch, such as with -e {name}",
+        )
+        for name, word in env.items()
+        if name not in launch.env
+    ]
+    return replace(launch, notes=(*launch.notes, *notes))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.launch import docker, loops, orphans, requirement, servers, slurm, spaced
-from glmdeploy.authoring.launch.argv import SHELLS, Argv, by_entrypoint
+from glmdeploy.authoring.launch.argv import SHELLS, Argv, by_entrypoint, with_lost
 from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.authoring.launch.lookalikes import DASHES, as_meant
 from glmdeploy.authoring.launch.outcomes import Variable
@@ -30,7 +30,6 @@ MAX_SHELLS = 8
 MAX_COMMANDS = 20_000
 """Commands that a text may have when its functions are called."""
 
-_ROUTER = re.compile(r"sglang_router(?:\.|$)|sglang-router$|sgl-router$")
 _ESCAPED = re.compile(r"\\([$`\\])")
 
 
@@ -99,7 +98,7 @@ class _Shared:
     releases: list[Word] = field(default_factory=list)
     commands: int = 0
     beside: list[Note] = field(default_factory=list)
-    """What else of SGLang's the text starts."""
+    """What is installed beside SGLang."""
 
 
 @dataclass(kw_only=True)
@@ -127,13 +126,16 @@ class _Reading:
         """The launches of a text that is read from its beginning."""
         places = range(len(text)) if offsets is None else offsets
         self.newlines = [places[index] for index, character in enumerate(text) if character == "\n"]
-        self.argv.job = slurm.job(text, places).over(self.argv.job)
+        job = slurm.job(text, places)
+        self.argv.job = job.over(self.argv.job)
+        for name, word in job.variables().items():
+            self.scope.give(name, [word])
         items = list(commands(text, offsets))
         self.names = called(items)
         self._run(items)
         for name in [each for each in self.functions if each not in self.executed]:
             self._call(name, (), (), said=f"the function {name} is defined, but nothing in this text calls it")
-        ends = [*_line_ends(text, places), *(self.shared.beside if not self.depth else ())]
+        ends = [*orphans.line_ends(text, places), *(self.shared.beside if not self.depth else ())]
         return [
             replace(each, notes=(*ends, *each.notes))
             for each in map(self.argv.job.around, [*self.found, *self.written])
@@ -243,15 +245,14 @@ class _Reading:
         elif item.fed is not None and words[0].text.rpartition("/")[2] in SHELLS:
             found = self._inner(self.scope.word(item.fed), env)
         else:
-            found = self.argv.find(words, env)
+            above = self._above(item, words)
+            found = (self.argv.find([*above, *words], env) if above else []) or self.argv.find(words, env)
+        if not found:
+            self.shared.beside += [each for each in requirement.beside(words) if each not in self.shared.beside]
         notes += self.scope.told
         found = [self._around(replace(each, notes=(*notes, *each.notes)), path) for each in found]
-        found = [_with_lost(each, own, env) for each in found]
+        found = [with_lost(each, own, env) for each in found]
         told = [*self.scope.told, *(note for word in words for note in word.notes)]
-        if not found and any(_ROUTER.match(word.text) for word in words[:4]):
-            message = "this starts SGLang's router, which stands in front of servers; it was left out"
-            span = (words[0].span[0], max(word.span[1] for word in words))
-            self.shared.beside.append(Note(severity=Severity.WARNING, message=message, span=span))
         self._meet(item, words, found, broken, told)
 
     def _as_meant(self, words: list[Word]) -> tuple[list[Word], list[Note], Word | None]:
@@ -265,6 +266,13 @@ class _Reading:
         repeated = loops.told(path, self.loops, launch.place)
         releases = (*self.shared.releases, *(each for each in launch.releases if each not in self.shared.releases))
         return replace(launch, releases=releases, notes=(*launch.notes, *((repeated,) if repeated else ())))
+
+    def _above(self, item: Command, words: Sequence[Word]) -> list[Word]:
+        """The words of lines above that were meant for this command."""
+        above = [word for each, _, _ in self.waiting for word in each]
+        if not above and (orphans.begins_with_option(words) or self.before.broken) and not self.before.launches:
+            above = list(self.before.words)
+        return above if orphans.adjacent(item.gap) else []
 
     def _meet(
         self, item: Command, words: Sequence[Word], found: list[Launch], broken: Word | None, told: Sequence[Note]
@@ -288,14 +296,9 @@ class _Reading:
             self.found[hit[-1]] = orphans.with_note(self.found[hit[-1]], note, told)
             self.before = _Before(words=words, launches=hit, broken=broken, indent=last.indent)
             return
-        if found:
-            begins = orphans.begins_with_option(words)
-            above: list[Word] = [word for each, _, _ in self.waiting for word in each]
-            if not above and (begins or last.broken) and not last.launches:
-                above = list(last.words)
-            if above and orphans.adjacent(item.gap):
-                note = orphans.cut_off(above, item.gap, last.broken)
-                found = [orphans.with_note(each, note) for each in found]
+        if found and (above := self._above(item, words)):
+            note = orphans.cut_off(above, item.gap, last.broken)
+            found = [orphans.with_note(each, note) for each in found]
         self.waiting.clear()
         indices = range(len(self.found), len(self.found) + len(found))
         if not found and item.after in ("|", "|&"):
@@ -351,21 +354,6 @@ class _Reading:
             self.found[index] = replace(self.found[index], notes=(*self.found[index].notes, note))
 
 
-def _with_lost(launch: Launch, own: Mapping[str, Word], env: Mapping[str, Word]) -> Launch:
-    """What is set in front of ``docker run``, or exported before it, is not set in the container."""
-    notes = [
-        Note(
-            severity=Severity.WARNING if name in own else Severity.INFO,
-            message=f"{name} is set for the command in front of the launch, and does not reach it",
-            span=word.span,
-            fix=f"give it to the launch, such as with -e {name}",
-        )
-        for name, word in env.items()
-        if name not in launch.env
-    ]
-    return replace(launch, notes=(*launch.notes, *notes))
-
-
 def _unescaped(item: Document) -> tuple[str, tuple[int, ...]]:
     """A here-document in which ``\\$`` stands for the dollar sign of the text that it becomes."""
     kept: list[int] = []
@@ -375,23 +363,3 @@ def _unescaped(item: Document) -> tuple[str, tuple[int, ...]]:
         at = match.start() + 1
     kept += range(at, len(item.text))
     return "".join(item.text[index] for index in kept), tuple(item.offsets[index] for index in kept)
-
-
-def _line_ends(text: str, places: Sequence[int]) -> list[Note]:
-    """What carriage returns behind backslashes do."""
-    at = text.find("\\\r\n")
-    if at < 0 or at + 1 >= len(places):
-        return []
-    whole = text.count("\r\n") == text.count("\n")
-    message = "a carriage return (U+000D) stands behind this backslash, which for a shell does not continue the line"
-    said = "the lines of this text end as on Windows, and were" if whole else "it was"
-    span = (places[at], places[at] + 2)
-    severity = Severity.WARNING if whole else Severity.ERROR
-    return [
-        Note(
-            severity=severity,
-            message=f"{message}; {said} read as meant",
-            span=span,
-            fix="convert it, such as with dos2unix",
-        )
-    ]

@@ -130,7 +130,7 @@ def _launch(script: Script) -> Launch:
 
 def _another(launch: Launch) -> Note:
     if launch.engine:
-        message = f"this launches {launch.engine.name}, which was left out"
+        message = f"this starts {launch.engine.name}, which was left out"
         return Note(severity=Severity.WARNING, message=message, span=launch.place)
     message = "this is another launch, which was left out"
     return Note(severity=Severity.WARNING, message=message, span=launch.place, fix="import it on its own")

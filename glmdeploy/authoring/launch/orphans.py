@@ -159,3 +159,23 @@ def with_note(launch: Launch, note: Note, more: Sequence[Note] = ()) -> Launch:
     """The launch with a note in place of the one on the same backslash, and ``more`` notes."""
     others = [each for each in launch.notes if each.span[0] != note.span[0] or "backslash" not in each.message]
     return replace(launch, notes=(*others, note, *more))
+
+
+def line_ends(text: str, places: Sequence[int]) -> list[Note]:
+    """What carriage returns behind backslashes do."""
+    at = text.find("\\\r\n")
+    if at < 0 or at + 1 >= len(places):
+        return []
+    whole = text.count("\r\n") == text.count("\n")
+    message = "a carriage return (U+000D) stands behind this backslash, which for a shell does not continue the line"
+    said = "the lines of this text end as on Windows, and were" if whole else "it was"
+    span = (places[at], places[at] + 2)
+    severity = Severity.WARNING if whole else Severity.ERROR
+    return [
+        Note(
+            severity=severity,
+            message=f"{message}; {said} read as meant",
+            span=span,
+            fix="convert it, such as with dos2unix",
+        )
+    ]

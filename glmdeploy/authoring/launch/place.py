@@ -48,7 +48,9 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
                 environment.hide(word, sections)
     given, notes = respelled(given, release)
     sections.notes += notes
-    served = repository.of_launch(given.get("model_path"), launch, wanted, sections, text)
+    # A slip that the checks tell: the rest can be imported all the same.
+    model = given.get("model_path") or given.get("--model_path")
+    served = repository.of_launch(model, launch, wanted, sections, text)
     if served is None:
         if "config" in given:
             _elsewhere(given["config"], sections)
@@ -131,6 +133,10 @@ def _image(launch: Launch, release: Catalog, rented: str, sections: Sections) ->
         message = f"what stands where an image is expected is no image's name; {assumed} was taken"
         sections.note(Severity.ERROR, message, image.span)
         sections.put(path, assumed)
+    elif _is_too_old(image):
+        message = f"{shown(image.text)} holds a release that is not known here: {assumed} was taken in its place"
+        sections.note(Severity.WARNING, message, image.span, fix="set `sglang.image`, if the old release is meant")
+        sections.put(path, assumed)
     elif installed := _installed(launch, image):
         message = f"the text installs SGLang {installed.text} in {shown(image.text)}, which Modal would not do: "
         if _replaceable(image.text):
@@ -148,6 +154,12 @@ def _installed(launch: Launch, image: Word) -> Word | None:
     """The release that the text names beside the image, where the image's tag does not tell the same."""
     word, version, _ = named(launch)
     return word if word is not None and word.span != image.span and version != tagged(image) else None
+
+
+def _is_too_old(image: Word) -> bool:
+    """Whether an image of SGLang's own has a release without a catalog, which nothing here could judge."""
+    version = tagged(image)
+    return version is not None and version not in catalog.versions() and _replaceable(image.text)
 
 
 def _replaceable(image: str) -> bool:

@@ -127,7 +127,7 @@ def _fitting(read: Callable[[Catalog], Launch], newest: Launch) -> Release:
     """The newest release that takes every option, else the one that takes most of them."""
     image = newest.container.image if newest.container else None
     span = image.span if image else (0, 1)
-    what = "the image's tag" if image else "the text"
+    what = "the image's tag" if image and not image.unknown else "the text"
     first = best = _fit(newest, catalog.load(catalog.versions()[-1]))
     fits = [first]
     for version in reversed(catalog.versions()[:-1]):
@@ -148,7 +148,8 @@ def _fitting(read: Callable[[Catalog], Launch], newest: Launch) -> Release:
 
 def _fit(launch: Launch, found: Catalog) -> _Fit:
     given, notes = options.split(launch.words, found)
-    wrong = [note.message for note in (*launch.notes, *notes) if note.severity is Severity.ERROR]
+    told = (note.message for note in (*launch.notes, *notes) if note.severity is Severity.ERROR)
+    wrong = [message.replace(f" {found.version} ", " ") for message in told]
     faulty = refused(given, found)
     lost = refused(respelled(given, found)[0], found) if faulty else []
     names = tuple(shown(each.name) for each in faulty)

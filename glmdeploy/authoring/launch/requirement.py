@@ -9,6 +9,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch.launch import Note
+from glmdeploy.findings import Severity
+from glmdeploy.profile.text.characters import shown
+from glmdeploy.redaction import mask
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -23,6 +28,13 @@ _REQUIRED = re.compile(
 _FILE = re.compile(rf"sglang[\w.]*?[-_:+]{_VERSION}", re.IGNORECASE)
 _TAG = re.compile(_VERSION)
 
+_WITH_VALUE = frozenset(
+    {
+        *("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-c", "--constraint", "--index", "-t"),
+        *("--target", "--python", "-p", "--prefix", "--root", "--index-strategy", "--torch-backend", "--cache-dir"),
+    }
+)
+"""Options of pip and uv that take a word."""
 _INSTALLERS = re.compile(
     r"pip[0-9.]*|uvx?|pipx|poetry|pdm|rye|hatch|pixi|conda|mamba|micromamba|python[0-9.]*|apt|apt-get"
 )
@@ -43,6 +55,31 @@ def releases(words: Sequence[Word]) -> Iterator[Word]:
             match = _TAG.fullmatch(word.text.removeprefix("tags/"))
             if match and before in ("-b", "--branch", "checkout"):
                 yield _version(word, match, start=len(word.text) - len(match[0]))
+
+
+def beside(words: Sequence[Word]) -> Iterator[Note]:
+    """What a command installs that is not SGLang, which a profile would build into its image."""
+    texts = [word.text for word in words]
+    if not _INSTALLERS.fullmatch(texts[0].rpartition("/")[2]) or "install" not in texts or "pip" not in " ".join(texts):
+        return
+    rest = words[texts.index("install") + 1 :]
+    others = [
+        word
+        for before, word in zip([None, *rest], rest, strict=False)
+        if not word.text.startswith("-")
+        and (before is None or before.text not in _WITH_VALUE)
+        and not re.match(r"(?:pip|uv|setuptools|wheel|sglang|sgl[-_]kernel)(?![\w-])|.*\bsglang\b|\.", word.text)
+    ]
+    if others:
+        names = " ".join(shown(mask(word.text), 80) for word in others)
+        message = f"what is installed beside SGLang was left out: {names}"
+        span = (others[0].span[0], others[-1].span[1])
+        yield Note(
+            severity=Severity.WARNING,
+            message=message,
+            span=span,
+            fix="add it under `sglang.image_steps` where it is needed",
+        )
 
 
 def of_file(word: Word) -> Word | None:

@@ -43,6 +43,20 @@ class Job:
         """What is said here, and of what is not, what the job around it says."""
         return Job(gpu=self.gpu or outer.gpu, nodes=self.nodes or outer.nodes, notes=(*self.notes, *outer.notes))
 
+    def variables(self) -> dict[str, Word]:
+        """What SLURM sets in a job on one node ("Output environment variables" in the manual page of ``sbatch``)."""
+        found: dict[str, Word] = {}
+        count = self.gpu.text.rpartition(":")[2] if self.gpu and not self.gpu.unknown else ""
+        if self.gpu and count.isdigit():
+            gpu = replace(self.gpu, text=count, offsets=())
+            found |= dict.fromkeys(("SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_NODE", "SLURM_GPUS"), gpu)
+        said = self.nodes or self.gpu
+        if said and self.count == 1:
+            one, none = replace(said, text="1", offsets=()), replace(said, text="0", offsets=())
+            found |= dict.fromkeys(("SLURM_NNODES", "SLURM_JOB_NUM_NODES"), one)
+            found |= dict.fromkeys(("SLURM_NODEID", "SLURM_PROCID", "SLURM_LOCALID"), none)
+        return found
+
     def around(self, launch: Launch) -> Launch:
         """A launch in the script of the job, with what the job says of it."""
         notes = [] if launch.gpu else [*self.notes]

@@ -115,7 +115,7 @@ def test_a_launch_of_sglang_beside_it_is_taken() -> None:
     script = Script(file="x.sh", text="vllm serve a/b\npython3 -m sglang.launch_server --model-path a/b --tp 2\n")
     result = import_script(script, ImportOptions(gpu="H200:2"))
     assert result.complete
-    assert any("launches vLLM, which was left out" in note.message for note in result.notes)
+    assert any("starts vLLM, which was left out" in note.message for note in result.notes)
 
 
 @pytest.mark.parametrize("engine", engines.ENGINES, ids=lambda each: each.name)
