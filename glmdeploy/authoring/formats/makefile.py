@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats.located import Located, joined, placed
 from glmdeploy.authoring.formats.tell import info, installed, shell, told, warning, with_releases
+from glmdeploy.profile.text.characters import shown
+from glmdeploy.redaction import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,9 +45,11 @@ _SHEBANG = re.compile(r"#![^\n]*\bmake\b")
 
 @dataclass(kw_only=True)
 class _Variable:
+    """``otherwise`` is what it is where the condition is not met under which it is set, None without one."""
+
     value: Located
     simple: bool
-    conditional: bool = False
+    otherwise: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -143,7 +147,8 @@ def _of_rule(rule: _Rule, make: _Make) -> list[Launch]:
 def _parsed(text: Located) -> _Make:
     make = _Make()
     rule: _Rule | None = None
-    depth = 0
+    conditions: list[bool | None] = []
+    """Of each condition around a line whether it is met, None where the text does not tell."""
     define: tuple[str, list[Located]] | None = None
     for full in _lines(text):
         bare = full.text.strip()
@@ -154,9 +159,13 @@ def _parsed(text: Located) -> _Make:
             else:
                 define[1].extend([full, placed("\n", full.span(len(full.text))[0])])
             continue
-        if full.text.startswith("\t"):
-            if rule is not None:
+        if full.text.startswith("\t") and not re.match(r"[ \t]*(?:ifn?eq|ifn?def|else|endif)\b", full.text):
+            if rule is not None and False not in conditions:
                 rule.recipe.append(full.cut(1))
+            elif rule is not None:
+                make.notes.append(
+                    info("this line was left out: its condition is not met in this text", full.stripped().span())
+                )
             continue
         line = _uncommented(full)
         if not line.text.strip():
@@ -164,12 +173,18 @@ def _parsed(text: Located) -> _Make:
         bare = line.text.strip()
         if match := re.match(r"(?:override )?define\s+([^\s=:?+]+)", bare):
             define = (match[1], [])
-        elif match := _ASSIGNMENT.fullmatch(line.text):
-            _assign(match, line, make.variables, make, conditional=depth > 0)
         elif re.match(r"(?:ifeq|ifneq|ifdef|ifndef)\b", bare):
-            depth += 1
+            conditions.append(_met(bare, make))
+        elif re.match(r"else\b", bare) and conditions:
+            before = conditions.pop()
+            conditions.append(None if before is None or bare != "else" else not before)
         elif bare == "endif" or bare.startswith("endif "):
-            depth -= 1
+            conditions = conditions[:-1]
+        elif False in conditions:
+            message = "this line was left out: its condition is not met in this text"
+            make.notes.append(info(message, line.stripped().span()))
+        elif match := _ASSIGNMENT.fullmatch(line.text):
+            _assign(match, line, make.variables, make, conditional=None in conditions)
         elif re.match(r"(?:-?include|sinclude)\b", bare):
             message = "what the file has that is included here is not in this text"
             make.notes.append(warning(message, line.stripped().span(), "put it in place of the include"))
@@ -178,6 +193,29 @@ def _parsed(text: Located) -> _Make:
         elif match := _RULE.fullmatch(line.text):
             rule = _rule(match, line, make) or rule
     return make
+
+
+def _met(line: str, make: _Make) -> bool | None:
+    """Whether a condition is met; None where the text does not tell (GNU make's manual, 7.2)."""
+    word, _, rest = line.partition(" ")
+    if word in ("ifdef", "ifndef"):
+        name = rest.strip()
+        held = make.variables.get(name)
+        if held is not None and held.otherwise is not None:
+            return None
+        return (
+            (held is not None and bool(held.value.text)) == (word == "ifdef") if _SHELL_NAME.fullmatch(name) else None
+        )
+    sides = re.fullmatch(r"\(([^,]*),([^,]*)\)|([\"'])(.*)\3\s+([\"'])(.*)\5", rest.strip())
+    if sides is None:
+        return None
+    one, other = (sides[1], sides[2]) if sides[1] is not None else (sides[4], sides[6])
+    # A variable that is set nowhere is empty for make.
+    sides_of = (_expanded(placed(side.strip(), 0), make.variables, None).text for side in (one, other))
+    texts = [re.sub(r"\$\{\w+\}", "", text) for text in sides_of]
+    plain = all(not re.search(r"\$", text) for text in texts)
+    uncertain = any(each.otherwise is not None for name, each in make.variables.items() if f"({name})" in line)
+    return (texts[0] == texts[1]) == (word == "ifeq") if plain and not uncertain else None
 
 
 def _rule(match: re.Match[str], line: Located, make: _Make) -> _Rule | None:
@@ -222,10 +260,13 @@ def _assign(
     simple = operator in (":=", "::=", ":::=")
     if simple:
         value = _expanded(value, variables, None, keep=True)
+    otherwise = (held.value.text if held is not None else "") if conditional else None
     if operator == "+=" and held is not None:
         value = joined([held.value, placed(" ", value.span()[0]), value])
-        conditional = conditional or held.conditional
-    variables[name] = _Variable(value=value, simple=simple, conditional=conditional)
+        otherwise = (
+            otherwise if otherwise is not None or held.otherwise is None else f"{held.otherwise} {match['value']}"
+        )
+    variables[name] = _Variable(value=value, simple=simple, otherwise=otherwise)
 
 
 def _expanded(
@@ -253,8 +294,10 @@ def _expanded(
         if held is None or depth >= MAX_DEPTH:
             # A variable of the environment of make: the shell's own form says that it is not in the text.
             return placed(f"${{{name}}}", 0) if _SHELL_NAME.fullmatch(name) and not keep else None
-        if held.conditional and used is not None:
-            message = f"$({name}) is set under a condition; the last value in the text was taken"
+        if held.otherwise is not None and used is not None:
+            other = f"`{shown(mask(held.otherwise.strip()))}`" if held.otherwise.strip() else "empty"
+            taken = f"`{shown(mask(held.value.text))}`"
+            message = f"$({name}) is set under a condition: {taken} was taken; it is {other} otherwise"
             used.append(warning(message, text.span(*match.span())))
         return _expanded(held.value, variables, rule, used, keep=keep, depth=depth + 1)
 
