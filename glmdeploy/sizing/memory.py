@@ -43,7 +43,7 @@ _SMALL, _LARGE = 60 * 1024, 160 * 1024
 
 _UNMODELLED = (
     *("cpu_offload_gb", "ep_num_redundant_experts", "enable_hisparse"),
-    *("enable_unified_memory", "enable_kv_cache_sharding"),
+    *("enable_unified_memory", "enable_kv_cache_sharding", "kt_weight_path"),
 )
 """Options that change what a GPU holds in ways that are not told here."""
 

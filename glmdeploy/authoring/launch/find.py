@@ -138,7 +138,7 @@ class _Reading:
         ends = [*orphans.line_ends(text, places), *(self.shared.beside if not self.depth else ())]
         return [
             replace(each, notes=(*ends, *each.notes))
-            for each in map(self.argv.job.around, [*self.found, *self.written])
+            for each in map(self.argv.job.around if not self.depth else lambda each: each, [*self.found, *self.written])
         ]
 
     def _run(self, items: Iterable[Command | Document], base: tuple[Step, ...] = (), depth: int = 0) -> None:

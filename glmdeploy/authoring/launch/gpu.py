@@ -35,7 +35,7 @@ def of_launch(given: Mapping[str, Given], launch: Launch, wanted: ImportOptions,
         return wanted.gpu
     type_, told = _told(launch, sections)
     count = used if is_known or told is None else told
-    if told is not None and told != count:
+    if told is not None and told != count and count <= MOST:
         message = f"the text gives {told} GPUs, but SGLang uses {count} of them; {count} were taken"
         if told < count:
             message = f"the text gives {told} GPUs, but SGLang needs {count}, which were taken"

@@ -30,6 +30,8 @@ _SYSTEMS = frozenset({"cuda", "python", "pytorch", "ubuntu", "debian", "debian_s
 """Last parts of the names of images on which SGLang is installed, and which come without it."""
 
 _SECRET_FIELDS = frozenset({"api_key", "admin_api_key", "ssl_keyfile_password"})
+_OF_SEVERAL = frozenset({"node_rank", "dist_init_addr"})
+"""What a launch on several nodes says to each, and which says nothing without the others."""
 _PLACED_ELSEWHERE = frozenset({"model_path", "served_model_name", "host", "port", "api_key"})
 
 
@@ -193,6 +195,9 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":
             _elsewhere(found, sections)
+        elif unknown and name in _OF_SEVERAL and "nnodes" in given:
+            message = f"{label} was left out: it is of a launch on several nodes"
+            sections.note(Severity.INFO, message, found.flag.span)
         elif unknown:
             message = f"{label} was left out: {', '.join(map(shown, unknown))} is not set in this text"
             named = re.match(r"\$\{?([A-Za-z_]\w*)", unknown[0], re.ASCII)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
+from glmdeploy.rules.guards.names import MODAL_MOUNTS
 from glmdeploy.sglang.models import family
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _ends(name: str) -> list[int]:
 def _mount(path: str, name: str) -> str:
     """The folder that holds the model's folder, where that has the name which a deployment gives it."""
     folder, _, last = path.rstrip("/").rpartition("/")
-    return folder if last == name and _MOUNT.fullmatch(folder) else DEFAULT_MOUNT
+    return folder if last == name and _MOUNT.fullmatch(folder) and folder not in MODAL_MOUNTS else DEFAULT_MOUNT
 
 
 def place(model: Repository, revision: Given | None, served_name: Given | None, sections: Sections) -> None:
