@@ -249,7 +249,7 @@ class _Reading:
             found = (self.argv.find([*above, *words], env) if above else []) or self.argv.find(words, env)
         if not found:
             self.shared.beside += [each for each in requirement.beside(words) if each not in self.shared.beside]
-        notes += self.scope.told
+        notes += [*self.scope.told, *map(orphans.into_file, filter(orphans.is_option, item.files))]
         found = [self._around(replace(each, notes=(*notes, *each.notes)), path) for each in found]
         found = [with_lost(each, own, env) for each in found]
         told = [*self.scope.told, *(note for word in words for note in word.notes)]

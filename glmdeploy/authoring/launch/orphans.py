@@ -15,6 +15,8 @@ from glmdeploy.profile.text.characters import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from glmdeploy.authoring.launch.words import RawWord
+
 _LIMIT = 600
 
 _CAUSES = (
@@ -35,6 +37,17 @@ def begins_with_option(words: Sequence[Word]) -> bool:
         return False
     unknown = words[0].unknown and re.fullmatch(r"\$\{\w+\[@\]\}", words[0].text) is not None
     return bool(unknown) or re.match(r"-{1,2}[A-Za-z]", words[0].text) is not None
+
+
+def is_option(word: RawWord) -> bool:
+    """Whether a redirection's file is called like an option, as behind a prompt ``>`` that was copied too."""
+    return re.match(r"--?[A-Za-z]", word.raw) is not None
+
+
+def into_file(word: RawWord) -> Note:
+    """The error at an option that a redirection takes for its file."""
+    message = f"the > in front of it makes a file of `{shown(masked(word.raw))}`, which never reaches SGLang"
+    return Note(severity=Severity.ERROR, message=message, span=word.span, fix="remove the >")
 
 
 def adjacent(gap: str) -> bool:
@@ -134,6 +147,9 @@ def without_comment(words: Sequence[Word], lines: Sequence[int]) -> tuple[list[W
 def _behind(word: Word) -> str:
     if word.text.lstrip().startswith("#"):
         return "a comment cannot stand behind a backslash, which then does not continue the line"
+    if word.raw in ("\\\\", "/"):
+        what = "a slash stands" if word.raw == "/" else "two backslashes stand"
+        return f"{what} here, where one backslash would continue the line"
     character = word.text[-1:] or " "
     what = "a blank" if character == " " else "a tab" if character == "\t" else named(character)
     return f"{what} stands behind this backslash, which therefore does not continue the line"

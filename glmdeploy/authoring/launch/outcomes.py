@@ -83,7 +83,17 @@ def held(variable: Variable | None, path: Sequence[Step]) -> Held:
             break
     else:
         possible.append(None)
-    return Held(taken=possible[0], others=tuple(possible[1:]), hidden=hidden)
+    # A default that the text tells says more than what only the command line would.
+    taken = possible[0]
+    if taken is not None and taken.words is not None and not _known(taken):
+        taken = next((each for each in possible if _known(each)), taken)
+    others = list(possible)
+    others.remove(taken)
+    return Held(taken=taken, others=tuple(others), hidden=hidden)
+
+
+def _known(setting: Setting | None) -> bool:
+    return setting is not None and setting.words is not None and not any(word.unknown for word in setting.words)
 
 
 def _inside(setting: Setting, path: Sequence[Step]) -> bool:
@@ -126,7 +136,7 @@ def described(name: str, value: Held, path: Sequence[Step]) -> str:
         return f"${name} is set to {inside} inside ( ) only, which ends there; here it is {outside}"
     uncertain = [each for each in (value.taken, *value.others) if each and not surely(each.path, path)]
     base = next((each for each in value.others if each is None or surely(each.path, path)), None)
-    if value.taken and all(each.added is not None for each in uncertain):
+    if value.taken in uncertain and all(each.added is not None for each in uncertain):
         added = ", ".join(
             f"{_shown(name, each.added or ())} was added ({_when(each, path)})" for each in reversed(uncertain)
         )

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _SYSTEMS = frozenset({"cuda", "python", "pytorch", "ubuntu", "debian", "debian_slim", "micromamba", "miniconda3"})
 """Last parts of the names of images on which SGLang is installed, and which come without it."""
 
+_OTHER_MAKERS = re.compile(r"rocm|cann|npu|xpu|hpu|musa|xeon", re.IGNORECASE)
+"""What tags of SGLang's images say that are for other processors (``docker/`` of its repository, 2025 and 2026)."""
+
 _SECRET_FIELDS = frozenset({"api_key", "admin_api_key", "ssl_keyfile_password"})
 _OF_SEVERAL = frozenset({"node_rank", "dist_init_addr"})
 """What a launch on several nodes says to each, and which says nothing without the others."""
@@ -134,6 +137,10 @@ def _image(launch: Launch, release: Catalog, rented: str, sections: Sections) ->
         environment.hide(image, sections)
         message = f"what stands where an image is expected is no image's name; {assumed} was taken"
         sections.note(Severity.ERROR, message, image.span)
+        sections.put(path, assumed)
+    elif (maker := _OTHER_MAKERS.search(image.text)) and _replaceable(image.text):
+        message = f"{shown(image.text)} is not for NVIDIA's GPUs ({maker[0]}): {assumed} was taken in its place"
+        sections.note(Severity.WARNING, message, image.span)
         sections.put(path, assumed)
     elif _is_too_old(image):
         message = f"{shown(image.text)} holds a release that is not known here: {assumed} was taken in its place"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.script import ImportOptions
     from glmdeploy.sglang.catalog import Catalog
 
-_VERSION = re.compile(r"(?<![0-9.])v?([0-9]+\.[0-9]+\.[0-9]+(?:\.?(?:post|rc|dev)[0-9]+)?)(?![0-9])")
+_VERSION = re.compile(r"(?<![0-9A-Za-z.])v?([0-9]+\.[0-9]+\.[0-9]+(?:\.?(?:post|rc|dev)[0-9]+)?)(?![0-9])")
 _FIRST_SEEN = 3
 """Options that a message names one by one."""
 

@@ -97,7 +97,9 @@ def of_launch(
         return _of(wanted.repo, path)
     name_it = "name the model's repository with --repo ORG/NAME"
     if word is None:
-        sections.note(Severity.ERROR, "the launch names no model (--model-path)", span, fix=name_it)
+        lost = any("--model" in note.message and "never reaches" in note.message for note in sections.notes)
+        if not lost:  # that is said where it is lost
+            sections.note(Severity.ERROR, "the launch names no model (--model-path)", span, fix=name_it)
         return None
     whole = path
     if word.unknown:

@@ -50,6 +50,8 @@ _LOOP = re.compile(r"(?:for|select)\s+([A-Za-z_]\w*\s+in\b.*)", re.ASCII | re.DO
 _BROKEN = re.compile(r"(?:.*[^\\])?(?:\\\\)*\\[^\S\n]", re.DOTALL)
 """A word that ends with an escaped blank."""
 _NOTHING_MORE = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
+_MEANT_TO_CONTINUE = re.compile(r"(?<=[ \t])(?:\\\\|/)\n[ \t]+--?[A-Za-z]")
+"""Two backslashes or a slash at a line's end, before a line of options."""
 _DESCRIPTOR = re.compile(r"[0-9]+|\{\w+\}", re.ASCII)
 
 
@@ -103,6 +105,8 @@ def commands(text: str, offsets: Sequence[int] | None = None) -> Iterator[Comman
     :raises ShellError: at a quote, bracket or brace that is never closed, and where a redirection lacks its file.
     """
     places = range(len(text)) if offsets is None else offsets
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # as the first Macintosh ended lines
     if "\r\n" in text:
         kept = [index for index in range(len(text)) if not text.startswith("\r\n", index)]
         places = [places[index] for index in kept if index < len(places)]
@@ -232,8 +236,11 @@ class _Reader:
             raw=self.text[self.begin : end],
             span=self.reader.span(self.begin, end),
             array=self.array,
-            broken=_BROKEN.fullmatch(self.text, self.begin, end) is not None
-            and _NOTHING_MORE.match(self.text, end) is not None,
+            broken=(
+                _BROKEN.fullmatch(self.text, self.begin, end) is not None
+                and _NOTHING_MORE.match(self.text, end) is not None
+            )
+            or _MEANT_TO_CONTINUE.match(self.text, self.begin) is not None,
         )
         begin, self.last = self.begin, end
         self.begin, self.parts, self.array = None, [], None

@@ -262,6 +262,9 @@ class Scope:
                     value = self._joined(list(_spaced(pieces)), part.span, part.raw)
                     self._set(part.name, Setting(words=(value,), path=self.path))
                 yield from pieces
+            elif now.certain:
+                message = f"${part.name} is not set in this text; what {part.raw} gives where it is set was left out"
+                self.told.append(Note(severity=Severity.WARNING, message=message, span=part.span))
             if not now.certain and words:
                 self.told.append(self._doubt(part.name, now, part.span))
         elif words is not None:
