@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """``file`` is imported with ``gpu`` and ``version``, None where the text tells it or glmdeploy finds it.
+    """``file`` of ``folder`` is imported with ``gpu`` and ``version``, None where the text or glmdeploy tells it.
 
     ``says`` are texts that the messages contain, ``lines`` the lines at which an error stands, ``silent`` what they do
     not contain. Without ``profile`` something essential is missing, which is an error; with ``nothing`` no profile is
@@ -25,6 +25,7 @@ class Case:
     """
 
     file: str
+    folder: str = "field"
     profile: bool = True
     nothing: bool = False
     gpu: str | None = "H200:8"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from field_cases import CASES, Case
+from field_cases import CASES as FIELD
+from field_cases import Case
+from more_cases import CASES as MORE
 
 from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script, decode
@@ -20,20 +22,21 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.imported import Imported
     from glmdeploy.findings import Finding
 
-FOLDER = Path(__file__).parent / "field"
+HERE = Path(__file__).parent
 
+CASES = (*FIELD, *MORE)
 PROFILES = [case for case in CASES if case.profile]
 
 
 def outcome(case: Case) -> tuple[Imported | None, str, tuple[Finding, ...]]:
     """What was imported, all that was said of the launch, and the findings about it."""
-    return imported(case.file, case.gpu, case.version)
+    return imported(HERE / case.folder / case.file, case.gpu, case.version)
 
 
 @cache
-def imported(file: str, gpu: str | None, version: str | None) -> tuple[Imported | None, str, tuple[Finding, ...]]:
+def imported(file: Path, gpu: str | None, version: str | None) -> tuple[Imported | None, str, tuple[Finding, ...]]:
     try:
-        script = decode((FOLDER / file).read_bytes(), file)
+        script = decode(file.read_bytes(), file.name)
         result = import_script(script, ImportOptions(gpu=gpu, sglang_version=version))
     except ProfileError as error:
         return None, "\n".join(map(said, error.findings)), tuple(error.findings)
@@ -51,7 +54,8 @@ def by_id(cases: Any) -> Any:
 
 
 def test_every_launch_is_expected_to_give_something() -> None:
-    assert sorted(case.file for case in CASES) == sorted(file.name for file in FOLDER.iterdir())
+    given = {HERE / case.folder / case.file for case in CASES}
+    assert given == {file for file in (HERE / "field").rglob("*") if file.is_file()}
 
 
 @by_id(CASES)

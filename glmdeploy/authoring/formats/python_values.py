@@ -350,8 +350,7 @@ class Values:
             if method == "join" and isinstance(arguments[0], list):
                 return replace(together([as_word(item, span) for item in arguments[0]], base.text), span=span)
             if method == "split" and not arguments:
-                parts = [each.word() for each in split(Located(text=base.text, offsets=base.offsets))]
-                return [replace(each, notes=base.notes if at == 0 else ()) for at, each in enumerate(parts)]
+                return [each.word(notes=base.notes) for each in split(Located(text=base.text, offsets=base.offsets))]
             if method in _SAME and not base.unknown:
                 text = getattr(base.text, method)(*plain(arguments))
                 at = base.text.find(text)

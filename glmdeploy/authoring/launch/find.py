@@ -56,7 +56,9 @@ def in_image(
     :raises ShellError: where a shell text in it cannot be read.
     """
     words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
-    found = _Reading(scope=scope or Scope(), depth=0).argv.find(words, env)
+    reading = _Reading(scope=scope or Scope(), depth=0)
+    found = reading.argv.find(words, env)
+    notes += reading.shared.beside
     if not found:
         found = by_entrypoint(docker.Run(image=container.image, flags=container.flags, env=env, command=tuple(words)))
     return [replace(each, container=each.container or container, notes=(*notes, *each.notes)) for each in found]
@@ -68,7 +70,9 @@ def of_argv(command: Sequence[Word], env: Mapping[str, Word]) -> list[Launch]:
     :raises ShellError: where a shell text in it cannot be read.
     """
     words, notes = as_meant([replace(each, bare=each.text[:1] in tuple(DASHES)) for each in command])
-    found = _Reading(scope=Scope(), depth=0).argv.find(words, env)
+    reading = _Reading(scope=Scope(), depth=0)
+    found = reading.argv.find(words, env)
+    notes += reading.shared.beside
     # Where the words come from a list above, the program may stand behind the module that it runs.
     return [
         replace(

@@ -91,7 +91,8 @@ def _weights_alone(facts: Facts) -> Iterator[Violation]:
 def _stored_as_loaded(facts: Facts, model: Model) -> bool:
     """Whether a GPU holds its part of the weights as the checkpoint has them."""
     quantised = facts.value("quantization") not in (None, model.quantization)
-    elsewhere = facts.value("device") not in (None, "cuda") or facts.value("cpu_offload_gb")
+    moved = facts.value("cpu_offload_gb") or facts.value("kt_weight_path")
+    elsewhere = facts.value("device") not in (None, "cuda") or moved
     changed = facts.value("json_model_override_args") not in (None, "", "{}", {})
     return not (quantised or elsewhere or changed)
 

@@ -51,6 +51,8 @@ def _gpu_count(facts: Facts) -> Iterator[Violation]:
             message=f"`nnodes` {nodes} makes SGLang wait for other machines, and a Modal container is one",
         )
         return
+    if facts.value("device") == "cpu":  # its ranks are parts of the processor
+        return
     asked = {_TP: facts.number(_TP), _PP: facts.number(_PP), _DP: _replicas(facts)}
     sizes = {dest: size for dest, size in asked.items() if size is not None}
     wanted = math.prod(sizes.values())
@@ -109,7 +111,8 @@ def _attention(facts: Facts) -> Iterator[Violation]:
 
 def _head_split(facts: Facts, ranks: int) -> str | None:
     """What ``ranks`` cannot divide: the query heads, or the heads of keys and values, which they may also share."""
-    if facts.model is None:
+    # On a processor, SGLang pads the heads (``adjust_config_with_unaligned_cpu_tp``, sglang/srt, 0.5.8 to 0.5.23).
+    if facts.model is None or facts.value("device") == "cpu":
         return None
     heads, attention = facts.model.heads, facts.model.attention
     if heads % ranks:

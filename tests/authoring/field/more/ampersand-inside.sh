@@ -1,0 +1,2 @@
+nohup python -m sglang.launch_server --model-path Qwen/Qwen3-32B & \
+  --tp 8 --port 8000

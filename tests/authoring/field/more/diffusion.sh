@@ -1,0 +1,1 @@
+sglang serve --model-path black-forest-labs/FLUX.1-dev --model-type diffusion --port 3000

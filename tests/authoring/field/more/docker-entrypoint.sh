@@ -1,0 +1,1 @@
+docker run -d --gpus all --shm-size=16g --entrypoint python3 --env-file ./prod.env --restart unless-stopped -p 8000:30000 myreg.example.com:5000/team/sglang:v0.5.12.post1 -m sglang.launch_server --model-path Qwen/Qwen3-32B --tp 8 --host 0.0.0.0

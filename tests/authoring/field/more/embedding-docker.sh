@@ -1,0 +1,1 @@
+docker run --gpus '"device=0"' -p 30001:30001 -v /models:/models lmsysorg/sglang:v0.5.12.post1 python3 -m sglang.launch_server --model-path /models/Qwen/Qwen3-Embedding-8B --is-embedding --port 30001 --host 0.0.0.0 --attention-backend triton

@@ -1,0 +1,5 @@
+python -m sglang.launch_server \
+  --model-path Qwen/Qwen3-32B \
+
+  --tp 8 \
+  --enable-metrics

@@ -1,0 +1,1 @@
+kubectl exec -it sglang-0 -n llm -- bash -lc "cd /sgl-workspace && nohup python3 -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3.2-Exp --tp 8 --dp 8 --enable-dp-attention --page-size 64 > /tmp/log 2>&1 &"

@@ -1,0 +1,1 @@
+podman run --rm --device nvidia.com/gpu=all --security-opt=label=disable -v ~/models:/models:Z docker.io/lmsysorg/sglang@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa sglang serve --model-path /models/mistralai/Mistral-Small-3.2-24B-Instruct-2506 --tp 8

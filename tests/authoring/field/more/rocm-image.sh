@@ -1,0 +1,1 @@
+docker run -d --ipc=host --device=/dev/kfd --device=/dev/dri --group-add video --cap-add=SYS_PTRACE --security-opt seccomp=unconfined -p 30000:30000 lmsysorg/sglang:v0.5.10-rocm700-mi35x python3 -m sglang.launch_server --model-path deepseek-ai/DeepSeek-R1-0528 --tp 8 --attention-backend aiter --trust-remote-code --host 0.0.0.0

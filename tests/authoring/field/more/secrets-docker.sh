@@ -1,0 +1,1 @@
+docker run --gpus all -e HF_TOKEN=hf_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA -e OPENAI_API_KEY=sk-proj-aaaaaaaaaaaaaaaaaaaaaaaaaaaa -e HTTPS_PROXY=http://user:p4ssw0rd@proxy:3128 -p 30000:30000 lmsysorg/sglang:v0.5.16 python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --api-key=mysecretkey123 --admin-api-key adminsecret1

@@ -1,0 +1,2 @@
+# サーバを起動する
+python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --tp 8

@@ -1,0 +1,1 @@
+python3 -m sglang.launch_server --model-path Qwen/Qwen2.5-VL-72B-Instruct --tensor-parallel-size 4 --limit-mm-per-prompt image=4 --dtype bfloat16 --max-model-len 32768 --trust-remote-code --served-model-name qwen --no-enable-prefix-caching --guided-decoding-backend xgrammar --enable-chunked-prefill --block-size 16 --uvicorn-log-level warning --distributed-executor-backend ray
