@@ -34,10 +34,11 @@ def _assigned() -> tuple[re.Pattern[str], ...]:
     texts = (
         # --api-key X, —api-key X, -api-key=X, "--api-key", "X", and the same in the lines of a list; tokens are counted
         rf"(?<!{_DASHES}){_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}(?:(?<!token)s)?{_CLOSED}"
-        rf"(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
+        rf"(?:\s*[=:]\s*|\s*,\s*|(?:[\s\\]|/(?=[ \t]*\n))+(?:-\s+)?){_VALUE}",
         # HF_TOKEN=X, HF_TOKEN = X, "password": "X", apiKey: X, ?token=X, environ["HF_TOKEN"] = "X"
         rf"{_NAMED}{_CLOSED}\s*[=:]\s*{_VALUE}",
-        rf"{_NAMED}\\?[\"']\s*,\s*{_VALUE}",
+        # of {"name": "HF_TOKEN", "value": "X"} the word `value` is none
+        rf"{_NAMED}\\?[\"']\s*,\s*(?!\\?[\"']\w+\\?[\"']\s*:){_VALUE}",
         # export HF_TOKEN X, ENV HF_TOKEN X, set -x HF_TOKEN X
         rf"\b(?:export|setenv|setx|env|set(?:[ \t]+-\w+)*)[ \t]+{_UPPER}[ \t]+{_VALUE}",
         # -e HF_TOKEN X, where the image's name can stand too
@@ -45,6 +46,7 @@ def _assigned() -> tuple[re.Pattern[str], ...]:
         r"|(?=[^\s:]*[0-9]|[^\s:]{16})(?![^\s]{0,30}/(?![^\s]{24}))[^\s\"';&|,:]{6,})",
         # a name and a value as Kubernetes lists them
         rf"name\\?[\"']?\s*[:=]\s*\\?[\"']?{_UPPER}\\?[\"']?[\s,]+\\?[\"']?value\\?[\"']?\s*[:=]\s*{_VALUE}",
+        rf"value\\?[\"']?\s*[:=]\s*{_VALUE}[\s,]+\\?[\"']?name\\?[\"']?\s*[:=]\s*\\?[\"']?{_UPPER}",
         rf"(?:authorization|x-api-key){_CLOSED}\s*[:=,]?\s*[\"']?(?:(?:bearer|basic|token)\s+)?{_VALUE}",
         r"\b(?:bearer|basic)[ \t]+(?P<value>(?=[^\s]*[0-9=._-])[^\s\"';,]{6,})",
         rf"(?<!\S)(?:-u|--user|--proxy-user|--creds)[ =]*\"?[\w.@-]+:{_VALUE}",

@@ -96,7 +96,7 @@ def of_launch(
     if wanted.repo is not None:
         return _of(wanted.repo, path)
     name_it = "name the model's repository with --repo ORG/NAME"
-    if word is None:
+    if word is None or not word.text:
         lost = any("--model" in note.message and "never reaches" in note.message for note in sections.notes)
         if not lost:  # that is said where it is lost
             sections.note(Severity.ERROR, "the launch names no model (--model-path)", span, fix=name_it)
@@ -109,6 +109,8 @@ def of_launch(
             sections.note(Severity.ERROR, f"the model is {missing}, which is not in this text", span, fix=name_it)
             return None
         where, path = f"a path on the old machine, of which {missing} is not in this text", ""
+    elif re.match(r"[A-Za-z]:[\\/]", path):  # of Windows, whose paths no profile can have
+        where, whole, path = "a path on the old machine", path[2:].replace("\\", "/"), ""
     elif is_repo(path):
         return Repository(repo=path, path=path, name=path.rpartition("/")[2])
     elif match := _CACHED.fullmatch(path):

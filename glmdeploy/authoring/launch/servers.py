@@ -26,11 +26,21 @@ def started(words: Sequence[Word]) -> tuple[Sequence[Word], tuple[Note, ...]] | 
     if name == "sglang" and len(words) > 1 and words[1].text == "serve":
         return _served(words[1:])
     at = module(words)
+    if at is None and (file := _file(words)):
+        return words[file:], ()
     if at is None or words[at].text != MODULE:
         return None
     own = words[1 : at - 1]
     notes = [_left_out("python's own options were left out", own)] if own else []
     return words[at:], tuple(notes)
+
+
+def _file(words: Sequence[Word]) -> int | None:
+    """Where the module's own file stands that ``python [OPTIONS] FILE`` runs."""
+    if _PYTHON.fullmatch(words[0].text.rpartition("/")[2]) is None:
+        return None
+    at = next((index for index, word in enumerate(words) if index and not word.text.startswith("-")), None)
+    return at if at is not None and re.fullmatch(r"(?:.*/)?sglang/launch_server\.py", words[at].text) else None
 
 
 def module(words: Sequence[Word]) -> int | None:

@@ -96,6 +96,8 @@ class Scope:
             return True
         if name == "set":
             options = [word.literal for word in arguments]
+            if "--" in options:
+                self.number([each for word in arguments[options.index("--") + 1 :] for each in self.words(word)])
             if "allexport" in options or "-a" in options:
                 self.all_exported = True
             return True

@@ -82,6 +82,8 @@ def around(before: Sequence[Word], behind: Sequence[Word], env: Mapping[str, Wor
         found = _slurm(found, before)
     elif name in ("apptainer", "singularity", "enroot"):
         found = _image_file(found, before)
+    elif name in ("kubectl", "oc") and (image := dict(slurm.options(before[1:])).get("--image")):
+        found = _with_image(found, image, [])
     elif name in ("docker", "docker-compose", "podman", "nerdctl", "kubectl", "oc"):
         found = replace(found, target=_target(before))
     if name in SILENT and len(before) == 1 and not behind:
