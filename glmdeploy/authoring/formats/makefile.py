@@ -99,8 +99,8 @@ def shows(script: Script) -> Span | None:
         defining = bare.startswith("define ")
         if _ASSIGNMENT.fullmatch(line) or _DIRECTIVE.match(line) or _CALL.match(line):
             pass
-        elif _RULE.fullmatch(line):
-            rules += 1
+        elif (rule := _RULE.fullmatch(line)) and (named or not re.search(r"(?:^|\s)-", rule["targets"])):
+            rules += 1  # a target is no option, as `-p` in `docker run -p 30000:30000` is one
         elif not named:
             return None
         first = first or (begin, begin + len(lines[at - 1]))
