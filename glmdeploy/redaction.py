@@ -340,14 +340,14 @@ _URL_PARTS = (
         re.IGNORECASE,
     ),
     # The same without the scheme, as an image is named; not its digest.
-    re.compile(r"(?P<prefix>(?<![\w./@-]))[\w.+-]{1,64}:(?!//)[^\s@/\"'`]{4,200}(?=@(?!sha256:)[A-Za-z0-9.-]+/)"),
+    re.compile(r"(?P<prefix>(?<![\w./@:-]))[\w.+-]{1,64}:(?!//)[^\s@/\"'`]{4,200}(?=@(?!sha256:)[A-Za-z0-9.-]+/)"),
     re.compile(
         rf"(?P<prefix>(?<![A-Za-z0-9])[A-Z0-9_]{{0,60}}(?:{NAMES.upper()})=)(?![$<{{*\[]|\S*\.\.\.)[^\s\"'`]{{4,}}"
     ),
     re.compile(r"(?P<prefix>\bBearer\s+)(?![$<{*\[])(?=[^\s\"'`]*[0-9])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
 )
 """Secrets by what they stand in (RFC 3986, 3.2.1; RFC 6750): masked, but no finding, for it may be an example's."""
-_PLACES = re.compile(r"://|[?&][\w.-]+=|[A-Z]=|:\S+@|authorization|x-api-key|bearer", re.IGNORECASE)
+_PLACES = re.compile(r"://|[?&]|[A-Z]=|@|authorization|x-api-key|bearer", re.IGNORECASE)
 _IN_URL = "secret in a URL or a header"
 _IN_URLS = ("password in a URL", _IN_URL)
 

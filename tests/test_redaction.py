@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import string
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judged import TODAY, checked
+from support import PATIENCE
 
 from glmdeploy import redaction
 from glmdeploy.profile.text.load import load
@@ -85,3 +87,10 @@ def test_a_place_beside_a_secret_is_still_its_own(tmp_path: Path) -> None:
 )
 def test_what_stands_where_secrets_do(text: str, shown: str) -> None:
     assert redaction.mask(text) == shown
+
+
+@pytest.mark.parametrize("piece", ["a:", "://a:", "a:bbbbb@", "(a:bbbb", "?token=", "Bearer ", "TOKEN=", "-"])
+def test_no_text_makes_the_search_slow(piece: str) -> None:
+    start = time.perf_counter()
+    redaction.mask(piece * (100_000 // len(piece)))
+    assert time.perf_counter() - start < 2 * PATIENCE

@@ -234,8 +234,12 @@ class Facts(Container):
 
     @property
     def algorithm(self) -> str | None:
-        """The algorithm of speculative decoding in capitals, as SGLang reads it; None without any."""
-        value = self.value(ALGORITHM)
+        """The algorithm of speculative decoding in capitals, as SGLang reads it; None without any.
+
+        Where it is not known what SGLang makes of it, it is the one that the profile asks for.
+        """
+        setting = self.setting(ALGORITHM)
+        value = self.value(ALGORITHM) or (setting.value if setting else None)
         return value.upper() if isinstance(value, str) else None
 
     @property

@@ -152,6 +152,8 @@ class Catalog:
     options: tuple[Option, ...]
     env: Mapping[str, EnvVar]
     _by_flag: dict[str, Option] = field(init=False, repr=False)
+    _near: dict[str, tuple[str, ...]] = field(init=False, repr=False, default_factory=dict)
+    """What was found near to names that are none: an import asks again and again."""
 
     def __post_init__(self) -> None:
         by_flag = {flag: option for option in self.options for flag in option.flags}
@@ -194,8 +196,10 @@ class Catalog:
         if re.match(r"-[^-].", flag):
             with contextlib.suppress(OptionError):
                 return (self.find(f"-{flag}").canonical,)
-        meant = (self._by_flag[near].canonical for near in nearest(flag, self._by_flag, most=6))
-        return tuple(dict.fromkeys(meant))[:3]
+        if flag not in self._near:
+            meant = (self._by_flag[near].canonical for near in nearest(flag, self._by_flag, most=6))
+            self._near[flag] = tuple(dict.fromkeys(meant))[:3]
+        return self._near[flag]
 
 
 @cache

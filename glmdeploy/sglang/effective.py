@@ -162,12 +162,6 @@ REPORTED = (
 """What SGLang may decide, as far as it is covered, in the order in which ``explain`` shows it."""
 
 
-UNTOLD = (
-    *("cuda_graph_bs", "cuda_graph_bs_decode", "cuda_graph_bs_prefill", "cuda_graph_max_bs_prefill"),
-    *("piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens", "tokenizer_path", "random_seed"),
-)
-"""What SGLang works out, or draws by chance, for whoever does not set it, and what is not told here."""
-
 CONTAINER = {"host": "0.0.0.0"}
 """What the container's start sets, whatever a profile says (:func:`glmdeploy.sglang.command.server_command`)."""
 
@@ -187,8 +181,8 @@ def effective(
 
     ``quantization`` is the checkpoint's (:func:`glmdeploy.sglang.models.quantization`), ``env`` the environment of the
     server, ``own`` the values of options that no profile sets (``model_path``), and ``config`` the checkpoint's
-    ``config.json`` where it is known: it has the last word on quantization, and tells of a vision tower. Of ``own``,
-    what the container's start sets by itself (:data:`CONTAINER`) is told as such.
+    ``config.json`` where it is known: it tells of a vision tower, and of quantization where nothing else does. Of
+    ``own``, what the container's start sets by itself (:data:`CONTAINER`) is told as such.
     """
     given = {dest: setting.value for dest, setting in settings.items()} | dict(own or {})
     defaults = catalog.defaults()
@@ -203,13 +197,10 @@ def effective(
     for name, value in CONTAINER.items():
         if given.get(name) == value and name not in settings:
             table[name] = Effective(value=value, origin=Origin.CONTAINER)
-    for name in UNTOLD:
-        if name in table and table[name] == Effective(value=None, origin=Origin.DEFAULT):
-            table[name] = _unknown("SGLang works it out at start")
     now = Situation(
         version=catalog.version,
         gpu=gpu,
-        quantization=recorded.stored(config) or quantization,
+        quantization=quantization or recorded.stored(config),
         env=env or {},
         values=dict(values),
         vision=recorded.vision(config),

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.sglang.command import SERVER
-from glmdeploy.sglang.effective import RAW, REPORTED, resolved
+from glmdeploy.sglang.effective import RAW, REPORTED, Effective, Origin, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from glmdeploy.gpus import Gpu
-    from glmdeploy.sglang.effective import Effective
     from glmdeploy.sglang.real.environment import Environment
     from glmdeploy.sglang.real.oracle import Answers, Resolved
+
+
+UNTOLD = (
+    *("cuda_graph_bs", "cuda_graph_bs_decode", "cuda_graph_bs_prefill", "cuda_graph_max_bs_prefill"),
+    *("piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens", "tokenizer_path", "random_seed"),
+    "device",
+)
+"""What SGLang works out, or draws by chance, for whoever does not set it, and what is not told here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,14 @@ def rows(table: Mapping[str, Effective], *, everything: bool = False) -> list[Ro
     else:
         speculates = table["speculative_algorithm"].value is not None
         names = [name for name in REPORTED if speculates or name[:12] != "speculative_"]
-    return [Row(name=name, effective=table[name]) for name in names]
+    return [Row(name=name, effective=_told(name, table[name])) for name in names]
+
+
+def _told(name: str, one: Effective) -> Effective:
+    """The value as it is told: what SGLang works out for whoever does not set it is not its default."""
+    if name in UNTOLD and one == Effective(value=None, origin=Origin.DEFAULT):
+        return Effective(value=None, origin=Origin.SGLANG, why="SGLang works it out at start", known=False)
+    return one
 
 
 def ask(

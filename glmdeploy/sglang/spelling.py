@@ -6,6 +6,7 @@ The one place that suggests by spelling: options, variables, keys, choices, name
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def opposite(asked: Sequence[str], words: Sequence[str]) -> bool:
     return own + slips != other
 
 
+@lru_cache(maxsize=65536)
 def distance(one: str, other: str, limit: int) -> int | None:
     """How many slips part two texts, by optimal string alignment; None where it is more than ``limit``."""
     if abs(len(one) - len(other)) > limit:
@@ -75,8 +77,9 @@ def distance(one: str, other: str, limit: int) -> int | None:
     return last[-1] if last[-1] <= limit else None
 
 
-def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[^0-9a-z]+", name.lower()) if word]
+@lru_cache(maxsize=4096)
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[^0-9a-z]+", name.lower()) if word)
 
 
 def _steps(asked: Sequence[str], words: Sequence[str], plain: str, limit: int) -> int | None:

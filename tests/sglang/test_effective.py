@@ -149,7 +149,7 @@ def test_a_variable_has_the_last_word_in_0510() -> None:
 def test_unquantised_experts() -> None:
     assert values("0.5.11", "B200:8", repo="zai-org/GLM-5.1")["moe_runner_backend"] == "auto"
     assert values("0.5.12.post1", "B200:8", repo="zai-org/GLM-5.1")["moe_runner_backend"] == "flashinfer_trtllm"
-    four_bits = values("0.5.16", "B200:8", repo="zai-org/GLM-5-NVFP4")
+    four_bits = values("0.5.16", "B200:8", repo="nvidia/GLM-5-NVFP4")
     assert four_bits["moe_runner_backend"] == "flashinfer_trtllm"
     assert four_bits["disable_shared_experts_fusion"] is True
 

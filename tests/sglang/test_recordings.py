@@ -164,6 +164,7 @@ def test_vision() -> None:
     assert recorded.vision({"vision_config": {"hidden_size": 1152, "depth": 27}}) == (24, 1152)
     assert recorded.vision({"vision_config": {"hidden_size": 1024, "num_hidden_layers": 24}}) == (24, 1024)
     assert recorded.vision({"vision_config": {"depth": 27}}) is None
+    assert recorded.vision({"model_type": "glm4v_moe"}) == (24, 1536)
     assert recorded.vision({}) is recorded.vision(None) is None
 
 
@@ -171,6 +172,7 @@ def test_vision() -> None:
 def test_quantizations(name: str) -> None:
     checkpoint = next(each for each in CHECKPOINTS.values() if name in each.quantizations)
     assert recorded.stored(checkpoint.configured(name)) == name
+    assert recorded.stored({"text_config": checkpoint.configured(name)}) == name
 
 
 @pytest.mark.parametrize(("version", "replicas"), [("0.5.21", 8), ("0.5.22", 1), ("0.5.23", 1)])

@@ -30,6 +30,8 @@ _SHOWS = re.compile(
     r"|\[CmdletBinding\(|Set-StrictMode\b|<#)",
     re.MULTILINE | re.IGNORECASE,
 )
+_SHELL = re.compile(r"^[ \t]*export[ \t]+\w|[ \t]\\\n[ \t]*-", re.MULTILINE)
+"""What stands in shell texts alone."""
 _CONTINUED = re.compile(r"^[^#\n`]*[ \t]`[ \t]*\n(?=[ \t]*[-\w$./@\"'])", re.MULTILINE)
 _REDIRECTION = re.compile(r"(?:[0-9*])?>>?(?:&[0-9])?[ \t]*(?:\$null|[^\s;|]+)?")
 _OPENS = re.compile(
@@ -53,7 +55,10 @@ def shows(script: Script) -> Span | None:
         return None
     if script.file.lower().endswith((".ps1", ".psm1")):
         return 0, 1
-    return next((found.span() for found in [_SHOWS.search(text), _continued(text)] if found), None)
+    found = next(filter(None, [_SHOWS.search(text), _continued(text)]), None)
+    # `$NAME=value` may be a slip in a shell text.
+    slip = found is not None and re.match(r"[ \t]*\$\w+=", found[0]) and _SHELL.search(text)
+    return found.span() if found and not slip else None
 
 
 def _continued(text: str) -> re.Match[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats.format import Format
@@ -42,6 +43,23 @@ def _pattern(pattern: str, *names: str, flags: re.RegexFlag = re.MULTILINE) -> C
             start = blank.end() if blank else 0
             return start, start + 1
         return None
+
+    return shows
+
+
+def _toml(pattern: str, name: str) -> Callable[[Script], Span | None]:
+    """By the name's end, or by its first lines where the whole text is TOML: a shell text may begin like it."""
+    by_name, by_text = _pattern(r"(?!)", name), _pattern(pattern)
+
+    def shows(script: Script) -> Span | None:
+        span, named = by_text(script), by_name(script)
+        if span is None or named is not None:
+            return span or named
+        try:
+            tomllib.loads(script.text)
+        except (ValueError, RecursionError):
+            return None
+        return span
 
     return shows
 
@@ -141,7 +159,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="TOML",
-        shows=_pattern(
+        shows=_toml(
             r"\A(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:\[\[?[A-Za-z][\w.\"-]*\]\]?[ \t]*(?:#[^\n]*)?\r?\n"
             r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[\w.\"-]+[ \t]*=[ \t]+\S"
             r"|[A-Za-z][\w-]*[ \t]+=[ \t]+(?:\"[^\n]*\"|'[^\n]*'|[0-9.]+|true|false|\[[^\n]*)[ \t]*(?:#[^\n]*)?\r?\n)",

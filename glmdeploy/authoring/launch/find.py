@@ -8,7 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch import docker, loops, orphans, requirement, servers, slurm
+from glmdeploy.authoring.launch import docker, loops, orphans, requirement, servers, slurm, spaced
 from glmdeploy.authoring.launch.argv import SHELLS, Argv, by_entrypoint
 from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.authoring.launch.lookalikes import DASHES, as_meant
@@ -206,6 +206,9 @@ class _Reading:
         self._enter_loops(path, item)
         assignments, raw = item.split()
         self.scope.told.clear()
+        if meant := spaced.meant(assignments, raw):
+            self.scope.assign(meant.assignment, exported=meant.exported, notes=(meant.note,))
+            return
         if not raw:
             for assignment in assignments:
                 self.scope.assign(assignment)

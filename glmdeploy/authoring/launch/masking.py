@@ -33,7 +33,8 @@ _UPPER = rf"(?-i:(?<![A-Za-z0-9])[A-Z0-9_]{{0,60}}(?:{'|'.join(each.upper() for 
 def _assigned() -> tuple[re.Pattern[str], ...]:
     texts = (
         # --api-key X, —api-key X, -api-key=X, "--api-key", "X", and the same in the lines of a list; tokens are counted
-        rf"{_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}(?:(?<!token)s)?{_CLOSED}(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
+        rf"(?<!{_DASHES}){_DASHES}{{1,3}}[\w-]{{0,40}}?{_NAME}(?:(?<!token)s)?{_CLOSED}"
+        rf"(?:\s*[=:]\s*|\s*,\s*|[\s\\]+(?:-\s+)?){_VALUE}",
         # HF_TOKEN=X, HF_TOKEN = X, "password": "X", apiKey: X, ?token=X, environ["HF_TOKEN"] = "X"
         rf"{_NAMED}{_CLOSED}\s*[=:]\s*{_VALUE}",
         rf"{_NAMED}\\?[\"']\s*,\s*{_VALUE}",
@@ -47,7 +48,7 @@ def _assigned() -> tuple[re.Pattern[str], ...]:
         rf"(?:authorization|x-api-key){_CLOSED}\s*[:=,]?\s*[\"']?(?:(?:bearer|basic|token)\s+)?{_VALUE}",
         r"\b(?:bearer|basic)[ \t]+(?P<value>(?=[^\s]*[0-9=._-])[^\s\"';,]{6,})",
         rf"(?<!\S)(?:-u|--user|--proxy-user|--creds)[ =]*\"?[\w.@-]+:{_VALUE}",
-        rf"\blogin\b[^\n]*?\s-p\s*{_VALUE}",
+        rf"\blogin\b[^\n]{{0,200}}?\s-p\s*{_VALUE}",
         rf"dockerconfigjson{_CLOSED}\s*[:=]\s*{_VALUE}",
         r"://(?P<value>(?!git@)[^/\s:@\"'$<{*]{6,200})(?=@)",
     )

@@ -56,7 +56,7 @@ def indent(gap: str) -> int | None:
 def further_in(launch: int | None, gap: str) -> bool:
     """Whether the next line is set in as the other lines of a launch are, which begins at the margin ``launch``."""
     own = indent(gap)
-    below = re.fullmatch(r"[ \t]*\\?\n(?:[ \t]*#[^\n]*\n)*[ \t]*", gap) is not None
+    below = re.fullmatch(r"[ \t]*[\\&]?\n(?:[ \t]*#[^\n]*\n)*[ \t]*", gap) is not None
     return launch is not None and own is not None and own > launch and below
 
 

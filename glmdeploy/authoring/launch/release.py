@@ -129,13 +129,17 @@ def _fitting(read: Callable[[Catalog], Launch], newest: Launch) -> Release:
     span = image.span if image else (0, 1)
     what = "the image's tag" if image else "the text"
     first = best = _fit(newest, catalog.load(catalog.versions()[-1]))
+    fits = [first]
     for version in reversed(catalog.versions()[:-1]):
         if not best.refused:
             break
         other = catalog.load(version)
-        best = min(best, _fit(read(other), other), key=lambda fit: (fit.lost, len(fit.refused)))
+        fits.append(_fit(read(other), other))
+        best = min(best, fits[-1], key=lambda fit: (fit.lost, len(fit.refused)))
     message = f"{what} does not say which SGLang it is for: {best.catalog.version} was assumed"
-    if best.refused:
+    if len({fit.refused for fit in fits}) == 1:
+        pass  # what all refuse alike says nothing of the release, and is told at its place
+    elif best.refused:
         message += ", the newest of those that take most of its options; none takes all"
     elif best is not first:
         message += f", the newest that takes every option; {first.catalog.version} refuses {_listed(first.refused)}"

@@ -13,7 +13,7 @@ from glmdeploy.sglang.models import family
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glmdeploy.authoring.launch.launch import Launch
+    from glmdeploy.authoring.launch.launch import Launch, Word
     from glmdeploy.authoring.launch.options import Given
     from glmdeploy.authoring.launch.script import ImportOptions
     from glmdeploy.authoring.launch.sections import Sections
@@ -98,31 +98,44 @@ def of_launch(
     if word is None:
         sections.note(Severity.ERROR, "the launch names no model (--model-path)", span, fix=name_it)
         return None
+    whole = path
     if word.unknown:
-        message = f"the model is {', '.join(map(shown, word.unknown))}, which is not in this text"
-        sections.note(Severity.ERROR, message, span, fix=name_it)
-        return None
-    if is_repo(path):
+        whole = _known_end(word)
+        missing = ", ".join(map(shown, word.unknown))
+        if not whole:
+            sections.note(Severity.ERROR, f"the model is {missing}, which is not in this text", span, fix=name_it)
+            return None
+        where, path = f"a path on the old machine, of which {missing} is not in this text", ""
+    elif is_repo(path):
         return Repository(repo=path, path=path, name=path.rpartition("/")[2])
-    if match := _CACHED.fullmatch(path):
+    elif match := _CACHED.fullmatch(path):
         return Repository(repo=f"{match[1]}/{match[2]}", path=path, name=match[2], revision=match[3])
-    name = path.rstrip("/").rpartition("/")[2]
+    else:
+        where = "a path on the old machine"
+    name = whole.rstrip("/").rpartition("/")[2]
     if name.lower().endswith(".gguf"):
-        message = f"the model is a file on the old machine, {shown(path)}, and a profile serves a repository's folder"
+        message = f"the model is a file on the old machine, {shown(whole)}, and a profile serves a repository's folder"
         sections.note(Severity.ERROR, message, span, fix="name a repository with weights of another format with --repo")
         return None
     if repo := _named_elsewhere(name, text):
-        message = f"the model is a path on the old machine; the text names {repo}, which was taken for it"
-        sections.note(Severity.INFO, message, span)
+        sections.note(Severity.INFO, f"the model is {where}; the text names {repo}, which was taken for it", span)
         return _of(repo, path)
-    if repo := _guess(path):
-        message = f"the model is a path on the old machine; {shown(repo)} on the Hub is a guess from it"
-        sections.note(Severity.WARNING, message, span, fix=name_it)
+    if repo := _guess(whole):
+        sections.note(
+            Severity.WARNING, f"the model is {where}; {shown(repo)} on the Hub is a guess from it", span, fix=name_it
+        )
         return _of(repo, path)
-    message = f"{shown(path)} is a path on the old machine, and its name does not tell the repository on the Hub"
+    message = f"{shown(word.text)} is {where}, and its name does not tell the repository on the Hub"
     sections.note(Severity.ERROR, message, span, fix=name_it)
     known = re.fullmatch(_PART, name, re.ASCII) and any(family(name[:end]) for end in _ends(name))
     return Repository(repo=None, path=path, name=name, mount=_mount(path, name)) if known else None
+
+
+def _known_end(word: Word) -> str:
+    """What a path that is not known as a whole ends with: ``models/Qwen3-8B`` of ``$HOME/models/Qwen3-8B``."""
+    begin = max(word.text.rfind(part) + len(part) for part in word.unknown)
+    rest = word.text[begin:]
+    return rest[1:] if re.fullmatch(rf"/(?:{_PART}/)*{_PART}/?", rest, re.ASCII) else ""
 
 
 def is_repo(text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, possible, settled
-from glmdeploy.authoring.launch.words import Opaque, Parameter, ShellError, Text
+from glmdeploy.authoring.launch.words import Opaque, Parameter, Printed, ShellError, Text
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class Scope:
                 self.variables[text] = replace(self.variables[text], exported=True)
         return name in _DECLARING
 
-    def assign(self, assignment: Assignment, *, exported: bool = False) -> None:
-        """Give a variable its value in the branches of ``path``."""
+    def assign(self, assignment: Assignment, *, exported: bool = False, notes: tuple[Note, ...] = ()) -> None:
+        """Give a variable its value in the branches of ``path``; ``notes`` are told where it is used."""
         name = assignment.name
         array = assignment.value.array
         already = len(self.told)
@@ -119,7 +119,7 @@ class Scope:
             value = tuple(each for item in array for each in self.words(item))
         else:
             value = (self.word(assignment.value),)
-        notes = tuple(self.told[already:])
+        notes = (*notes, *self.told[already:])
         del self.told[already:]
         existing = self.variables.get(name)
         if not assignment.appends or existing is None:
@@ -238,6 +238,10 @@ class Scope:
                 yield _Piece(word=_unknown(part.raw, part.span), split=False, quoted=part.quoted)
             case Parameter():
                 yield from self._value(part)
+            case Printed():
+                for inner in part.parts:
+                    for piece in self._pieces(inner):
+                        yield replace(piece, split=not part.quoted and not piece.word.unknown, quoted=part.quoted)
 
     def _value(self, part: Parameter) -> Iterator[_Piece]:
         """What stands for a parameter, to be joined."""

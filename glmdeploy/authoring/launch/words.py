@@ -46,9 +46,24 @@ _IN_DOUBLE = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
+_IN_DOCUMENT = re.compile(
+    rf"""
+      (?P<continuation> \\\n )
+    | (?P<escaped> \\ [$`\\] )
+    | {PARAMETER}
+    | (?P<opener> \$\{{ | \$\( | ` )
+    | (?P<text> \$ | \\ | [^$`\\]+ )
+    """,
+    re.VERBOSE | re.ASCII,
+)
 _OPENERS = {"'": "single quote that", '"': "double quote that", "`": "backquote that", "$'": "$' that", "${": "${ that"}
 _BRACED = re.compile(r"\$\{([A-Za-z_]\w*|[0-9]+|[@*])(\[[@*]\])?(:?[-=+?])?", re.ASCII)
 _MANY_BRACES = re.compile(rf"(?:\$\{{[^{{]*){{{MAX_NESTING + 1}}}")
+_PRINTED = re.compile(
+    r"\$\(\s*cat\s*<<(?P<tabs>-?)[ \t]*(?P<quote>[\"'\\]?)(?P<end>\w+)[\"']?[ \t]*\n(?P<body>(?:[^\n]*\n)*?)"
+    r"(?P<indent>\t*)(?P=end)[ \t]*\n?\s*\)"
+)
+"""``$(cat <<END ... END)``: a text over several lines, as scripts write a long command."""
 _ANSI = re.compile(
     r"\\(?:x(?P<hex>[0-9a-fA-F]{1,2})|u(?P<u>[0-9a-fA-F]{1,4})|U(?P<U>[0-9a-fA-F]{1,8})|(?P<octal>[0-7]{1,3})"
     r"|(?P<escaped>(?s:.)))|(?s:.)"
@@ -96,7 +111,16 @@ class Opaque:
     quoted: bool
 
 
-Part: TypeAlias = Text | Parameter | Opaque
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Printed:
+    """``$(cat <<END ... END)``: the lines of a here-document, without the ends of the last ones."""
+
+    parts: tuple[Part, ...]
+    raw: str
+    quoted: bool
+
+
+Part: TypeAlias = Text | Parameter | Opaque | Printed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +210,8 @@ class WordReader:
             case "expansion" if braced := _BRACED.match(raw):
                 if braced[3] or braced.end() == len(raw) - 1:
                     return [self._expansion(braced, mark, quoted=quoted)]
+            case "command_substitution" if printed := _PRINTED.fullmatch(raw):
+                return [Printed(parts=self._printed(printed, start), raw=raw, quoted=quoted)]
         return [Opaque(raw=raw, span=span, quoted=quoted)]
 
     def _expansion(self, braced: re.Match[str], mark: Mark, *, quoted: bool) -> Parameter:
@@ -203,6 +229,21 @@ class WordReader:
             span=self.span(mark.start, mark.end),
             quoted=quoted,
         )
+
+    def _printed(self, match: re.Match[str], shift: int) -> tuple[Part, ...]:
+        """What a here-document in a command substitution prints; nothing in it is run."""
+        parts: list[Part] = []
+        at = match.start("body") + shift
+        for line in match["body"].rstrip("\n").splitlines(keepends=True):
+            kept = at + (len(line) - len(line.lstrip("\t")) if match["tabs"] else 0)
+            at += len(line)
+            if match["quote"]:
+                parts.append(self.plain(self.text[kept:at], kept, quoted=False))
+                continue
+            while kept < at:
+                added, kept = self.literal(matched(_IN_DOCUMENT, self.text, kept, at), quoted=False)
+                parts += added
+        return joined(parts)
 
     def literal(self, match: re.Match[str], *, quoted: bool) -> tuple[list[Part], int]:
         """What a piece of literal text is in a word, and where it ends.

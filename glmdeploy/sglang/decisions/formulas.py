@@ -103,10 +103,10 @@ def _reserve(now: Situation, graphs: str) -> float | None:
         return None
     later = now.since("0.5.15.post1")
     mode = now["disaggregation_mode"] if later else None
-    active = tokens if tokens > 0 else now["max_prefill_tokens"]
+    active: int = tokens if tokens > 0 else now["max_prefill_tokens"]
     if mode == "decode":
         active = (now["max_running_requests"] or largest) * (now["speculative_num_draft_tokens"] or 1)
-    reserve = 512 + max(active, _LEAST_ACTIVATION) * 1.5 + now["tp_size"] * now["pp_size"] / 8 * KIB
+    reserve: float = 512 + max(active, _LEAST_ACTIVATION) * 1.5 + now["tp_size"] * now["pp_size"] / 8 * KIB
     if _decodes(now):
         reserve += largest * 2
     if _counts_groups(now) and mode != "prefill":

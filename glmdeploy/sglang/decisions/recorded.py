@@ -159,6 +159,12 @@ def file(name: str, version: str) -> str:
     return "sglang/srt/" + [path for since, path in files if version_key(since) <= version_key(version)][-1]
 
 
+WIDTHS = {"glm4v_moe": 1536}
+"""Of vision towers whose configuration leaves it out: transformers' own default (5.3.0 to 5.19.0)."""
+
+_STORED = ("quantization_config", "compression_config")
+
+
 def stored(config: Mapping[str, Any] | None) -> str | None:
     """How a checkpoint's ``config.json`` says that its weights are stored, in SGLang's words; None without one.
 
@@ -166,7 +172,8 @@ def stored(config: Mapping[str, Any] | None) -> str | None:
     """
     if config is None:
         return None
-    told = config.get("quantization_config") or config.get("compression_config")
+    inner = config.get("text_config") or {}
+    told = next((each[name] for each in (config, inner) for name in _STORED if each.get(name)), None)
     if not told:
         return "none"
     method = str(told.get("quant_method", "modelopt")).lower()
@@ -182,9 +189,9 @@ def vision(config: Mapping[str, Any] | None) -> tuple[int, int] | None:
     Source: ``adjust_mem_fraction_for_vlm`` of the releases: it asks for ``num_hidden_layers``, which the towers that
     call it ``depth`` do not have, and takes 24 then.
     """
-    tower = config.get("vision_config") if config else None
-    if not tower:
+    if not config:
         return None
-    width = tower.get("hidden_size") or tower.get("vt_hidden_size")
+    tower = config.get("vision_config") or {}
+    width = tower.get("hidden_size") or tower.get("vt_hidden_size") or WIDTHS.get(config.get("model_type", ""))
     layers = tower.get("num_hidden_layers") or tower.get("vt_num_hidden_layers") or VISION_LAYERS
     return (int(layers), int(width)) if width else None

@@ -39,7 +39,7 @@ FIRST = ("quantization", "moe_a2a_backend", "kv_cache_dtype", "attention_backend
 
 LEFT_OUT = {
     *("cuda_graph_config", "cuda_graph_bs", "piecewise_cuda_graph_tokens", "piecewise_cuda_graph_max_tokens"),
-    *("cuda_graph_max_bs_decode", "mm_process_config", "custom_weight_loader"),
+    *("cuda_graph_max_bs_decode", "device", "mm_process_config", "custom_weight_loader"),
     *("dp_size", "attn_dp_size", "host", "port", "tokenizer_path", "served_model_name", "model_path"),
 }
 """Fields that are reported under another name, or by nobody."""

@@ -35,6 +35,7 @@ def command(*arguments: str) -> str:
 
 
 def back(text: str, plan: Plan) -> Imported:
+    assert isinstance(plan.gpu, str)
     wanted = ImportOptions(gpu=plan.gpu, sglang_version=plan.sglang, public=plan.api_key is None)
     result = import_script(Script(file="launch.sh", text=text), wanted)
     assert result.complete

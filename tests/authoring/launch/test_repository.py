@@ -11,9 +11,10 @@ from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.findings import Severity
 
 
-def imported(path: str, before: str = "", options: str = "", **wanted: str) -> Imported:
+def imported(path: str, before: str = "", options: str = "", repo: str | None = None) -> Imported:
     text = f"{before}python3 -m sglang.launch_server --model-path {path} {options}\n"
-    return import_script(Script(file="x.sh", text=text), ImportOptions(gpu="H200:1", sglang_version="0.5.16", **wanted))
+    wanted = ImportOptions(gpu="H200:1", sglang_version="0.5.16", repo=repo)
+    return import_script(Script(file="x.sh", text=text), wanted)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
+from support import PATIENCE
 
 from glmdeploy.authoring.launch.imported import import_script
-from glmdeploy.authoring.launch.masking import holds_secret
+from glmdeploy.authoring.launch.masking import holds_secret, masked
 from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.report.run import finding_data
@@ -100,3 +102,12 @@ def test_names_and_values_of_secrets() -> None:
     assert [name for name in (*secret, *open_) if holds_secret(name, None)] == secret
     assert holds_secret("PROXY", "http://me:password@proxy:80")
     assert not holds_secret("PROXY", "http://proxy:80/sk")
+
+
+@pytest.mark.parametrize(
+    "piece", ["-", "-a", "--api-key ", "login ", "KEY ", "key='", "name: TOKEN\n", "a:", "://", "-u "]
+)
+def test_no_text_makes_the_masking_slow(piece: str) -> None:
+    start = time.perf_counter()
+    masked(piece * (100_000 // len(piece)))
+    assert time.perf_counter() - start < 3 * PATIENCE
