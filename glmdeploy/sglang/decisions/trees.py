@@ -77,7 +77,7 @@ class Recordings:
             decided = self._leaf(tree, known, place)
             leaf, because = decided
             value = OPEN if leaf is None else self._value(leaf, name, now, asked, found)
-            if value is not asked[name] and self._stands(leaf, name, asked[name]):
+            if value is not asked[name] and self._stands(value, leaf, name, asked[name]):
                 value = asked[name]
             recorded = (
                 value is not OPEN and leaf is not None and place is not None and bool(int(leaf[2], 16) >> place & 1)
@@ -86,11 +86,12 @@ class Recordings:
             known[f"={name}"] = OPEN if value is OPEN else value or None
         return found
 
-    def _stands(self, leaf: Sequence[Any] | None, name: str, mine: Any) -> bool:
-        """Whether what is asked for must be taken to stand: no recording shows that SGLang makes it anything else."""
-        asks = mine not in (None, "auto", False) and not isinstance(mine, (list, dict))
+    def _stands(self, value: Any, leaf: Sequence[Any] | None, name: str, mine: Any) -> bool:
+        """Whether what is asked for is taken to stand: no recording shows that SGLang makes it anything else."""
+        if mine in (None, "auto", False) or isinstance(mine, list | dict):
+            return False
         computed = leaf is not None and leaf[0] == "formula"
-        return asks and not computed and mine not in self.replaced.get(name, ())
+        return value is OPEN or (not computed and mine not in self.replaced.get(name, ()))
 
     def _place(self, now: Situation) -> int | None:
         if now.version not in self.releases or now.gpu.type not in self.gpus:
