@@ -15,8 +15,8 @@ from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.architectures import ARCHITECTURES
 from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
-from glmdeploy.sizing import checkpoint as checkpoints
 from glmdeploy.sizing import memory, model, timeline
+from glmdeploy.sizing.checkpoint import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ class Facts(Container):
         repo = profile.model.repo
         architecture, quantization = models.architecture(repo), models.quantization(repo)
         if checkpoint is not None:
-            architecture, quantization = _told(checkpoint)
+            architecture, quantization = told(checkpoint)
         return cls(
             profile=profile,
             catalog=release,
@@ -366,15 +366,3 @@ class Facts(Container):
 
 def _gpus(profile: Profile) -> tuple[str, ...]:
     return (profile.gpu,) if isinstance(profile.gpu, str) else profile.gpu
-
-
-def _told(checkpoint: Checkpoint) -> tuple[str | None, str | None]:
-    """The architecture and the quantization that a ``config.json`` tells, each None where it does not."""
-    fields = checkpoints.Fields(data=checkpoint.config)
-    try:
-        names = fields.items("architectures")
-        quantization = checkpoints.read(fields).method
-    except model.UnknownModel:
-        return None, None
-    name = names[0] if names else None
-    return (name if isinstance(name, str) and name.isidentifier() else None), quantization

@@ -226,6 +226,17 @@ class Checkpoint:
     told_by: str | None = None
 
 
+def told(checkpoint: Checkpoint) -> tuple[str | None, str | None]:
+    """The architecture's class name and the quantization that a ``config.json`` tells, each None where it does not."""
+    fields = Fields(data=checkpoint.config)
+    try:
+        names, quantization = fields.items("architectures"), read(fields).method
+    except UnknownModel:
+        return None, None
+    name = names[0] if names else None
+    return (name if isinstance(name, str) and name.isidentifier() else None), quantization
+
+
 def from_folder(config: Path) -> Checkpoint:
     """A ``config.json`` on this machine; the weights' size from the index or the one weight file beside it.
 

@@ -1,7 +1,3 @@
 """Files that are no shell text and hold a launch of SGLang: each format is recognised for what it is, then read or
 refused by its name. Nothing that is read is ever executed.
 """
-
-from glmdeploy.authoring.formats.recognise import recognise
-
-__all__ = ["recognise"]

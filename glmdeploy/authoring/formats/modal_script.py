@@ -11,10 +11,9 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.authoring.formats import modal_image
+from glmdeploy.authoring.formats import modal_image, python_program
 from glmdeploy.authoring.formats.python_flow import Definition, Flow, definitions, flow
 from glmdeploy.authoring.formats.python_program import launches, ordered, parsed, refused
-from glmdeploy.authoring.formats.python_program import shows as is_python
 from glmdeploy.authoring.formats.python_values import Unknown, Value, as_word, name_of, plain
 from glmdeploy.authoring.formats.tell import info, of_the_machine, warning
 from glmdeploy.authoring.launch.launch import Container, Word
@@ -67,7 +66,7 @@ def imports(text: str) -> bool:
 def shows(script: Script) -> Span | None:
     """Where modal is imported, in a Python text."""
     found = _MODAL.search(script.text)
-    return found.span() if found and is_python(script) is not None else None
+    return found.span() if found and python_program.shows(script) is not None else None
 
 
 def read(text: Located, script: Script) -> list[Launch]:

@@ -8,7 +8,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.authoring import formats
+from glmdeploy.authoring.formats.recognise import recognise
 from glmdeploy.authoring.launch import config, foreign
 from glmdeploy.authoring.launch.completed import completed
 from glmdeploy.authoring.launch.find import launches
@@ -77,7 +77,7 @@ def import_script(
     :raises ProfileError: where the text cannot be read, or launches nothing.
     :raises UsageError: where an option's value cannot stand in a profile.
     """
-    if formats.recognise(script) is None and config.is_config(script):
+    if recognise(script) is None and config.is_config(script):
         found = release(lambda each: config.read(script, each), options)
     else:
         only = _launch(script)
@@ -114,7 +114,7 @@ def _take_out_secrets(sections: Sections, hidden: Callable[[str], str]) -> None:
 
 def _launch(script: Script) -> Launch:
     try:
-        form = formats.recognise(script)
+        form = recognise(script)
         found = form.read(script) if form else launches(script.text)
     except ShellError as error:
         raise _failed(script, Note(severity=Severity.ERROR, message=error.message, span=error.span)) from None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
 from glmdeploy.sglang.catalog import version_key
+from glmdeploy.sglang.decisions import trees
 from glmdeploy.sglang.decisions.formulas import VISION_LAYERS
 from glmdeploy.sglang.decisions.situation import ARGS, GRAPHS, MEMORY, OVERRIDES, PARALLEL, SPECULATION
-from glmdeploy.sglang.decisions.trees import names as recorded_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ _MOST = 4
 
 def names() -> tuple[str, ...]:
     """Everything that SGLang decided in some recording."""
-    return recorded_names()
+    return trees.names()
 
 
 def obstacle(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glmdeploy.authoring.formats import recognise
+from glmdeploy.authoring.formats.recognise import recognise
 from glmdeploy.authoring.formats.supervisord import OF_NO_MATTER as NO_MATTER_TO_SUPERVISORD
 from glmdeploy.authoring.formats.systemd import OF_NO_MATTER as NO_MATTER_TO_SYSTEMD
 from glmdeploy.authoring.launch.script import Script

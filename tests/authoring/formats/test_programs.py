@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glmdeploy.authoring.formats import recognise
-from glmdeploy.authoring.formats.programs import FORMATS
+from glmdeploy.authoring.formats.recognise import PROGRAMS, recognise
 from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.authoring.launch.words import ShellError
@@ -191,7 +190,7 @@ def test_shell_with_a_mistake_is_no_other_format(data: st.DataObject) -> None:
             case "indent":
                 lines[at] = "\t" + lines[at]
     text = "\n".join(lines)
-    claimed = [form.name for form in FORMATS if form.shows(Script(file="<stdin>", text=text)) is not None]
+    claimed = [form.name for form in PROGRAMS if form.shows(Script(file="<stdin>", text=text)) is not None]
     assert claimed == []
 
 

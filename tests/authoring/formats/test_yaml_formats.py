@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from glmdeploy.authoring.formats import recognise
+from glmdeploy.authoring.formats.recognise import recognise
 from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.authoring.launch.words import ShellError

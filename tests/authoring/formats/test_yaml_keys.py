@@ -18,10 +18,10 @@ from glmdeploy.authoring.formats import (
     kubernetes,
     ome,
     pod,
-    recognise,
     skypilot,
     truss,
 )
+from glmdeploy.authoring.formats.recognise import recognise
 from glmdeploy.authoring.launch.script import Script
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.errors import ProfileError
