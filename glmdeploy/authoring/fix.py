@@ -165,7 +165,8 @@ def _harm(mended: Finding, before: Checked, after: Checked) -> str | None:
     """Why a change must not be made, if it must not: it mends nothing, or breaks something else.
 
     Findings are counted by id, because an edit can move the places and numbers of others. A change that passes leaves
-    fewer errors, or as many and fewer warnings, or as many of both and fewer remarks: no sequence of them is endless.
+    fewer errors, or as many and fewer warnings, or as many of both and fewer remarks; or as many of all, where what is
+    new has no edit that could bring the old back: no sequence of them is endless.
     Where SGLang refused an option and takes it now, rules may find what they could not see; no rule's edit brings
     such an option back, so that has an end too.
     """
@@ -174,9 +175,10 @@ def _harm(mended: Finding, before: Checked, after: Checked) -> str | None:
         return "its edit does not mend it"
     if mended.id == _REFUSED and after.facts is not None:
         return None
-    no_better = [new[severity] for severity in Severity] >= [old[severity] for severity in Severity]
+    numbers, before_it = [new[severity] for severity in Severity], [old[severity] for severity in Severity]
     for found in _standing(after):
-        if new[found.id] > old[found.id] and (found.severity is Severity.ERROR or no_better):
+        endless = numbers > before_it or (numbers == before_it and bool(found.edits))
+        if new[found.id] > old[found.id] and (found.severity is Severity.ERROR or endless):
             return f"its edit would bring {found.id}: {found.message}"
     return None
 

@@ -98,7 +98,7 @@ def test_json(profile: Path, shows: Shows) -> None:
         "verified": False,
         "unpinned": False,
     }
-    assert {"option": "hicache-ratio", "old": 2.0, "new": None} in data["defaults"]
+    assert {"option": "hicache-storage-prefetch-policy", "old": "best_effort", "new": "timeout"} in data["defaults"]
     assert all(change["why"] and change["source"] for change in data["changes"])
     assert "image: mine:1" in profile.read_text()
 

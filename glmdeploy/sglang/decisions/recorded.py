@@ -130,9 +130,9 @@ def _capabilities(types: tuple[str, ...]) -> frozenset[tuple[int, int]]:
 def reason(one: Decided, now: Situation) -> str:
     """Why SGLang decides as it does: what it depends on, and how that is known."""
     if one.recorded:
-        how = f"the real SGLang {now.version} resolves it so on a simulated {now.gpu.type}"
+        how = f"as the real SGLang {now.version} resolved it on {now.gpu.type}"
     else:
-        how = "the real SGLang resolves it so in recorded situations that differ in what does not decide"
+        how = "as the real SGLang resolved it in every recording that is like this one in what decides"
     return f"{how}{_depending(one)}"
 
 

@@ -13,7 +13,7 @@ from glmdeploy.plan.make import made
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
-from glmdeploy.sglang import catalog, command
+from glmdeploy.sglang import catalog, command, json_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +70,11 @@ def test_generated_argument_sets(
 ) -> None:
     release = catalog.load(version)
     sets = list(generate(release, random.Random(2026)))
-    ours = [command.read(args, release) for args in sets]
+    # What argparse lets pass and SGLang reads as JSON only once it has started is refused before.
+    options = [option for option in release.options if option.dest in json_options.LATER]
+    later = {flag.removeprefix("--") for option in options for flag in option.flags}
+    read = [command.read(args, release) for args in sets]
+    ours = [(settings, [problem for problem in problems if problem.key not in later]) for settings, problems in read]
     real = oracle(version).parse([["--model-path", "m", *words(args)] for args in sets])
     wrong = [
         (args, [problem.message for problem in problems], answer.stderr[-300:])
