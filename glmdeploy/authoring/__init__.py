@@ -1,1 +1,1 @@
-"""What writes a profile: import, upgrade, fix."""
+"""What writes a profile: import, upgrade, fix, pin; and the sides of a diff."""

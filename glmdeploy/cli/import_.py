@@ -48,12 +48,13 @@ def import_(
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Turn a command that launches SGLang into a profile.
+    """Turn a launch of SGLang that exists already into a profile.
 
-    FILE, or standard input, is a shell text with `python3 -m sglang.launch_server` or `sglang serve` in it (variables,
-    `docker run` and `sh -c` around it are understood), or a file for SGLang's --config. Nothing is executed, and no
-    secret's value is copied. The profile goes to standard output, what could not be placed to standard error; the exit
-    code is 1 if something essential is missing.
+    FILE, or standard input, is a shell text, a file for SGLang's --config, or one that holds a launch: Docker Compose,
+    Kubernetes, SkyPilot, a Dockerfile, a Modal script, a Makefile, a systemd unit, Markdown and others; docs/import.md
+    lists them. What cannot be read is refused by its name. Nothing is executed, and no secret's value is copied. The
+    profile goes to standard output, what could not be placed to standard error; the exit code is 1 if the file is
+    refused or something essential is missing.
     """
     from glmdeploy.authoring.launch.imported import import_script
     from glmdeploy.authoring.launch.script import ImportOptions, decode

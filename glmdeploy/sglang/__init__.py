@@ -1,1 +1,3 @@
-"""SGLang's command line as data: one option catalog per release, and the parser built from it."""
+"""SGLang as data: the options of each release and their parser, what it decides by itself, the models that it runs, and
+what other engines call the same.
+"""
