@@ -53,9 +53,25 @@ SLIPS = (
     refused(
         "slips.sh",
         *("`tp-size`", "invalid float value: '0,8'", "`reasoning-parser`", "`disable-cuda-graph`", "`port`"),
-        *("--enable-metrics-for-all-schedulers", "128k,"),
-        silent=("none takes all",),
+        *("--enable-metrics-for-all-schedulers", "a comma stands behind"),
     ),
+    refused(
+        "single-dashes.sh",
+        *("write `model-path`", "`tp-size`", "write `port`"),
+        silent=("names no model",),
+        data={"model.repo": "Qwen/Qwen3-8B"},
+    ),
+    refused("capitals.sh", "write `model-path`", "`tp-size`", silent=("names no model", "ep-size")),
+    refused(
+        "blanks-at-equals.sh",
+        *("behind --model-path", "behind --tp", "behind --port"),
+        silent=("belongs to no option",),
+        data={"model.repo": "Qwen/Qwen3-8B", f"{ARGS}.tp-size": 8, "server.port": 30000},
+    ),
+    refused("commas.sh", "a comma stands behind", data={"model.repo": "Qwen/Qwen3-8B", f"{ARGS}.enable-metrics": True}),
+    foreign("quoted-options.sh", "`--tp 8` is one word in its quotes"),
+    foreign("module-with-hyphen.sh", "python3 -m sglang.launch-server does not launch SGLang"),
+    foreign("sglang-server.sh", "sglang server does not launch SGLang"),
     more(file="abbreviated.sh", gpu="H200:2", errors=False, data={f"{ARGS}.disable-overlap-schedule": True}),
     more(file="utf-16.sh", errors=False, data={f"{ARGS}.tp-size": 8}),
     foreign("shift-jis.sh", "iconv -f CP932"),
@@ -87,6 +103,18 @@ SHELL = (
         errors=False,
         says=("`Qwen/Qwen3-8B` was taken; it is `$2`",),
         data={"model.repo": "Qwen/Qwen3-8B", "server.port": 30000},
+    ),
+    more(file="getopts.sh", errors=False, data={"model.repo": "zai-org/GLM-4.6-FP8", f"{ARGS}.tp-size": 8}),
+    more(file="own-file.sh", errors=None, data={"model.repo": "Qwen/Qwen3-8B", f"{ARGS}.tp-size": 8}),
+    more(file="windows-path.sh", says=("a guess",), data={"model.served_name": "Qwen/Qwen3-8B"}),
+    more(file="set-arguments.sh", says=("$@ is set under a condition",), data={f"{ARGS}.tp-size": 8}),
+    more(file="kubectl-run.sh", data={"sglang.image": "lmsysorg/sglang:v0.5.16", "sglang.version": "0.5.16"}),
+    more(file="brace-loop.sh", gpu="H200:1", errors=False, says=("four servers",)),
+    more(
+        file="docker-bash-lc.sh",
+        errors=False,
+        says=("transformers>=4.57",),
+        data={"model.repo": "zai-org/GLM-4.7-FP8", "sglang.env.NCCL_IB_DISABLE": "1", "server.port": 8000},
     ),
     more(file="array-appended.sh", gpu="H200:4", says=("$ARGS", "$@"), errors=False),
     more(file="if-set.sh", gpu="H200:4", errors=False, says=("$CTX is not set", "$QUANT is not set")),
@@ -270,6 +298,7 @@ MODELS = (
     more(
         file="qwen3-next.sh", gpu="H200:4", errors=False, data={f"{ARGS}.trust-remote-code": True}
     ),  # sglang PR #16708
+    more(file="minimax-ep.sh", errors=False, data={f"{ARGS}.ep-size": 8}),  # SGLang's page on MiniMax-M2
     more(file="adapters-of-one-name.sh", gpu="H200:8", finds=("GLM173",)),
     more(file="hicache-ratio.sh", finds=("GLM211",), errors=False),
 )
@@ -283,6 +312,14 @@ SECRETS = (
         silent=("hf_AAAA", "sk-proj", "p4ssw0rd", "mysecret", "adminsecret"),
     ),
     refused("secrets-mistyped.sh", "belongs to no option", silent=("hf_AAAA", "hf_BBBB", "sk-live", "mysecret")),
+    more(
+        file="ecs-task.json",
+        gpu="H200:4",
+        errors=False,
+        says=("the value of HF_TOKEN was not copied",),
+        silent=("hf_AAAA",),
+        data={"sglang.version": "0.5.16"},
+    ),
     more(file="secrets.ps1", gpu="H200", errors=False, silent=("hf_AAAA", "topsecret")),
 )
 

@@ -192,13 +192,14 @@ class Catalog:
         raise UnknownOption(f"SGLang {self.version} has no option {flag}", name=name, candidates=self._meant(flag))
 
     def _meant(self, flag: str) -> tuple[str, ...]:
-        """Spellings that an unknown one may stand for: with its second dash (``-dp``), else near ones."""
-        if re.match(r"-[^-].", flag):
+        """Spellings that one may stand for: with two dashes (``-dp``) or in small letters, else near ones."""
+        meant = f"-{flag}" if re.match(r"-[^-].", flag) else flag
+        if meant.lower() != flag:
             with contextlib.suppress(OptionError):
-                return (self.find(f"-{flag}").canonical,)
+                return (self.find(meant.lower()).canonical,)
         if flag not in self._near:
-            meant = (self._by_flag[near].canonical for near in nearest(flag, self._by_flag, most=6))
-            self._near[flag] = tuple(dict.fromkeys(meant))[:3]
+            found = (self._by_flag[near].canonical for near in nearest(flag, self._by_flag, most=6))
+            self._near[flag] = tuple(dict.fromkeys(found))[:3]
         return self._near[flag]
 
 

@@ -264,7 +264,8 @@ class _Reading:
         words, notes, comment = orphans.without_comment(words, [bisect_right(self.newlines, w.span[0]) for w in words])
         words, more, broken = orphans.unbroken(words)
         words, odd = as_meant(words)
-        return words, [*notes, *more, *odd], comment or broken
+        words, apart = spaced.joined(words)
+        return words, [*notes, *more, *odd, *apart], comment or broken
 
     def _around(self, launch: Launch, path: tuple[Step, ...]) -> Launch:
         repeated = loops.told(path, self.loops, launch.place)

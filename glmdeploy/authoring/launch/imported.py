@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from os.path import relpath
 from pathlib import Path
@@ -15,6 +16,7 @@ from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.launch import Note
 from glmdeploy.authoring.launch.place import sections_of
 from glmdeploy.authoring.launch.release import release
+from glmdeploy.authoring.launch.servers import MODULE
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.errors import ProfileError, UsageError
 from glmdeploy.findings import Severity, at
@@ -25,6 +27,7 @@ from glmdeploy.profile.text.scalars import write
 from glmdeploy.redaction import mask
 from glmdeploy.resources import schemas_dir
 from glmdeploy.rules.check import Checked, check
+from glmdeploy.sglang.spelling import distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +41,13 @@ OPTIONS: dict[KeyPath, str] = {("model", "repo"): "--repo", ("app",): "--app", (
 """Where the command line's own words stand in a profile; names that are left out follow the repository's."""
 
 
+_SLIP = re.compile(
+    r"(?<![\w./-])(?:python[0-9.]* (?P<runs>-m )?(?P<module>sglang[._][\w.-]*)(?=\s+--?m)"
+    r"|sglang[ -](?!serve\b)(?:server?|start|run|launch\w*)(?=\s+-))"
+)
+"""What may have been meant to launch SGLang, before an option of a model."""
+_SLIPS = 3
+"""Letters of a module's name that may be wrong."""
 _FLOW = frozenset({("volumes",), ("secrets",)})
 """Sections whose entries are written on one line each."""
 _IDS_OF_SHAPE = frozenset({"yaml", "schema", "sglang"})
@@ -119,13 +129,23 @@ def _launch(script: Script) -> Launch:
     except ShellError as error:
         raise _failed(script, Note(severity=Severity.ERROR, message=error.message, span=error.span)) from None
     if not found:
-        message = "nothing in this text launches SGLang"
+        message, span = "nothing in this text launches SGLang", (0, 1)
+        if slip := next(filter(_is_slip, _SLIP.finditer(script.text)), None):
+            message, span = f"{shown(slip[0])} does not launch SGLang", slip.span()
         expected = "a command with `python3 -m sglang.launch_server` or `sglang serve`, or a --config file of SGLang's"
-        raise _failed(script, Note(severity=Severity.ERROR, message=message, span=(0, 1), expected=expected))
+        raise _failed(script, Note(severity=Severity.ERROR, message=message, span=span, expected=expected))
     launch, *others = sorted(found, key=lambda each: each.engine is not None)
     if launch.engine:
         raise ProfileError(script.findings(*foreign.refusal(launch, launch.engine)))
     return replace(launch, notes=(*launch.notes, *map(_another, others)))
+
+
+def _is_slip(found: re.Match[str]) -> bool:
+    """Whether it is near to what launches SGLang, and not that."""
+    if found["module"] is None:
+        return True
+    steps = distance(found["module"], MODULE, _SLIPS)
+    return steps is not None and not (steps == 0 and found["runs"])
 
 
 def _another(launch: Launch) -> Note:

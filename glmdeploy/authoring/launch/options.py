@@ -180,6 +180,8 @@ def _stray(word: Word) -> Note:
         what = ", ".join(map(shown, word.unknown))
         message = f"what {what} stands for is not in this text; it was left out"
         return Note(severity=Severity.WARNING, message=message, span=word.span)
+    if re.match(r"--[A-Za-z][\w-]* ", word.text) and not word.variables:
+        return _error(f"`{shown(masked(word.text))}` is one word in its quotes: an option and its value are two", word)
     # A word that a variable brought is not what stands at its place.
     what = f"`{shown(masked(word.text))}`" if word.variables else "this"
     return _error(f"{what} belongs to no option, and SGLang refuses it", word)

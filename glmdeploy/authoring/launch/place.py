@@ -53,8 +53,7 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
                 environment.hide(word, sections)
     given, notes = respelled(given, release)
     sections.notes += notes
-    # A slip that the checks tell: the rest can be imported all the same.
-    model = given.get("model_path") or given.get("--model_path")
+    model = given.get("model_path") or next(filter(_means_model, given.values()), None)
     served = repository.of_launch(model, launch, wanted, sections, text)
     if served is None:
         if "config" in given:
@@ -84,6 +83,12 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
         docker.place(launch.container, port=port, gpus=gpu.count(rented), weights=served.mount, sections=sections)
     sections.order()
     return sections
+
+
+def _means_model(found: Given) -> bool:
+    """Whether an option is a slip for ``--model-path``, which the checks tell: the rest can be imported with it."""
+    name = found.name.lstrip("-").replace("_", "-").lower()
+    return found.option is None and name in ("model-path", "model", "model-name", "model-id", "model-name-or-path")
 
 
 def _server(given: Mapping[str, Given], release: Catalog, sections: Sections) -> int:

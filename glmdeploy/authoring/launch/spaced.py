@@ -17,6 +17,7 @@ from glmdeploy.findings import Severity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from glmdeploy.authoring.launch.launch import Word
     from glmdeploy.authoring.launch.words import RawWord
 
 _VALUE = re.compile(r"[\"'].*|[0-9.]+|[\w.-]+/[\w.-]+", re.DOTALL)
@@ -52,6 +53,41 @@ def meant(assignments: Sequence[Assignment], words: Sequence[RawWord]) -> Spaced
         case [_]:
             return _dollar(rest[0], exported=exported)
     return None
+
+
+def joined(words: Sequence[Word]) -> tuple[list[Word], list[Note]]:
+    """The words with options and values made one between which ``=`` stands with a blank, without commas behind words,
+    and an error for each.
+    """
+    kept: list[Word] = []
+    notes: list[Note] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not re.match(r"--[A-Za-z][\w-]*=?$", word.text):
+            ends = not rest or rest[0].text.startswith("--")
+            if kept and ends and re.fullmatch(r"[\w./-]+,", word.text):
+                message = "a comma stands behind this word, which SGLang is given with it; it was read without"
+                notes.append(Note(severity=Severity.ERROR, message=message, span=word.span, fix="remove the comma"))
+                word = replace(word, text=word.text[:-1], offsets=word.offsets[:-1])
+            kept.append(word)
+            continue
+        value = None
+        if word.text.endswith("=") and rest and not rest[0].text.startswith("-"):
+            value = rest.pop(0)
+        elif rest and rest[0].text == "=" and len(rest) > 1:
+            value = rest[1]
+            del rest[:2]
+        elif rest and re.match(r"=[^=]", rest[0].text) and not word.text.endswith("="):
+            value = rest.pop(0).after(1)
+        if value is not None:
+            span = (word.span[0], max(word.span[1], value.span[1]))
+            message = f"a blank stands beside the = behind {word.text.rstrip('=')}; it was read as it was meant"
+            notes.append(Note(severity=Severity.ERROR, message=message, span=span, fix="remove the blank"))
+            rest.insert(0, value)
+            word = replace(word, text=word.text.rstrip("="), offsets=word.offsets[: len(word.text.rstrip("="))])
+        kept.append(word)
+    return kept, notes
 
 
 def _is_name(text: str) -> bool:

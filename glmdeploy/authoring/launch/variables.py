@@ -251,6 +251,9 @@ class Scope:
         words = now.taken.words if now.taken else None
         kind = part.operator.removeprefix(":")
         is_set = words is not None and (part.operator[:1] != ":" or any(word.text for word in words))
+        if kind in ("-", "=") and words and words[0].unknown and None in now.others:
+            # Set to what the text does not tell, under a condition: what else it is, the text tells.
+            words, is_set, now = None, False, Held(taken=None)
         if words is None:
             self._tell_of_outside(part)
         if words is None or not words:

@@ -1,0 +1,1 @@
+SAFETENSORS_FAST_GPU=1 python -m sglang.launch_server --model-path MiniMaxAI/MiniMax-M2.1 --tp-size 8 --ep-size 8 --trust-remote-code --host 0.0.0.0 --port 8000 --mem-fraction-static 0.85 --tool-call-parser minimax-m2 --reasoning-parser minimax-append-think

@@ -1,0 +1,1 @@
+sglang server --model-path Qwen/Qwen3-8B --tp 8

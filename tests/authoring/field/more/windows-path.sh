@@ -1,0 +1,1 @@
+python -m sglang.launch_server --model-path "C:\models\Qwen\Qwen3-8B" --tp 8
