@@ -91,7 +91,8 @@ def shows(script: Script) -> Span | None:
         return None
     others = [line for line in _instructions(whole(text)) if line.name not in ("FROM", "ARG")]
     known = [each for each in others if each.name in INSTRUCTIONS]
-    return found.span() if len(known) * 2 >= len(others) or not others else None
+    named = re.search(r"(?:^|[/\\])(?:Docker|Container)file[^/\\]*$|\.dockerfile$", script.file, re.IGNORECASE)
+    return found.span() if len(known) * 2 >= len(others) or named else None
 
 
 def read(text: Located, script: Script) -> list[Launch]:
