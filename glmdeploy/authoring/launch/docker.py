@@ -176,7 +176,8 @@ def _gpus(word: Word, gpus: int, sections: Sections) -> None:
         len(devices[1].split(",")) if devices else int(word.text) if re.fullmatch(r"[0-9]{1,3}", word.text) else gpus
     )
     if count != gpus:
-        sections.note(Severity.WARNING, f"docker gives {count} GPUs, but the profile rents {gpus}", word.span)
+        given = f"{count} GPU" if count == 1 else f"{count} GPUs"
+        sections.note(Severity.WARNING, f"docker gives {given}, but the profile rents {gpus}", word.span)
     else:
         sections.note(Severity.INFO, "--gpus was left out: `gpu` of the profile says which are rented", word.span)
 
