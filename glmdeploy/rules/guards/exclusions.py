@@ -44,6 +44,12 @@ def _lora(facts: Facts) -> bool:
     return bool(facts.value("enable_lora") or facts.value("lora_paths"))
 
 
+def _no_cache_to_layer(facts: Facts) -> bool:
+    # What SGLang switches off by itself, for deterministic inference for instance, comes after this check in 0.5.10.
+    asked = facts.setting("disable_radix_cache") is not None
+    return bool(asked and facts.value("enable_hierarchical_cache") and facts.value("disable_radix_cache"))
+
+
 def _experts_alone(facts: Facts) -> bool:
     """Whether nothing but ``ep`` distributes the experts."""
     return facts.value("moe_a2a_backend") in (None, "none")
@@ -96,7 +102,7 @@ EXCLUSIONS = (
     Exclusion(
         at="enable_hierarchical_cache",
         message="`enable-hierarchical-cache` and `disable-radix-cache` exclude each other",
-        when=lambda facts: bool(facts.value("enable_hierarchical_cache") and facts.value("disable_radix_cache")),
+        when=_no_cache_to_layer,
     ),
     Exclusion(
         at="enable_eplb",
