@@ -158,6 +158,14 @@ EXCLUSIONS = (
         since="0.5.10",
     ),
     Exclusion(
+        at="moe_a2a_backend",
+        message="FlashInfer's exchange between experts needs as many attention groups as `tp`",
+        when=lambda facts: (
+            facts.value("moe_a2a_backend") == "flashinfer" and 1 < facts.attention_groups != facts.number("tp_size")
+        ),
+        since="0.5.13.post1",
+    ),
+    Exclusion(
         at=_RUNNER,
         message="`cutlass` runs FP8 experts only with `ep` 1",
         when=lambda facts: (
@@ -235,6 +243,7 @@ EXCLUDED = Rule(
         example("sglang.args.dp=2", "sglang.args.tp=2", "sglang.args.enable-dp-lm-head=true", profile=AIR),
         example("sglang.args.enable-deterministic-inference=true", profile=NOSPEC),
         example("sglang.args.moe-runner-backend=cutlass", "sglang.args.ep=8"),
+        example("sglang.args.moe-a2a-backend=flashinfer", "sglang.args.attn-dp-size=4", profile=AT_0_5_23),
         example("sglang.args.moe-runner-backend=flashinfer_cutlass"),
         example("sglang.args.moe-runner-backend=flashinfer_cutedsl"),
         example("sglang.args.export-metrics-to-file=true"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.rules.rule import AIR, AT_0_5_23, Look, Rule, Topic, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, Look, Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,14 +33,16 @@ _HYBRID_FP4 = ("DeepseekV4ForCausalLM",)
 
 
 def _wrong_format(facts: Facts) -> Iterator[Violation]:
-    runner, asked = facts.value(_RUNNER), facts.setting(_QUANTIZATION)
+    runner, asked, written = facts.value(_RUNNER), facts.setting(_QUANTIZATION), facts.setting(_RUNNER)
     if not isinstance(runner, str) or runner not in TAKEN:
         return
     if runner == _CUTEDSL and not facts.between("0.5.11", None):
         return
-    written = facts.setting(_RUNNER)
     named = f"`{written.key}: {runner}`" if written else f"the runner {runner}, which SGLang takes,"
     if asked and isinstance(asked.value, str):
+        stored = facts.quantization
+        if stored in STORED - {"none", "modelopt_fp8"} and asked.value.lower() != stored:
+            return  # GLM121 tells it, and without the option SGLang may take another runner.
         if asked.value.lower() not in TAKEN[runner]:
             yield Violation(
                 path=facts.path(_RUNNER if written else _QUANTIZATION),
@@ -88,8 +90,7 @@ WRONG_FORMAT = Rule(
         example(),
         example(
             *("sglang.args.moe-runner-backend=flashinfer_trtllm", "sglang.args.quantization=fp8"),
-            "sglang.args.speculative-algorithm=null",
-            profile="b200-nospec-bf16kv",
+            profile=NOSPEC,
         ),
         example("sglang.args.moe-runner-backend=triton", profile=AIR),
     ),

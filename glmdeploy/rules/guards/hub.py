@@ -354,7 +354,7 @@ QUANTIZATION = Rule(
     passes=(
         example("sglang.args.quantization=fp8"),
         example("sglang.args.quantization=w8a8_fp8", profile=AIR),
-        example("sglang.args.quantization=awq", "model.repo=acme/other"),
+        example("sglang.args.quantization=awq", "model.repo=acme/other", "sglang.args.moe-runner-backend=null"),
     ),
 )
 

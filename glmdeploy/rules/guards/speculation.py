@@ -35,6 +35,9 @@ _COMPANIONS = {"DFLASH": _DRAFT, "DSPARK": _DRAFT, "UNO": "uno_lora_path"}
 _PAGED_TREES = ("flashinfer", "fa3")
 """Attention backends that verify a tree in pages of several tokens; from 0.5.13 on also triton."""
 
+_PAGED_ALWAYS = ("nsa", "dsa", "trtllm_mla", "flashmla", "cutlass_mla", "cutedsl_mla")
+"""Attention backends that have pages of several tokens, whatever is asked for."""
+
 _ARGS = "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.10)"
 _HOOK = "sglang/srt/arg_groups/speculative_hook.py (0.5.16, 0.5.23)"
 
@@ -121,7 +124,7 @@ def _unverified(facts: Facts, topk: int | None, what: str) -> str | None:
     page, backend = facts.number("page_size"), facts.value("attention_backend")
     # What was never recorded is not sure enough: on some GPUs, and with fa4, SGLang makes pages of one token instead.
     derived = {dest for dest in ("page_size", "attention_backend") if facts.effective[dest].basis is Basis.DERIVED}
-    if "attention_backend" in derived or (derived and backend == "fa4"):
+    if derived and backend not in _PAGED_ALWAYS and (facts.algorithm != "NGRAM" or backend == "fa4"):
         return None
     if topk is None or topk < 2 or page is None or page < 2 or backend is None:
         return None
