@@ -68,11 +68,11 @@ WRONG_FORMAT = Rule(
     title="runner of experts that does not know their format",
     severity=Severity.ERROR,
     topic=Topic.CONSISTENCY,
-    why="FlashInfer's runners of experts are built for some formats of weights each, and SGLang asserts the format when "
-    "it resolves its arguments, also for models without experts: CuteDSL (from 0.5.11 on) runs FP4 alone, CUTLASS "
+    why="FlashInfer's runners of experts are built for some formats of weights each, and SGLang asserts the format "
+    "when it resolves its arguments, also for models without experts: CuteDSL (from 0.5.11 on) runs FP4 alone, CUTLASS "
     "ModelOpt's formats, TensorRT-LLM FP8 and FP4. What a `quantization` that is written out asks for counts in every "
-    "case; the checkpoint's own format counts for CuteDSL, which refused every one of 100 that was not in FP4 (tried "
-    "with 0.5.11 to 0.5.23).",
+    "case; the checkpoint's own format counts for CuteDSL, which refused all of 68 that were not in FP4 (tried with "
+    "0.5.11 to 0.5.23).",
     fix="leave `moe-runner-backend` out, and SGLang takes one that fits the checkpoint",
     sources=(
         "sglang/srt/server_args.py, _handle_moe_kernel_config (0.5.10, 0.5.13.post1, 0.5.16)",

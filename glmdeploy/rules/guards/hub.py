@@ -188,7 +188,7 @@ def _stored_otherwise(facts: Facts) -> Iterator[Violation]:
 
 
 def _refuses(stored: str | None, asked: str, facts: Facts) -> bool:
-    if stored not in _TAKEN:
+    if stored is None or stored not in _TAKEN:
         return asked in _REFUSED.get(stored or "", ())
     since = _TAKEN[stored].get(asked)
     return since is None or version_key(facts.catalog.version) < version_key(since)
