@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
     group.addoption("--all", action="store_true", help="also what .ci/nightly alone tries, and more examples")
     group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
-    group.addoption("--launches", type=int, default=1000, help="launches whose words are accounted for")
+    group.addoption("--launches", type=int, default=400, help="launches whose words are accounted for")
     group.addoption("--hang-limit", type=int, default=60, help="the watch's limit in tests with --engine, in seconds")
     group.addoption("--quick-hangs", action="store_true", help="of the table of hangs, only what every run tries")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,11 +19,7 @@ from glmdeploy.errors import GlmdeployError, ProfileError
 @click.option(
     "--cache", type=click.Path(file_okay=False, path_type=Path), help="With --sglang: the folder of its environments."
 )
-@click.option(
-    "--model-config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="With --sglang: the checkpoint's config.json, for models that glmdeploy does not know.",
-)
+@common.model_options
 @click.option("--all", "everything", is_flag=True, help="Every option of the release.")
 @common.json_option
 def explain(
@@ -37,6 +31,7 @@ def explain(
     build: bool,
     cache: Path | None,
     model_config: Path | None,
+    ask_hub: bool,
     everything: bool,
     as_json: bool,
 ) -> int:
@@ -50,7 +45,8 @@ def explain(
     from glmdeploy.sglang import explain
 
     document = common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets)
-    checked = check(document)
+    checkpoint = common.asking(model_config, ask_hub=ask_hub)(document)
+    checked = check(document, checkpoint=checkpoint)
     facts = checked.facts
     faults = [finding for finding in checked.findings if finding.id in ("schema", "sglang")]
     if facts is None or faults:
@@ -68,7 +64,7 @@ def explain(
                 repo=facts.profile.model.repo,
                 gpu=facts.gpu,
                 env=facts.env,
-                config=_config(model_config),
+                config=checkpoint.config if checkpoint else None,
             )
         if resolved.error or resolved.code:
             raise GlmdeployError(
@@ -81,13 +77,3 @@ def explain(
     else:
         common.echo(values.explain_text(facts, rows, common.width()))
     return int(any(row.agrees is False for row in rows))
-
-
-def _config(path: Path | None) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GlmdeployError(f"cannot read {path}: {error}") from None
-    return config

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from reporting import call
 
+from glmdeploy.sglang import models
 from glmdeploy.sglang.effective import REPORTED
 
 if TYPE_CHECKING:
@@ -58,3 +59,18 @@ def test_an_unknown_model_is_told_once(shows: Shows) -> None:
 def test_without_the_real_one_the_way_to_it_is_told(tmp_path: Path, shows: Shows) -> None:
     assert shows("explain-no-real-one", "explain", B200, "--sglang", "--cache", tmp_path)[0] == 1
     assert list(tmp_path.iterdir()) == [], "nothing was downloaded"
+
+
+def test_a_configuration_tells_of_a_model_that_nobody_knows(tmp_path: Path) -> None:
+    words = ("explain", "h100-glm45-air-fp8", "--set", "model.repo=someone/Own-Model", "--json")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(models.known("zai-org/GLM-4.5-Air-FP8")))
+
+    def attention(*more: str) -> dict[str, Any]:
+        code, out, _ = call(*words, *more)
+        assert code == 0
+        found: dict[str, Any] = next(row for row in json.loads(out)["values"] if row["name"] == "attention_backend")
+        return found
+
+    assert attention()["known"] is False
+    assert attention("--model-config", str(config))["value"] == "fa3"

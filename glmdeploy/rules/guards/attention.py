@@ -110,6 +110,7 @@ NEEDS = (
     Need(options=_ATTENTION, values=("trtllm_mla", "tokenspeed_mla"), majors=(BLACKWELL, BLACKWELL_RTX)),
     Need(options=_ATTENTION, values=("cutedsl_mla",), majors=(BLACKWELL,)),
     Need(options=_ATTENTION[:2], values=("trtllm_mha",), majors=(BLACKWELL,), until="0.5.18"),
+    Need(options=_ATTENTION[:2], values=("trtllm_mha",), majors=(HOPPER, BLACKWELL, BLACKWELL_RTX), since="0.5.19"),
     Need(options=_ATTENTION, values=("fa3",), majors=(AMPERE, HOPPER)),
     Need(options=_EXPERTS, values=("flashinfer_trtllm", "flashinfer_trtllm_routed"), majors=(BLACKWELL, BLACKWELL_RTX)),
 )

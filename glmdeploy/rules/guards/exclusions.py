@@ -44,6 +44,12 @@ def _lora(facts: Facts) -> bool:
     return bool(facts.value("enable_lora") or facts.value("lora_paths"))
 
 
+def _no_cache_to_layer(facts: Facts) -> bool:
+    # What SGLang switches off by itself, for deterministic inference for instance, comes after this check in 0.5.10.
+    asked = facts.setting("disable_radix_cache") is not None
+    return bool(asked and facts.value("enable_hierarchical_cache") and facts.value("disable_radix_cache"))
+
+
 def _experts_alone(facts: Facts) -> bool:
     """Whether nothing but ``ep`` distributes the experts."""
     return facts.value("moe_a2a_backend") in (None, "none")
@@ -96,7 +102,7 @@ EXCLUSIONS = (
     Exclusion(
         at="enable_hierarchical_cache",
         message="`enable-hierarchical-cache` and `disable-radix-cache` exclude each other",
-        when=lambda facts: bool(facts.value("enable_hierarchical_cache") and facts.value("disable_radix_cache")),
+        when=_no_cache_to_layer,
     ),
     Exclusion(
         at="enable_eplb",
@@ -150,6 +156,14 @@ EXCLUSIONS = (
             and facts.value("attention_backend") in (None, *_BACKENDS)
         ),
         since="0.5.10",
+    ),
+    Exclusion(
+        at="moe_a2a_backend",
+        message="FlashInfer's exchange between experts needs as many attention groups as `tp`",
+        when=lambda facts: (
+            facts.value("moe_a2a_backend") == "flashinfer" and 1 < facts.attention_groups != facts.number("tp_size")
+        ),
+        since="0.5.13.post1",
     ),
     Exclusion(
         at=_RUNNER,
@@ -229,6 +243,7 @@ EXCLUDED = Rule(
         example("sglang.args.dp=2", "sglang.args.tp=2", "sglang.args.enable-dp-lm-head=true", profile=AIR),
         example("sglang.args.enable-deterministic-inference=true", profile=NOSPEC),
         example("sglang.args.moe-runner-backend=cutlass", "sglang.args.ep=8"),
+        example("sglang.args.moe-a2a-backend=flashinfer", "sglang.args.attn-dp-size=4", profile=AT_0_5_23),
         example("sglang.args.moe-runner-backend=flashinfer_cutlass"),
         example("sglang.args.moe-runner-backend=flashinfer_cutedsl"),
         example("sglang.args.export-metrics-to-file=true"),

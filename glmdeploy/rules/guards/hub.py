@@ -60,8 +60,12 @@ _TAKEN: Mapping[str, Mapping[str, str]] = {
         "quark_mxfp4": "0.5.17",
     },
 }
-"""How the weights of known checkpoints are stored, and the values of ``quantization`` that SGLang takes for them, each
-with the first release that does so, where its option has the value."""
+"""How the weights of checkpoints are stored, and the values of ``quantization`` that SGLang takes for them, each with
+the first release that does so, where its option has the value."""
+
+_OTHER = frozenset(("fp8", "awq", "mxfp4", "w4afp8", "modelopt_fp4", "modelopt_fp8"))
+_REFUSED: Mapping[str, frozenset[str]] = {"awq": _OTHER - {"awq"}, "mxfp4": _OTHER - {"mxfp4"}}
+"""Values that SGLang was seen to refuse for weights that are stored so (0.5.10 to 0.5.23); others were not tried."""
 
 
 def offline(env: Mapping[str, str]) -> str | None:
@@ -170,17 +174,24 @@ def _own_tag(image: str, version: str) -> str:
 
 
 def _stored_otherwise(facts: Facts) -> Iterator[Violation]:
-    asked, stored = facts.value(_QUANTIZATION), facts.model.quantization if facts.model else ""
-    if not isinstance(asked, str) or stored not in _TAKEN:
-        return
-    since = _TAKEN[stored].get(asked)
-    if since and version_key(since) <= version_key(facts.catalog.version):
+    # Where only the memory is known, the model tells how its weights are stored.
+    stored = facts.model.quantization if facts.model else facts.quantization
+    setting = facts.setting(_QUANTIZATION)
+    asked = setting.value if setting else None
+    if not isinstance(asked, str) or not _refuses(stored, asked, facts):
         return
     yield Violation(
         path=facts.path(_QUANTIZATION),
         message=f"`quantization` is {asked}, and the weights of {facts.profile.model.repo} are stored as {stored}",
         edits=facts.drop(_QUANTIZATION),
     )
+
+
+def _refuses(stored: str | None, asked: str, facts: Facts) -> bool:
+    if stored is None or stored not in _TAKEN:
+        return asked in _REFUSED.get(stored or "", ())
+    since = _TAKEN[stored].get(asked)
+    return since is None or version_key(facts.catalog.version) < version_key(since)
 
 
 CUT_OFF = Rule(
@@ -343,7 +354,7 @@ QUANTIZATION = Rule(
     passes=(
         example("sglang.args.quantization=fp8"),
         example("sglang.args.quantization=w8a8_fp8", profile=AIR),
-        example("sglang.args.quantization=awq", "model.repo=acme/other"),
+        example("sglang.args.quantization=awq", "model.repo=acme/other", "sglang.args.moe-runner-backend=null"),
     ),
 )
 

@@ -8,7 +8,7 @@ from glmdeploy.findings import Severity
 from glmdeploy.rules.facts import ALGORITHM, SPEC_V2, STEPS, TOKENS, TOPK
 from glmdeploy.rules.rule import AIR, AT_0_5_10, AT_0_5_23, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
-from glmdeploy.sglang.effective import Origin
+from glmdeploy.sglang.effective import Basis, Origin
 from glmdeploy.sglang.models import GLM4_MOE, GLM_DSA
 from glmdeploy.sglang.spelling import nearest
 
@@ -34,6 +34,9 @@ _COMPANIONS = {"DFLASH": _DRAFT, "DSPARK": _DRAFT, "UNO": "uno_lora_path"}
 
 _PAGED_TREES = ("flashinfer", "fa3")
 """Attention backends that verify a tree in pages of several tokens; from 0.5.13 on also triton."""
+
+_PAGED_ALWAYS = ("nsa", "dsa", "trtllm_mla", "flashmla", "cutlass_mla", "cutedsl_mla")
+"""Attention backends that have pages of several tokens, whatever is asked for."""
 
 _ARGS = "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.10)"
 _HOOK = "sglang/srt/arg_groups/speculative_hook.py (0.5.16, 0.5.23)"
@@ -106,7 +109,8 @@ def _impossible_tree(facts: Facts) -> Iterator[Violation]:
     if message := _unverified(facts, topk, "`speculative-eagle-topk`"):
         forced = facts.effective["page_size"].origin is Origin.SGLANG and _asked(facts, STEPS)
         yield Violation(path=facts.path(TOPK), message=message, edits=chain if forced else ())
-    elif version_key(facts.catalog.version) < version_key("0.5.11") and facts.env_flag(SPEC_V2):
+    elif version_key(facts.catalog.version) < version_key("0.5.11") and facts.env_flag(SPEC_V2) and facts.setting(TOPK):
+        # A top-k that SGLang chooses itself comes after this check.
         yield Violation(
             path=facts.path(TOPK),
             message=f"`speculative-eagle-topk` {topk} is refused with `{SPEC_V2}` in SGLang {facts.catalog.version}",
@@ -118,6 +122,10 @@ def _impossible_tree(facts: Facts) -> Iterator[Violation]:
 def _unverified(facts: Facts, topk: int | None, what: str) -> str | None:
     """Why the attention backend cannot verify a tree, where it is known and cannot."""
     page, backend = facts.number("page_size"), facts.value("attention_backend")
+    # What was never recorded is not sure enough: on some GPUs, and with fa4, SGLang makes pages of one token instead.
+    derived = {dest for dest in ("page_size", "attention_backend") if facts.effective[dest].basis is Basis.DERIVED}
+    if derived and backend not in _PAGED_ALWAYS and (facts.algorithm != "NGRAM" or backend == "fa4"):
+        return None
     if topk is None or topk < 2 or page is None or page < 2 or backend is None:
         return None
     triton = version_key("0.5.13.post1") <= version_key(facts.catalog.version) and facts.algorithm != "NGRAM"

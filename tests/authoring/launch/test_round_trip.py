@@ -103,7 +103,7 @@ def profile(version: str, args: dict[str, Any], *, public: bool, served_name: st
     }
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(
     chosen=arguments(),
     public=st.booleans(),
@@ -171,7 +171,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=4), max_size=40).map("".join)
 LAUNCH = "python3 -m sglang.launch_server --model-path a/b --tp 1 "
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(
     text=TEXTS,
     prefix=st.sampled_from(["", LAUNCH, "docker run -it image " + LAUNCH, f"sh -c '{LAUNCH}"]),
@@ -196,7 +196,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(words=st.lists(WORDS, max_size=6), version=st.sampled_from(VERSIONS))
 def test_options_are_taken_apart_as_argparse_does(words: list[str], version: str) -> None:
     release = catalog.load(version)
