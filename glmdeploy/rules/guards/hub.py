@@ -341,8 +341,9 @@ QUANTIZATION = Rule(
     topic=Topic.CONSISTENCY,
     why="SGLang reads from the checkpoint how its weights are stored, and refuses a `quantization` that says something "
     "else (a ValueError at start, tried on its argument resolution with each method of six releases). GLM-5.1-FP8 is "
-    "`fp8`; GLM-4.5-Air-FP8, in spite of its name, is `compressed-tensors`. Newer releases can quantise stored weights "
-    "once more: `modelopt_fp4` for `fp8` from 0.5.18 on.",
+    "`fp8`; GLM-4.5-Air-FP8, in spite of its name, is `compressed-tensors`; AWQ and MXFP4 checkpoints are judged for "
+    "the values that were tried. Newer releases can quantise stored weights once more: `modelopt_fp4` for `fp8` from "
+    "0.5.18 on.",
     fix="remove `quantization`: SGLang finds out by itself",
     sources=("sglang/srt/configs/model_config.py, _verify_quantization (0.5.10, 0.5.18, 0.5.23)",),
     check=_stored_otherwise,
