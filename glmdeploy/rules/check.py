@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -80,6 +81,7 @@ def check(document: Document, *, today: date | None = None, checkpoint: Checkpoi
     return Checked(findings=tuple(found), facts=facts)
 
 
+@cache
 def tried(rule: Rule, example: Example) -> tuple[Finding, ...]:
     """What the rule finds in the example: a profile that ships, with some values set."""
     document = load(str(profiles_dir() / f"{example.profile}.yaml"), sets=example.sets)

@@ -93,6 +93,7 @@ def test_stream_in_flight_ends_well_when_the_container_is_stopped(shell: Shell, 
     fault("SIGTERM with a stream in flight (`local stop`)", "the stream comes to its end, then the engine ends")
 
 
+@pytest.mark.thorough
 def test_download_of_another_commit_killed_under_a_live_deployment(shell: Shell, fault: Fault) -> None:
     """Its next cold start has the whole weights that it was deployed with."""
     url = shell.json(*APPLY, *QUICK)["url"]

@@ -133,6 +133,7 @@ def test_an_interrupt_leaves_the_one_that_serves(shell: Shell, loop: Traffic, nu
     assert as_planned(shell)
 
 
+@pytest.mark.thorough
 def test_no_rollback_leaves_it_and_the_next_one_sees_to_it(shell: Shell, loop: Traffic) -> None:
     before = planned(shell)["now"]["version"]
     done = shell.run(*APPLY, *GARBAGE, "--no-rollback", code=1, container_failed=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,6 +17,7 @@ QUICK = (PROFILE, *LOCAL, "--yes", "--no-preflight")
 OTHER = "import modal\n\napp = modal.App('glm51-fp8')\n\n\n@app.function()\ndef hello():\n    return 1\n"
 
 
+@pytest.mark.thorough
 def test_a_secret_made_again_and_other_code(ready: Shell, tmp_path: Path) -> None:
     ready.run("apply", *QUICK, "--no-wait")
     ready.run("apply", *QUICK, "--no-wait", "--set", "server.max_inputs=19")

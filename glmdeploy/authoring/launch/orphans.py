@@ -130,7 +130,7 @@ def without_comment(words: Sequence[Word], lines: Sequence[int]) -> tuple[list[W
     ends with it.
     """
     for index, word in enumerate(words):
-        mark = word.text.strip() == "#" and index + 1 < len(words)
+        mark = re.fullmatch(r"\\\s*#", word.raw) is not None and index + 1 < len(words)
         if index and re.match(r"\\\s*#", word.raw) and (mark or word.text[:1].isspace()):
             end = next((at for at in range(index, len(words)) if lines[at] != lines[index]), len(words))
             message = (
