@@ -134,7 +134,6 @@ def test_more_requests_run_no_stage_again(cloud: Shell, applied: dict[str, Any])
     assert "Stage compile" not in done.stderr
 
 
-@pytest.mark.thorough
 def test_another_image_compiles_again_and_says_why(cloud: Shell, applied: dict[str, Any]) -> None:
     planned = cloud.json("apply", PROFILE, "--target", "local", *IMAGE, "--dry-run")
     assert planned["stages"] == {"download": False, "compile": True}
