@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.stream import ENDINGS, documents, fault_of, label, refused
 from glmdeploy.authoring.launch import config
-from glmdeploy.sglang import catalog
+from glmdeploy.sglang import releases
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Launch, Span
@@ -60,8 +60,7 @@ EXPECTED = (
 @cache
 def options() -> frozenset[str]:
     """The names of all options of all releases, without dashes at their begin."""
-    found = (catalog.load(version).options for version in catalog.versions())
-    return frozenset(flag.lstrip("-") for each in found for option in each for flag in option.flags)
+    return frozenset(flag.lstrip("-") for flag in releases.flags())
 
 
 def foreign_key(script: Script) -> Span | None:

@@ -32,6 +32,7 @@ from glmdeploy.sglang.spelling import distance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from glmdeploy.authoring.formats.format import Format
     from glmdeploy.authoring.launch.launch import Launch
     from glmdeploy.authoring.launch.script import ImportOptions, Script
     from glmdeploy.authoring.launch.sections import Sections
@@ -87,10 +88,11 @@ def import_script(
     :raises ProfileError: where the text cannot be read, or launches nothing.
     :raises UsageError: where an option's value cannot stand in a profile.
     """
-    if recognise(script) is None and config.is_config(script):
+    form = recognise(script)
+    if form is None and config.is_config(script):
         found = release(lambda each: config.read(script, each), options)
     else:
-        only = _launch(script)
+        only = _launch(script, form)
         found = release(lambda _: only, options)
     launch = found.launch
     sections = sections_of(launch, found.catalog, options, script.text)
@@ -122,9 +124,8 @@ def _take_out_secrets(sections: Sections, hidden: Callable[[str], str]) -> None:
             sections.note(Severity.ERROR, f"{name} holds a secret of this text; it was left out", span)
 
 
-def _launch(script: Script) -> Launch:
+def _launch(script: Script, form: Format | None) -> Launch:
     try:
-        form = recognise(script)
         found = form.read(script) if form else launches(script.text)
     except ShellError as error:
         raise _failed(script, Note(severity=Severity.ERROR, message=error.message, span=error.span)) from None

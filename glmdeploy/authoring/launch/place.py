@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
@@ -14,7 +13,7 @@ from glmdeploy.authoring.launch.respelled import respelled
 from glmdeploy.authoring.launch.sections import Sections
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
-from glmdeploy.sglang import catalog, engines
+from glmdeploy.sglang import catalog, engines, releases
 from glmdeploy.sglang.image import parse
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ _OTHER_MAKERS = re.compile(r"rocm|cann|npu|xpu|hpu|musa|xeon", re.IGNORECASE)
 _SECRET_FIELDS = frozenset({"api_key", "admin_api_key", "ssl_keyfile_password"})
 _OF_SEVERAL = frozenset({"node_rank", "dist_init_addr"})
 """What a launch on several nodes says to each, and which says nothing without the others."""
+_SECRET_FLAGS = frozenset(f"--{name.replace('_', '-')}" for name in _SECRET_FIELDS)
 _PLACED_ELSEWHERE = frozenset({"model_path", "served_model_name", "host", "port", "api_key"})
 
 
@@ -237,14 +237,10 @@ def _is_secret(found: Given) -> bool:
     if found.option:
         return found.dest in _SECRET_FIELDS
     known = engines.is_secret(found.name)  # another engine's, which counts tokens maybe
-    return names_secret(found.name) and found.name not in _public_names() if known is None else known
-
-
-@cache
-def _public_names() -> frozenset[str]:
-    """The names that options without secrets have in any release, such as ``--piecewise-cuda-graph-tokens``."""
-    every = (option for version in catalog.versions() for option in catalog.load(version).options)
-    return frozenset(flag for option in every if option.dest not in _SECRET_FIELDS for flag in option.flags)
+    if known is not None:
+        return known
+    # Another release's options without secrets may be called so, such as `--piecewise-cuda-graph-tokens`.
+    return names_secret(found.name) and (found.name in _SECRET_FLAGS or found.name not in releases.flags())
 
 
 def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:
