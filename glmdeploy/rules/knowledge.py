@@ -48,8 +48,8 @@ def _reasons(facts: Facts) -> Iterator[str]:
         yield f"the architecture {facts.architecture} is not known"
     if facts.model is None:
         yield f"the dimensions of {facts.profile.model.repo} are not known"
-    unknown = (each for each in facts.effective.values() if not each.known and each.basis is None and each.why)
-    yield from (each.why for each in unknown if each.why)
+    unknown = (each.why for each in facts.effective.values() if not each.known and each.basis is None)
+    yield from filter(None, unknown)
     if facts.model is not None and facts.memory is None:
         yield "what the GPU holds with these options is not counted"
 

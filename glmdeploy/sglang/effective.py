@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.sglang.decisions import recorded, trees
-from glmdeploy.sglang.decisions.situation import AT_START, UNKNOWN, Situation
+from glmdeploy.sglang.decisions.situation import AT_START, BY_MEMORY_LEFT, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:
 def _recorded(name: str, one: trees.Decided, before: Effective, now: Situation) -> Effective:
     """What the recordings say of a name."""
     if name == "max_running_requests" and one.value is None:
-        return _unknown("worked out at start from the memory that is left for the KV cache", Basis.AT_START)
+        return _unknown(BY_MEMORY_LEFT, Basis.AT_START)
     if one.value is trees.OPEN:
         return _unknown(recorded.unsettled(one))
     if one.value == before.value and isinstance(one.value, bool) == isinstance(before.value, bool):

@@ -21,6 +21,9 @@ UNKNOWN: Final = object()
 AT_START: Final = object()
 """Stands for a value that SGLang works out from what it measures when it starts."""
 
+BY_MEMORY_LEFT = "worked out at start from the memory that is left for the KV cache"
+"""Why nobody knows the number of running requests before."""
+
 Files = tuple[tuple[str, str], ...]
 """Since which release which upstream file decides, below ``sglang/srt``."""
 

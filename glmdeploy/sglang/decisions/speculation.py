@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from glmdeploy.sglang.catalog import boolean
-from glmdeploy.sglang.decisions.situation import AT_START, FIRST, OVERRIDES, SPECULATION, UNKNOWN, Decision, Situation
+from glmdeploy.sglang.decisions.situation import (
+    AT_START,
+    BY_MEMORY_LEFT,
+    FIRST,
+    OVERRIDES,
+    SPECULATION,
+    UNKNOWN,
+    Decision,
+    Situation,
+)
 
 
 def _spec_v2(now: Situation) -> bool:
@@ -55,7 +64,7 @@ ROWS = (
         name="max_running_requests",
         when=lambda now: now["max_running_requests"] is None,
         value=AT_START,
-        why="worked out at start from the memory that is left for the KV cache",
+        why=BY_MEMORY_LEFT,
         files=((FIRST, "model_executor/model_runner.py"),),
     ),
     Decision(
