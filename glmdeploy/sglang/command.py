@@ -215,7 +215,7 @@ def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentPars
     if takes_value and isinstance(value, bool):
         raise _OptionError(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
     words = _words(option, value)
-    if json_options.is_json(option) and len(words) == 2 and (reason := json_options.fault(option, words[1])):
+    if json_options.is_json(option) and len(words) <= 2 and (reason := json_options.fault(option, _value(words))):
         raise _OptionError(f"`{key}` is not the JSON that SGLang reads there: {reason}", expected="a mapping, or JSON")
     parsed = _parse(parser, option, words, key, value, catalog)
     if takes_value and not isinstance(value, list | dict) and type(parsed) in (int, float):
@@ -241,6 +241,11 @@ def _spoken(option: Option, text: str) -> tuple[str, ...]:
     """The option with one value, joined where argparse would take the value for an option."""
     looks_like_option = text.startswith("-") and not _NEGATIVE_NUMBER.fullmatch(text)
     return (f"{option.canonical}={text}",) if looks_like_option else (option.canonical, text)
+
+
+def _value(words: tuple[str, ...]) -> str:
+    """What the words of an option with one value give it: see `_spoken`."""
+    return words[1] if len(words) == 2 else words[0].partition("=")[2]
 
 
 def _parse(

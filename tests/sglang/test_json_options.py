@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glmdeploy.sglang import catalog
@@ -72,6 +72,8 @@ def test_every_mapping_is_as_its_text(value: dict[str, Any]) -> None:
 
 
 @given(st.text(max_size=30))
+@example("-")
+@example("-{}")
 def test_what_is_accepted_is_an_object(text: str) -> None:
     found = problems("json-model-override-args", text)
     try:
