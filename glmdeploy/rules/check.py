@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from glmdeploy.findings import Finding, RenameKey, SetValue, Severity
-from glmdeploy.profile import schema
+from glmdeploy.profile import violations
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
 from glmdeploy.redaction import hide
@@ -64,7 +64,7 @@ def check(document: Document, *, today: date | None = None, checkpoint: Checkpoi
     except ValidationError as error:
         # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
         # That it need not run for a document that the models accept saves a third of the time of `validate`.
-        return Checked(findings=tuple(hide(schema.check(document) or _model_findings(error, document))))
+        return Checked(findings=tuple(hide(violations.check(document) or _model_findings(error, document))))
     try:
         facts = Facts.of(profile, checkpoint)
     except catalog.UnknownVersion as error:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from glmdeploy.profile import schema
+from glmdeploy.profile import schema, violations
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
 from glmdeploy.sglang import catalog
@@ -58,4 +58,4 @@ def test_the_schema_takes_what_the_models_take(name: str, value: Any) -> None:
         accepted = True
     except ValidationError:
         accepted = False
-    assert schema.validator().is_valid(data) == accepted
+    assert violations.validator().is_valid(data) == accepted
