@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
     group.addoption("--all", action="store_true", help="also what .ci/nightly alone tries, and more examples")
     group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
+    group.addoption("--tools", action="store_true", help="fail where a program of others is missing: tests/external.py")
     group.addoption("--launches", type=int, default=400, help="launches whose words are accounted for")
     group.addoption("--hang-limit", type=int, default=60, help="the watch's limit in tests with --engine, in seconds")
     group.addoption("--quick-hangs", action="store_true", help="of the table of hangs, only what every run tries")
@@ -58,6 +59,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "thorough: another of a kind that every run tries; runs with --all")
+    if config.getoption("--tools"):
+        os.environ["GLMDEPLOY_TEST_TOOLS"] = "required"
     settings.load_profile("all" if config.getoption("--all") else "every run")
 
 
