@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.sglang.catalog import Catalog, Option
 
 
-@click.group()
+@click.group(cls=DocumentedGroup)
 def catalog() -> None:
-    """The options and variables of each SGLang release, read from its published wheel."""
+    """Show the options and variables of each SGLang release. They were read from its published wheel."""
 
 
 @catalog.command("list")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from glmdeploy.cli.commands import Documented
 
-@click.command()
+
+@click.command(cls=Documented)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Show the shell's completion script.
+    """Show the script that completes words in bash, zsh or fish.
 
     For bash: eval "$(glmdeploy completion bash)"
     """

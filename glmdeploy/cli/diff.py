@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("old", shell_complete=target_options.complete_side)
 @click.argument("new", shell_complete=target_options.complete_side)
 @common.profile_options

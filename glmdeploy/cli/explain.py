@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("profile")
 @common.profile_options
 @click.option("--gpu", metavar="GPU", help="Explain for this GPU instead of the profile's, such as H200:8.")

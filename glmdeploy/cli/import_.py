@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.profile.text.characters import MAX_BYTES
 
@@ -23,7 +24,7 @@ _OPENED = (Path("/dev/fd"), Path("/proc/self/fd"))
 _PIPE = "a pipe"
 
 
-@click.command("import")
+@click.command("import", cls=Documented)
 @click.argument("file", default="-", metavar="[FILE]")
 @click.option("--app", metavar="NAME", help="Name of the Modal app; default: after the model.")
 @click.option("--name", metavar="NAME", help="Name of the profile; default: after the model and the GPU.")

@@ -8,12 +8,13 @@ import shlex
 import click
 
 from glmdeploy.cli import common, local_engine
+from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.errors import GlmdeployError
 
 
-@click.group()
+@click.group(cls=DocumentedGroup)
 def local() -> None:
-    """Manage the embedded cloud, where `apply --target local` rehearses a deployment.
+    """Manage the embedded cloud, where deployments are rehearsed. `apply --target local` deploys to it.
 
     It runs in the background, listens on loopback only, and keeps its data under GLMDEPLOY_HOME.
     """

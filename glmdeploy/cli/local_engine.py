@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import DocumentedGroup
 
 if TYPE_CHECKING:
     from glmdeploy.sglang.real.install import Progress
 
 
-@click.group()
+@click.group(cls=DocumentedGroup)
 def engine() -> None:
     """Manage the real engine: SGLang on this machine's CPU.
 

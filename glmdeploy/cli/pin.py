@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile", shell_complete=target_options.complete_profile)
 @click.option("--model", is_flag=True, help="Only the model's commit.")
 @click.option("--image", is_flag=True, help="Only the image's digest.")
@@ -34,11 +35,11 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Show the edit as a diff, and write nothing.")
 @common.json_option
 def pin(profile: str, model: bool, image: bool, revision: str | None, check: bool, dry_run: bool, as_json: bool) -> int:
-    """Write the model's commit and the image's digest into a profile, as the hub and the registry tell them today.
+    """Write the model's commit and the image's digest into a profile.
 
-    The profile's own file is edited, with comments and layout kept; a value of a file that it extends is overridden.
-    The registry is asked as everyone may ask it, the hub with your HF_TOKEN. Exit code: 0 done, 1 could not be done;
-    with --check, 1 for what is not pinned, or whose tag has moved.
+    They are what the hub and the registry tell today. The profile's own file is edited, with comments and layout kept;
+    a value of a file that it extends is overridden. The registry is asked as everyone may ask it, the hub with your
+    HF_TOKEN. Exit code: 0 done, 1 could not be done; with --check, 1 for what is not pinned, or whose tag has moved.
     """
     from glmdeploy.authoring import pin
     from glmdeploy.report import pins

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ CHANGES = 2
 _DETAILED = "--detailed-exitcode"
 
 
-class Planning(click.Command):
+class Planning(Documented):
     """Where the exit code tells whether there are changes, wrong usage is an error as any other: 1."""
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> click.Context:
@@ -64,7 +65,7 @@ class Planning(click.Command):
 @common.json_option
 @click.pass_context
 def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
-    """Show what `apply` would do, and what it would cost: drift first, then value by value. Changes nothing.
+    """Show what `apply` would do, and what it would cost. Drift first, then value by value. Changes nothing.
 
     What runs is compared, and not what was sent last. Live changes need no new containers; everything else does.
     """

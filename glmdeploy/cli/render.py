@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("profile")
 @common.profile_options
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def render(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], output: Path | None) -> None:
-    """Write the profile's Modal app as a standalone script for `modal deploy`."""
+    """Write the profile's Modal app as a script for `modal deploy`. It stands alone."""
     from glmdeploy.app import script
 
     text = script.render(common.plan(profile, overlays, sets))

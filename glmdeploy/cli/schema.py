@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from glmdeploy.cli.commands import Documented
 
-@click.command()
+
+@click.command(cls=Documented)
 def schema() -> None:
-    """Show the JSON Schema of profiles (draft 2020-12), for editors."""
+    """Show the JSON Schema of profiles, for editors. It is of draft 2020-12."""
     from glmdeploy.profile import schema
 
     click.echo(schema.generate(), nl=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 
@@ -30,7 +31,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     return value
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("profile")
 @common.profile_options
 @click.option("--gpu", metavar="GPU", help="Size for this GPU instead of the profile's, such as H200:8.")
@@ -75,11 +76,11 @@ def size(
     modal_prices: bool,
     as_json: bool,
 ) -> int:
-    """Show how much memory, money and time a profile takes: bytes of each GPU, tokens of KV cache, dollars, seconds.
+    """Show how much memory, money and time a profile takes.
 
-    For models whose dimensions ship with glmdeploy nothing is fetched; for others the Hugging Face Hub, or its cache
-    on this machine, is asked for config.json. Of a list of GPUs each is shown. The exit code is 1 where the model does
-    not fit.
+    Bytes of each GPU, tokens of KV cache, dollars, seconds. For models whose dimensions ship with glmdeploy nothing is
+    fetched; for others the Hugging Face Hub, or its cache on this machine, is asked for config.json. Of a list of GPUs
+    each is shown. The exit code is 1 where the model does not fit.
     """
     from glmdeploy.report.size import size_data, size_text
     from glmdeploy.rules.check import check

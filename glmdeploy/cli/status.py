@@ -10,6 +10,7 @@ import click
 
 from glmdeploy import redaction
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ COLUMNS = 120
 """The longest line where there is no terminal that has a width."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @app.api_key_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from glmdeploy.rules.judge import Selection
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...")
 @common.profile_options
 @click.option(
