@@ -23,10 +23,18 @@ if TYPE_CHECKING:
     from glmdeploy.profile.text.document import Document
 
 
+EPILOG = """\b
+Examples:
+  glmdeploy apply mine.yaml --target local  # rehearse it on this machine
+  glmdeploy apply mine.yaml                 # shows what changes, and asks
+  glmdeploy apply prod.plan                 # what `glmdeploy plan --out` saved
+  glmdeploy apply profiles/ --yes           # each of a folder
+"""
+
+
 @click.command(
     cls=Documented,
-    epilog="Examples: glmdeploy apply b200-eagle-bf16kv; glmdeploy apply prod.plan, of `glmdeploy plan --out`; "
-    "glmdeploy apply profiles/ --yes, for each of a folder.",
+    epilog=EPILOG,
 )
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
 @common.profile_options

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  glmdeploy clean --dry-run      what could go, with bytes
-  glmdeploy clean --keep 0 -y    keep what runs, and nothing to go back to
-  glmdeploy clean -e staging     another Environment
+  glmdeploy clean --dry-run    # what could go, with bytes
+  glmdeploy clean --keep 0 -y  # keep what runs, and nothing to go back to
+  glmdeploy clean -e staging   # another Environment
 """
 
 

@@ -9,8 +9,14 @@ import click
 from glmdeploy.cli import common
 from glmdeploy.cli.commands import Documented
 
+EPILOG = """\b
+Examples:
+  glmdeploy command b200-eagle-bf16kv
+  glmdeploy command mine.yaml --set sglang.args.context-length=65536
+"""
 
-@click.command(cls=Documented)
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile")
 @common.profile_options
 @common.json_option

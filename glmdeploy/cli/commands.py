@@ -5,6 +5,7 @@ A command's short help stands in the table of the command line, so that the list
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,11 @@ NARROW = 60
 FEW = 7
 """So many options are one list."""
 SECTIONS = {
-    "Values": ("overlays", "sets"),
-    "Where": ("where", "environment"),
-    "Output": ("output", "form", "markdown", "as_json", "quiet", "no_color", "help"),
+    "Values": ("--overlay", "--set"),
+    "Where": ("--target", "--env"),
+    "Output": ("--output", "--format", "--json", "--markdown", "--quiet", "--help"),
 }
-"""Options that several commands have, by what they are called in Python; a command's own come before them."""
+"""Options that several commands have; a command's own come before them."""
 
 
 def columns() -> int:
@@ -40,20 +41,28 @@ def _list(formatter: click.HelpFormatter, title: str, rows: Iterable[tuple[str, 
             formatter.write_dl(found, col_max=2 if above else 30)
 
 
+def _last(command: click.Command, formatter: click.HelpFormatter) -> None:
+    """The epilog: examples, and exit codes."""
+    if command.epilog:
+        formatter.write_paragraph()
+        formatter.write_text(inspect.cleandoc(command.epilog))
+
+
 class Documented(click.Command):
     """A command whose options are shown in sections where they are many."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], **{title: [] for title in SECTIONS}}
-        own = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
-        records = [(each.name, each.get_help_record(ctx)) for each in own]
-        many = sum(record is not None for _, record in records) > FEW
-        for name, record in records:
-            if record is not None:
-                of = (title for title, names in SECTIONS.items() if many and name in names)
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and not each.hidden]
+        for option in options:
+            of = (title for title, names in SECTIONS.items() if len(options) > FEW and {*names} & {*option.opts})
+            if (record := option.get_help_record(ctx)) is not None:
                 sections[next(of, "Options")].append(record)
         for title, rows in sections.items():
             _list(formatter, title, rows)
+
+    def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        _last(self, formatter)
 
 
 class DocumentedGroup(click.Group):
@@ -64,6 +73,9 @@ class DocumentedGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         limit = 1000  # of characters: what is short is a sentence, and is wrapped
         _list(formatter, "Commands", ((name, self.commands[name].get_short_help_str(limit)) for name in self.commands))
+
+    def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        _last(self, formatter)
 
 
 DocumentedGroup.group_class = DocumentedGroup
@@ -99,3 +111,6 @@ class Commands(click.Group):
             # One column for all groups.
             _list(formatter, title, ((name.ljust(longest), summary) for name, (_, summary) in group.items()))
         _list(formatter, "Options", filter(None, (each.get_help_record(ctx) for each in self.get_params(ctx))))
+
+    def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        _last(self, formatter)

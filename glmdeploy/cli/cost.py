@@ -15,7 +15,7 @@ SINCE = timedelta(days=7)
 
 EPILOG = """\b
 Examples:
-  glmdeploy cost                          every app of the Environment, the last 7 days
+  glmdeploy cost  # every app, the last 7 days
   glmdeploy cost glm51-fp8 --since 24h
   glmdeploy cost glm51-fp8 --since 2026-11-01 --until 2026-12-01 --json
 """

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  glmdeploy pin mine                   write the commit and the digest of today
-  glmdeploy pin mine --check           in CI: fail where something is not pinned or has moved
-  glmdeploy pin mine --image --dry-run show what would be written for the image
-  glmdeploy pin mine --revision main   move on to what main is today
+  glmdeploy pin mine.yaml                    # write what they are today
+  glmdeploy pin mine.yaml --check            # in CI: 1 where one has moved
+  glmdeploy pin mine.yaml --image --dry-run  # show what would be written
+  glmdeploy pin mine.yaml --revision main    # move on to what `main` is today
+
+Exit codes: 0 done, 1 could not be done; with --check, 1 for what is not
+pinned, or whose tag has moved.
 """
 
 
@@ -39,7 +42,7 @@ def pin(profile: str, model: bool, image: bool, revision: str | None, check: boo
 
     They are what the hub and the registry tell today. The profile's own file is edited, with comments and layout kept;
     a value of a file that it extends is overridden. The registry is asked as everyone may ask it, the hub with your
-    HF_TOKEN. Exit code: 0 done, 1 could not be done; with --check, 1 for what is not pinned, or whose tag has moved.
+    HF_TOKEN.
     """
     from glmdeploy.authoring import pin
     from glmdeploy.report import pins

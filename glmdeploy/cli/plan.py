@@ -42,11 +42,21 @@ class Planning(Documented):
             raise
 
 
+EPILOG = """\b
+Examples:
+  glmdeploy plan b200-eagle-bf16kv
+  glmdeploy plan prod.yaml -e prod --out prod.plan
+  glmdeploy apply prod.plan
+  glmdeploy plan mine.yaml --detailed-exitcode  # nightly: 2 is drift
+
+Exit codes: 0 planned, 1 an error; with --detailed-exitcode, 0 no changes,
+1 an error (also wrong usage), 2 changes.
+"""
+
+
 @click.command(
     cls=Planning,
-    epilog="Examples: glmdeploy plan b200-eagle-bf16kv; glmdeploy plan prod.yaml -e prod --out prod.plan, then "
-    "glmdeploy apply prod.plan; glmdeploy plan prod.yaml --detailed-exitcode in a nightly job, which ends with 2 where "
-    "something drifted.",
+    epilog=EPILOG,
 )
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...")
 @common.profile_options

@@ -9,8 +9,14 @@ import click
 from glmdeploy.cli import common
 from glmdeploy.cli.commands import Documented
 
+EPILOG = """\b
+Examples:
+  glmdeploy render mine.yaml -o app.py  # then `modal deploy app.py`
+  glmdeploy render mine.yaml --set server.max_containers=1
+"""
 
-@click.command(cls=Documented)
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile")
 @common.profile_options
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from glmdeploy.operate.rollback import WayBack
 
 
-@click.command(cls=Documented)
+EPILOG = """\b
+Examples:
+  glmdeploy rollback glm51-fp8          # to the version before
+  glmdeploy rollback glm51-fp8 7 --yes  # to version 7
+  glmdeploy rollback prod.yaml --dry-run --json
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=app.complete_versions)
 @target_options.target_options
@@ -26,11 +34,6 @@ def rollback(named: str, version: int | None, where: str, environment: str | Non
 
     What runs serves until the earlier version has proved itself again; if it does not, what runs now comes back. Where
     the workspace has no rollbacks, the earlier plan is deployed again with the container side that it had.
-
-    \b
-    glmdeploy rollback glm51-fp8
-    glmdeploy rollback glm51-fp8 7 --yes
-    glmdeploy rollback profiles/b200-eagle-bf16kv.yaml --dry-run --json
     """
     as_json, dry_run = options["as_json"], options["dry_run"]
     found = app.target_app(named, where, environment, reading=dry_run)

@@ -26,7 +26,15 @@ _WAIVED_FOR = timedelta(days=90)
 """How long the waiver holds that is shown to be pasted."""
 
 
-@click.command(cls=Documented)
+EPILOG = """\b
+Examples:
+  glmdeploy rules         # a line each
+  glmdeploy rules GLM001  # all of one
+  glmdeploy rules GLM001 --json
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("name", required=False, metavar="[ID]")
 @common.json_option
 @click.option(

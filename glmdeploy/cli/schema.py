@@ -6,8 +6,14 @@ import click
 
 from glmdeploy.cli.commands import Documented
 
+EPILOG = """\b
+Examples:
+  glmdeploy schema > profile.schema.json
+  glmdeploy schema | head
+"""
 
-@click.command(cls=Documented)
+
+@click.command(cls=Documented, epilog=EPILOG)
 def schema() -> None:
     """Show the JSON Schema of profiles, for editors. It is of draft 2020-12."""
     from glmdeploy.profile import schema

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from glmdeploy.plan.saved import Saved
 
 
-@click.command(
-    cls=Documented, epilog="Example: glmdeploy plan prod.yaml --out prod.plan; glmdeploy show prod.plan --markdown"
-)
+EPILOG = """\b
+Examples:
+  glmdeploy show prod.plan             # what `plan --out prod.plan` saved
+  glmdeploy show prod.plan --markdown  # for a comment on a pull request
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="PLAN")
 @click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change.")
 @click.option("--offline", is_flag=True, help="Do not compare it with what runs now.")

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   glmdeploy status glm51-fp8
-  glmdeploy status profiles/b200-eagle-bf16kv.yaml --env prod --api-key-env API_KEY
-  glmdeploy status glm51-fp8 --watch 10
+  glmdeploy status glm51-fp8 --watch 10  # look again each 10 s
+  glmdeploy status prod.yaml --env prod --api-key-env API_KEY
 
-Exit code: 0 deployed, and nothing known against it; 1 not deployed, or no container starts.
+Exit codes: 0 deployed, and nothing known against it; 1 not deployed, or no
+container starts.
 """
 
 
