@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError
 
 SHOWN = 20
@@ -17,7 +18,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @click.option("--all", "everything", is_flag=True, help=f"All versions, instead of the {SHOWN} newest.")

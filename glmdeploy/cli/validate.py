@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
     from glmdeploy.rules.judge import Selection
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy validate b200-eagle-bf16kv                        # a profile
+  glmdeploy validate profiles/*.yaml --strict                 # in CI: warnings fail too
+  glmdeploy validate mine.yaml --set server.max_containers=5  # what if
+  glmdeploy validate mine.yaml --fix                          # what needs no decision
+
+Exit codes: 0 no error, 1 errors; with --strict, 1 for warnings too.
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...")
 @common.profile_options
 @click.option(
