@@ -22,6 +22,9 @@ _LEAST = 24
 _LINES = 3
 """Lines that it has there at most."""
 
+_BEFORE = 24
+"""Columns of a line that are kept before the place that is meant, as long as there is room."""
+
 _HELD = "\x01"
 """A blank at which no line is broken; :func:`glmdeploy.report.view.clean` leaves none in a text of others."""
 
@@ -77,8 +80,7 @@ def table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """The rows with their cells below each other, two blanks between; the last one goes on below itself.
 
     Where that one would have less than :data:`_LEAST` columns, or more than :data:`_LINES` lines, it stands below the
-    others.
-    Cells may have escape codes; a row may lack its last cells.
+    others. Cells may have escape codes; a row may lack its last cells.
     """
     width = max(width, NARROWEST)
     count = max(map(len, rows), default=0)
@@ -98,3 +100,30 @@ def table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
             if any(head) and last:
                 made += [f"    {line}" for line in _broken(last, width - 4, 0)]
     return made
+
+
+def wrapped(text: str, width: int, *, indent: int | None = None) -> str:
+    """What :func:`lines` makes of each line of a text, as one text."""
+    return "\n".join(made for line in text.split("\n") for made in lines(line, width, indent=indent))
+
+
+def cut(text: str, start: int, end: int, width: int) -> tuple[str, int, int]:
+    """A piece of ``text`` in ``width`` columns around ``text[start:end]``, and where that stands in the piece.
+
+    An ellipsis stands for what was cut off at a side. The key before the place is more telling than what comes after.
+    """
+    first, last = start, min(max(end, start + 1), len(text))
+    size = columns_of(text[first:last])
+    while size > width - 2 and last > first + 1:
+        last -= 1
+        size -= _columns(text[last])
+    while first > 0 or last < len(text):
+        before = first > 0 and (last == len(text) or start - first <= max(_BEFORE, last - end))
+        at = first - 1 if before else last
+        left, right = first - before > 0, last + (not before) < len(text)
+        if size + _columns(text[at]) + left + right > width:
+            break
+        first, last, size = first - before, last + (not before), size + _columns(text[at])
+    head, tail = "…" * (first > 0), "…" * (last < len(text))
+    moved = len(head) - first
+    return f"{head}{text[first:last]}{tail}", start + moved, min(end, last) + moved
