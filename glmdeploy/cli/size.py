@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +61,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     help="Of one GPU and hour, instead of the list price.",
 )
 @click.option("--modal-prices", is_flag=True, help="Ask Modal for the prices of your workspace.")
+@common.all_option("Show each step, and where the figures are from.")
 @common.json_option
 def size(
     profile: str,
@@ -73,6 +73,7 @@ def size(
     cold_starts: int,
     price: float | None,
     modal_prices: bool,
+    everything: bool,
     as_json: bool,
 ) -> int:
     """Show how much memory, money and time a profile takes: bytes of each GPU, tokens of KV cache, dollars, seconds.
@@ -81,7 +82,8 @@ def size(
     on this machine, is asked for config.json. Of a list of GPUs each is shown. The exit code is 1 where the model does
     not fit.
     """
-    from glmdeploy.report.size import size_data, size_text
+    from glmdeploy.report.size import size_text
+    from glmdeploy.report.size_data import size_data
     from glmdeploy.rules.check import check
     from glmdeploy.sizing import size
     from glmdeploy.sizing.cost import Traffic
@@ -102,8 +104,10 @@ def size(
         data = [size_data(each) for each in found]
         common.echo_json(data if len(data) > 1 else data[0])
     else:
-        width = shutil.get_terminal_size().columns
-        common.echo("\n\n".join(size_text(each, width) for each in found))
+        texts = (size_text(each, common.width(), everything=everything) for each in found)
+        common.echo("\n\n".join(texts))
+        if not everything:
+            common.note("`--all` shows each step, and where the figures are from")
     return int(not all(each.fits for each in found))
 
 
@@ -126,4 +130,4 @@ def _warn(checked: Checked) -> None:
 
     errors = [found for found in checked.findings if found.severity is Severity.ERROR and not found.waived]
     for error in errors:
-        click.echo(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}", err=True)
+        common.note(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}")
