@@ -100,6 +100,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     if kept:
         where, options["environment"] = kept.target, kept.environment
     destination = target.connect(where, plan, options["environment"], reading=dry_run)
+    following.kept(plan.app, "apply")
 
     from glmdeploy.operate.apply import carry_out, finish, forget_failures
     from glmdeploy.operate.live import endpoint
@@ -108,13 +109,16 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     from glmdeploy.plan.price import estimate
     from glmdeploy.report.plan import preview_text
     from glmdeploy.report.plan_data import preview_data
-    from glmdeploy.report.progress import endpoint_text
+    from glmdeploy.report.progress import endpoint_text, headline
+    from glmdeploy.report.steps import seconds_of, steps_of
 
     guard = following.guard(options)
     with contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = _preview(kept, plan, destination, options)
         plan = found.plan
-        result = preview_data(found, estimate(plan))
+        estimated = estimate(plan)
+        result = preview_data(found, estimated)
+        told = {"as_json": as_json, "expected": {} if destination.cloud else seconds_of(estimated)}
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
@@ -125,7 +129,8 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
             app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
                 steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
-                result |= following.followed(steps, changing=found.changed, stages=True)
+                names = steps_of(found, canary=options["canary"], wait=guard.wait)
+                result |= following.followed(steps, changing=found.changed, stages=True, names=names, **told)
             except ArgumentsRefused as refused:
                 written = places(document, plan.sglang, refused.options) if document else []
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
@@ -133,13 +138,20 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         if not found.changed and not dry_run:
             forget_failures(plan, destination)
             if guard.wait and found.now:
-                result |= following.followed(finish(plan, destination, guard), changing=False)
+                result |= following.followed(finish(plan, destination, guard), changing=False, **told)
         if found.now and not found.changed and "url" not in result:
             result["url"] = endpoint(plan, destination)
         if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         elif "url" in result:
-            click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
+            for line in filter(None, [headline(plan, result)]):
+                click.echo(f"\n{line}")
+            hourly = estimated.hourly
+            click.echo(
+                endpoint_text(
+                    plan, destination, result["url"], program=common.program(), hourly=hourly, width=common.width()
+                )
+            )
     return 0
 
 
