@@ -136,11 +136,13 @@ class Steps:
                     counted(found.secrets, "secret") if found.secrets else "",
                     f"room for {count_bytes(found.coming)}" if found.coming else "",
                 ]
-                told = self._end("; ".join(filter(None, words)) or "looked at", DOUBTED if found.doubts else DONE)
+                doubts = [*map(clean, found.doubts)]
+                text = "; ".join(filter(None, words)) or (doubts.pop(0) if doubts else "nothing to judge")
+                told = self._end(text, DOUBTED if found.doubts else DONE)
                 if found.placeholders:
                     names = listed(found.placeholders)
                     told.append(Note(text=f"placeholders stand in for {names}, which need a driver to be imported"))
-                return [*told, *(Note(text=clean(doubt), warning=True) for doubt in found.doubts)]
+                return [*told, *(Note(text=doubt, warning=True) for doubt in doubts)]
             case _:
                 return self._of_rollout(event)
 
@@ -210,8 +212,8 @@ class Steps:
                 self._row = None
                 return [Note(text=taken_back_text(event))]
             case _:
-                text = note_text(event)
-                return [Note(text=text)] if text else []
+                said = note_text(event)
+                return [Note(text=said)] if said else []
 
     def overhear(self, line: str) -> bool:
         """What a line of others says of the step that runs; whether it said anything."""
