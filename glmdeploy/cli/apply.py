@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     help="Ask the image's own SGLang, on a CPU, whether it takes the arguments. Secrets and room are looked at anyway.",
 )
 @click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Of several profiles so many at a time (4).")
+@common.verbose_option
 @common.json_option
 @click.pass_context
 def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
@@ -122,8 +123,9 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
-        for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
-            click.echo(line, err=as_json)
+        if not (common.is_quiet() and (as_json or options["yes"])):
+            for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
+                click.echo(line, err=as_json)
         if acts:
             _check_room(found, options["strategy"])
             app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
@@ -143,6 +145,8 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
             result["url"] = endpoint(plan, destination)
         if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        elif "url" in result and common.is_quiet():
+            click.echo(result["url"])
         elif "url" in result:
             for line in filter(None, [headline(plan, result)]):
                 click.echo(f"\n{line}")
@@ -216,7 +220,7 @@ def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[
     if kept:
         return saved_preview(kept, destination)
     return preview(
-        resolved(plan, destination, tell=lambda text: click.echo(text, err=True), ask=not options["dry_run"]),
+        resolved(plan, destination, tell=common.note, ask=not options["dry_run"]),
         destination,
         force=options["force"],
         adopt=options["adopt"],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.cli import common
 from glmdeploy.cli.live import StepsRegion, columns
 from glmdeploy.errors import GlmdeployError
 
@@ -76,11 +77,6 @@ def guard(options: Mapping[str, Any]) -> Guard:
     )
 
 
-def say(text: str) -> None:
-    """On standard error: standard output has the plan and the result."""
-    click.echo(text, err=True)
-
-
 def kept(app: str, command: str) -> None:
     """Have what others print kept from now on, in a file of the app's under the state directory."""
     from glmdeploy.local.cloud import home
@@ -119,13 +115,11 @@ def followed(
     names: Sequence[str] = (),
     expected: Mapping[str, float] | None = None,
     as_json: bool = False,
-    verbose: bool = False,
-    quiet: bool = False,
 ) -> dict[str, Any]:
     """Tell the steps, and return what came of them as JSON data.
 
     ``names`` are the steps to come and ``expected`` the seconds that they take by estimate. What others print is shown
-    with ``verbose``; with ``quiet`` nothing is told but what has failed.
+    with ``-v``; with ``-q`` nothing is told but what has failed.
 
     :raises GlmdeployError: what the steps raise, after it was told what runs now. Without ``as_json``, what others said
         last is told with the step, and not again by the error.
@@ -135,7 +129,7 @@ def followed(
     from glmdeploy.report.steps import framed
 
     heard = current()
-    with _terminated(), _Told(names, expected, heard, verbose=verbose, quiet=quiet) as told:
+    with _terminated(), _Told(names, expected, heard) as told:
         try:
             tell_all(events, told.hear)
         except (GlmdeployError, KeyboardInterrupt) as fault:
@@ -153,26 +147,19 @@ def followed(
 class _Told:
     """The steps of one change, told as they come."""
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        expected: Mapping[str, float] | None,
-        heard: Transcript,
-        *,
-        verbose: bool,
-        quiet: bool,
-    ) -> None:
+    def __init__(self, names: Sequence[str], expected: Mapping[str, float] | None, heard: Transcript) -> None:
         from glmdeploy.report.steps import Steps
 
         self.result: dict[str, Any] = {}
         self._steps = Steps(names, expected=expected)
         self._heard = heard
-        self._verbose, self._quiet = verbose, quiet
-        self._region = None if quiet else StepsRegion(self._steps)
+        self._verbose, self._quiet = common.verbose(), common.is_quiet()
+        self._region = None if self._quiet else StepsRegion(self._steps)
         self._published = self._explained = False
 
     def __enter__(self) -> _Told:
         self._heard.listeners.append(self._overhear)
+        self._lines([""])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -235,4 +222,4 @@ class _Told:
             self._region.say(lines)
         elif not self._quiet:
             for line in lines:
-                say(line)
+                click.echo(line, err=True)

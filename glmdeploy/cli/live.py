@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.rows import coming_line, live_lines, plain_progress
 from glmdeploy.report.steps import RUNNING, Row
 
@@ -35,8 +35,14 @@ def redraws(stream: TextIO) -> bool:
 
 
 def columns(stream: TextIO) -> int:
-    """Of the terminal; of anything else the most that a line of ours has."""
-    return shutil.get_terminal_size().columns if stream.isatty() else 10_000
+    """Of the terminal, but the last, in which some break a line; of anything else there is no end."""
+    with contextlib.suppress(KeyError, ValueError):
+        if (told := int(os.environ["COLUMNS"])) > 0:
+            return told - 1
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if stream.isatty():
+            return (os.get_terminal_size(stream.fileno()).columns or UNLIMITED) - 1
+    return UNLIMITED
 
 
 class Region:
@@ -71,6 +77,15 @@ class Region:
                 click.echo(line, file=self.stream)
             self._draw()
 
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is printed in this block, on whichever stream, stands above what is drawn again."""
+        with self._lock:
+            self._erase()
+            self.stream.flush()
+            yield
+            self._draw()
+
     def end(self) -> None:
         """Leave what was written for good alone."""
         self._over.set()
@@ -95,7 +110,7 @@ class Region:
     def _draw(self) -> None:
         if not self._live or self._over.is_set() or time.monotonic() < self._shows_at:
             return
-        width = max(shutil.get_terminal_size().columns - 1, 20)
+        width = max(columns(self.stream), 20)
         lines = [line[:width] for line in self._picture(width, SPINNER[self._frame % len(SPINNER)])]
         if lines:
             self.stream.write("\n".join(lines) + "\n")
@@ -137,6 +152,16 @@ class Busy:
     def __init__(self, name: str) -> None:
         self._began = time.monotonic()
         self._row = Row(name=name, state=RUNNING)
+        self.region: Region | None = None
+        """Where it is drawn, unless it is not to be seen."""
+
+    def say(self, text: str, *, err: bool = False) -> None:
+        """Print a line of the result above what is drawn again."""
+        if self.region is not None:
+            with self.region.aside():
+                click.echo(text, err=err)
+        else:
+            click.echo(text, err=err)
 
     def tell(self, text: str = "", *, done: float = 0.0, whole: float = 0.0) -> None:
         """How far it is."""
@@ -163,7 +188,7 @@ def busy(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Busy]:
     if quiet:
         yield it
         return
-    region = Region(lambda width, spinner: live_lines(it.row(), width, spinner), after=PATIENCE_SECONDS)
+    region = it.region = Region(lambda width, spinner: live_lines(it.row(), width, spinner), after=PATIENCE_SECONDS)
     timer = threading.Timer(PATIENCE_SECONDS, lambda: region.say([f"{name}: {text} ..." if text else f"{name} ..."]))
     timer.daemon = True
     if not region.live:
