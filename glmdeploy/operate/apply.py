@@ -26,6 +26,7 @@ from glmdeploy.operate.stages import running
 from glmdeploy.operate.steps import begin
 from glmdeploy.operate.versions import VERIFIED, outcomes, previous
 from glmdeploy.runtime.failures import forget
+from glmdeploy.runtime.kernels import KERNEL_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -143,7 +144,8 @@ def _run_stages(what: Preview) -> Generator[Event]:
             if checks:
                 yield StageStarted(name="compile")
             sizes = app.compile(need.compile)
-            yield StageEnded(name="compile", files=len(sizes), size=sum(sizes.values()), gpus=tuple(need.compile))
+            kernels = sum(path.endswith(KERNEL_SUFFIX) for path in sizes)
+            yield StageEnded(name="compile", files=kernels, size=sum(sizes.values()), gpus=tuple(need.compile))
         if what.judged:
             begin("rehearse")
             yield StageStarted(name="rehearse")

@@ -30,7 +30,7 @@ class StageStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class StageEnded:
-    """``download`` or ``compile`` has done its work: so many ``files`` of ``size`` bytes are in the volume."""
+    """``download`` or ``compile`` has done its work: so many ``files``, or kernels, of ``size`` bytes are there."""
 
     name: str
     files: int

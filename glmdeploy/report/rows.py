@@ -21,6 +21,7 @@ NAME = 10
 NARROW = 60
 """Below so many columns the name stands alone above what it says."""
 BAR, LEAST_BAR = 24, 8
+LEAST_OUTPUT = 40
 _MARKS = {DONE: ("✓", "green"), FAILED: ("✗", "red"), DOUBTED: ("!", "yellow"), RUNNING: (" ", "cyan")}
 
 
@@ -68,7 +69,7 @@ def plain_progress(row: Row, width: int) -> list[str]:
 
 def output_lines(lines: Sequence[str], width: int) -> list[str]:
     """The last lines of others, below the step that failed; each cut to the width of a terminal."""
-    room = max(width, NARROW) - 9
+    room = min(max(width, LEAST_OUTPUT), WIDEST) - 8
     return [f"      | {line if len(line) <= room else line[: room - 1] + '…'}" for line in lines]
 
 

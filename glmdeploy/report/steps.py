@@ -273,9 +273,9 @@ class Steps:
     def _of_compilation(self, row: Row, line: str) -> Row | None:
         if _SHAPE.search(line):
             self._shapes += 1
-            return replace(row, text=f"shape {self._shapes}", fraction=None)
+            return replace(row, text=f"matrix shape {self._shapes}", fraction=None)
         if found := _KERNEL_BAR.search(line):
-            nth = f"shape {self._shapes}" if self._shapes else "kernels"
+            nth = f"matrix shape {self._shapes}" if self._shapes else "kernels"
             return replace(row, text=nth, fraction=int(found["percent"]) / 100)
         if found := _ONE_OF.search(line):
             done, whole = int(found["done"]), int(found["whole"])
@@ -335,7 +335,8 @@ def _seconds(number: str, unit: str) -> float:
 def _made(event: events.StageEnded) -> str:
     if event.name == "download":
         return f"{counted(event.files, 'file')}, {count_bytes(event.size)}, every hash checked"
-    return f"{counted(event.files, 'file')} of kernels for {' and '.join(event.gpus)}, {count_bytes(event.size)}"
+    what = counted(event.files, "kernel") if event.files else "kernel caches"
+    return f"{what} for {' and '.join(event.gpus)}, {count_bytes(event.size)}"
 
 
 def _doubted(told: Told, text: str) -> Told:
