@@ -52,6 +52,7 @@ COMMANDS = {
     "rules": "rules.rules",
     "upgrade": "upgrade.upgrade",
     "pin": "pin.pin",
+    "init": "init.init",
     "import": "import_.import_",
     "render": "render.render",
     "command": "command.command",
