@@ -33,6 +33,7 @@ EXIT_SECONDS = 5.0
 
 TABLE = {
     "Write a profile": {
+        "init": ("init.init", "Search what a model fits on, and write a first profile for it."),
         "import": ("import_.import_", "Turn a launch of SGLang that exists already into a profile."),
         "upgrade": ("upgrade.upgrade", "Pin a profile to another SGLang release."),
         "pin": ("pin.pin", "Write the model's commit and the image's digest into a profile."),

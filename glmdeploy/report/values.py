@@ -13,6 +13,7 @@ from glmdeploy.report.grid import UNLIMITED, Cell, columns
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.text import finding_text
 from glmdeploy.report.view import shown
+from glmdeploy.report.wrap import lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
