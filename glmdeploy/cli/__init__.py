@@ -49,6 +49,7 @@ COMMANDS = {
     "diff": "diff.diff",
     "explain": "explain.explain",
     "size": "size.size",
+    "report": "report.report",
     "rules": "rules.rules",
     "upgrade": "upgrade.upgrade",
     "pin": "pin.pin",
