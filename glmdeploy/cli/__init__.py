@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import __version__, redaction
+from glmdeploy.cli import common, streams
 from glmdeploy.cli.commands import Commands
 from glmdeploy.errors import GlmdeployError
 
@@ -86,9 +87,11 @@ COMMANDS = [name for group in TABLE.values() for name in group]
     "diff: 0 the same, 1 different, 2 trouble. plan --detailed-exitcode: 0 no changes, 1 error, 2 changes.",
 )
 @click.version_option(__version__, prog_name="glmdeploy")
+@click.option("-q", "--quiet", is_flag=True, help="Only the result and errors; each command takes this too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show all detail; so does the --all of a command.")
 @click.option("--no-color", is_flag=True, help="No colors; so does NO_COLOR. FORCE_COLOR asks for them.")
 @click.pass_context
-def group(context: click.Context, no_color: bool) -> None:
+def group(context: click.Context, quiet: bool, verbose: bool, no_color: bool) -> None:
     """Deploy large language models with SGLang on Modal, from a YAML profile.
 
     A PROFILE is a path, the bare name of a profile in ./profiles or of one that ships with glmdeploy, or - for
@@ -98,13 +101,18 @@ def group(context: click.Context, no_color: bool) -> None:
         context.color = False
     elif os.environ.get("FORCE_COLOR"):
         context.color = True
+    common.begin(quiet=quiet, verbose=verbose, color=context.color)
 
 
 def entry() -> None:
     """The console script."""
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
+    streams.install()
     code = run(sys.argv[1:])
+    if lacks := streams.fault():
+        common.tell(f"error: cannot write to standard output: {lacks}")
+        code = code or 1
     if "glmdeploy.operate.asking" in sys.modules:
         _leave_in_time(code)
     sys.exit(code)
@@ -127,6 +135,7 @@ def _leave_in_time(code: int) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code. Prints every failure; raises nothing."""
     as_json = _wants_json(arguments)
+    common.begin()
     try:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -134,25 +143,20 @@ def run(arguments: Sequence[str]) -> int:
         if as_json:
             click.echo(json.dumps({"error": {"message": redaction.mask(error.format_message())}}))
         error.show(shown := io.StringIO())
-        click.echo(redaction.mask(shown.getvalue()), err=True, nl=False)
+        common.tell(shown.getvalue().removesuffix("\n"))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        common.tell("Interrupted.")
         return INTERRUPTED
     except GlmdeployError as error:
         _report(error, as_json=as_json)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader (head, less) went away; Python must not complain about it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         if os.environ.get("GLMDEPLOY_DEBUG"):
             raise
-        click.echo(
-            f"glmdeploy has a bug: {type(error).__name__}: {redaction.mask(str(error))}\n"
-            "Please report it, with the traceback that GLMDEPLOY_DEBUG=1 shows.",
-            err=True,
+        common.tell(
+            f"glmdeploy has a bug: {type(error).__name__}: {error}\n"
+            "Please report it, with the traceback that GLMDEPLOY_DEBUG=1 shows."
         )
         return 1
 
@@ -171,4 +175,4 @@ def _report(error: GlmdeployError, *, as_json: bool) -> None:
     else:
         from glmdeploy.report.text import error_text
 
-        click.echo(error_text(error), err=True)
+        click.echo(error_text(error, common.width(err=True)), err=True, color=common.color())

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.cli import common
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -103,7 +105,7 @@ class Commands(click.Group):
             return None
         module, function = self.places[name].split(".")
         command: click.Command = getattr(import_module(f"glmdeploy.cli.{module}"), function)
-        return command
+        return common.with_quiet(command)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         longest = max(map(len, self.places))

@@ -47,8 +47,10 @@ Exit codes: 0 it fits, 1 the model does not fit.
 @click.option("--gpu", metavar="GPU", help="Size for this GPU instead of the profile's, such as H200:8.")
 @click.option(
     "--model-config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The checkpoint's config.json, instead of the one that ships or that the Hugging Face Hub has.",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="The checkpoint's config.json, or the folder with it, instead of the one that ships or that the Hugging "
+    "Face Hub has.",
 )
 @click.option(
     "--busy-hours",
