@@ -32,7 +32,7 @@ Examples:
   glmdeploy validate b200-eagle-bf16kv                        # a profile
   glmdeploy validate profiles/*.yaml --strict                 # in CI: warnings fail too
   glmdeploy validate mine.yaml --set server.max_containers=5  # what if
-  glmdeploy validate mine.yaml --fix                          # what needs no decision
+  glmdeploy validate mine.yaml --fix                          # sure fixes
 
 Exit codes: 0 no error, 1 errors; with --strict, 1 for warnings too.
 """
