@@ -69,13 +69,16 @@ def import_(
     """
     from glmdeploy.authoring.launch.imported import import_script
     from glmdeploy.authoring.launch.script import ImportOptions, decode
+    from glmdeploy.authoring.schema_line import keep_schema
 
     script = decode(_read(file), "<stdin>" if file == "-" else file)
     wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
     place = str(output) if output else "<profile>"
-    imported = import_script(script, wanted, file=place, folder=output.parent if output else None)
-    if output is not None and imported.text is not None:
+    imported = import_script(script, wanted, file=place, output=output)
+    if output is not None and imported.text is not None and imported.data is not None:
         common.write(output, imported.text)
+        if kept := keep_schema(output, imported.data["sglang"]["version"]):
+            click.echo(f"wrote {kept}", err=True)
     _show(imported, as_json=as_json, written=output is not None)
     return int(not imported.complete)
 
