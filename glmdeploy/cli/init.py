@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
     return count
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("model", required=False, metavar="[MODEL]")
 @click.option("--context", callback=_tokens, metavar="TOKENS", help="The longest request, such as 32k.")
 @click.option(
