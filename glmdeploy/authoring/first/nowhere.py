@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.first.candidates import DEAR, OTHER, SHORT, SMALL
+from glmdeploy.authoring.first.candidates import DEAR, FP4, OTHER, SHORT, SMALL
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.gpus import BLACKWELL, TYPES
 from glmdeploy.sglang import models
 from glmdeploy.sizing.memory import GIB
 
@@ -78,7 +79,9 @@ def _advice(found: Found) -> Iterator[str]:
         yield "raise --budget"
     if wanted.gpu is not None:
         yield "leave --gpu out to see what fits"
-    if others := smaller(found.subject.repo):
+    fp4 = wanted.gpu is None or TYPES[wanted.gpu].capability[0] >= BLACKWELL
+    others = [each for each in smaller(found.subject.repo) if fp4 or models.quantization(each) != FP4]
+    if others:
         yield f"the same model takes less memory as {', '.join(others)}"
     if any(each.kind == OTHER for each in found.refused) and not others:
         yield "if you have a launch command that works, `glmdeploy import` makes a profile of it"
