@@ -12,6 +12,7 @@ from glmdeploy.rules.registry import rules
 OUT_OF_MEMORY = (
     "refuses to serve: exit code 1: the GPU's memory did not suffice\ntorch.OutOfMemoryError: CUDA out of memory"
 )
+TIGHT = ("sglang.args.mem-fraction-static=0.97", "sglang.args.max-total-tokens=null")
 
 
 def test_every_rule_that_a_cause_names_exists() -> None:
