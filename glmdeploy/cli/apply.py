@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +24,18 @@ if TYPE_CHECKING:
     from glmdeploy.profile.text.document import Document
 
 
+EPILOG = """\b
+Examples:
+  glmdeploy apply mine.yaml --target local  # rehearse it on this machine
+  glmdeploy apply mine.yaml                 # shows what changes, and asks
+  glmdeploy apply prod.plan                 # what `glmdeploy plan --out` saved
+  glmdeploy apply profiles/ --yes           # each of a folder
+"""
+
+
 @click.command(
-    epilog="Examples: glmdeploy apply b200-eagle-bf16kv; glmdeploy apply prod.plan, of `glmdeploy plan --out`; "
-    "glmdeploy apply profiles/ --yes, for each of a folder."
+    cls=Documented,
+    epilog=EPILOG,
 )
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
 @common.profile_options
@@ -51,6 +61,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tag",
     default="",
+    show_default=False,
     callback=following.tag,
     metavar="TEXT",
     help="A name for this deployment in Modal's history: up to 29 letters, digits, dots, dashes and underscores.",
@@ -74,10 +85,11 @@ if TYPE_CHECKING:
 @common.json_option
 @click.pass_context
 def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
-    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and see that it serves.
+    """Deploy a profile, once you agree, and see that it serves.
 
-    What ran before serves until a container of the new version has proved itself; what does not is taken back. A saved
-    plan is done exactly, or refused because the world moved. Several profiles, or a folder, are applied side by side.
+    Weights and kernels are prepared first. What ran before serves until a container of the new version has proved
+    itself; what does not is taken back. A saved plan is done exactly, or refused because the world moved. Several
+    profiles, or a folder, are applied side by side.
     """
     from glmdeploy.cli import many
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 from glmdeploy.report.words import count_bytes
 
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  glmdeploy clean --dry-run      what could go, with bytes
-  glmdeploy clean --keep 0 -y    keep what runs, and nothing to go back to
-  glmdeploy clean -e staging     another Environment
+  glmdeploy clean --dry-run    # what could go, with bytes
+  glmdeploy clean --keep 0 -y  # keep what runs, and nothing to go back to
+  glmdeploy clean -e staging   # another Environment
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @target_options.target_options
 @click.option(
     "--keep",
@@ -44,10 +45,11 @@ Examples:
 @common.verbose_option
 @common.json_option
 def clean(where: str, environment: str | None, keep: int, grace: int, yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove weights, kernels and plans that no deployed or kept version of any app in the Environment needs.
+    """Remove weights, kernels and plans that no version needs.
 
-    Only what glmdeploy has put into its volumes, and can name, is removed; volumes never are. Downloads under way, and
-    volumes that other apps use, are left alone. An app whose plan cannot be read stops it.
+    The deployed and the kept versions of every app in the Environment count. Only what glmdeploy has put into its
+    volumes, and can name, is removed; volumes never are. Downloads under way, and volumes that other apps use, are left
+    alone. An app whose plan cannot be read stops it.
     """
     from glmdeploy.local.cloud import home
     from glmdeploy.operate.target import connect

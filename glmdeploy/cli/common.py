@@ -59,8 +59,9 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option(
         "--model-config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="The checkpoint's config.json, for a model that glmdeploy does not know.",
+        type=click.Path(exists=True, path_type=Path),
+        metavar="FILE",
+        help="The checkpoint's config.json, or the folder with it, for a model that glmdeploy does not know.",
     )
     @click.option("--ask-hub", is_flag=True, help="Ask the Hugging Face Hub for it, where the model is not known.")
     @functools.wraps(function)

@@ -7,6 +7,7 @@ import contextlib
 import click
 
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 
 EPILOG = """\b
@@ -17,7 +18,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 
 SHOWN = 20
 """Versions, where not all are asked for."""
@@ -16,7 +17,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @click.option("--all", "everything", is_flag=True, help=f"All versions, instead of the {SHOWN} newest.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.cli.live import busy
 from glmdeploy.report.words import count_bytes
 
@@ -16,7 +17,31 @@ if TYPE_CHECKING:
     from glmdeploy.sglang.real.install import Progress
 
 
-@click.group()
+EPILOG = """\b
+Examples:
+  glmdeploy local engine install                           # once
+  glmdeploy apply local-cpu --target local --make-secrets  # it answers
+"""
+INSTALL = """\b
+Examples:
+  glmdeploy local engine install
+  glmdeploy local engine install && glmdeploy local engine status
+"""
+STATUS = """\b
+Examples:
+  glmdeploy local engine status
+  glmdeploy local engine status --json
+
+Exit codes: 0 it is installed, 1 it is not.
+"""
+REMOVE = """\b
+Examples:
+  glmdeploy local engine remove
+  glmdeploy local engine remove && glmdeploy local engine install  # afresh
+"""
+
+
+@click.group(cls=DocumentedGroup, epilog=EPILOG)
 def engine() -> None:
     """Manage the real engine: SGLang on this machine's CPU.
 
@@ -25,7 +50,7 @@ def engine() -> None:
     """
 
 
-@engine.command()
+@engine.command(epilog=INSTALL)
 def install() -> None:
     """Install it: 0.4 GB to download, 1.8 GB on disk. Where it is installed already, nothing is done."""
     from glmdeploy.sglang.real.environment import engine_cache, engine_folder
@@ -37,10 +62,10 @@ def install() -> None:
     click.echo(f"installed: {_name()}, in {engine_folder(cache)}")
 
 
-@engine.command()
+@engine.command(epilog=STATUS)
 @common.json_option
 def status(as_json: bool) -> int:
-    """Show whether it is installed. Exit code: 0 installed, 1 not."""
+    """Show whether it is installed."""
     from glmdeploy.sglang.real.environment import ENGINE_VERSION, engine_cache, engine_folder, existing_engine
 
     cache = engine_cache()
@@ -55,7 +80,7 @@ def status(as_json: bool) -> int:
     return 0 if found else 1
 
 
-@engine.command()
+@engine.command(epilog=REMOVE)
 def remove() -> None:
     """Remove it; nothing else is lost."""
     from glmdeploy.sglang.real.environment import engine_cache

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is said from now on, until Ctrl-C.")

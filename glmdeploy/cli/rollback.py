@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli.commands import Documented
 
 if TYPE_CHECKING:
     from glmdeploy.operate.rollback import WayBack
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy rollback glm51-fp8          # to the version before
+  glmdeploy rollback glm51-fp8 7 --yes  # to version 7
+  glmdeploy rollback prod.yaml --dry-run --json
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=app.complete_versions)
 @target_options.target_options
@@ -22,15 +31,10 @@ if TYPE_CHECKING:
 @common.verbose_option
 @common.json_option
 def rollback(named: str, version: int | None, where: str, environment: str | None, **options: Any) -> None:
-    """Go back to an earlier VERSION of an app: the one before, which did not fail, unless it is given.
+    """Go back to an earlier version of an app. Without VERSION: the one before that did not fail.
 
     What runs serves until the earlier version has proved itself again; if it does not, what runs now comes back. Where
     the workspace has no rollbacks, the earlier plan is deployed again with the container side that it had.
-
-    \b
-    glmdeploy rollback glm51-fp8
-    glmdeploy rollback glm51-fp8 7 --yes
-    glmdeploy rollback profiles/b200-eagle-bf16kv.yaml --dry-run --json
     """
     as_json, dry_run = options["as_json"], options["dry_run"]
     found = app.target_app(named, where, environment, reading=dry_run)

@@ -7,9 +7,16 @@ from typing import Any
 import click
 
 from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli.commands import Documented
+
+EPILOG = """\b
+Examples:
+  glmdeploy rollover glm51-fp8
+  glmdeploy rollover prod.yaml --yes --json
+"""
 
 
-@click.command()
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -18,14 +25,10 @@ from glmdeploy.cli import app, common, following, target_options
 @common.verbose_option
 @common.json_option
 def rollover(named: str, where: str, environment: str | None, **options: Any) -> None:
-    """Replace the containers of an app by fresh ones of the same version, as for secrets that were rotated.
+    """Replace an app's containers by fresh ones of the same version. Secrets that were rotated need that.
 
     The old ones serve until a fresh one has proved itself. A version before is of no help against a wrong secret: where
     no fresh container starts, what runs stays, and nothing is taken back.
-
-    \b
-    glmdeploy rollover glm51-fp8
-    glmdeploy rollover profiles/b200-eagle-bf16kv.yaml --yes --json
     """
     as_json, dry_run = options["as_json"], options["dry_run"]
     found = app.target_app(named, where, environment, reading=dry_run)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
 
@@ -47,10 +48,20 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     return value
 
 
+EPILOG = """\b
+Examples:
+  glmdeploy verify mine.yaml
+  glmdeploy verify mine.yaml --json > good.json    # to compare with
+  glmdeploy verify mine.yaml --baseline good.json  # later
+  glmdeploy verify https://example--glm.modal.run --quick
+
+Exit codes: 0 all passed, 1 something failed.
+"""
+
+
 @click.command(
-    epilog="Examples: `glmdeploy verify b200-eagle-bf16kv`; `glmdeploy verify b200-eagle-bf16kv --json > good.json`, "
-    "and later `--baseline good.json`; `glmdeploy verify https://example--glm.modal.run --api-key-env API_KEY "
-    "--no-load`. Exit codes: 0 all passed, 1 something failed, 2 wrong usage."
+    cls=Documented,
+    epilog=EPILOG,
 )
 @click.argument("subject", metavar="PROFILE|APP|URL", shell_complete=target_options.complete_app_or_profile)
 @common.profile_options
