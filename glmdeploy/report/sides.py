@@ -12,8 +12,8 @@ from glmdeploy.authoring.sides import Side, comparable
 from glmdeploy.plan.diff import diff
 from glmdeploy.plan.impact import impact
 from glmdeploy.plan.plan import digest
-from glmdeploy.report.outage import outage_data, outage_text
 from glmdeploy.report.grid import UNLIMITED
+from glmdeploy.report.outage import outage_data, outage_text
 from glmdeploy.report.run import error_data, finding_data
 from glmdeploy.report.text import error_text, finding_line
 from glmdeploy.report.values import changes_text, diff_data, impact_text
