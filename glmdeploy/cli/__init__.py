@@ -112,7 +112,10 @@ def entry() -> None:
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
     streams.install()
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as end:  # click's, once it has printed a script for completion
+        code = end.code if isinstance(end.code, int) else 0
     if lacks := streams.fault():
         common.tell(f"error: cannot write to standard output: {lacks}")
         code = code or 1

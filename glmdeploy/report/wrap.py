@@ -19,9 +19,6 @@ NARROWEST = 40
 _LEAST = 20
 """Columns that the last cell of a table's row has at least."""
 
-_LINES = 3
-"""Lines that it has there at most."""
-
 _BEFORE = 24
 """Columns of a line that are kept before the place that is meant, as long as there is room."""
 
@@ -79,9 +76,9 @@ def _broken(text: str, width: int, indent: int | None = None) -> list[str]:
 def table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """The rows with their cells below each other, two blanks between; the last one goes on below itself.
 
-    Where that one would have less than :data:`_LEAST` columns, or more than :data:`_LINES` lines, it stands below the
-    others. A cell in the middle that is much longer than others moves what follows in its own row alone. Cells may have
-    escape codes.
+    Where that one would have less than :data:`_LEAST` columns, or more lines than below, it stands below the others. A
+    cell in the middle that is much longer than others moves what follows in its own row alone. Cells may have escape
+    codes.
     """
     width = max(width, NARROWEST)
     sizes = [_size([row[at] for row in rows], width) for at in range(max(map(len, rows), default=1) - 1)]
@@ -93,17 +90,19 @@ def table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
         )
         start = columns_of(padded)
         beside = _broken(last, width - start, 0) if start + _LEAST <= width else []
-        joined = "  ".join(filter(None, row))
-        if 0 < len(beside) <= _LINES or (not last and start <= width):
+        stacked = [f"    {line}" for line in _broken(last, width - 4, 0) if last]
+        if 0 < len(beside) <= len(stacked) + 1 or (not last and start <= width):
             made += [(padded + "".join(beside[:1])).rstrip(), *(" " * start + line for line in beside[1:])]
-        elif start + _LEAST > width and columns_of(joined) <= width:
-            made.append(joined)
         else:
-            above = padded.rstrip()
+            narrow, joined = start + _LEAST > width, "  ".join(filter(None, row))
+            if narrow and columns_of(joined) <= width:
+                made.append(joined)
+                continue
+            above = "  ".join(filter(None, head)) if narrow else padded.rstrip()
             made += (
                 [above] if columns_of(above) <= width else _broken("  ".join(map(whole, filter(None, head))), width, 4)
             )
-            made += [f"    {line}" for line in _broken(last, width - 4, 0) if last]
+            made += stacked
     return made
 
 
