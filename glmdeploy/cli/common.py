@@ -59,8 +59,9 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option(
         "--model-config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="The checkpoint's config.json, for a model that glmdeploy does not know.",
+        type=click.Path(exists=True, path_type=Path),
+        metavar="FILE",
+        help="The checkpoint's config.json, or the folder with it, for a model that glmdeploy does not know.",
     )
     @click.option("--ask-hub", is_flag=True, help="Ask the Hugging Face Hub for it, where the model is not known.")
     @functools.wraps(function)
@@ -88,9 +89,21 @@ def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
         repo, revision = (model.get("repo"), model.get("revision")) if isinstance(model, dict) else (None, None)
         if given or not ask_hub or not isinstance(repo, str) or models.known(repo):
             return given
-        return checkpoint.from_hub(repo, revision if isinstance(revision, str) else "main")
+        return from_hub(repo, revision if isinstance(revision, str) else "main")
 
     return ask
+
+
+def from_hub(repo: str, revision: str) -> Checkpoint:
+    """What the Hub tells of a checkpoint; that it is asked is told where it takes more than a moment.
+
+    :raises GlmdeployError:
+    """
+    from glmdeploy.cli.live import busy
+    from glmdeploy.sizing import checkpoint
+
+    with busy("hub", f"asking for {repo}", quiet=is_quiet()):
+        return checkpoint.from_hub(repo, revision)
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:

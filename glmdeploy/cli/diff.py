@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.cli import common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  glmdeploy diff mine yours                      two profiles
-  glmdeploy diff live:glm51-fp8 mine             what runs, and a profile
-  glmdeploy diff live:glm51-fp8@7 live:glm51-fp8 two versions of an app
-  glmdeploy diff git:main:profiles/mine.yaml profiles/mine.yaml
-  glmdeploy diff git:v1.2:profiles profiles      two folders, profile by profile
+  glmdeploy diff mine.yaml other.yaml             # two profiles
+  glmdeploy diff live:glm51-fp8 mine.yaml         # what runs, and a profile
+  glmdeploy diff live:glm51-fp8@7 live:glm51-fp8  # two versions of an app
+  glmdeploy diff git:main:mine.yaml mine.yaml     # committed, and now
+  glmdeploy diff git:v1.2:profiles profiles       # folders
+
+Exit codes: 0 the same, 1 different, 2 trouble.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("old", shell_complete=target_options.complete_side)
 @click.argument("new", shell_complete=target_options.complete_side)
 @common.profile_options
@@ -42,7 +45,7 @@ def diff(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Show what changes from OLD to NEW, and which warnings come and go. Exit code: 0 the same, 1 different, 2 trouble.
+    """Show what changes from OLD to NEW, and which warnings come and go.
 
     Each is a profile; live:APP or live:APP@VERSION, what runs or ran under that name; git:REVISION:PATH, a profile as a
     revision of this Git repository has it, with what it extends; or both are folders, whose profiles are matched by

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,16 @@ _WAIVED_FOR = timedelta(days=90)
 """How long the waiver holds that is shown to be pasted."""
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy rules         # how many there are of which topic
+  glmdeploy rules fp8     # those that have a word
+  glmdeploy rules GLM001  # all of one
+  glmdeploy rules GLM001 --json
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("name", required=False, metavar="[ID|TOPIC|WORD]")
 @common.json_option
 @click.option(
@@ -37,7 +47,7 @@ _WAIVED_FOR = timedelta(days=90)
 @click.option("--look", is_flag=True, help="List the rules to hold against the newest release; exit code 1 if any.")
 @common.all_option("List all rules, and all examples of one.")
 def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: bool, everything: bool) -> int:
-    """Show all of one guard rule: why, what to do, how to waive it, sources, examples; or which rules there are.
+    """List the guard rules, or show all of one. That is: why, what to do, how to waive it, sources, examples.
 
     Of a topic, of a beginning of ids such as GLM02, or with a word in what they say, rules are listed.
     """

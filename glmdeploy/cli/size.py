@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 
@@ -29,14 +30,26 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     return value
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy size b200-eagle-bf16kv
+  glmdeploy size mine.yaml --gpu H200:8                    # what if
+  glmdeploy size mine.yaml --busy-hours 8 --cold-starts 2  # dollars of a day
+
+Exit codes: 0 it fits, 1 the model does not fit.
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile")
 @common.profile_options
 @click.option("--gpu", metavar="GPU", help="Size for this GPU instead of the profile's, such as H200:8.")
 @click.option(
     "--model-config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The checkpoint's config.json, instead of the one that ships or that the Hugging Face Hub has.",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="The checkpoint's config.json, or the folder with it, instead of the one that ships or that the Hugging "
+    "Face Hub has.",
 )
 @click.option(
     "--busy-hours",
@@ -76,11 +89,11 @@ def size(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Show how much memory, money and time a profile takes: bytes of each GPU, tokens of KV cache, dollars, seconds.
+    """Show how much memory, money and time a profile takes.
 
-    For models whose dimensions ship with glmdeploy nothing is fetched; for others the Hugging Face Hub, or its cache
-    on this machine, is asked for config.json. Of a list of GPUs each is shown. The exit code is 1 where the model does
-    not fit.
+    Bytes of each GPU, tokens of KV cache, dollars, seconds. For models whose dimensions ship with glmdeploy nothing is
+    fetched; for others the Hugging Face Hub, or its cache on this machine, is asked for config.json. Of a list of GPUs
+    each is shown.
     """
     from glmdeploy.report.size import size_text
     from glmdeploy.report.size_data import size_data

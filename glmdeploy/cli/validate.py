@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,18 @@ _NAMED = 3
 """How many of the files that are left out are named."""
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy validate b200-eagle-bf16kv                        # a profile
+  glmdeploy validate profiles/*.yaml --strict                 # in CI: warnings fail too
+  glmdeploy validate mine.yaml --set server.max_containers=5  # what if
+  glmdeploy validate mine.yaml --fix                          # sure fixes
+
+Exit codes: 0 no error, 1 errors; with --strict, 1 for warnings too.
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|FOLDER...")
 @common.profile_options
 @click.option(
