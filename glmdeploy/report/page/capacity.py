@@ -106,7 +106,15 @@ def _drawn(size: Size) -> Plot:
     right = x(end) < 0.55
     text = f"{counted(last, 'request')} of {end:,}"
     notes.append(
-        Note(x=x(end), y=y(last), text=text, anchor="start" if right else "end", dx=10 if right else 0, dy=-12, kind="point")
+        Note(
+            x=x(end),
+            y=y(last),
+            text=text,
+            anchor="start" if right else "end",
+            dx=10 if right else 0,
+            dy=-12,
+            kind="point",
+        )
     )
     shapes.append(Shape(points=[(x(size.context), 0.0), (x(size.context), 1.0)], kind="bound"))
     notes.append(Note(x=x(size.context), y=1, text="whole context", anchor="end", dx=-6, dy=12, kind="name"))

@@ -83,7 +83,11 @@ def _side(text: str | None) -> Child:
 
 def _findings(found: Comparison) -> Iterator[Child]:
     if not found.judged:
-        yield tag("p", "What the rules would say of the other side is not known: what runs is not judged again.", class_="unknown")
+        yield tag(
+            "p",
+            "What the rules would say of the other side is not known: what runs is not judged again.",
+            class_="unknown",
+        )
         return
     for name, some in (("New findings", found.added), ("Findings that are gone", found.removed)):
         if some:

@@ -200,8 +200,12 @@ def _by_requests(subject: Subject, bill: _Bill) -> Markup | None:
     if bill.fewest > 1 and stairs:
         stairs[0] = (f"1 to {int(each * bill.fewest):,}", *stairs[0][1:])
     idle = ("none", bill.fewest, cents(bill.hourly * bill.fewest))
-    data = table("Dollars an hour by requests at a time", ("requests", "containers", "an hour"), [idle, *stairs], numbers=(1, 2))
-    says = titled("Dollars an hour by requests at a time: " + ", ".join(f"{row[0]} {row[2]}" for row in [idle, *stairs][:5]))
+    data = table(
+        "Dollars an hour by requests at a time", ("requests", "containers", "an hour"), [idle, *stairs], numbers=(1, 2)
+    )
+    says = titled(
+        "Dollars an hour by requests at a time: " + ", ".join(f"{row[0]} {row[2]}" for row in [idle, *stairs][:5])
+    )
     drawn = Plot(across=across, up=up, shapes=shapes, notes=notes)
     return figure(plot(drawn, says), caption, data, says="The same as a table")
 
@@ -211,7 +215,11 @@ def _adds_at(subject: Subject) -> tuple[float | None, str]:
     assert subject.facts is not None
     server = subject.facts.profile.server
     if server.kind == WEB_SERVER:
-        return (server.max_inputs, "max_inputs") if server.target_inputs is None else (server.target_inputs, "target_inputs")
+        return (
+            (server.max_inputs, "max_inputs")
+            if server.target_inputs is None
+            else (server.target_inputs, "target_inputs")
+        )
     return server.target_concurrency or None, "target_concurrency"
 
 

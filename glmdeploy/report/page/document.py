@@ -110,7 +110,9 @@ def _sections(report: Report) -> Iterator[Section]:
 
 
 def _section(each: Section) -> Markup:
-    head = tag("div", tag("h2", each.name, id=f"{each.anchor}-title"), tag("p", each.lead, class_="lead"), class_="side")
+    head = tag(
+        "div", tag("h2", each.name, id=f"{each.anchor}-title"), tag("p", each.lead, class_="lead"), class_="side"
+    )
     return tag(
         "section",
         head,
@@ -125,12 +127,19 @@ def _headline(report: Report, name: str) -> Iterator[Child]:
     yield tag("p", "Deployment report", class_="kicker")
     yield tag("h1", tag("bdi", name))
     if subject.facts is None:
-        yield tag("p", "This is no profile that can be read, so there is nothing to plan: see the findings.", class_="subtitle")
+        yield tag(
+            "p",
+            "This is no profile that can be read, so there is nothing to plan: see the findings.",
+            class_="subtitle",
+        )
     else:
         profile, facts = subject.facts.profile, subject.facts
         gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
         yield tag(
-            "p", tag("bdi", tag("strong", profile.model.repo)), f" on {gpus}, SGLang {facts.catalog.version}", class_="subtitle"
+            "p",
+            tag("bdi", tag("strong", profile.model.repo)),
+            f" on {gpus}, SGLang {facts.catalog.version}",
+            class_="subtitle",
         )
         if profile.description:
             yield tag("p", tag("bdi", profile.description), class_="about")
@@ -154,8 +163,16 @@ def _tiles(report: Report) -> Iterator[Tile]:
     if (rate := hourly(subject)) is not None:
         server = profile.server
         most = max(server.max_containers, server.min_containers)
-        bounds = counted(most, "container") if most == server.min_containers else f"{server.min_containers} to {most} containers"
-        idle = "nothing when idle" if not server.min_containers else f"{cents(rate * server.min_containers)} an hour when idle"
+        bounds = (
+            counted(most, "container")
+            if most == server.min_containers
+            else f"{server.min_containers} to {most} containers"
+        )
+        idle = (
+            "nothing when idle"
+            if not server.min_containers
+            else f"{cents(rate * server.min_containers)} an hour when idle"
+        )
         yield Tile("Cost", f"{cents(rate)} an hour", f"each container; {bounds}, {idle}")
     seconds, least, most = total(steps(subject))
     late = seconds > profile.server.startup_timeout
@@ -164,7 +181,9 @@ def _tiles(report: Report) -> Iterator[Tile]:
     else:
         yield Tile("Cold start", "not known", "the load of the weights is not")
     if (size := subject.first and subject.first.size) and size.fits:
-        whole = counted(size.whole_requests, "whole-context request") if size.whole_requests else "no whole-context request"
+        whole = (
+            counted(size.whole_requests, "whole-context request") if size.whole_requests else "no whole-context request"
+        )
         yield Tile("KV pool", tokens(size.memory.pool.tokens), f"{whole} at a time")
     yield _endpoint(subject)
 
@@ -178,7 +197,11 @@ def _fits(subject: Subject) -> Tile:
     answer, state = words[size.answer]
     if size.uneven is not None:
         answer = "does not start"
-    free = f"{gib(size.free)} of {gib(size.memory.total)} free on each GPU" if size.answer is Answer.FITS else verdict(size)
+    free = (
+        f"{gib(size.free)} of {gib(size.memory.total)} free on each GPU"
+        if size.answer is Answer.FITS
+        else verdict(size)
+    )
     return Tile("Memory", answer, free, state)
 
 

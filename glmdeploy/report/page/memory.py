@@ -37,7 +37,12 @@ def parts(size: Size) -> list[Part]:
         Part("weights", memory.weights, "weights", "of the model, as this GPU's share"),
         Part("LoRA adapters", memory.adapters, "adapters", "of one batch"),
         Part("linear states", memory.states, "states", "of linear attention, for the requests that run"),
-        Part("KV pool", memory.pool.bytes - size.draft_bytes, "pool", f"{tokens(memory.pool.tokens)} as {memory.kv_dtype}"),
+        Part(
+            "KV pool",
+            memory.pool.bytes - size.draft_bytes,
+            "pool",
+            f"{tokens(memory.pool.tokens)} as {memory.kv_dtype}",
+        ),
         Part("draft’s KV", size.draft_bytes, "draft", "of the draft model’s layers, for the same tokens"),
         Part("activations, CUDA graphs", memory.working, "working", "an estimate of what they take at most"),
         Part("free", max(size.free, 0), "free", "taken by nothing"),
@@ -68,7 +73,9 @@ def memory(report: Report) -> Markup:
 def _one(sized: Sized, report: Report) -> Iterator[Child]:
     size = sized.size
     if size is None:
-        yield tag("p", prose(f"How the memory of {sized.gpu} is used is not known here: {sized.why}."), class_="unknown")
+        yield tag(
+            "p", prose(f"How the memory of {sized.gpu} is used is not known here: {sized.why}."), class_="unknown"
+        )
         return
     several = "" if size.replicas == 1 else f", with the KV pool of one of {size.replicas} replicas"
     caption = joined(
@@ -76,9 +83,13 @@ def _one(sized: Sized, report: Report) -> Iterator[Child]:
         f"{several}, of {sized.gpu.count} GPUs" if sized.gpu.count > 1 else several,
     )
     rows = [(_key(part), gib(part.bytes), _share(part.bytes, size), part.about) for part in parts(size)]
-    yield tag("figure", tag("figcaption", caption), _bar(size), table(
-        f"Memory of each {sized.gpu.type}", ("part", "GiB", "share", "what it is"), rows, numbers=(1, 2)
-    ), class_="bar")
+    yield tag(
+        "figure",
+        tag("figcaption", caption),
+        _bar(size),
+        table(f"Memory of each {sized.gpu.type}", ("part", "GiB", "share", "what it is"), rows, numbers=(1, 2)),
+        class_="bar",
+    )
     yield tag("p", prose(_static(size)))
     if (over := -size.memory.spare) > GIB // 10 and size.fits:
         why = "the draft model’s part and the scales of FP8" if size.draft_bytes else "the scales of FP8"
@@ -140,7 +151,9 @@ def _types(size: Size) -> Markup:
     for name, pool in size.memory.possible.items():
         mine = pool.bytes_per_token == size.memory.pool.bytes_per_token
         other = "" if name == size.memory.kv_dtype else f" ({size.memory.kv_dtype})"
-        rows.append((tag("code", name), f"{pool.bytes_per_token:,}", f"{pool.tokens:,}", f"in effect{other}" if mine else ""))
+        rows.append(
+            (tag("code", name), f"{pool.bytes_per_token:,}", f"{pool.tokens:,}", f"in effect{other}" if mine else "")
+        )
     head = ("KV cache", "bytes a token", "tokens that fit", "")
     capped = None
     if size.cap is not None and size.fits:

@@ -85,7 +85,11 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
         yield [
             image,
             compiler,
-            *([Box(kind="volume", what="volume", name=kernels.name, details=(f"at {kernels.mount}",))] if kernels else []),
+            *(
+                [Box(kind="volume", what="volume", name=kernels.name, details=(f"at {kernels.mount}",))]
+                if kernels
+                else []
+            ),
         ]
     for further in volumes.further:
         yield [Box(kind="volume", what="volume", name=further.name, details=(f"at {further.mount}",))]
@@ -112,7 +116,9 @@ def _endpoint(profile: Profile) -> Box:
 def _server(subject: Subject, facts: Facts) -> Box:
     server = facts.profile.server
     most = max(server.max_containers, server.min_containers)
-    bounds = f"{server.min_containers} to {most} containers" if server.min_containers != most else counted(most, "container")
+    bounds = (
+        f"{server.min_containers} to {most} containers" if server.min_containers != most else counted(most, "container")
+    )
     gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
     details = [f"SGLang {facts.catalog.version}", bounds]
     if (rate := hourly(subject)) is not None:
@@ -208,7 +214,9 @@ def _box(box: Box, x: float, y: float, wide: float, high: float, *, stacked: boo
     yield tag("text", shortened(box.name, room), x=float(left), y=float(top + 24), class_=f"title{on}")
     said = [*box.details]
     for place, text in enumerate(said):
-        yield tag("text", shortened(text, room + 2), x=float(left), y=float(top + 43 + place * LINE), class_=f"detail{on}")
+        yield tag(
+            "text", shortened(text, room + 2), x=float(left), y=float(top + 43 + place * LINE), class_=f"detail{on}"
+        )
     if box.secret:
         line = top + 43 + len(said) * LINE
         yield from _key(left, line - 5)

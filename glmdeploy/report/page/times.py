@@ -48,7 +48,11 @@ def _cold_start(subject: Subject) -> Iterator[Child]:
     late = seconds > limit
     said = f"about {about(seconds)} of the {duration(limit)} that `startup_timeout` allows"
     yield tag("h3", "Each cold start")
-    yield tag("p", prose(f"{said[0].upper()}{said[1:]}{': it is not reached in time' * late}."), class_="bad" if late else None)
+    yield tag(
+        "p",
+        prose(f"{said[0].upper()}{said[1:]}{': it is not reached in time' * late}."),
+        class_="bad" if late else None,
+    )
     if facts.value("device") not in (None, "cuda"):
         yield tag("p", prose("SGLang runs on another device here; the times were measured on a GPU, and the load of the weights is "
                              "not known."), class_="unknown")  # fmt: skip
@@ -60,7 +64,12 @@ def _cold_start(subject: Subject) -> Iterator[Child]:
         f". Between {about(least)} and {about(most)}, by the least and the most that was measured or reported of each "
         "step: the thin lines.",
     )
-    yield figure(_gantt(some, limit, "A cold start"), caption, _table("Steps of a cold start", some), says="Where the times are from")
+    yield figure(
+        _gantt(some, limit, "A cold start"),
+        caption,
+        _table("Steps of a cold start", some),
+        says="Where the times are from",
+    )
 
 
 def _once(subject: Subject) -> Iterator[Child]:
