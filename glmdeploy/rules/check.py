@@ -76,9 +76,15 @@ def check(document: Document, *, today: date | None = None, checkpoint: Checkpoi
     # Rules take a refused option for one that is left out, and what they say of its place is not so.
     refused = {found.path for found, problem in zip(options, judged, strict=True) if not problem.at_key}
     told = (found for found in judgement.findings if found.path not in refused)
-    found = hide([*options, *told, *knowledge(facts, judgement, document)])
-    found.sort(key=lambda each: (each.location.file, each.location.line, each.location.column, each.id))
+    found = hide([*options, *told, *knowledge(facts, judgement, document, options)])
+    found.sort(key=_order)
     return Checked(findings=tuple(found), facts=facts)
+
+
+def _order(found: Finding) -> tuple[str, int, int, bool, str]:
+    """By place; what was not judged comes after what it was not judged for."""
+    place = found.location
+    return place.file, place.line, place.column, found.id == KNOWLEDGE, found.id
 
 
 @cache

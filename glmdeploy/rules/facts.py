@@ -10,9 +10,10 @@ from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.gpus import BLACKWELL, HOPPER
 from glmdeploy.rules.container import Container
-from glmdeploy.rules.gaps import Gap, miss
+from glmdeploy.rules.gaps import Gap, gaps, miss, refused
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.architectures import ARCHITECTURES
+from glmdeploy.sglang.decisions.watched import Watched, unknown
 from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
 from glmdeploy.sizing import memory, model, timeline
@@ -87,7 +88,9 @@ class Facts(Container):
         """
         release = catalog.load(profile.sglang.version)
         settings, problems = command.read(profile.sglang.args, release)
-        if (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
+        if lost := {dest for problem in problems for dest in problem.dests}:
+            settings = Watched(settings, lost, refused)
+        elif (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
             # The model's own, which lies in its folder, where SGLang looks unless told otherwise.
             settings = {dest: setting for dest, setting in settings.items() if dest != "tokenizer_path"}
         repo = profile.model.repo
@@ -135,7 +138,7 @@ class Facts(Container):
     @cached_property
     def effective(self) -> Mapping[str, Effective]:
         """What SGLang will run with, by destination name, where it is known."""
-        return effective(
+        table = effective(
             self.settings,
             self.catalog,
             self.gpu,
@@ -149,7 +152,15 @@ class Facts(Container):
                 **CONTAINER,
             },
             config=models.known(self.profile.model.repo),
+            refused=self.refused,
         )
+        lost = {name for name, one in table.items() if one.basis is Basis.REFUSED}
+        return Watched(table, lost, refused) if lost else table
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The destinations of which the profile says something that the release refuses: they are not known."""
+        return unknown(self.settings)
 
     @property
     def withheld(self) -> Mapping[str, str]:
@@ -170,7 +181,7 @@ class Facts(Container):
     def value(self, dest: str) -> object:
         """The effective value, or None where it is not known."""
         known = self.effective.get(dest)
-        if known and not known.known and known.basis is not Basis.AT_START:
+        if known and not known.known and known.basis not in (Basis.AT_START, Basis.REFUSED):
             miss(Gap.VALUES)
         return known.value if known else None
 
@@ -181,7 +192,8 @@ class Facts(Container):
 
     def setting(self, dest: str) -> Setting | None:
         """What the profile says of the option, or of any that its neutral name stands for."""
-        return next((self.settings[raw] for raw in RAW.get(dest, (dest,)) if raw in self.settings), None)
+        found = (self.settings.get(raw) for raw in RAW.get(dest, (dest,)))
+        return next((setting for setting in found if setting is not None), None)
 
     def path(self, dest: str) -> KeyPath:
         """Where the option stands in the profile, or would stand, under its canonical name."""
@@ -300,16 +312,22 @@ class Facts(Container):
         return self._model
 
     @cached_property
-    def _memory(self) -> Memory | None:
-        known = self._model
-        return memory.memory(known, self.gpu, self.value, version=self.catalog.version) if known else None
+    def _memory(self) -> tuple[Memory | None, frozenset[Gap]]:
+        """The memory, with what was met on the way and is not known: it is met again by whoever asks."""
+        with gaps() as met:
+            known = self._model
+            found = memory.memory(known, self.gpu, self.value, version=self.catalog.version) if known else None
+        return found, frozenset(met)
 
     @property
     def memory(self) -> Memory | None:
         """The memory of one GPU, where everything that it depends on is known."""
-        if self._memory is None and self.value("device") in (None, "cuda"):
+        found, met = self._memory
+        if Gap.REFUSED in met:
+            refused()
+        if found is None and self.value("device") in (None, "cuda"):
             miss(Gap.MEMORY)
-        return self._memory
+        return found
 
     @property
     def model_loaded(self) -> Model | None:
