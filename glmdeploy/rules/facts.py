@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
@@ -81,14 +81,18 @@ class Facts(Container):
     """The checkpoint's ``config.json``, where it was given: it tells more than the repository's name."""
 
     @classmethod
-    def of(cls, profile: Profile, checkpoint: Checkpoint | None = None) -> Facts:
+    def of(cls, profile: Profile, checkpoint: Checkpoint | None = None, **more: Any) -> Self:
         """The facts of a profile, as far as its own text and the ``checkpoint`` tell them.
+
+        ``lost`` in ``more`` are paths of the profile whose values are not known (:class:`glmdeploy.rules.partly`).
 
         :raises catalog.UnknownVersion: if there is no catalog of its SGLang release.
         """
         release = catalog.load(profile.sglang.version)
         settings, problems = command.read(profile.sglang.args, release)
-        if lost := {dest for problem in problems for dest in problem.dests}:
+        lost = {dest for problem in problems for dest in problem.dests}
+        lost |= {dest for path in more.get("lost", ()) for dest in _dests(path, release)}
+        if lost:
             settings = Watched(settings, lost, refused)
         elif (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
             # The model's own, which lies in its folder, where SGLang looks unless told otherwise.
@@ -106,6 +110,7 @@ class Facts(Container):
             settings=settings,
             problems=tuple(problems),
             checkpoint=checkpoint,
+            **more,
         )
 
     @property
@@ -153,9 +158,15 @@ class Facts(Container):
             },
             config=models.known(self.profile.model.repo),
             refused=self.refused,
+            settled=self.settled,
         )
         lost = {name for name, one in table.items() if one.basis is Basis.REFUSED}
         return Watched(table, lost, refused) if lost else table
+
+    @property
+    def settled(self) -> bool:
+        """Whether all but options that SGLang's decisions depend on is known."""
+        return True
 
     @property
     def refused(self) -> frozenset[str]:
@@ -214,17 +225,6 @@ class Facts(Container):
         raws = RAW.get(dest, (dest,))
         found = (option for raw in raws for option in self.catalog.options if option.dest == raw)
         return next((option.canonical.removeprefix("--") for option in found if option.deprecated is None), None)
-
-    @cached_property
-    def env(self) -> Mapping[str, str]:
-        """The environment of the SGLang process: the image's, and over it the server's own."""
-        return {**self.profile.sglang.env, **self.profile.server.env}
-
-    def env_path(self, name: str) -> KeyPath:
-        """Where the variable stands, or where it would stand."""
-        if name in self.profile.server.env:
-            return ("server", "env", name)
-        return ("sglang", "env", name) if name in self.profile.sglang.env else ("sglang", "env")
 
     def env_flag(self, name: str, *, default: bool = False) -> bool:
         """Whether a variable switches something on, as SGLang reads its own (``sglang/srt/environ.py``, EnvBool).
@@ -325,6 +325,7 @@ class Facts(Container):
         found, met = self._memory
         if Gap.REFUSED in met:
             refused()
+            miss(Gap.MEMORY)
         if found is None and self.value("device") in (None, "cuda"):
             miss(Gap.MEMORY)
         return found
@@ -380,6 +381,18 @@ class Facts(Container):
         """Whether the containers that serve mount the weights so that nothing can write there."""
         asked = self.profile.volumes.weights.read_only
         return not self.writes_weights if asked is None else asked
+
+
+def _dests(path: KeyPath, release: Catalog) -> tuple[str, ...]:
+    """The destination of the option that a path of the profile leads to, if it leads to one; of all to all."""
+    if path in (ARGS[:1], ARGS):
+        return tuple(option.dest for option in release.options)
+    if path[:2] != ARGS or len(path) != 3:
+        return ()
+    try:
+        return (release.find(str(path[2])).dest,)
+    except (catalog.UnknownOption, catalog.AmbiguousOption):
+        return ()
 
 
 def _gpus(profile: Profile) -> tuple[str, ...]:

@@ -58,6 +58,17 @@ def unjudged(lost: Sequence[Set[Gap]], refused: Sequence[Finding]) -> Finding:
     )
 
 
+def nothing_judged(refused: Finding, rules: int) -> Finding:
+    """The finding about a profile of which no rule can say anything, for what ``refused`` tells of."""
+    return Finding(
+        id=KNOWLEDGE,
+        severity=Severity.INFO,
+        message=f"without `{dotted(refused.path)}` nothing else was judged: memory and all {rules} rules",
+        location=refused.location,
+        path=refused.path,
+    )
+
+
 def _counted(unjudged: Sequence[Set[Gap]]) -> tuple[str, str]:
     """What was not judged, and the verb behind it."""
     met = frozenset().union(*unjudged)
