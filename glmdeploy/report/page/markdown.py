@@ -142,7 +142,8 @@ def _size(sized: Sized) -> Iterator[str]:
         return
     yield ""
     yield "<details>"
-    yield f"<summary>Size on {sized.gpu}: {gib(size.memory.total)} a GPU, {tokens(size.memory.pool.tokens)} of KV</summary>"
+    pool = tokens(size.memory.pool.tokens)
+    yield f"<summary>Size on {sized.gpu}: {gib(size.memory.total)} a GPU, {pool} of KV</summary>"
     yield ""
     yield "| part of each GPU | |"
     yield "|---|--:|"
@@ -184,9 +185,7 @@ def report_data(report: Report) -> dict[str, Any]:
         data["compared"] = {
             "with": found.name,
             "why_not": found.why,
-            "values": [
-                change_data(each.change) | {"brings_about": [*map(str, each.costs)]} for each in found.changed
-            ],
+            "values": [change_data(each.change) | {"brings_about": [*map(str, each.costs)]} for each in found.changed],
             "difference": difference_data(found.found) if found.found else None,
             "added": [*map(finding_data, found.added)] if found.judged else None,
             "removed": [*map(finding_data, found.removed)] if found.judged else None,

@@ -56,7 +56,13 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
     once = {step.name: step.seconds for step in timeline.before_the_first(model, compiles=True)} if model else {}
     secrets, volumes = profile.secrets, profile.volumes
     revision = profile.model.revision
-    hub = Box(kind="outside", what="Hugging Face Hub", name=profile.model.repo, details=(f"at {revision}",))
+    owner, slash, name = profile.model.repo.rpartition("/")
+    hub = Box(
+        kind="outside",
+        what="Hugging Face Hub",
+        name=name,
+        details=(*([f"of {owner}"] if slash else []), f"at {shortened(revision, 12)}"),
+    )
     size = (f"{count_bytes(model.weights)}, about {about(once['download'])}",) if model else ("size not known",)
     yield [
         hub,
@@ -69,11 +75,24 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
         ),
         Box(kind="volume", what="volume", name=volumes.weights.name, details=(f"at {volumes.weights.mount}",)),
     ]
+    # NAME:TAG, NAME@DIGEST or NAME:TAG@DIGEST; a colon before a slash is that of a port.
+    named, at, _ = profile.sglang.image.partition("@")
+    path, _, version = named.rpartition(":") if ":" in named.rpartition("/")[2] else (named, "", "")
+    steps_on = len(profile.sglang.image_steps)
     image = Box(
         kind="outside",
         what="image",
-        name=profile.sglang.image,
-        details=(counted(len(profile.sglang.image_steps), "step") + " on top",) if profile.sglang.image_steps else (),
+        name=path,
+        details=tuple(
+            filter(
+                None,
+                (
+                    version or None,
+                    "pinned by digest" if at else None,
+                    f"{counted(steps_on, 'step')} on top" if steps_on else None,
+                ),
+            )
+        ),
         secret=secrets.registry.name if secrets.registry else None,
     )
     if profile.compile is None:
@@ -85,7 +104,11 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
         yield [
             image,
             compiler,
-            *([Box(kind="volume", what="volume", name=kernels.name, details=(f"at {kernels.mount}",))] if kernels else []),
+            *(
+                [Box(kind="volume", what="volume", name=kernels.name, details=(f"at {kernels.mount}",))]
+                if kernels
+                else []
+            ),
         ]
     for further in volumes.further:
         yield [Box(kind="volume", what="volume", name=further.name, details=(f"at {further.mount}",))]
@@ -112,7 +135,11 @@ def _endpoint(profile: Profile) -> Box:
 def _server(subject: Subject, facts: Facts) -> Box:
     server = facts.profile.server
     most = max(server.max_containers, server.min_containers)
-    bounds = f"{server.min_containers} to {most} containers" if server.min_containers != most else counted(most, "container")
+    bounds = (
+        f"{server.min_containers} to {counted(most, 'container')}"
+        if server.min_containers != most
+        else counted(most, "container")
+    )
     gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
     details = [f"SGLang {facts.catalog.version}", bounds]
     if (rate := hourly(subject)) is not None:
@@ -142,8 +169,8 @@ def picture(subject: Subject) -> Markup | None:
 
 WIDTH, HIGH, GAP, LINE = 210, 92, 18, 17
 ARROW = 34
-LETTER = 7.1
-"""Pixels of a letter on average in the picture's text, for what has to be shortened."""
+LETTER, SMALL = 8.3, 7.2
+"""Pixels of a letter on average in a box's name and in its details, for what has to be shortened."""
 
 
 def _wide(drawn: Scene, title: Markup) -> Markup:
@@ -202,17 +229,17 @@ def _box(box: Box, x: float, y: float, wide: float, high: float, *, stacked: boo
     if box.kind == "volume":
         yield tag("path", d=f"M{x:g} {y + 26:g}h{wide:g}", class_="lid")
     left, on = x + 14, " on" if box.kind == "server" else ""
-    room = int((wide - 26) / LETTER)
+    room, rest = int((wide - 24) / LETTER), int((wide - 24) / SMALL)
     top = y + 18 if not stacked or high < 150 else y + high / 2 - 46
-    yield tag("text", box.what.upper(), x=float(left), y=float(top), class_=f"what{on}")
+    yield tag("text", box.what, x=float(left), y=float(top), class_=f"what{on}")
     yield tag("text", shortened(box.name, room), x=float(left), y=float(top + 24), class_=f"title{on}")
     said = [*box.details]
     for place, text in enumerate(said):
-        yield tag("text", shortened(text, room + 2), x=float(left), y=float(top + 43 + place * LINE), class_=f"detail{on}")
+        yield tag("text", shortened(text, rest), x=float(left), y=float(top + 43 + place * LINE), class_=f"detail{on}")
     if box.secret:
         line = top + 43 + len(said) * LINE
         yield from _key(left, line - 5)
-        yield tag("text", shortened(box.secret, room - 1), x=float(left + 20), y=float(line), class_="detail")
+        yield tag("text", shortened(box.secret, rest - 3), x=float(left + 20), y=float(line), class_="detail")
 
 
 def _key(x: float, y: float) -> Iterator[Child]:
