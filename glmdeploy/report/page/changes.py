@@ -44,14 +44,10 @@ def _changes(found: Comparison, subject: Subject) -> Iterator[Child]:
             if because:
                 yield tag("p", prose(f"`{stage}` runs again: {changes_line(because)}."))
         rows = [_row(each) for each in found.changed]
-        yield table(
-            "Values that differ",
-            (tag("span", "change", class_="unseen"), "value", "before", "after", "brings about"),
-            rows,
-        )
+        yield table("Values that differ", ("value", "before", "after"), rows)
     yield from _findings(found)
     if found.effective:
-        yield tag("h3", "What SGLang runs with")
+        yield tag("h3", "What SGLang then decides otherwise")
         rows_of = [
             (tag("code", name.replace("_", "-")), _plain(old), _plain(new))
             for name, (old, new) in found.effective.items()
@@ -78,7 +74,8 @@ def _row(each: Changed) -> tuple[Child, ...]:
         tag("span", _WORDS[change.symbol], class_="unseen"),
     )
     costs = (tag("span", str(cost), class_=f"cost {_kind(cost)}") for cost in each.costs)
-    return symbol, tag("code", f"{each.group} {each.name}"), _side(old), _side(new), costs
+    name = joined(symbol, " ", tag("code", f"{each.group} {each.name}"), tag("span", costs, class_="costs"))
+    return name, _side(old), _side(new)
 
 
 def _side(text: str | None) -> Child:

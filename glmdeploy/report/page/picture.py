@@ -63,7 +63,7 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
         name=name,
         details=(*([f"of {owner}"] if slash else []), f"at {shortened(revision, 12)}"),
     )
-    size = (f"{count_bytes(model.weights)}, about {about(once['download'])}",) if model else ("size not known",)
+    size = (count_bytes(model.weights), f"about {about(once['download'])}") if model else ("size not known",)
     yield [
         hub,
         Box(
@@ -167,9 +167,9 @@ def picture(subject: Subject) -> Markup | None:
     return figure(image, None, data, says="The same as a table")
 
 
-WIDTH, HIGH, GAP, LINE = 210, 92, 18, 17
+WIDTH, HIGH, GAP, LINE = 210, 106, 16, 17
 ARROW = 34
-LETTER, SMALL = 8.3, 7.2
+LETTER, SMALL = 8.7, 7.4
 """Pixels of a letter on average in a box's name and in its details, for what has to be shortened."""
 
 
