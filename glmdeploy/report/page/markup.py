@@ -82,7 +82,11 @@ def sentence(text: str) -> Markup:
 
 
 def shortened(text: str, most: int) -> str:
-    """The text in at most so many characters, with its middle left out: names tell most at their ends."""
+    """The text in at most so many characters, with its middle left out: names tell most at their ends.
+
+    It is masked first: what is left of a secret has not its form any more.
+    """
+    text = clean(text)
     if len(text) <= most:
         return text
     tail = most // 2

@@ -12,6 +12,7 @@ from glmdeploy.report.page.costs import hourly
 from glmdeploy.report.page.figure import figure, svg, table, titled
 from glmdeploy.report.page.markup import Child, Markup, joined, shortened, tag
 from glmdeploy.report.page.times import steps, total
+from glmdeploy.report.view import clean
 from glmdeploy.report.words import about, count_bytes, counted, dollars
 from glmdeploy.sizing import timeline
 
@@ -56,7 +57,7 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
     once = {step.name: step.seconds for step in timeline.before_the_first(model, compiles=True)} if model else {}
     secrets, volumes = profile.secrets, profile.volumes
     revision = profile.model.revision
-    owner, slash, name = profile.model.repo.rpartition("/")
+    owner, slash, name = clean(profile.model.repo).rpartition("/")
     hub = Box(
         kind="outside",
         what="Hugging Face Hub",
@@ -76,7 +77,7 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
         Box(kind="volume", what="volume", name=volumes.weights.name, details=(f"at {volumes.weights.mount}",)),
     ]
     # NAME:TAG, NAME@DIGEST or NAME:TAG@DIGEST; a colon before a slash is that of a port.
-    named, at, _ = profile.sglang.image.partition("@")
+    named, at, _ = clean(profile.sglang.image).partition("@")
     path, _, version = named.rpartition(":") if ":" in named.rpartition("/")[2] else (named, "", "")
     steps_on = len(profile.sglang.image_steps)
     image = Box(

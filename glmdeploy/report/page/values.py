@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glmdeploy import redaction
 from glmdeploy.report.page.figure import table
 from glmdeploy.report.page.markup import Child, Markup, joined, prose, tag
-from glmdeploy.report.view import shown
+from glmdeploy.report.view import clean, shown
 from glmdeploy.report.words import counted
 from glmdeploy.sglang.command import shell
 from glmdeploy.sglang.effective import REPORTED, Origin
@@ -71,7 +72,7 @@ def _option(row: Row) -> Markup:
 def _value(row: Row) -> Markup:
     if not row.effective.known:
         return tag("span", "not known", class_="unknown")
-    text = shown(row.effective.value)
+    text = clean(shown(row.effective.value))  # before it is cut: a part of a secret does not look like one
     return tag("code", text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
@@ -80,8 +81,8 @@ def command(subject: Subject) -> Markup:
     if subject.facts is None:
         return tag("p", "There is no command: this is no profile yet.", class_="unknown")
     key = subject.facts.profile.secrets.api_key
-    text = shell(subject.facts.command, key.keys[0] if key else None)
-    # A line a child: masked and escaped by itself, and its end stays an end.
+    text = redaction.mask(shell(subject.facts.command, key.keys[0] if key else None))
+    # A line a child: escaped by itself, so that its end stays one.
     shown_lines = Markup("\n".join(joined(line).html for line in text.split("\n")))
     refused = sum(found.id == "sglang" for found in subject.findings)
     return joined(
