@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -68,8 +68,8 @@ def list_(as_json: bool) -> None:
 
 # So that an option can be given with its dashes.
 @catalog.command(context_settings={"ignore_unknown_options": True}, epilog=SHOW)
-@click.argument("version")
-@click.argument("option", required=False)
+@click.argument("version", shell_complete=complete.releases)
+@click.argument("option", required=False, shell_complete=complete.options)
 @common.json_option
 def show(version: str, option: str | None, as_json: bool) -> None:
     """Show one OPTION (in any spelling) or variable of a release, or all of them."""
@@ -87,8 +87,8 @@ def show(version: str, option: str | None, as_json: bool) -> None:
 
 
 @catalog.command(epilog=DIFF)
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete.releases)
+@click.argument("new", shell_complete=complete.releases)
 @common.json_option
 def diff(old: str, new: str, as_json: bool) -> int:
     """Show what changes from release OLD to release NEW."""

@@ -19,8 +19,6 @@ Examples:
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Show the script that completes words in bash, zsh or fish."""
-    from click.shell_completion import get_completion_class
+    from glmdeploy.cli import complete_shells
 
-    script = get_completion_class(shell)
-    assert script is not None
-    click.echo(script(context.find_root().command, {}, "glmdeploy", "_GLMDEPLOY_COMPLETE").source())
+    click.echo(complete_shells.script(context.find_root().command, shell), nl=False)

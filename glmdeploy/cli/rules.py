@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -35,7 +35,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("name", required=False, metavar="[ID]")
+@click.argument("name", required=False, metavar="[ID]", shell_complete=complete.rules)
 @common.json_option
 @click.option(
     "--format",
