@@ -113,6 +113,10 @@ def entry() -> None:
     """The console script."""
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
+    if "_GLMDEPLOY_COMPLETE" in os.environ:
+        from glmdeploy.cli import complete_shells
+
+        sys.exit(complete_shells.answer(group))
     streams.install()
     try:
         code = run(sys.argv[1:])
