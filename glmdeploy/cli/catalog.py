@@ -10,18 +10,49 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.sglang.catalog import Catalog, Option
 
 
-@click.group()
+EPILOG = """\b
+Examples:
+  glmdeploy catalog list                          # the releases
+  glmdeploy catalog show 0.5.23 --kv-cache-dtype  # an option of one
+"""
+LIST = """\b
+Examples:
+  glmdeploy catalog list
+  glmdeploy catalog list --json
+"""
+SHOW = """\b
+Examples:
+  glmdeploy catalog show 0.5.23 --kv-cache-dtype            # an option
+  glmdeploy catalog show 0.5.23 SGLANG_ENABLE_JIT_DEEPGEMM  # a variable
+  glmdeploy catalog show 0.5.23 --json                      # all of them
+"""
+DIFF = """\b
+Examples:
+  glmdeploy catalog diff 0.5.11 0.5.23
+  glmdeploy catalog diff 0.5.22 0.5.23 --json
+
+Exit codes: 0 the same, 1 different, 2 trouble.
+"""
+BUILD = """\b
+Examples:
+  glmdeploy catalog build 0.5.23  # where the catalogs are
+  glmdeploy catalog build 0.5.23 --out catalogs --cache /var/tmp/wheels
+"""
+
+
+@click.group(cls=DocumentedGroup, epilog=EPILOG)
 def catalog() -> None:
-    """The options and variables of each SGLang release, read from its published wheel."""
+    """Show the options and variables of each SGLang release. They were read from its published wheel."""
 
 
-@catalog.command("list")
+@catalog.command("list", epilog=LIST)
 @common.json_option
 def list_(as_json: bool) -> None:
     """Show the releases that there are catalogs of."""
@@ -36,7 +67,7 @@ def list_(as_json: bool) -> None:
 
 
 # So that an option can be given with its dashes.
-@catalog.command(context_settings={"ignore_unknown_options": True})
+@catalog.command(context_settings={"ignore_unknown_options": True}, epilog=SHOW)
 @click.argument("version")
 @click.argument("option", required=False)
 @common.json_option
@@ -55,12 +86,12 @@ def show(version: str, option: str | None, as_json: bool) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else text)
 
 
-@catalog.command()
+@catalog.command(epilog=DIFF)
 @click.argument("old")
 @click.argument("new")
 @common.json_option
 def diff(old: str, new: str, as_json: bool) -> int:
-    """Show what changes from release OLD to release NEW. Exit code: 0 the same, 1 different, 2 trouble."""
+    """Show what changes from release OLD to release NEW."""
     from glmdeploy.report.catalog import differences_text
     from glmdeploy.sglang.releases import diff
 
@@ -76,7 +107,7 @@ def diff(old: str, new: str, as_json: bool) -> int:
     return int(bool(differences))
 
 
-@catalog.command()
+@catalog.command(epilog=BUILD)
 @click.argument("version")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the catalogs.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Keeps wheels and environments.")

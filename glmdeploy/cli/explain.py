@@ -7,10 +7,20 @@ from pathlib import Path
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, ProfileError
 
+EPILOG = """\b
+Examples:
+  glmdeploy explain b200-eagle-bf16kv             # the values that matter
+  glmdeploy explain mine.yaml --gpu H200:8 --all  # every option, on another GPU
+  glmdeploy explain mine.yaml --sglang --build    # ask the real SGLang too
 
-@click.command()
+Exit codes: 0 shown; with --sglang, 1 where the real one disagrees.
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile")
 @common.profile_options
 @click.option("--gpu", metavar="GPU", help="Explain for this GPU instead of the profile's, such as H200:8.")
@@ -38,7 +48,6 @@ def explain(
     """Show what SGLang will really run with, and why.
 
     Each value comes from the profile, is SGLang's default, or is decided by SGLang from GPU, model and release.
-    With --sglang the exit code is 1 where the real one disagrees.
     """
     from glmdeploy.report import values
     from glmdeploy.rules.check import check

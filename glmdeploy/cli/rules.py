@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,15 @@ _WAIVED_FOR = timedelta(days=90)
 """How long the waiver holds that is shown to be pasted."""
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  glmdeploy rules         # a line each
+  glmdeploy rules GLM001  # all of one
+  glmdeploy rules GLM001 --json
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("name", required=False, metavar="[ID]")
 @common.json_option
 @click.option(
@@ -37,7 +46,7 @@ _WAIVED_FOR = timedelta(days=90)
 @click.option("--write", is_flag=True, help="Renew the files that are made from the rules, at the root of a checkout.")
 @click.option("--look", is_flag=True, help="List the rules to hold against the newest release; exit code 1 if any.")
 def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: bool) -> int:
-    """List the guard rules, or show all of one: why, what to do, how to waive it, sources, examples."""
+    """List the guard rules, or show all of one. That is: why, what to do, how to waive it, sources, examples."""
     from glmdeploy.report.rules import markdown
     from glmdeploy.rules import registry
 

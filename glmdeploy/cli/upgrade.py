@@ -5,20 +5,26 @@ from __future__ import annotations
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import UsageError
 
+EPILOG = """\b
+Examples:
+  glmdeploy upgrade mine.yaml --to 0.5.23          # what changes
+  glmdeploy upgrade mine.yaml --to 0.5.23 --write  # and write it
 
-@click.command()
+Exit codes: 0 possible, 1 something cannot be translated.
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile")
 @click.option("--to", "target", required=True, metavar="VERSION", help="The SGLang release to pin.")
 @click.option("--image", metavar="IMAGE", help="The image with that release; left out: suggested from the old tag.")
 @click.option("--write", is_flag=True, help="Edit the profile's file, with comments and layout kept.")
 @common.json_option
 def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: bool) -> int:
-    """Pin a profile to another SGLang release: show what changes, and write it with --write.
-
-    Exit code: 0 possible, 1 something cannot be translated.
-    """
+    """Pin a profile to another SGLang release. Shows what changes; --write writes it."""
     from glmdeploy.authoring import upgrade
     from glmdeploy.report import values
 
