@@ -265,7 +265,8 @@ def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: 
             ) from None
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
-        keep_schema(path, chosen.draft.release)
+        if kept := keep_schema(path, chosen.draft.release):
+            common.note(f"wrote {kept}: what editors judge {file} by")
     if as_json:
         common.echo_json(found_data(found, chosen=chosen, file=file, profile=profile))
         return
