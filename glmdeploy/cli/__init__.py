@@ -44,7 +44,10 @@ TABLE = {
         "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings come and go."),
         "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
-        "report": ("report.report", "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing."),
+        "report": (
+            "report.report",
+            "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing.",
+        ),
         "command": ("command.command", "Show the profile's SGLang command, quoted for a shell."),
         "render": ("render.render", "Write the profile's Modal app as a script for `modal deploy`."),
     },
