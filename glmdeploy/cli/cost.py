@@ -58,6 +58,7 @@ def cost(
 
     from glmdeploy.operate.cost import cost, stretch
     from glmdeploy.report.cost import cost_data, cost_text
+    from glmdeploy.report.wrap import wrapped
 
     when = stretch(begin, end)
     if when is None:
@@ -66,4 +67,4 @@ def cost(
     if as_json:
         common.echo_json(cost_data(told, target))
     else:
-        common.echo(cost_text(told, target))
+        common.echo(wrapped(cost_text(told, target), common.width()))

@@ -134,14 +134,14 @@ def _warnings(findings: Sequence[Finding], *, everything: bool) -> None:
     from glmdeploy.findings import Severity
     from glmdeploy.report.text import finding_line
     from glmdeploy.report.words import counted
+    from glmdeploy.report.wrap import wrapped
 
     standing = [each for each in findings if each.severity is Severity.WARNING and not each.waived]
     if everything:
         for each in standing:
             click.echo(finding_line(each), err=True)
     elif standing:
-        common.echo(
-            f"{counted(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
-        )
+        text = f"{counted(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
+        common.echo(wrapped(text, common.width()))
     else:
-        common.echo("`--all` shows every value, `glmdeploy size` the memory.")
+        common.echo(wrapped("`--all` shows every value, `glmdeploy size` the memory.", common.width()))
