@@ -274,5 +274,7 @@ def _flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_flow(each) for each in value)}]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if value[:1] in "*0123456789" and not value[-1:].isalpha() else value
+        return (
+            json.dumps(value, ensure_ascii=False) if value[:1] in "*0123456789" and not value[-1:].isalpha() else value
+        )
     return json.dumps(value)

@@ -113,8 +113,15 @@ def entry() -> None:
     """The console script."""
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
+    if "_GLMDEPLOY_COMPLETE" in os.environ:
+        from glmdeploy.cli import complete_shells
+
+        sys.exit(complete_shells.answer(group))
     streams.install()
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as end:  # click's, once it has printed a script for completion
+        code = end.code if isinstance(end.code, int) else 0
     if lacks := streams.fault():
         common.tell(f"error: cannot write to standard output: {lacks}")
         code = code or 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli import app, common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import DeployError, UsageError
 
@@ -37,7 +37,9 @@ Examples:
     cls=Documented,
     epilog=EPILOG,
 )
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
+@click.argument(
+    "profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...", shell_complete=complete.profiles_or_plans
+)
 @common.profile_options
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
