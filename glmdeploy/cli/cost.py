@@ -8,6 +8,7 @@ import click
 
 from glmdeploy.cli import app, common, complete, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.cli.logs import Moment
 from glmdeploy.errors import UsageError
 
@@ -61,7 +62,8 @@ def cost(
     when = stretch(begin, end)
     if when is None:
         raise UsageError("there is no full hour between --since and --until: Modal bills and tells by the hour")
-    told = cost(when, target, name)
+    with busy("cost", "asks what was billed, and what ran", quiet=common.is_quiet()):
+        told = cost(when, target, name)
     if as_json:
         common.echo_json(cost_data(told, target))
     else:
