@@ -4,7 +4,7 @@ This module imports nothing: the container side of a deployed app loads it too. 
 imported when it is first used.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ERRORS = ("DeployError", "GlmdeployError", "ProfileError")
 _INTERFACE = ("Applied", "apply", "check", "destroy", "load", "make_plan", "preview", "rollback", "status", "verify")

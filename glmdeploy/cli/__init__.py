@@ -13,13 +13,14 @@ import json
 import os
 import sys
 import threading
-from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from glmdeploy import __version__, redaction
+from glmdeploy.cli import common, streams
+from glmdeploy.cli.commands import Commands
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
@@ -30,68 +31,72 @@ EXIT_SECONDS = 5.0
 """The longest wait for the SDK's own end, once everything is said."""
 
 
-COMMANDS = {
-    "validate": "validate.validate",
-    "plan": "plan.plan",
-    "show": "show.show",
-    "apply": "apply.apply",
-    "rollback": "rollback.rollback",
-    "rollover": "rollover.rollover",
-    "status": "status.status",
-    "logs": "logs.logs",
-    "history": "history.history",
-    "list": "list_.list_",
-    "open": "open_.open_",
-    "cost": "cost.cost",
-    "clean": "clean.clean",
-    "destroy": "destroy.destroy",
-    "verify": "verify.verify",
-    "diff": "diff.diff",
-    "explain": "explain.explain",
-    "size": "size.size",
-    "rules": "rules.rules",
-    "upgrade": "upgrade.upgrade",
-    "pin": "pin.pin",
-    "import": "import_.import_",
-    "render": "render.render",
-    "command": "command.command",
-    "catalog": "catalog.catalog",
-    "schema": "schema.schema",
-    "completion": "completion.completion",
-    "local": "local.local",
+TABLE = {
+    "Write a profile": {
+        "init": ("init.init", "Find the GPUs that a model fits on, and write a first profile for it."),
+        "import": ("import_.import_", "Turn a launch of SGLang that exists already into a profile."),
+        "upgrade": ("upgrade.upgrade", "Pin a profile to another SGLang release."),
+        "pin": ("pin.pin", "Write the model's commit and the image's digest into a profile."),
+        "schema": ("schema.schema", "Show the JSON Schema of profiles, for editors."),
+    },
+    "Check it": {
+        "validate": ("validate.validate", "Check profiles: syntax, schema, SGLang options and guard rules."),
+        "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings come and go."),
+        "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
+        "size": ("size.size", "Show how much memory, money and time a profile takes."),
+        "report": (
+            "report.report",
+            "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing.",
+        ),
+        "command": ("command.command", "Show the profile's SGLang command, quoted for a shell."),
+        "render": ("render.render", "Write the profile's Modal app as a script for `modal deploy`."),
+    },
+    "Deploy it": {
+        "plan": ("plan.plan", "Show what `apply` would do, and what it would cost."),
+        "show": ("show.show", "Show a saved plan, and where the world has moved since."),
+        "apply": ("apply.apply", "Deploy a profile, once you agree, and see that it serves."),
+        "rollback": ("rollback.rollback", "Go back to an earlier version of an app."),
+        "rollover": ("rollover.rollover", "Replace an app's containers by fresh ones of the same version."),
+        "destroy": ("destroy.destroy", "Stop an app for good."),
+    },
+    "Look after what runs": {
+        "status": ("status.status", "Show what runs: version, containers, requests, drift, price."),
+        "verify": ("verify.verify", "Check what a deployed endpoint does, and how fast."),
+        "logs": ("logs.logs", "Show what the containers of an app say."),
+        "history": ("history.history", "Show the versions of an app, and what each changed."),
+        "list": ("list_.list_", "Show the deployed apps of an Environment, a line each."),
+        "open": ("open_.open_", "Open an app's page on Modal's dashboard, or print its address."),
+        "cost": ("cost.cost", "Show what apps cost: what Modal billed, and an estimate."),
+        "clean": ("clean.clean", "Remove weights, kernels and plans that no version needs."),
+    },
+    "What is known": {
+        "rules": ("rules.rules", "List the guard rules, or show all of one."),
+        "catalog": ("catalog.catalog", "Show the options and variables of each SGLang release."),
+    },
+    "This machine": {
+        "local": ("local.local", "Manage the embedded cloud, where deployments are rehearsed."),
+        "completion": ("completion.completion", "Show the script that completes words in bash, zsh or fish."),
+        "help": ("help_.help_", "Show what a command does."),
+    },
 }
-"""Where each command is, in the order of ``--help``. Only the one that is called is imported."""
+"""Each command, in the order of ``--help``: its module and function, and the first sentence of its own help."""
 
-
-class Commands(click.Group):
-    """The commands of the table."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        # For click's own suggestions, which look at the names alone.
-        self.commands = dict.fromkeys(COMMANDS, click.Command(None))
-
-    def list_commands(self, _: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, function = COMMANDS[name].split(".")
-        command: click.Command = getattr(import_module(f"glmdeploy.cli.{module}"), function)
-        return command
+COMMANDS = [name for group in TABLE.values() for name in group]
 
 
 @click.group(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    table=TABLE,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog="Exit codes: 0 success; 1 a problem with a profile or at run time; 2 wrong usage; 130 Ctrl-C. "
     "diff: 0 the same, 1 different, 2 trouble. plan --detailed-exitcode: 0 no changes, 1 error, 2 changes.",
 )
 @click.version_option(__version__, prog_name="glmdeploy")
+@click.option("-q", "--quiet", is_flag=True, help="Only the result and errors; each command takes this too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show all detail; so does the --all of a command.")
 @click.option("--no-color", is_flag=True, help="No colors; so does NO_COLOR. FORCE_COLOR asks for them.")
 @click.pass_context
-def group(context: click.Context, no_color: bool) -> None:
+def group(context: click.Context, quiet: bool, verbose: bool, no_color: bool) -> None:
     """Deploy large language models with SGLang on Modal, from a YAML profile.
 
     A PROFILE is a path, the bare name of a profile in ./profiles or of one that ships with glmdeploy, or - for
@@ -101,13 +106,25 @@ def group(context: click.Context, no_color: bool) -> None:
         context.color = False
     elif os.environ.get("FORCE_COLOR"):
         context.color = True
+    common.begin(quiet=quiet, verbose=verbose, color=context.color)
 
 
 def entry() -> None:
     """The console script."""
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
-    code = run(sys.argv[1:])
+    if "_GLMDEPLOY_COMPLETE" in os.environ:
+        from glmdeploy.cli import complete_shells
+
+        sys.exit(complete_shells.answer(group))
+    streams.install()
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as end:  # click's, once it has printed a script for completion
+        code = end.code if isinstance(end.code, int) else 0
+    if lacks := streams.fault():
+        common.tell(f"error: cannot write to standard output: {lacks}")
+        code = code or 1
     if "glmdeploy.operate.asking" in sys.modules:
         _leave_in_time(code)
     sys.exit(code)
@@ -130,6 +147,7 @@ def _leave_in_time(code: int) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code. Prints every failure; raises nothing."""
     as_json = _wants_json(arguments)
+    common.begin()
     try:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -137,25 +155,20 @@ def run(arguments: Sequence[str]) -> int:
         if as_json:
             click.echo(json.dumps({"error": {"message": redaction.mask(error.format_message())}}))
         error.show(shown := io.StringIO())
-        click.echo(redaction.mask(shown.getvalue()), err=True, nl=False)
+        common.tell(shown.getvalue().removesuffix("\n"))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        common.tell("Interrupted.")
         return INTERRUPTED
     except GlmdeployError as error:
         _report(error, as_json=as_json)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader (head, less) went away; Python must not complain about it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         if os.environ.get("GLMDEPLOY_DEBUG"):
             raise
-        click.echo(
-            f"glmdeploy has a bug: {type(error).__name__}: {redaction.mask(str(error))}\n"
-            "Please report it, with the traceback that GLMDEPLOY_DEBUG=1 shows.",
-            err=True,
+        common.tell(
+            f"glmdeploy has a bug: {type(error).__name__}: {error}\n"
+            "Please report it, with the traceback that GLMDEPLOY_DEBUG=1 shows."
         )
         return 1
 
@@ -174,4 +187,4 @@ def _report(error: GlmdeployError, *, as_json: bool) -> None:
     else:
         from glmdeploy.report.text import error_text
 
-        click.echo(error_text(error), err=True)
+        click.echo(error_text(error, common.width(err=True)), err=True, color=common.color())

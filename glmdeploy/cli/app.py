@@ -1,15 +1,15 @@
-"""What the commands on a deployed app share: how the app is named, where it runs, and what a shell completes."""
+"""What the commands on a deployed app share: how the app is named, and where it runs."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, following
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class AppTarget:
 
 def app_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """APP_OR_PROFILE, passed on as ``named``."""
-    argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=target_options.complete_app_or_profile)
+    argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=complete.apps)
     return argument(function)
 
 
@@ -68,16 +68,28 @@ def target_app(named: str, where: str, environment: str | None, *, reading: bool
     common.quiet()
     app, planned, profile = _read(named)
     destination = target.connect(where, None, environment, planned=planned, reading=reading)
+    following.kept(app, str(click.get_current_context().info_name))
     if profile is not None and app != named and not _is_path(named):
         from glmdeploy.operate.history import find_app
 
         if find_app(named, destination) is not None:
-            click.echo(
+            common.note(
                 f"{named} is a profile and the name of a deployed app: the profile is meant, whose app is {app}; "
-                f"the other one is {LIVE}{named}",
-                err=True,
+                f"the other one is {LIVE}{named}"
             )
     return AppTarget(app=app, target=destination, profile=profile)
+
+
+def awake(found: AppTarget) -> AppTarget:
+    """The same, to be changed: an embedded cloud that only its state was read of is started.
+
+    :raises LocalCloudError: when it does not start.
+    """
+    from glmdeploy.operate import target
+
+    if not found.target.asleep:
+        return found
+    return replace(found, target=target.connect(target.LOCAL, None, None))
 
 
 def _is_path(named: str) -> bool:
@@ -118,18 +130,3 @@ def confirm(question: str, *, yes: bool, as_json: bool, refused: str) -> None:
         )
     if not click.confirm(question, default=False):
         raise GlmdeployError(refused)
-
-
-def complete_versions(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The numbers of the named app's versions, the newest first."""
-
-    def look() -> list[str]:
-        from glmdeploy.operate.history import numbers
-
-        # After an option that lacks its value nothing is taken from the arguments yet.
-        named = context.params.get("named") or context.args[0]
-        where = context.params.get("where") or "modal"
-        app = target_app(named, where, context.params.get("environment"), reading=True)
-        return numbers(app.app, app.target)
-
-    return [number for number in target_options.soon(look) if number.startswith(incomplete)]

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli import app, common, complete, following, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glmdeploy.findings import Finding
     from glmdeploy.operate.preview import Preview
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
@@ -22,11 +24,22 @@ if TYPE_CHECKING:
     from glmdeploy.profile.text.document import Document
 
 
+EPILOG = """\b
+Examples:
+  glmdeploy apply mine.yaml --target local  # rehearse it on this machine
+  glmdeploy apply mine.yaml                 # shows what changes, and asks
+  glmdeploy apply prod.plan                 # what `glmdeploy plan --out` saved
+  glmdeploy apply profiles/ --yes           # each of a folder
+"""
+
+
 @click.command(
-    epilog="Examples: glmdeploy apply b200-eagle-bf16kv; glmdeploy apply prod.plan, of `glmdeploy plan --out`; "
-    "glmdeploy apply profiles/ --yes, for each of a folder."
+    cls=Documented,
+    epilog=EPILOG,
 )
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
+@click.argument(
+    "profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...", shell_complete=complete.profiles_or_plans
+)
 @common.profile_options
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -50,6 +63,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tag",
     default="",
+    show_default=False,
     callback=following.tag,
     metavar="TEXT",
     help="A name for this deployment in Modal's history: up to 29 letters, digits, dots, dashes and underscores.",
@@ -69,13 +83,15 @@ if TYPE_CHECKING:
     help="Ask the image's own SGLang, on a CPU, whether it takes the arguments. Secrets and room are looked at anyway.",
 )
 @click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Of several profiles so many at a time (4).")
+@common.verbose_option
 @common.json_option
 @click.pass_context
 def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
-    """Deploy a profile: show what changes, ask, prepare weights and kernels, deploy, and see that it serves.
+    """Deploy a profile, once you agree, and see that it serves.
 
-    What ran before serves until a container of the new version has proved itself; what does not is taken back. A saved
-    plan is done exactly, or refused because the world moved. Several profiles, or a folder, are applied side by side.
+    Weights and kernels are prepared first. What ran before serves until a container of the new version has proved
+    itself; what does not is taken back. A saved plan is done exactly, or refused because the world moved. Several
+    profiles, or a folder, are applied side by side.
     """
     from glmdeploy.cli import many
 
@@ -95,52 +111,81 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     common.quiet()
     kept = _saved(context, profile)
     document = None if kept else common.document(profile, options["overlays"], options["sets"])
-    plan = kept.plan if kept else common.planned(document) if document else None
-    assert plan is not None
+    plan, findings = (kept.plan, ()) if kept else _planned(document)
     if kept:
         where, options["environment"] = kept.target, kept.environment
     destination = target.connect(where, plan, options["environment"], reading=dry_run)
+    following.kept(plan.app, "apply")
 
     from glmdeploy.operate.apply import carry_out, finish, forget_failures
     from glmdeploy.operate.live import endpoint
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.preflight import ArgumentsRefused
     from glmdeploy.plan.price import estimate
+    from glmdeploy.report.causes import likely
     from glmdeploy.report.plan import preview_text
     from glmdeploy.report.plan_data import preview_data
-    from glmdeploy.report.progress import endpoint_text
+    from glmdeploy.report.progress import endpoint_text, headline
+    from glmdeploy.report.steps import seconds_of, steps_of
+    from glmdeploy.report.wrap import wrapped
 
     guard = following.guard(options)
     with contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = _preview(kept, plan, destination, options)
         plan = found.plan
-        result = preview_data(found, estimate(plan))
+        estimated = estimate(plan)
+        result = preview_data(found, estimated)
+        told = {"as_json": as_json, "expected": {} if destination.cloud else seconds_of(estimated)}
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
-        for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
-            click.echo(line, err=as_json)
+        if not (common.is_quiet() and (as_json or options["yes"])):
+            for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
+                click.echo(line, err=as_json)
         if acts:
             _check_room(found, options["strategy"])
             app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
                 steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
-                result |= following.followed(steps, changing=found.changed, stages=True)
+                names = steps_of(found, canary=options["canary"], wait=guard.wait)
+                result |= following.followed(steps, changing=found.changed, stages=True, names=names, **told)
             except ArgumentsRefused as refused:
                 written = places(document, plan.sglang, refused.options) if document else []
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
                 raise
+            except DeployError as fault:
+                causes = likely(f"{fault.message}\n{fault.advice}", findings, None if kept else profile)
+                fault.advice = "\n".join([*causes, *filter(None, [fault.advice])]) or None
+                raise
         if not found.changed and not dry_run:
             forget_failures(plan, destination)
             if guard.wait and found.now:
-                result |= following.followed(finish(plan, destination, guard), changing=False)
+                result |= following.followed(finish(plan, destination, guard), changing=False, **told)
         if found.now and not found.changed and "url" not in result:
             result["url"] = endpoint(plan, destination)
         if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        elif "url" in result and common.is_quiet():
+            click.echo(result["url"])
         elif "url" in result:
-            click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
+            click.echo(f"\n{wrapped(headline(plan, result), common.width())}".rstrip())
+            hourly = estimated.hourly
+            click.echo(
+                endpoint_text(
+                    plan, destination, result["url"], program=common.program(), hourly=hourly, width=common.width()
+                )
+            )
     return 0
+
+
+def _planned(document: Document | None) -> tuple[Plan, tuple[Finding, ...]]:
+    """The plan of a profile and what the rules found, of which the number is told. :raises ProfileError:"""
+    from glmdeploy.plan.make import plan_of
+
+    assert document is not None
+    plan, findings = plan_of(document)
+    common.note_warnings(findings, document.files[0])
+    return plan, tuple(findings)
 
 
 def _planning() -> click.Command:
@@ -204,7 +249,7 @@ def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[
     if kept:
         return saved_preview(kept, destination)
     return preview(
-        resolved(plan, destination, tell=lambda text: click.echo(text, err=True), ask=not options["dry_run"]),
+        resolved(plan, destination, tell=common.note, ask=not options["dry_run"]),
         destination,
         force=options["force"],
         adopt=options["adopt"],

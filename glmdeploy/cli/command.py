@@ -6,17 +6,24 @@ import json
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
+from glmdeploy.cli.commands import Documented
+
+EPILOG = """\b
+Examples:
+  glmdeploy command b200-eagle-bf16kv
+  glmdeploy command mine.yaml --set sglang.args.context-length=65536
+"""
 
 
-@click.command()
-@click.argument("profile")
+@click.command(cls=Documented, epilog=EPILOG)
+@click.argument("profile", shell_complete=complete.profiles)
 @common.profile_options
 @common.json_option
 def command(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> None:
-    """Show the profile's SGLang command, quoted for a shell, the API key as $API_KEY.
+    """Show the profile's SGLang command, quoted for a shell.
 
-    A comment behind it names the model's repository; `glmdeploy import` reads both.
+    The API key is $API_KEY. A comment behind it names the model's repository; `glmdeploy import` reads both.
     """
     from glmdeploy.sglang.command import shell
 

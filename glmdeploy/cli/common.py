@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -9,17 +10,20 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from glmdeploy import redaction
+from glmdeploy.cli import complete, complete_set
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from glmdeploy.findings import Finding
     from glmdeploy.plan.plan import Plan
     from glmdeploy.profile.text.document import Document
     from glmdeploy.sizing.checkpoint import Checkpoint
@@ -35,6 +39,7 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "overlays",
         multiple=True,
         metavar="FILE",
+        shell_complete=complete.overlays,
         help="Lay this file's values over the profile's; may be repeated, later ones win.",
     )
     @click.option(
@@ -42,6 +47,7 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "sets",
         multiple=True,
         metavar="PATH=VALUE",
+        shell_complete=complete_set.values,
         help="Set one value, such as sglang.args.tp=4; null removes it. Wins over overlays.",
     )
     @functools.wraps(function)
@@ -56,8 +62,9 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option(
         "--model-config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="The checkpoint's config.json, for a model that glmdeploy does not know.",
+        type=click.Path(exists=True, path_type=Path),
+        metavar="FILE",
+        help="The checkpoint's config.json, or the folder with it, for a model that glmdeploy does not know.",
     )
     @click.option("--ask-hub", is_flag=True, help="Ask the Hugging Face Hub for it, where the model is not known.")
     @functools.wraps(function)
@@ -85,9 +92,21 @@ def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
         repo, revision = (model.get("repo"), model.get("revision")) if isinstance(model, dict) else (None, None)
         if given or not ask_hub or not isinstance(repo, str) or models.known(repo):
             return given
-        return checkpoint.from_hub(repo, revision if isinstance(revision, str) else "main")
+        return from_hub(repo, revision if isinstance(revision, str) else "main")
 
     return ask
+
+
+def from_hub(repo: str, revision: str) -> Checkpoint:
+    """What the Hub tells of a checkpoint; that it is asked is told where it takes more than a moment.
+
+    :raises GlmdeployError:
+    """
+    from glmdeploy.cli.live import busy
+    from glmdeploy.sizing import checkpoint
+
+    with busy("hub", f"asking for {repo}", quiet=is_quiet()):
+        return checkpoint.from_hub(repo, revision)
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,10 +116,17 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--select",
         multiple=True,
         metavar="IDS",
+        shell_complete=complete.rules_with_commas,
         help="Report only these: ids of rules or their beginnings (GLM02), with commas; may be repeated. "
         "What keeps a profile from being judged is reported all the same.",
     )
-    @click.option("--ignore", multiple=True, metavar="IDS", help="Report all but these; the longer of two ids wins.")
+    @click.option(
+        "--ignore",
+        multiple=True,
+        metavar="IDS",
+        shell_complete=complete.rules_with_commas,
+        help="Report all but these; the longer of two ids wins.",
+    )
     @functools.wraps(function)
     def wrapped(**arguments: Any) -> Any:
         return function(**arguments)
@@ -136,16 +162,107 @@ def one_format(name: str | None, *, as_json: bool, default: str) -> str:
     return "json" if as_json else name or default
 
 
-def width() -> int:
-    """The columns of the terminal; of a file or a pipe there is no end."""
+@dataclass(kw_only=True)
+class _Manner:
+    """How much this call of the command line says, and whether in colors: None where the terminal decides."""
+
+    quiet: bool = False
+    verbose: bool = False
+    color: bool | None = None
+
+
+_manner = _Manner()
+
+
+def begin(*, quiet: bool = False, verbose: bool = False, color: bool | None = None) -> None:
+    """A call of the command line begins, with what stands before the command; its own options come after."""
+    _manner.quiet, _manner.verbose, _manner.color = quiet, verbose, color
+
+
+def color() -> bool | None:
+    """Whether this call prints colors; None where the terminal decides."""
+    return _manner.color
+
+
+def is_quiet() -> bool:
+    """Whether the result and errors are all that is wanted: ``-q``, before or behind the command."""
+    return _manner.quiet
+
+
+def verbose() -> bool:
+    """Whether all detail is wanted: ``-v``, before or behind the command, or the command's ``--all``."""
+    return _manner.verbose
+
+
+def _set_quiet(_: click.Context, __: click.Parameter, value: bool) -> None:
+    _manner.quiet |= value
+
+
+def _set_verbose(_: click.Context, __: click.Parameter, value: bool) -> bool:
+    _manner.verbose |= value
+    return _manner.verbose
+
+
+def with_quiet(command: click.Command) -> click.Command:
+    """The command, which takes ``-q`` too; so do those of a group."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            with_quiet(each)
+    elif not any("-q" in option.opts for option in command.params):
+        option = click.Option(
+            ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_set_quiet, help="Only the result and errors."
+        )
+        command.params.append(option)
+    return command
+
+
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, expose_value=False, callback=_set_verbose, help="Show all detail."
+)
+"""``-v`` for a command that has no ``--all``: :func:`verbose` tells."""
+
+
+def all_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--all`` with this help, passed on as ``everything``; ``-v`` means the same."""
+    return click.option("-v", "--verbose", "--all", "everything", is_flag=True, callback=_set_verbose, help=text)
+
+
+def width(*, err: bool = False) -> int:
+    """The columns that COLUMNS says, or the terminal has; of a file or a pipe there is no end.
+
+    ``err`` asks for standard error's.
+    """
     from glmdeploy.report.grid import UNLIMITED
 
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+    with contextlib.suppress(KeyError, ValueError):
+        if (told := int(os.environ["COLUMNS"])) > 0:
+            return told
+    stream = sys.stderr if err else sys.stdout
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if stream.isatty():
+            return os.get_terminal_size(stream.fileno()).columns or UNLIMITED
+    return UNLIMITED
 
 
-def echo(text: str) -> None:
+def note(text: str) -> None:
+    """Say something beside the result, on standard error: progress, a hint, a count. ``-q`` leaves it out.
+
+    Lines that are too long for the terminal go on below, indented. Secrets are masked.
+    """
+    if not is_quiet():
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """The same of what no ``-q`` leaves out: an error."""
+    from glmdeploy.report.wrap import wrapped
+
+    click.echo(wrapped(redaction.mask(text), width(err=True)), err=True, color=color())
+
+
+def echo(text: str, *, err: bool = False) -> None:
     """Print a result that may hold values of a profile: its secrets are masked."""
-    click.echo(redaction.mask(text))
+    click.echo(redaction.mask(text), err=err)
 
 
 def echo_json(data: Any) -> None:
@@ -162,7 +279,7 @@ def write(output: Path, text: str) -> None:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise GlmdeployError(f"cannot write {output}: {error.strerror}") from None
-    click.echo(f"wrote {output}", err=True)
+    note(f"wrote {output}")
 
 
 def document(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:
@@ -184,16 +301,25 @@ def plan(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...]) -> Plan
 
 
 def planned(read: Document) -> Plan:
-    """The plan of a profile that was read; warnings and what is waived go to standard error, a line each.
+    """The plan of a profile that was read; how many warnings there are goes to standard error.
 
     :raises ProfileError:
     """
-    from glmdeploy.findings import Severity
     from glmdeploy.plan.make import plan_of
-    from glmdeploy.report.text import finding_line
 
     resolved, findings = plan_of(read)
-    for finding in findings:
-        if finding.severity is not Severity.INFO:
-            click.echo(finding_line(finding), err=True)
+    note_warnings(findings, read.files[0])
     return resolved
+
+
+def note_warnings(findings: Iterable[Finding], profile: str) -> None:
+    """Say in one line how many warnings stand, and which command shows them: nothing where there are none."""
+    from glmdeploy.findings import Severity
+    from glmdeploy.report.words import counted
+
+    count = sum(each.severity is Severity.WARNING and each.waived is None for each in findings)
+    if count:
+        shown = "standard input" if profile == "<stdin>" else f"`glmdeploy validate {shlex.quote(profile)}`"
+        which = "them" if count > 1 else "it"
+        more = f" shows {which}" if profile != "<stdin>" else ""
+        note(f"{counted(count, 'warning')}: {shown}{more}" if more else f"{counted(count, 'warning')} ({shown})")

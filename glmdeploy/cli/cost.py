@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, complete, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.logs import Moment
 from glmdeploy.errors import UsageError
 
@@ -14,16 +15,14 @@ SINCE = timedelta(days=7)
 
 EPILOG = """\b
 Examples:
-  glmdeploy cost                          every app of the Environment, the last 7 days
+  glmdeploy cost  # every app, the last 7 days
   glmdeploy cost glm51-fp8 --since 24h
   glmdeploy cost glm51-fp8 --since 2026-11-01 --until 2026-12-01 --json
 """
 
 
-@click.command(epilog=EPILOG)
-@click.argument(
-    "named", metavar="[APP_OR_PROFILE]", required=False, shell_complete=target_options.complete_app_or_profile
-)
+@click.command(cls=Documented, epilog=EPILOG)
+@click.argument("named", metavar="[APP_OR_PROFILE]", required=False, shell_complete=complete.apps)
 @target_options.target_options
 @click.option("--since", type=Moment(), help="From a time on, or for so long: 24h, 30d, 2026-11-01.  [default: 7d]")
 @click.option("--until", type=Moment(), help="Up to a time, given alike.  [default: now]")
@@ -36,7 +35,7 @@ def cost(
     until: datetime | None,
     as_json: bool,
 ) -> None:
-    """Show what apps cost: what Modal billed by app and resource, and an estimate for the same full hours.
+    """Show what apps cost: what Modal billed, and an estimate. Both are for the same full hours.
 
     Modal tells what it billed on its plans Team and Enterprise alone; elsewhere only the estimate is shown. Of more
     than 14 days, full days (UTC) are taken.

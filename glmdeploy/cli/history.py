@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from glmdeploy.cli import app, common, target_options
-from glmdeploy.errors import GlmdeployError
+from glmdeploy.cli.commands import Documented
 
 SHOWN = 20
 """Versions, where not all are asked for."""
@@ -17,7 +17,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @click.option("--all", "everything", is_flag=True, help=f"All versions, instead of the {SHOWN} newest.")
@@ -30,12 +30,13 @@ def history(named: str, where: str, environment: str | None, everything: bool, a
     """
     found = app.target_app(named, where, environment, reading=True)
 
+    from glmdeploy.operate.listing import not_deployed
     from glmdeploy.operate.versions import versions
     from glmdeploy.report.history import history_data, history_text
 
     past = versions(found.app, found.target, None if everything else SHOWN)
     if past is None:
-        raise GlmdeployError(f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is")
+        raise not_deployed(found.app, found.target)
     if as_json:
         common.echo_json(history_data(past))
         return

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from glmdeploy.cli import common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import UsageError
 
 EPILOG = """\b
@@ -17,7 +18,7 @@ Examples:
 """
 
 
-@click.command("list", epilog=EPILOG)
+@click.command("list", cls=Documented, epilog=EPILOG)
 @target_options.target_options
 @click.option("--all", "everything", is_flag=True, help="Also what glmdeploy did not deploy.")
 @click.option("--all-environments", is_flag=True, help="Of every Environment of the workspace.")

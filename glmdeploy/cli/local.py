@@ -7,13 +7,59 @@ import shlex
 
 import click
 
-from glmdeploy.cli import common, local_engine
+from glmdeploy.cli import common, complete, local_engine
+from glmdeploy.cli.commands import DocumentedGroup
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import GlmdeployError
 
+EPILOG = """\b
+Examples:
+  glmdeploy apply mine.yaml --target local  # starts it where it does not run
+  glmdeploy local status
+  glmdeploy local stop                      # its data stays
+"""
+START = """\b
+Examples:
+  glmdeploy local start
+  glmdeploy local start --port 8080  # its endpoints are at that port
+"""
+STOP = """\b
+Examples:
+  glmdeploy local stop                           # its data stays
+  glmdeploy local stop && glmdeploy local start  # afresh, with its data
+"""
+STATUS = """\b
+Examples:
+  glmdeploy local status
+  glmdeploy local status --json
 
-@click.group()
+Exit codes: 0 it runs, 1 it does not.
+"""
+RESET = """\b
+Examples:
+  glmdeploy local reset  # asks first
+  glmdeploy local reset --yes
+"""
+SECRET = """\b
+Examples:
+  glmdeploy local secret glm51-api-key API_KEY
+  export API_KEY="$(glmdeploy local secret glm51-api-key API_KEY)"
+"""
+TOKEN = """\b
+Examples:
+  glmdeploy local proxy-token
+  glmdeploy local proxy-token | curl -H @- URL
+"""
+ENV = """\b
+Examples:
+  glmdeploy local env
+  eval "$(glmdeploy local env)"  # then `modal app list` shows its apps
+"""
+
+
+@click.group(cls=DocumentedGroup, epilog=EPILOG)
 def local() -> None:
-    """Manage the embedded cloud, where `apply --target local` rehearses a deployment.
+    """Manage the embedded cloud, where deployments are rehearsed. `apply --target local` deploys to it.
 
     It runs in the background, listens on loopback only, and keeps its data under GLMDEPLOY_HOME.
     """
@@ -22,7 +68,7 @@ def local() -> None:
 local.add_command(local_engine.engine)
 
 
-@local.command()
+@local.command(epilog=START)
 @click.option(
     "--port",
     type=click.IntRange(1, 65_535),
@@ -32,24 +78,27 @@ def start(port: int | None) -> None:
     """Start it, unless it runs already."""
     from glmdeploy.local import cloud
 
-    running = cloud.start(port=port)
-    for note in running.notes:
-        click.echo(note, err=True)
+    with busy("local", "the embedded cloud starts", quiet=common.is_quiet()):
+        running = cloud.start(port=port)
+    for each in running.notes:
+        common.note(each)
     click.echo(f"The embedded cloud runs (process {running.pid}): {running.gateway_url}")
 
 
-@local.command()
+@local.command(epilog=STOP)
 def stop() -> None:
     """Stop it and its containers; its data stays."""
     from glmdeploy.local import cloud
 
-    click.echo("Stopped." if cloud.stop() else "The embedded cloud does not run.")
+    with busy("local", "its containers end", quiet=common.is_quiet()):
+        stopped = cloud.stop()
+    click.echo("Stopped." if stopped else "The embedded cloud does not run.")
 
 
-@local.command()
+@local.command(epilog=STATUS)
 @common.json_option
 def status(as_json: bool) -> int:
-    """Show whether it runs. Exit code: 0 running, 1 not."""
+    """Show whether it runs."""
     from glmdeploy.local import cloud
     from glmdeploy.sglang.real.environment import ENGINE_VERSION, engine_cache, existing_engine
 
@@ -88,7 +137,7 @@ def _engine(version: str, *, real: bool) -> str:
     return "a stand-in, since the real one is not installed (`glmdeploy local engine install`)"
 
 
-@local.command()
+@local.command(epilog=RESET)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def reset(yes: bool) -> None:
     """Stop it and delete all its data: apps, volumes, secrets, logs."""
@@ -101,12 +150,13 @@ def reset(yes: bool) -> None:
             raise GlmdeployError("nobody can be asked: there is no terminal", advice="run again with --yes (-y)")
         if not click.confirm(f"Delete everything in {cloud.home()}?", default=False):
             raise GlmdeployError("nothing was deleted")
-    cloud.reset()
+    with busy("local", "its containers end, and its data goes", quiet=common.is_quiet()):
+        cloud.reset()
     click.echo("Deleted.")
 
 
-@local.command()
-@click.argument("name")
+@local.command(epilog=SECRET)
+@click.argument("name", shell_complete=complete.secrets)
 @click.argument("key")
 def secret(name: str, key: str) -> None:
     """Show the value of KEY of the secret NAME, as it is kept here."""
@@ -115,9 +165,9 @@ def secret(name: str, key: str) -> None:
     click.echo(cloud.read_secret(name, key))
 
 
-@local.command("proxy-token")
+@local.command("proxy-token", epilog=TOKEN)
 def proxy_token() -> None:
-    """Show the headers with which its proxy lets requests through: `glmdeploy local proxy-token | curl -H @- URL`."""
+    """Show the headers with which its proxy lets requests through."""
     from glmdeploy.local import cloud
     from glmdeploy.runtime.public import TOKEN_HEADERS
 
@@ -125,9 +175,9 @@ def proxy_token() -> None:
         click.echo(f"{name}: {value}")
 
 
-@local.command()
+@local.command(epilog=ENV)
 def env() -> None:
-    """Show the shell lines that point the stock `modal` command at it: eval "$(glmdeploy local env)"."""
+    """Show the shell lines that point the stock `modal` command at it."""
     from glmdeploy.local import cloud
 
     running = cloud.status()

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import DocumentedGroup
+from glmdeploy.cli.live import busy
+from glmdeploy.report.words import count_bytes
 
 if TYPE_CHECKING:
+    from glmdeploy.cli.live import Busy
     from glmdeploy.sglang.real.install import Progress
 
 
-@click.group()
+EPILOG = """\b
+Examples:
+  glmdeploy local engine install                           # once
+  glmdeploy apply local-cpu --target local --make-secrets  # it answers
+"""
+INSTALL = """\b
+Examples:
+  glmdeploy local engine install
+  glmdeploy local engine install && glmdeploy local engine status
+"""
+STATUS = """\b
+Examples:
+  glmdeploy local engine status
+  glmdeploy local engine status --json
+
+Exit codes: 0 it is installed, 1 it is not.
+"""
+REMOVE = """\b
+Examples:
+  glmdeploy local engine remove
+  glmdeploy local engine remove && glmdeploy local engine install  # afresh
+"""
+
+
+@click.group(cls=DocumentedGroup, epilog=EPILOG)
 def engine() -> None:
     """Manage the real engine: SGLang on this machine's CPU.
 
@@ -24,22 +50,22 @@ def engine() -> None:
     """
 
 
-@engine.command()
+@engine.command(epilog=INSTALL)
 def install() -> None:
     """Install it: 0.4 GB to download, 1.8 GB on disk. Where it is installed already, nothing is done."""
     from glmdeploy.sglang.real.environment import engine_cache, engine_folder
     from glmdeploy.sglang.real.install import install_engine
 
     cache = engine_cache()
-    with Bars() as bars:
-        install_engine(cache, bars.tell)
+    with busy("engine", quiet=common.is_quiet()) as waiting:
+        install_engine(cache, lambda progress: tell(waiting, progress))
     click.echo(f"installed: {_name()}, in {engine_folder(cache)}")
 
 
-@engine.command()
+@engine.command(epilog=STATUS)
 @common.json_option
 def status(as_json: bool) -> int:
-    """Show whether it is installed. Exit code: 0 installed, 1 not."""
+    """Show whether it is installed."""
     from glmdeploy.sglang.real.environment import ENGINE_VERSION, engine_cache, engine_folder, existing_engine
 
     cache = engine_cache()
@@ -54,7 +80,7 @@ def status(as_json: bool) -> int:
     return 0 if found else 1
 
 
-@engine.command()
+@engine.command(epilog=REMOVE)
 def remove() -> None:
     """Remove it; nothing else is lost."""
     from glmdeploy.sglang.real.environment import engine_cache
@@ -70,25 +96,12 @@ def _name() -> str:
     return f"SGLang {ENGINE_VERSION} for this machine's CPU"
 
 
-class Bars:
-    """A bar for each step, one after another, on standard error; where that is no terminal, a line for each."""
+_STEPS = {"download": "downloading", "unpack": "unpacking", "check": "checking"}
 
-    def __init__(self) -> None:
-        self._step = ""
-        self._bar: Any = None
-        self._open = contextlib.ExitStack()
 
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def tell(self, progress: Progress) -> None:
-        if progress.step != self._step:
-            self._open.close()
-            label = {"download": "Downloading", "unpack": "Unpacking", "check": "Checking"}[progress.step]
-            size = f" {progress.whole / 1e9:.1f} GB" if progress.whole else ""
-            bar = click.progressbar(length=progress.whole or 1, label=f"{label}{size}", file=sys.stderr)
-            self._step, self._bar = progress.step, self._open.enter_context(bar)
-        self._bar.update(progress.done - self._bar.pos)
+def tell(waiting: Busy, progress: Progress) -> None:
+    """How far a step of an installation is."""
+    words = _STEPS[progress.step]
+    if progress.whole:
+        words += f" {count_bytes(progress.done)} of {count_bytes(progress.whole)}"
+    waiting.tell(words, done=progress.done, whole=progress.whole)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Examples:
 """
 
 
-@click.command("open", epilog=EPILOG)
+@click.command("open", cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @click.option("--endpoint", "of_endpoint", is_flag=True, help="The endpoint instead of the page on Modal's dashboard.")
@@ -68,7 +69,9 @@ def _endpoint(found: AppTarget) -> str:
 
 
 def _not_deployed(found: AppTarget) -> GlmdeployError:
-    return GlmdeployError(f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is")
+    from glmdeploy.operate.listing import not_deployed
+
+    return not_deployed(found.app, found.target)
 
 
 def _has_browser() -> bool:

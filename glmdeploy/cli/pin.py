@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete
+from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  glmdeploy pin mine                   write the commit and the digest of today
-  glmdeploy pin mine --check           in CI: fail where something is not pinned or has moved
-  glmdeploy pin mine --image --dry-run show what would be written for the image
-  glmdeploy pin mine --revision main   move on to what main is today
+  glmdeploy pin mine.yaml                    # write what they are today
+  glmdeploy pin mine.yaml --check            # in CI: 1 where one has moved
+  glmdeploy pin mine.yaml --image --dry-run  # show what would be written
+  glmdeploy pin mine.yaml --revision main    # move on to what `main` is today
+
+Exit codes: 0 done, 1 could not be done; with --check, 1 for what is not
+pinned, or whose tag has moved.
 """
 
 
-@click.command(epilog=EPILOG)
-@click.argument("profile", shell_complete=target_options.complete_profile)
+@click.command(cls=Documented, epilog=EPILOG)
+@click.argument("profile", shell_complete=complete.profiles)
 @click.option("--model", is_flag=True, help="Only the model's commit.")
 @click.option("--image", is_flag=True, help="Only the image's digest.")
 @click.option("--revision", metavar="NAME", help="The branch or tag whose commit is meant; default: the profile's.")
@@ -34,11 +39,11 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Show the edit as a diff, and write nothing.")
 @common.json_option
 def pin(profile: str, model: bool, image: bool, revision: str | None, check: bool, dry_run: bool, as_json: bool) -> int:
-    """Write the model's commit and the image's digest into a profile, as the hub and the registry tell them today.
+    """Write the model's commit and the image's digest into a profile.
 
-    The profile's own file is edited, with comments and layout kept; a value of a file that it extends is overridden.
-    The registry is asked as everyone may ask it, the hub with your HF_TOKEN. Exit code: 0 done, 1 could not be done;
-    with --check, 1 for what is not pinned, or whose tag has moved.
+    They are what the hub and the registry tell today. The profile's own file is edited, with comments and layout kept;
+    a value of a file that it extends is overridden. The registry is asked as everyone may ask it, the hub with your
+    HF_TOKEN.
     """
     from glmdeploy.authoring import pin
     from glmdeploy.report import pins
@@ -66,8 +71,8 @@ def pin(profile: str, model: bool, image: bool, revision: str | None, check: boo
             if dry_run:
                 common.echo(pins.edit_text(file))
             if again:
-                click.echo(again, err=True)
-            click.echo("Nothing was written." if dry_run else f"Wrote {document.files[0]}.", err=True)
+                common.note(again)
+            common.note("nothing was written" if dry_run else f"wrote {document.files[0]}")
     return int(check and any(each.state is not pin.State.PINNED for each in found))
 
 
@@ -77,6 +82,10 @@ def _pins(document: Document, *, model: bool, image: bool, revision: str | None)
     from glmdeploy.operate.revision import commit
 
     if model:
-        yield model_pin(document, commit, revision)
+        with busy("hub", "which commit the revision means", quiet=common.is_quiet()):
+            found = model_pin(document, commit, revision)
+        yield found
     if image:
-        yield image_pin(document, image_digest)
+        with busy("registry", "which digest the tag means", quiet=common.is_quiet()):
+            found = image_pin(document, image_digest)
+        yield found

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ CHANGES = 2
 _DETAILED = "--detailed-exitcode"
 
 
-class Planning(click.Command):
+class Planning(Documented):
     """Where the exit code tells whether there are changes, wrong usage is an error as any other: 1."""
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> click.Context:
@@ -41,16 +42,26 @@ class Planning(click.Command):
             raise
 
 
+EPILOG = """\b
+Examples:
+  glmdeploy plan b200-eagle-bf16kv
+  glmdeploy plan prod.yaml -e prod --out prod.plan
+  glmdeploy apply prod.plan
+  glmdeploy plan mine.yaml --detailed-exitcode  # nightly: 2 is drift
+
+Exit codes: 0 planned, 1 an error; with --detailed-exitcode, 0 no changes,
+1 an error (also wrong usage), 2 changes.
+"""
+
+
 @click.command(
     cls=Planning,
-    epilog="Examples: glmdeploy plan b200-eagle-bf16kv; glmdeploy plan prod.yaml -e prod --out prod.plan, then "
-    "glmdeploy apply prod.plan; glmdeploy plan prod.yaml --detailed-exitcode in a nightly job, which ends with 2 where "
-    "something drifted.",
+    epilog=EPILOG,
 )
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...")
+@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...", shell_complete=complete.profiles)
 @common.profile_options
 @target_options.target_options
-@click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change, and each warning.")
+@common.all_option("Every value, also those that do not change, and each warning.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the plan for `apply FILE`."
 )
@@ -64,7 +75,7 @@ class Planning(click.Command):
 @common.json_option
 @click.pass_context
 def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
-    """Show what `apply` would do, and what it would cost: drift first, then value by value. Changes nothing.
+    """Show what `apply` would do, and what it would cost. Drift first, then value by value. Changes nothing.
 
     What runs is compared, and not what was sent last. Live changes need no new containers; everything else does.
     """
@@ -96,7 +107,7 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.plan_markdown import preview_markdown
 
-    wanted = resolved(wanted, destination, tell=lambda text: click.echo(text, err=True), ask=False)
+    wanted = resolved(wanted, destination, tell=common.note, ask=False)
     found = preview(wanted, destination, **{name: options[name] for name in OPTIONS})
     data = preview_data(found, estimate(wanted))
     if as_json:
@@ -114,7 +125,7 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
                 advice="write the commit's hash as `model.revision`, or set HF_TOKEN to one that may read it",
             )
         save(options["out"], saved(found, data))
-        click.echo(f"wrote {options['out']}: `{common.program()} apply {options['out']}` does exactly this", err=True)
+        common.note(f"wrote {options['out']}: `{common.program()} apply {options['out']}` does exactly this")
     return CHANGES if options["detailed_exitcode"] and found.acts else 0
 
 

@@ -8,22 +8,31 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.cli import common
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import DeployError, LocalCloudError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.plan.saved import Saved
 
 
-@click.command(epilog="Example: glmdeploy plan prod.yaml --out prod.plan; glmdeploy show prod.plan --markdown")
+EPILOG = """\b
+Examples:
+  glmdeploy show prod.plan             # what `plan --out prod.plan` saved
+  glmdeploy show prod.plan --markdown  # for a comment on a pull request
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="PLAN")
 @click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change.")
 @click.option("--offline", is_flag=True, help="Do not compare it with what runs now.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="As Markdown, for a comment on a pull request.")
 @common.json_option
 def show(file: Path, *, everything: bool, offline: bool, as_markdown: bool, as_json: bool) -> None:
-    """Show a plan that `plan --out` saved, as it was when it was made, and say where the world has moved since.
+    """Show a saved plan, and where the world has moved since.
 
-    A plan whose world has moved is shown all the same; `apply` refuses it.
+    It is shown as it was when `plan --out` made it. A plan whose world has moved is shown all the same; `apply` refuses
+    it.
     """
     from glmdeploy.plan.saved import load_saved
     from glmdeploy.report.plan import preview_text

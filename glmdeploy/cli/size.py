@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 
@@ -30,14 +30,31 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     return value
 
 
-@click.command()
-@click.argument("profile")
+EPILOG = """\b
+Examples:
+  glmdeploy size b200-eagle-bf16kv
+  glmdeploy size mine.yaml --gpu H200:8                    # what if
+  glmdeploy size mine.yaml --busy-hours 8 --cold-starts 2  # dollars of a day
+
+Exit codes: 0 it fits, 1 the model does not fit.
+"""
+
+
+@click.command(cls=Documented, epilog=EPILOG)
+@click.argument("profile", shell_complete=complete.profiles)
 @common.profile_options
-@click.option("--gpu", metavar="GPU", help="Size for this GPU instead of the profile's, such as H200:8.")
+@click.option(
+    "--gpu",
+    metavar="GPU",
+    shell_complete=complete.gpus,
+    help="Size for this GPU instead of the profile's, such as H200:8.",
+)
 @click.option(
     "--model-config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The checkpoint's config.json, instead of the one that ships or that the Hugging Face Hub has.",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="The checkpoint's config.json, or the folder with it, instead of the one that ships or that the Hugging "
+    "Face Hub has.",
 )
 @click.option(
     "--busy-hours",
@@ -62,6 +79,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     help="Of one GPU and hour, instead of the list price.",
 )
 @click.option("--modal-prices", is_flag=True, help="Ask Modal for the prices of your workspace.")
+@common.all_option("Show each step, and where the figures are from.")
 @common.json_option
 def size(
     profile: str,
@@ -73,15 +91,17 @@ def size(
     cold_starts: int,
     price: float | None,
     modal_prices: bool,
+    everything: bool,
     as_json: bool,
 ) -> int:
-    """Show how much memory, money and time a profile takes: bytes of each GPU, tokens of KV cache, dollars, seconds.
+    """Show how much memory, money and time a profile takes.
 
-    For models whose dimensions ship with glmdeploy nothing is fetched; for others the Hugging Face Hub, or its cache
-    on this machine, is asked for config.json. Of a list of GPUs each is shown. The exit code is 1 where the model does
-    not fit.
+    Bytes of each GPU, tokens of KV cache, dollars, seconds. For models whose dimensions ship with glmdeploy nothing is
+    fetched; for others the Hugging Face Hub, or its cache on this machine, is asked for config.json. Of a list of GPUs
+    each is shown.
     """
-    from glmdeploy.report.size import size_data, size_text
+    from glmdeploy.report.size import size_text
+    from glmdeploy.report.size_data import size_data
     from glmdeploy.rules.check import check
     from glmdeploy.sizing import size
     from glmdeploy.sizing.cost import Traffic
@@ -102,8 +122,10 @@ def size(
         data = [size_data(each) for each in found]
         common.echo_json(data if len(data) > 1 else data[0])
     else:
-        width = shutil.get_terminal_size().columns
-        common.echo("\n\n".join(size_text(each, width) for each in found))
+        texts = (size_text(each, common.width(), everything=everything) for each in found)
+        common.echo("\n\n".join(texts))
+        if not everything:
+            common.note("`--all` shows each step, and where the figures are from")
     return int(not all(each.fits for each in found))
 
 
@@ -126,4 +148,4 @@ def _warn(checked: Checked) -> None:
 
     errors = [found for found in checked.findings if found.severity is Severity.ERROR and not found.waived]
     for error in errors:
-        click.echo(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}", err=True)
+        common.note(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}")

@@ -10,6 +10,7 @@ import click
 
 from glmdeploy import redaction
 from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   glmdeploy status glm51-fp8
-  glmdeploy status profiles/b200-eagle-bf16kv.yaml --env prod --api-key-env API_KEY
-  glmdeploy status glm51-fp8 --watch 10
+  glmdeploy status glm51-fp8 --watch 10  # look again each 10 s
+  glmdeploy status prod.yaml --env prod --api-key-env API_KEY
 
-Exit code: 0 deployed, and nothing known against it; 1 not deployed, or no container starts.
+Exit codes: 0 deployed, and nothing known against it; 1 not deployed, or no
+container starts.
 """
 
 
@@ -29,7 +31,7 @@ COLUMNS = 120
 """The longest line where there is no terminal that has a width."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
 @target_options.target_options
 @app.api_key_option

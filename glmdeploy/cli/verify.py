@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, complete, target_options
+from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from glmdeploy.plan.plan import Plan
 
 URL = re.compile(r"https?://", re.IGNORECASE)
+COLUMNS = 100
+"""Of a file or a pipe, which have no end, and of a wide terminal."""
 DEFAULT_CONCURRENCY = "1,8,32"
 MOST_CLIENTS = 1024
 MOST_REQUESTS = 100_000
@@ -45,12 +48,22 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     return value
 
 
+EPILOG = """\b
+Examples:
+  glmdeploy verify mine.yaml
+  glmdeploy verify mine.yaml --json > good.json    # to compare with
+  glmdeploy verify mine.yaml --baseline good.json  # later
+  glmdeploy verify https://example--glm.modal.run --quick
+
+Exit codes: 0 all passed, 1 something failed.
+"""
+
+
 @click.command(
-    epilog="Examples: `glmdeploy verify b200-eagle-bf16kv`; `glmdeploy verify b200-eagle-bf16kv --json > good.json`, "
-    "and later `--baseline good.json`; `glmdeploy verify https://example--glm.modal.run --api-key-env API_KEY "
-    "--no-load`. Exit codes: 0 all passed, 1 something failed, 2 wrong usage."
+    cls=Documented,
+    epilog=EPILOG,
 )
-@click.argument("subject", metavar="PROFILE|APP|URL", shell_complete=target_options.complete_app_or_profile)
+@click.argument("subject", metavar="PROFILE|APP|URL", shell_complete=complete.apps)
 @common.profile_options
 @target_options.target_options
 @click.option("--api-key-env", "key_env", metavar="NAME", help="The variable that holds the API key.")
@@ -117,6 +130,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     help="How long the endpoint may take to wake up; default: the profile's `startup_timeout` and two minutes, "
     "15 minutes for a URL.",
 )
+@common.verbose_option
 @common.json_option
 def verify(subject: str, **options: Any) -> int:
     """Check what a deployed endpoint does, and how fast. Changes nothing.
@@ -136,7 +150,9 @@ def verify(subject: str, **options: Any) -> int:
 
         before = read_baseline(options["baseline"])
     common.quiet()
-    found = (_by_url if URL.match(subject) else _by_name)(subject, wanted, options)
+    with busy("verify", "looks it up", quiet=common.is_quiet()) as waiting:
+        made = _by_url if URL.match(subject) else _by_name
+        found = made(subject, wanted, options, lambda name: waiting.tell(name.replace("_", " ")))
     return _show(found, before, options)
 
 
@@ -162,7 +178,7 @@ def _wanted(options: dict[str, Any]) -> Wanted:
     )
 
 
-def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
+def _by_url(url: str, wanted: Wanted, options: dict[str, Any], see: Callable[[str], None]) -> Verification:
     from glmdeploy.operate.verify import verify_url
 
     for given, name in (("overlays", "--overlay"), ("sets", "--set"), ("environment", "--env")):
@@ -172,9 +188,9 @@ def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
         name = "--bench sglang" if wanted.bench else "--from container"
         raise UsageError(f"{name} needs a profile: a container asks with its secrets")
     _check_url(url)
-    return verify_url(
-        url.rstrip("/"), key_env=options["key_env"], proxy_env=options["proxy_env"], wanted=wanted, see=_see(url)
-    )
+    host, known = urlsplit(url).hostname, url.rstrip("/")
+    see(f"asks {host}, which may have to wake up: --timeout says how long that may take")
+    return verify_url(known, key_env=options["key_env"], proxy_env=options["proxy_env"], wanted=wanted, see=see)
 
 
 def _check_url(url: str) -> None:
@@ -188,7 +204,7 @@ def _check_url(url: str) -> None:
         )
 
 
-def _by_name(named: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
+def _by_name(named: str, wanted: Wanted, options: dict[str, Any], see: Callable[[str], None]) -> Verification:
     if options["proxy_env"]:
         raise UsageError("--proxy-token-env is for a URL: a profile names its proxy token as `secrets.proxy_token`")
     found = app.target_app(named, options["where"], options["environment"], reading=False)
@@ -198,7 +214,7 @@ def _by_name(named: str, wanted: Wanted, options: dict[str, Any]) -> Verificatio
     from glmdeploy.operate.verify import verify
 
     asked_from = options["asked_from"]
-    return verify(plan, found.target, key_env=options["key_env"], where=asked_from, wanted=wanted, see=_see())
+    return verify(plan, found.target, key_env=options["key_env"], where=asked_from, wanted=wanted, see=see)
 
 
 def _plan(found: app.AppTarget, options: dict[str, Any]) -> Plan:
@@ -230,23 +246,6 @@ def _plan(found: app.AppTarget, options: dict[str, Any]) -> Plan:
     return now.plan
 
 
-def _see(url: str = "") -> Callable[[str], None]:
-    """Tells a terminal which check is made: a load takes minutes. Of a URL the first may take as long as a start."""
-    import sys
-
-    said: list[str] = []
-
-    def see(name: str) -> None:
-        if url and not said:
-            host = urlsplit(url).hostname
-            click.echo(f"asking {host}, which may have to wake up: --timeout says how long that may take", err=True)
-        said.append(name)
-        if sys.stderr.isatty():
-            click.echo(f"  ... {name.replace('_', ' ')}", err=True)
-
-    return see
-
-
 def _show(found: Verification, before: dict[str, float] | None, options: dict[str, Any]) -> int:
     from glmdeploy.operate.baseline import compare
     from glmdeploy.report.verification import verification_data, verification_text
@@ -255,5 +254,5 @@ def _show(found: Verification, before: dict[str, float] | None, options: dict[st
     if options["as_json"]:
         common.echo_json(verification_data(found, comparison))
     else:
-        common.echo(verification_text(found, shutil.get_terminal_size().columns, comparison))
+        common.echo(verification_text(found, min(common.width(), COLUMNS), comparison))
     return int(not found.ok or bool(comparison and comparison.worse))

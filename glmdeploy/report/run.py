@@ -84,12 +84,14 @@ def _common(one: str, other: str) -> int:
 class Judged:
     """One profile as the user named it, with the findings to report.
 
-    ``digest`` is its plan's, None where there is no plan because of an error. ``replacements`` has, by the index of a
-    finding, what the text of its file becomes with the finding's edits made, where they can be made.
+    ``judged`` says whether the rules saw it: a fault of its form keeps them from it. ``digest`` is its plan's, None
+    where there is no plan because of an error. ``replacements`` has, by the index of a finding, what the text of its
+    file becomes with the finding's edits made, where they can be made.
     """
 
     profile: str
     findings: tuple[Finding, ...]
+    judged: bool = True
     digest: str | None = None
     replacements: Mapping[int, Replacement] = field(default_factory=dict)
 

@@ -9,12 +9,11 @@ import click
 from glmdeploy import redaction
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
+from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.view import view
-from glmdeploy.report.words import counted
+from glmdeploy.report.wrap import NARROWEST, columns_of, cut, whole, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from glmdeploy.errors import GlmdeployError
     from glmdeploy.findings import Finding
     from glmdeploy.report.view import View
@@ -23,38 +22,53 @@ COLORS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cya
 
 _MENDED = "`glmdeploy validate --fix` does this"
 
-
-def finding_line(finding: Finding) -> str:
-    """One finding on one line: place, severity, id and message; ``glmdeploy rules ID`` tells the rest."""
-    seen = view(finding)
-    label = click.style(f"{seen.severity if seen.waived is None else 'waived'} {seen.id}", fg=_color(seen), bold=True)
-    return f"{seen.file}:{seen.line}:{seen.column}: {label}: {seen.message}"
+_BELOW = 4
+"""Columns before what goes on below a finding's line."""
 
 
-def finding_text(finding: Finding) -> str:
+def finding_line(finding: Finding, width: int = UNLIMITED) -> str:
+    """One finding in a line: place, severity, id and message; ``glmdeploy rules ID`` tells the rest.
+
+    What ``width`` columns do not hold goes on below.
+    """
+    return wrapped(_line(view(finding)), width, indent=_BELOW)
+
+
+def finding_text(finding: Finding, width: int = UNLIMITED) -> str:
     """One finding over several lines: place, message, the line with a caret, what was expected, what to do.
 
     A remark, which nobody needs to act on, is one line.
     """
     seen = view(finding)
-    lines = [finding_line(finding)]
+    lines = [_line(seen)]
     if seen.severity is not Severity.INFO:
-        lines += _excerpt(seen) if seen.text else []
         lines += [f"  {name}: {text}" for name, text in _details(seen) if text]
-    return "\n".join(lines)
+    text, *details = (wrapped(line, width, indent=_BELOW) for line in lines)
+    excerpt = _excerpt(seen, width) if seen.text and seen.severity is not Severity.INFO else []
+    return "\n".join([text, *excerpt, *details])
+
+
+def _line(seen: View) -> str:
+    label = click.style(f"{seen.severity if seen.waived is None else 'waived'} {seen.id}", fg=_color(seen), bold=True)
+    return f"{whole(f'{seen.file}:{seen.line}:{seen.column}')}: {label}: {seen.message}"
 
 
 def _color(seen: View) -> str:
     return COLORS[seen.severity if seen.waived is None else Severity.INFO]
 
 
-def _excerpt(seen: View) -> list[str]:
-    number = str(seen.line)
-    # Tabs stay tabs, so that the caret stands under its character whatever the terminal's tab width.
-    indent = "".join("\t" if char == "\t" else " " for char in seen.text[: seen.start])
+def _excerpt(seen: View, width: int) -> list[str]:
+    number, text, start, end = str(seen.line), seen.text, seen.start, seen.end
+    room = max(width, NARROWEST) - len(number) - len("   | ")
+    if columns_of(text) > room:
+        # A tab has as many columns as the terminal likes: where they count, there are none.
+        text, start, end = cut(text.replace("\t", " "), start, end, room)
+    # Elsewhere tabs stay tabs, so that the caret stands under its character whatever the terminal's tab width.
+    indent = "".join("\t" if char == "\t" else " " * columns_of(char) for char in text[:start])
+    carets = "^" * max(1, columns_of(text[start:end]))
     return [
-        f"  {number} | {seen.text}",
-        f"  {' ' * len(number)} | {indent}{click.style('^' * (seen.end - seen.start), fg=_color(seen))}",
+        f"  {number} | {text}",
+        f"  {' ' * len(number)} | {indent}{click.style(carets, fg=_color(seen))}",
     ]
 
 
@@ -67,20 +81,10 @@ def _details(seen: View) -> list[tuple[str, str | None]]:
     return [("expected", seen.expected), ("fix", fix), *(("see", link) for link in seen.links)]
 
 
-def error_text(error: GlmdeployError) -> str:
+def error_text(error: GlmdeployError, width: int = UNLIMITED) -> str:
     """What a failure says: its findings, or its message and what to do."""
     if isinstance(error, ProfileError) and error.findings:
-        return "\n".join(map(finding_text, error.findings))
+        return "\n".join(finding_text(finding, width) for finding in error.findings)
     label = click.style("error", fg="red", bold=True)
-    return "\n".join(filter(None, (f"{label}: {redaction.mask(error.message)}", redaction.mask(error.advice or ""))))
-
-
-def summary(findings: Iterable[Finding], profiles: int) -> str:
-    """``2 errors, 1 warning in 3 profiles``; remarks are counted where there are any."""
-    standing = [finding.severity for finding in findings if finding.waived is None]
-    counts = [
-        counted(standing.count(severity), str(severity))
-        for severity in Severity
-        if severity is not Severity.INFO or severity in standing
-    ]
-    return f"{', '.join(counts)} in {counted(profiles, 'profile')}"
+    lines = filter(None, (f"{label}: {redaction.mask(error.message)}", redaction.mask(error.advice or "")))
+    return wrapped("\n".join(lines), width)

@@ -238,10 +238,11 @@ def told(checkpoint: Checkpoint) -> tuple[str | None, str | None]:
 
 
 def from_folder(config: Path) -> Checkpoint:
-    """A ``config.json`` on this machine; the weights' size from the index or the one weight file beside it.
+    """A ``config.json`` on this machine, or that of a folder; the weights' size from the index or file beside it.
 
     :raises GlmdeployError: if a file cannot be read or is not what its name says.
     """
+    config = config / CONFIG if config.is_dir() else config
     index, single = config.with_name(INDEX), config.with_name(SINGLE)
     weights, told_by = _total_size(index) if index.is_file() else None, INDEX
     if weights is None and single.is_file():
@@ -271,6 +272,9 @@ def _fetched(repo: str, revision: str, name: str, *, needed: bool = True) -> Pat
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()  # who waits is told by the command
 
     try:
         size, unreachable = _size_on_hub(repo, revision, name)

@@ -71,6 +71,8 @@ def test_validate_fails_on_it_only_when_told_to(tmp_path: Path) -> None:
     assert "error knowledge" in strict[1]
     config = tmp_path / "config.json"
     config.write_text(json.dumps(models.known("zai-org/GLM-5.1-FP8")))
+    told = [call(*words, "--model-config", str(given)) for given in (config, tmp_path)]  # the file, the folder with it
+    assert told[0] == told[1] != lenient
     code, _, err = call(*words, "--model-config", str(config), "--ask-hub")
     assert code == 2
     assert "exclude each other" in err

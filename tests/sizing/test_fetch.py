@@ -154,7 +154,8 @@ class TestFolder:
     def test_alone(self, tmp_path: Path) -> None:
         config = tmp_path / "config.json"
         config.write_text(CONFIG)
-        assert checkpoint.from_folder(config) == checkpoint.Checkpoint(config=json.loads(CONFIG), weights=None)
+        expected = checkpoint.Checkpoint(config=json.loads(CONFIG), weights=None)
+        assert checkpoint.from_folder(config) == checkpoint.from_folder(tmp_path) == expected
 
     def test_beside_its_weights(self, tmp_path: Path) -> None:
         config = tmp_path / "config.json"
@@ -185,3 +186,5 @@ class TestFolder:
     def test_that_cannot_be_read(self, tmp_path: Path) -> None:
         with pytest.raises(GlmdeployError, match="cannot read"):
             checkpoint.from_folder(tmp_path / "absent.json")
+        with pytest.raises(GlmdeployError, match=r"cannot read .*config\.json"):
+            checkpoint.from_folder(tmp_path)
