@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
 import json
 import os
 import sys
@@ -152,10 +151,11 @@ def run(arguments: Sequence[str]) -> int:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
+        from glmdeploy.cli.usage import usage_message, usage_text
+
         if as_json:
-            click.echo(json.dumps({"error": {"message": redaction.mask(error.format_message())}}))
-        error.show(shown := io.StringIO())
-        common.tell(shown.getvalue().removesuffix("\n"))
+            click.echo(json.dumps({"error": {"message": redaction.mask(usage_message(error))}}))
+        common.tell(usage_text(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         common.tell("Interrupted.")
