@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from glmdeploy.cli.common import Asking
     from glmdeploy.report.page.subject import Compared, Subject
 
+SETS = "--set"
+"""What findings call the place of a value of that option."""
+
 EPILOG = """\b
 Examples:
   glmdeploy report mine -o mine.html
@@ -106,8 +109,8 @@ def _subject(
     try:
         document = sides.document(name, overlays, sets)
     except ProfileError as error:
-        if all(not found.location.text for found in error.findings):
-            raise  # nothing could be read, so there is nothing to tell of
+        if all(found.location.file == SETS or not found.location.text for found in error.findings):
+            raise  # the call is wrong, or nothing could be read: there is nothing to tell of
         return Subject(name=name, findings=error.findings)
     return subject(name, check(document, today=today, checkpoint=ask(document)))
 

@@ -25,7 +25,7 @@ LARGEST = 150_000
 
 EAGLE = "b200-eagle-bf16kv"
 EMBEDDING = ("local-cpu-embedding", "--set", "gpu=L4", "--set", "sglang.args.device=cuda")
-TWO_GPUS = ("--set", "gpu=[B200:8, H200:8]", "--set", "sglang.args.max-total-tokens=null")
+SEVERAL = ("h100-glm45-air-fp8", "--set", "gpu=[H100:8, H200:8]", "--set", "server.min_containers=1")
 HOSTILE = (
     *("--set", "description=<script>alert(1)</script> \u05d0\u05d1\u05d2 " + "w" * 200),
     *("--set", "model.served_name=" + "\U0001f469" * 60, "--set", "app=" + "a" * 60),
@@ -35,9 +35,10 @@ PAGES: dict[str, tuple[str, ...]] = {
     "eagle": (EAGLE,),
     "local": ("local-cpu",),
     "embedding": EMBEDDING,
+    "several": SEVERAL,
     "errors": (EAGLE, "--set", "sglang.args.tp=4", "--set", "sglang.args.no-such=3"),
     "broken": ("broken.yaml",),
-    "compared": ("b200-longcontext-bf16kv", "--compare", EAGLE, *TWO_GPUS),
+    "compared": ("b200-longcontext-bf16kv", "--compare", EAGLE),
     "hostile": (EAGLE, *HOSTILE, "--compare", "local-cpu"),
 }
 
@@ -78,6 +79,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         "profile": str(tmp_path_factory.mktemp("browser")),
         "pages": [str(folder / f"{name}.html") for name in (*PAGES, "wrong")],
         "widths": WIDTHS,
+        "whole": ["eagle.html", "compared.html"],
         "shots": shots,
     }
     done = subprocess.run(
