@@ -45,7 +45,7 @@ TABLE = {
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
         "report": (
             "report.report",
-            "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing.",
+            "Write a report about a profile, as one page that loads nothing.",
         ),
         "command": ("command.command", "Show the profile's SGLang command, quoted for a shell."),
         "render": ("render.render", "Write the profile's Modal app as a script for `modal deploy`."),
