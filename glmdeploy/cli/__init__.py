@@ -44,7 +44,10 @@ TABLE = {
         "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings come and go."),
         "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
-        "report": ("report.report", "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing."),
+        "report": (
+            "report.report",
+            "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing.",
+        ),
         "command": ("command.command", "Show the profile's SGLang command, quoted for a shell."),
         "render": ("render.render", "Write the profile's Modal app as a script for `modal deploy`."),
     },
@@ -110,8 +113,15 @@ def entry() -> None:
     """The console script."""
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
+    if "_GLMDEPLOY_COMPLETE" in os.environ:
+        from glmdeploy.cli import complete_shells
+
+        sys.exit(complete_shells.answer(group))
     streams.install()
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as end:  # click's, once it has printed a script for completion
+        code = end.code if isinstance(end.code, int) else 0
     if lacks := streams.fault():
         common.tell(f"error: cannot write to standard output: {lacks}")
         code = code or 1

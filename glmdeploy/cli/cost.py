@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.logs import Moment
 from glmdeploy.errors import UsageError
@@ -22,9 +22,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument(
-    "named", metavar="[APP_OR_PROFILE]", required=False, shell_complete=target_options.complete_app_or_profile
-)
+@click.argument("named", metavar="[APP_OR_PROFILE]", required=False, shell_complete=complete.apps)
 @target_options.target_options
 @click.option("--since", type=Moment(), help="From a time on, or for so long: 24h, 30d, 2026-11-01.  [default: 7d]")
 @click.option("--until", type=Moment(), help="Up to a time, given alike.  [default: now]")

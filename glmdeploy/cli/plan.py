@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -58,7 +58,7 @@ Exit codes: 0 planned, 1 an error; with --detailed-exitcode, 0 no changes,
     cls=Planning,
     epilog=EPILOG,
 )
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...")
+@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...", shell_complete=complete.profiles)
 @common.profile_options
 @target_options.target_options
 @common.all_option("Every value, also those that do not change, and each warning.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli import app, common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Examples:
 
 @click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
-@click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=app.complete_versions)
+@click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=complete.versions)
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")

@@ -85,7 +85,7 @@ def args(release: Catalog, about: Json) -> Json:
         "type": ["object", "null"],
         **about,
         "properties": named | aliases | dict(_refused(release)),
-        "patternProperties": shorter,
+        "patternProperties": shorter | dict(_others(release)),
         "additionalProperties": False,
     }
 
@@ -121,9 +121,8 @@ def _branches(option: Option) -> Iterator[Json]:
         return
     one = [*_values(option)]
     if option.nargs in ("+", "*"):
-        item = _in_list(one)
-        yield {"type": "array", "items": item, "minItems": 1}
         yield from one
+        yield {"type": "array", "items": _in_list(one), "minItems": 1}
         yield {"$ref": REMOVED}
     else:
         yield from one
@@ -206,12 +205,27 @@ def _refused(release: Catalog) -> Iterator[tuple[str, Json]]:
             yield name, _not_here(f"`{name}` comes from {RESERVED[option.dest]}: remove it")
         elif option.action == "removed":
             yield name, _not_here(f"SGLang {release.version} has no `{name}` any more: {option.deprecated}")
-    for flag in sorted(releases.flags()):
+    for name, reason, fix in _elsewhere(release):
+        if fix:
+            yield name, _not_here(f"SGLang {release.version} has no `{name}`{reason}; {fix}")
+
+
+def _others(release: Catalog) -> Iterator[tuple[str, Json]]:
+    """Patterns of the names that other releases have, and this one has nothing for, by what is to say of them."""
+    found: dict[str, list[str]] = {}
+    for name, reason, fix in _elsewhere(release):
+        if not fix:
+            found.setdefault(reason, []).append(name)
+    for reason, names in found.items():
+        yield f"^({'|'.join(names)})$", _not_here(f"SGLang {release.version} does not have this option{reason}")
+
+
+def _elsewhere(release: Catalog) -> Iterator[tuple[str, str, str | None]]:
+    """The names that other releases have: each with when it came or went, and what to write here."""
+    own = {flag for option in release.options for flag in option.flags}
+    for flag in sorted(flag for flag in releases.flags() if flag.startswith("--") and flag not in own):
         name = flag.removeprefix("--")
-        if name not in own and flag.startswith("--"):
-            reason, fix = releases.unknown_option(name, None, release.version)
-            more = f"; {fix}" if fix else ""
-            yield name, _not_here(f"SGLang {release.version} has no `{name}`{reason}{more}")
+        yield name, *releases.unknown_option(name, None, release.version)
 
 
 def _not_here(message: str) -> Json:
@@ -222,8 +236,7 @@ def _description(option: Option) -> str:
     """The help text, the default, and which releases have the option."""
     span, known = releases.flags()[option.canonical], catalog.versions()
     parts = [shortened(option.help or "", MAX_HELP), f"Default: {_default(option)}."]
-    if span.first != known[0]:
-        parts.append(f"Since SGLang {span.first}.")
+    parts.append(f"Since SGLang {span.first}{' or earlier' if span.first == known[0] else ''}.")
     if span.last != known[-1]:
         parts.append(f"Last in SGLang {span.last}.")
     return "\n\n".join(part for part in (parts[0], " ".join(parts[1:])) if part)

@@ -10,7 +10,7 @@ from glmdeploy import redaction
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import CHECKS, Finding, Remove, Severity
 from glmdeploy.rules import registry
-from glmdeploy.rules.gaps import gaps
+from glmdeploy.rules.gaps import Gap, gaps
 from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from glmdeploy.profile.models import Waiver
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.facts import Facts
-    from glmdeploy.rules.gaps import Gap
     from glmdeploy.rules.rule import Rule, Violation
 
 
@@ -29,7 +28,8 @@ class Judgement:
     """What rules say of a profile.
 
     ``findings`` have waivers applied. Their places still show secrets: :func:`glmdeploy.redaction.hide` comes last, for
-    it must know all findings. ``unjudged`` are the rules that found nothing and met a gap, with the gaps.
+    it must know all findings. ``unjudged`` are the rules that found nothing and met a gap, with the gaps, and those
+    that asked for a value that is refused, whatever they found: it was found in a stand-in.
     """
 
     findings: tuple[Finding, ...]
@@ -46,11 +46,13 @@ def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) 
     for rule in rules:
         with gaps() as met:
             violations = _violations(rule, each)
+        if Gap.REFUSED in met:
+            violations, met = [], {Gap.REFUSED} | (met & {Gap.MEMORY})
         found += (_finding(rule, violation, document, valid.get(rule.id)) for violation in violations)
         if met and not violations:
             unjudged[rule.id] = frozenset(met)
     broken = {finding.id for finding in found}
-    faults = _faults(facts.profile.waive, known, broken, document, today)
+    faults = _faults(facts.profile.waive, known, broken | unjudged.keys(), document, today)
     return Judgement(findings=(*faults, *found), unjudged=unjudged)
 
 
@@ -105,7 +107,7 @@ def _reasons(waivers: Sequence[Waiver], known: Mapping[str, Rule], today: date) 
 def _faults(
     waivers: Sequence[Waiver], known: Mapping[str, Rule], broken: Set[str], document: Document, today: date
 ) -> Iterator[Finding]:
-    """What is wrong with the waivers; ``broken`` are the ids of the rules that found something."""
+    """What is wrong with the waivers; ``broken`` are the ids of the rules that found something, or could not tell."""
     seen: set[str] = set()
     for index, waiver in enumerate(waivers):
         rule, severity, key = known.get(waiver.rule), Severity.ERROR, "rule"

@@ -75,6 +75,7 @@ class Problem:
 
     ``instead`` is what may be written without asking, ``{key: value}``: the same value under another key, or another
     value under the same. ``secret`` is the destination of an option of :data:`SECRET`, which no profile may hold.
+    ``dests`` are the fields of ``ServerArgs`` that it leaves open: the option's own, or what an unknown key may mean.
     """
 
     key: str
@@ -84,6 +85,7 @@ class Problem:
     at_key: bool = False
     instead: Mapping[str, Any] | None = None
     secret: str | None = None
+    dests: tuple[str, ...] = ()
 
 
 def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting], list[Problem]]:
@@ -94,7 +96,7 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
         try:
             options[key] = _find(key, args[key], options, catalog)
         except _OptionError as fault:
-            problems.append(dataclasses.replace(fault.problem, key=key))
+            problems.append(dataclasses.replace(fault.problem, key=key, dests=_open(fault, catalog)))
     optional = tuple(dataclasses.replace(option, required=False) for option in options.values())
     parser = build_parser(dataclasses.replace(catalog, options=optional))
     settings: dict[str, Setting] = {}
@@ -102,8 +104,16 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
         try:
             settings[option.dest] = _setting(option, key, args[key], parser, catalog)
         except _OptionError as fault:
-            problems.append(dataclasses.replace(fault.problem, key=key))
+            problems.append(dataclasses.replace(fault.problem, key=key, dests=(option.dest,)))
     return settings, problems
+
+
+def _open(fault: _OptionError, catalog: Catalog) -> tuple[str, ...]:
+    """The fields that an unknown key leaves open: those of the options that may have been meant by it."""
+    found = dict.fromkeys(
+        option.dest for option in catalog.options for name in fault.meant if f"--{name.lstrip('-')}" in option.flags
+    )
+    return tuple(found)
 
 
 def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -> Option:
@@ -116,16 +126,23 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         ambiguous = isinstance(error, AmbiguousOption)
         given = advice.unknown(key, value, catalog, () if ambiguous else error.candidates, RESERVED)
         missing = f"SGLang {catalog.version} has no option `{key}`{given.reason}"
+        meant = (*error.candidates, *given.meant)
         if ambiguous:
             message = missing if given.reason else f"`{key}` is short for several options of SGLang {catalog.version}"
-            raise _OptionError(message, at_key=True, expected=", ".join(error.candidates), fix=given.fix) from None
-        expected = f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes"
-        raise _OptionError(missing, at_key=True, expected=expected, fix=given.fix, instead=given.instead) from None
+            expected = None if given.reason else "one of: " + ", ".join(f"`{name[2:]}`" for name in error.candidates)
+            raise _OptionError(message, at_key=True, expected=expected, fix=given.fix, meant=meant) from None
+        expected = None if given.fix else "an option that `glmdeploy catalog show` lists for the release"
+        raise _OptionError(
+            missing, at_key=True, expected=expected, fix=given.fix, instead=given.instead, meant=meant
+        ) from None
     if option.action == "help":
         raise _OptionError(f"`{key}` would print SGLang's help and end", fix="remove it", at_key=True)
     if option.action == "removed":
         raise _OptionError(
-            f"SGLang {catalog.version} has no option `{key}` any more", fix=option.deprecated, at_key=True
+            f"SGLang {catalog.version} has no option `{key}` any more",
+            fix=option.deprecated,
+            at_key=True,
+            meant=(option.canonical,),
         )
     if option.dest in SECRET:
         message = f"`{key}` comes from {SECRET[option.dest]}"
@@ -134,8 +151,8 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         raise _OptionError(f"`{key}` comes from {RESERVED[option.dest]}", fix="remove it", at_key=True)
     for other, known in found.items():
         if known.dest == option.dest:
-            same = f"`{key}` and `{other}` are the same option, {option.canonical}"
-            raise _OptionError(same, fix="keep one of them", at_key=True)
+            same = f"`{key}` and `{other}` are the same option, `{option.canonical}`"
+            raise _OptionError(same, fix="keep one of them", at_key=True, meant=(option.canonical,))
     return option
 
 
@@ -198,7 +215,9 @@ class _OptionError(Exception):
         at_key: bool = False,
         instead: Mapping[str, Any] | None = None,
         secret: str | None = None,
+        meant: Iterable[str] = (),
     ) -> None:
+        self.meant = tuple(meant)
         self.problem = Problem(
             key="", message=message, expected=expected, fix=fix, at_key=at_key, instead=instead, secret=secret
         )

@@ -48,7 +48,7 @@ class Comparison:
     judged: bool = True
     """Whether the other side's findings are known."""
     effective: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """By name, what SGLang ran with and runs with, where that differs and is known of both."""
+    """By name, what SGLang ran with and runs with, where that differs, is known of both, and no change says it."""
 
 
 def comparison(report: Report) -> Comparison | None:
@@ -68,6 +68,8 @@ def comparison(report: Report) -> Comparison | None:
         return Comparison(why=f"{which} has errors, and so no plan to compare", **values)
     found = difference(before, mine.plan.data())
     classes = costs(found.changes, found.old, found.new, found.again)
+    said = {each.name for each in found.changes if each.section == "sglang"}
+    decided = values.pop("effective").items()
     every = {cost for each in classes.values() for cost in each}
     return Comparison(
         found=found,
@@ -75,6 +77,7 @@ def comparison(report: Report) -> Comparison | None:
         dearest=tuple(cost for cost in Cost if cost in every),
         outages=outages(found.old, found.new),
         other_app=elsewhere(found.old, found.new),
+        effective={name: both for name, both in decided if f"--{name.replace('_', '-')}" not in said},
         **values,
     )
 

@@ -6,6 +6,7 @@ name. A test parses the page as XML, which a browser would not complain about.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +20,7 @@ VOID = ("meta", "link", "br", "hr")
 
 _FROM = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 _ESCAPES = str.maketrans(_FROM)
+_ADDRESS = re.compile(r"(https://[^\s,]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Markup:
     html: str
 
 
-Child: TypeAlias = "Markup | str | int | None | Iterable[Child]"
-Value: TypeAlias = "str | float | bool | None"
+Child: TypeAlias = "Markup | str | int | Iterable[Child] | None"
+Value: TypeAlias = str | float | bool | None
 
 
 def tag(element: str, *children: Child, **attributes: Value) -> Markup:
@@ -69,8 +71,22 @@ def link(address: str, *children: Child) -> Markup:
     return tag("a", *inner, href=address, rel="noreferrer")
 
 
+def linked(text: str) -> Markup:
+    """A text whose addresses of the web are anchors."""
+    return joined(link(piece) if place % 2 else piece for place, piece in enumerate(_ADDRESS.split(text)))
+
+
+def sentence(text: str) -> Markup:
+    """A message, which begins small and has no end, as a sentence."""
+    return prose(f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}")
+
+
 def shortened(text: str, most: int) -> str:
-    """The text in at most so many characters, with its middle left out: names tell most at their ends."""
+    """The text in at most so many characters, with its middle left out: names tell most at their ends.
+
+    It is masked first: what is left of a secret has not its form any more.
+    """
+    text = clean(text)
     if len(text) <= most:
         return text
     tail = most // 2

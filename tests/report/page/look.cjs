@@ -34,7 +34,7 @@ async function look(context, page, file, width, scheme) {
 
 async function main() {
   const context = await chromium.launchPersistentContext(asked.profile, {
-    executablePath: asked.browser, headless: true, args: FLAGS, bypassCSP: true,
+    executablePath: asked.browser, headless: true, args: FLAGS,
   });
   const problems = [];
   const counts = {};
