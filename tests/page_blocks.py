@@ -25,13 +25,7 @@ MARKS = {"not run", "exits", "file", "over", "thorough"}
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}) *(?P<language>[\w-]*)")
 _MARK = re.compile(r"^ *<!-- (?P<name>[a-z ]+?)(?:: (?P<value>.*?))? -->$")
-<<<<<<< HEAD
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<to>[^)\s]+)\)|<img [^>]*src=\"(?P<src>[^\"]+)\"")
-=======
-_LINK = re.compile(
-    r"(?<!!)\[[^\]]*\]\((?P<to>[^)\s]+)\)|<img [^>]*src=\"(?P<src>[^\"]+)\"|!\[[^\]]*\]\((?P<image>[^)\s]+)\)"
-)
->>>>>>> main
 _CODE = re.compile(r"`+[^`]*`+")
 
 
