@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, ProfileError
 
@@ -28,7 +28,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile", shell_complete=target_options.complete_profile)
+@click.argument("profile", shell_complete=complete.profiles)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option(
     "--format",
@@ -40,7 +40,7 @@ Examples:
     "--compare",
     "other",
     metavar="OTHER",
-    shell_complete=target_options.complete_side,
+    shell_complete=complete.sides,
     help="Tell what changes from OTHER: a profile, live:APP, live:APP@VERSION or git:REVISION:PATH.",
 )
 @click.option(
