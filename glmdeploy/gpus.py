@@ -166,6 +166,9 @@ TYPES: Mapping[str, Type] = {
 ``H100`` may become an H200 at Modal's choice, ``A100`` the one of 80 GB, at the same price; ``H100!`` stays what it is.
 """
 
+WITHOUT_NVLINK = frozenset({"T4", "L4", "A10", "L40S", "RTX-PRO-6000"})
+"""Types whose GPUs reach each other over PCIe alone (NVIDIA's data sheets of them)."""
+
 PRICES: Mapping[str, Price] = {name: each.price for name, each in TYPES.items()}
 """By Modal's name."""
 

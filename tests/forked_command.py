@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from glmdeploy.local.containers.zygote import Handed, Recording, serve
 
@@ -31,6 +32,8 @@ IMPORTED = (
 )
 BEFORE_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "SSL_", "TZ")
 """What the names of variables begin with that count before anything is imported."""
+A_SHELLS = ("PATH", "PWD", "OLDPWD", "SHLVL", "_")
+"""What a shell sets, and no module keeps."""
 ANEW = "huggingface_hub"
 """The package that works out its folders and addresses from the variables when it is imported; it is imported anew."""
 
@@ -49,28 +52,39 @@ class Commands:
         self, arguments: Sequence[str], environment: Mapping[str, str], seconds: float
     ) -> subprocess.CompletedProcess[str] | None:
         """What the command printed, and its exit code; None where it must be started afresh."""
+        wanted = {"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())}
+        with contextlib.ExitStack() as stack:
+            stdout, stderr = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+            nothing = stack.enter_context(Path(os.devnull).open("rb"))
+            code = self.connected(wanted, (nothing.fileno(), stdout.fileno(), stderr.fileno()), seconds)
+            if code is None:
+                return None
+            texts = [Path(f"/proc/self/fd/{each.fileno()}").read_text(encoding="utf-8") for each in (stdout, stderr)]
+            return subprocess.CompletedProcess(arguments, code, *texts)
+
+    def connected(self, wanted: Mapping[str, Any], standard: tuple[int, int, int], seconds: float) -> int | None:
+        """The exit code of a command that reads and writes these descriptors; None where it must be started afresh.
+
+        ``wanted`` has its ``arguments``, ``environment`` and ``folder``, and ``console`` for the console script.
+        """
         with self._lock:
             if self._control is None:
                 self._start()
-        if not self._fits(environment):
+        if not self._fits(wanted["environment"]):
             return None
+        stdin, stdout, stderr = standard
         status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(status)
-            parameters, stdout, stderr = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
-            nothing = stack.enter_context(Path(os.devnull).open("rb"))
-            wanted = {"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())}
+        with status, tempfile.TemporaryFile() as parameters:
             parameters.write(json.dumps(wanted).encode())
             parameters.seek(0)
-            handed = Handed(*(each.fileno() for each in (parameters, stdout, stderr, nothing, theirs)))
+            handed = Handed(parameters.fileno(), stdout, stderr, stdin, theirs.fileno())
             assert self._control is not None
             socket.send_fds(self._control, [b"1"], list(vars(handed).values()))
             theirs.close()
             status.settimeout(seconds)
             word, code = status.recv(64).decode().split()
             assert word == "ended", (word, code)
-            texts = [Path(f"/proc/self/fd/{each.fileno()}").read_text(encoding="utf-8") for each in (stdout, stderr)]
-            return subprocess.CompletedProcess(arguments, int(code), *texts)
+            return int(code)
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -87,7 +101,7 @@ class Commands:
         """Whether nothing differs that the modules have read, or Python itself."""
         names = {*environment, *self._environment}
         differing = {name for name in names if environment.get(name) != self._environment.get(name)}
-        differing -= {"PYTHONPATH"}
+        differing -= {"PYTHONPATH", *A_SHELLS}
         if "HOME" in differing and not (Path(environment["HOME"]) / ".modal.toml").exists():
             differing.remove("HOME")
         return not any(name in self._asked or name.startswith(BEFORE_PYTHON) for name in differing)
@@ -106,6 +120,9 @@ def become(handed: Handed) -> NoReturn:
     sys.path.insert(0, wanted["folder"])
     sys.argv[1:] = wanted["arguments"]
     sys.modules["modal.config"].user_config_path = str(Path("~/.modal.toml").expanduser())  # type: ignore[attr-defined]
+    if wanted.get("console"):
+        sys.argv[0] = "glmdeploy"
+        import_module("glmdeploy.cli").entry()
     runpy.run_module("glmdeploy", run_name="__main__", alter_sys=True)
     sys.exit()
 

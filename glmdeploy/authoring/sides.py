@@ -66,10 +66,7 @@ def side(text: str, overlays: Sequence[str] = (), sets: Sequence[str] = ()) -> S
     :raises UsageError: for a revision that is not there, or is not named whole.
     """
     if text.startswith(GIT):
-        name, colon, path = text.removeprefix(GIT).partition(":")
-        if not (name and colon and path):
-            raise UsageError(f"{text}: write git:REVISION:PATH, such as git:main:profiles/mine.yaml")
-        revision = Revision(name)
+        revision, path = _named(text)
         paths = revision.folder(path)
         if paths is None:
             return _one(text, load(path, overlays=overlays, sets=sets, files=revision))
@@ -79,6 +76,30 @@ def side(text: str, overlays: Sequence[str] = (), sets: Sequence[str] = ()) -> S
         paths = [str(path) for path in found if path.is_file()]
         return _all(text, paths, lambda path: load(path, overlays=overlays, sets=sets))
     return _one(text, load(text, overlays=overlays, sets=sets))
+
+
+def document(text: str, overlays: Sequence[str] = (), sets: Sequence[str] = ()) -> Document:
+    """The one profile that ``text`` names, read and not judged; of a revision with its own overlays.
+
+    :raises ProfileError:
+    :raises UsageError: for a folder, and for a revision that is not there, or is not named whole.
+    """
+    if text.startswith(GIT):
+        revision, path = _named(text)
+        folder = revision.folder(path) is not None
+        files: Revision | None = revision
+    else:
+        path, files, folder = text, None, text != "-" and Path(text).is_dir()
+    if folder:
+        raise UsageError(f"{text} is a folder: name one profile")
+    return load(path, overlays=overlays, sets=sets, files=files)
+
+
+def _named(text: str) -> tuple[Revision, str]:
+    name, colon, path = text.removeprefix(GIT).partition(":")
+    if not (name and colon and path):
+        raise UsageError(f"{text}: write git:REVISION:PATH, such as git:main:profiles/mine.yaml")
+    return Revision(name), path
 
 
 def _one(name: str, document: Document) -> Side:

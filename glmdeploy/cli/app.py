@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, complete
+from glmdeploy.cli import common, complete, following
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
@@ -68,16 +68,28 @@ def target_app(named: str, where: str, environment: str | None, *, reading: bool
     common.quiet()
     app, planned, profile = _read(named)
     destination = target.connect(where, None, environment, planned=planned, reading=reading)
+    following.kept(app, str(click.get_current_context().info_name))
     if profile is not None and app != named and not _is_path(named):
         from glmdeploy.operate.history import find_app
 
         if find_app(named, destination) is not None:
-            click.echo(
+            common.note(
                 f"{named} is a profile and the name of a deployed app: the profile is meant, whose app is {app}; "
-                f"the other one is {LIVE}{named}",
-                err=True,
+                f"the other one is {LIVE}{named}"
             )
     return AppTarget(app=app, target=destination, profile=profile)
+
+
+def awake(found: AppTarget) -> AppTarget:
+    """The same, to be changed: an embedded cloud that only its state was read of is started.
+
+    :raises LocalCloudError: when it does not start.
+    """
+    from glmdeploy.operate import target
+
+    if not found.target.asleep:
+        return found
+    return replace(found, target=target.connect(target.LOCAL, None, None))
 
 
 def _is_path(named: str) -> bool:

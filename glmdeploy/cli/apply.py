@@ -82,6 +82,7 @@ Examples:
     help="Ask the image's own SGLang, on a CPU, whether it takes the arguments. Secrets and room are looked at anyway.",
 )
 @click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Of several profiles so many at a time (4).")
+@common.verbose_option
 @common.json_option
 @click.pass_context
 def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **options: Any) -> int:
@@ -114,6 +115,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     if kept:
         where, options["environment"] = kept.target, kept.environment
     destination = target.connect(where, plan, options["environment"], reading=dry_run)
+    following.kept(plan.app, "apply")
 
     from glmdeploy.operate.apply import carry_out, finish, forget_failures
     from glmdeploy.operate.live import endpoint
@@ -122,24 +124,29 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     from glmdeploy.plan.price import estimate
     from glmdeploy.report.plan import preview_text
     from glmdeploy.report.plan_data import preview_data
-    from glmdeploy.report.progress import endpoint_text
+    from glmdeploy.report.progress import endpoint_text, headline
+    from glmdeploy.report.steps import seconds_of, steps_of
 
     guard = following.guard(options)
     with contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{plan.app} on {where}"):
         found = _preview(kept, plan, destination, options)
         plan = found.plan
-        result = preview_data(found, estimate(plan))
+        estimated = estimate(plan)
+        result = preview_data(found, estimated)
+        told = {"as_json": as_json, "expected": {} if destination.cloud else seconds_of(estimated)}
         acts = found.acts and not dry_run
         if acts:
             found.check_secrets()
-        for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
-            click.echo(line, err=as_json)
+        if not (common.is_quiet() and (as_json or options["yes"])):
+            for line in [*preview_text(result, plan, common.width()), *_how(found, options)]:
+                click.echo(line, err=as_json)
         if acts:
             _check_room(found, options["strategy"])
             app.confirm("Apply?", yes=options["yes"], as_json=as_json, refused="not applied")
             try:
                 steps = carry_out(found, guard=guard, tag=options["tag"], canary=options["canary"])
-                result |= following.followed(steps, changing=found.changed, stages=True)
+                names = steps_of(found, canary=options["canary"], wait=guard.wait)
+                result |= following.followed(steps, changing=found.changed, stages=True, names=names, **told)
             except ArgumentsRefused as refused:
                 written = places(document, plan.sglang, refused.options) if document else []
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
@@ -147,13 +154,22 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         if not found.changed and not dry_run:
             forget_failures(plan, destination)
             if guard.wait and found.now:
-                result |= following.followed(finish(plan, destination, guard), changing=False)
+                result |= following.followed(finish(plan, destination, guard), changing=False, **told)
         if found.now and not found.changed and "url" not in result:
             result["url"] = endpoint(plan, destination)
         if as_json:
             click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        elif "url" in result and common.is_quiet():
+            click.echo(result["url"])
         elif "url" in result:
-            click.echo(endpoint_text(plan, destination, result["url"], program=common.program()))
+            for line in filter(None, [headline(plan, result)]):
+                click.echo(f"\n{line}")
+            hourly = estimated.hourly
+            click.echo(
+                endpoint_text(
+                    plan, destination, result["url"], program=common.program(), hourly=hourly, width=common.width()
+                )
+            )
     return 0
 
 
@@ -218,7 +234,7 @@ def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[
     if kept:
         return saved_preview(kept, destination)
     return preview(
-        resolved(plan, destination, tell=lambda text: click.echo(text, err=True), ask=not options["dry_run"]),
+        resolved(plan, destination, tell=common.note, ask=not options["dry_run"]),
         destination,
         force=options["force"],
         adopt=options["adopt"],

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, following, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
+from glmdeploy.report.words import count_bytes
 
 if TYPE_CHECKING:
     from glmdeploy.operate.leftovers import Leftover
@@ -40,6 +42,7 @@ Examples:
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@common.verbose_option
 @common.json_option
 def clean(where: str, environment: str | None, keep: int, grace: int, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove weights, kernels and plans that no version needs.
@@ -51,22 +54,33 @@ def clean(where: str, environment: str | None, keep: int, grace: int, yes: bool,
     from glmdeploy.local.cloud import home
     from glmdeploy.operate.target import connect
 
-    target = connect(where, None, environment, reading=dry_run)
+    common.quiet()
+    target = connect(where, None, environment, reading=True)
+    following.kept(target.environment or "all", "clean")
 
     from glmdeploy.operate.clean import remove, survey
     from glmdeploy.report import clean
 
-    found = survey(target, keep=keep, grace=grace)
-    if not as_json:
+    with busy("clean", "reading what is deployed, and what the volumes hold", quiet=common.is_quiet()):
+        found = survey(target, keep=keep, grace=grace)
+        if found.leftovers and not dry_run and target.asleep:
+            target = connect(where, None, environment)
+            found = survey(target, keep=keep, grace=grace)
+    if not as_json and not (common.is_quiet() and yes):
         common.echo(clean.survey_text(found, target))
     removed: list[Leftover] = []
     if found.leftovers and not dry_run:
         question = f"Remove {clean.bytes_text(found.leftovers)}?"
         app.confirm(question, yes=yes, as_json=as_json, refused="nothing was removed")
-        for leftover in remove(found, target, home() / "locks", keep=keep, grace=grace):
-            removed.append(leftover)
-            click.echo(f"removed {clean.leftover_text(leftover)}", err=True)
+        whole = sum(each.size for each in found.leftovers)
+        with busy("clean", "looking again", quiet=common.is_quiet()) as waiting:
+            for leftover in remove(found, target, home() / "locks", keep=keep, grace=grace):
+                removed.append(leftover)
+                if not common.is_quiet():
+                    waiting.say(f"removed {clean.leftover_text(leftover)}", err=True)
+                done = sum(each.size for each in removed)
+                waiting.tell(f"{count_bytes(done)} of {count_bytes(whole)}", done=done, whole=whole)
         if len(removed) < len(found.leftovers):
-            click.echo(clean.kept_after_all(len(found.leftovers) - len(removed)), err=True)
+            common.note(clean.kept_after_all(len(found.leftovers) - len(removed)))
     if as_json:
         common.echo_json(clean.survey_data(found, removed))

@@ -92,9 +92,21 @@ def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
         repo, revision = (model.get("repo"), model.get("revision")) if isinstance(model, dict) else (None, None)
         if given or not ask_hub or not isinstance(repo, str) or models.known(repo):
             return given
-        return checkpoint.from_hub(repo, revision if isinstance(revision, str) else "main")
+        return from_hub(repo, revision if isinstance(revision, str) else "main")
 
     return ask
+
+
+def from_hub(repo: str, revision: str) -> Checkpoint:
+    """What the Hub tells of a checkpoint; that it is asked is told where it takes more than a moment.
+
+    :raises GlmdeployError:
+    """
+    from glmdeploy.cli.live import busy
+    from glmdeploy.sizing import checkpoint
+
+    with busy("hub", f"asking for {repo}", quiet=is_quiet()):
+        return checkpoint.from_hub(repo, revision)
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:

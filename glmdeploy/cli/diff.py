@@ -33,6 +33,7 @@ Exit codes: 0 the same, 1 different, 2 trouble.
 @click.argument("new", shell_complete=complete.sides)
 @common.profile_options
 @target_options.target_options
+@common.all_option("Show every change, also those of the compilation that repeat those of the server.")
 @common.json_option
 def diff(
     old: str,
@@ -41,9 +42,10 @@ def diff(
     sets: tuple[str, ...],
     where: str,
     environment: str | None,
+    everything: bool,
     as_json: bool,
 ) -> int:
-    """Show what changes from OLD to NEW.
+    """Show what changes from OLD to NEW, and which warnings.
 
     Each is a profile; live:APP or live:APP@VERSION, what runs or ran under that name; git:REVISION:PATH, a profile as a
     revision of this Git repository has it, with what it extends; or both are folders, whose profiles are matched by
@@ -55,10 +57,10 @@ def diff(
         reached = _Reached(where, environment)
         before, after = (_side(text, overlays, sets, reached) for text in (old, new))
         if isinstance(before, Side) and isinstance(after, Side):
-            return _two(before, after, as_json=as_json)
+            return _two(before, after, as_json=as_json, everything=everything)
         if isinstance(before, Side) or isinstance(after, Side):
             raise UsageError("a folder is compared with a folder, and a profile with a profile")
-        return _folders(before, after, as_json=as_json)
+        return _folders(before, after, as_json=as_json, everything=everything)
     except GlmdeployError as error:
         error.exit_code = 2
         raise
@@ -98,31 +100,25 @@ def _side(text: str, overlays: tuple[str, ...], sets: tuple[str, ...], reached: 
     return sides.Side(name=text, data=found.data)
 
 
-def _two(before: Side, after: Side, *, as_json: bool) -> int:
+def _two(before: Side, after: Side, *, as_json: bool, everything: bool) -> int:
     from glmdeploy.report import sides
-    from glmdeploy.report.text import finding_line
 
-    if before.warnings is not None:
-        known = {(each.id, each.message) for each in before.warnings}
-        for warning in after.warnings or ():
-            if (warning.id, warning.message) not in known:
-                click.echo(finding_line(warning), err=True)
-    found = sides.difference(before.data, after.data)
+    found = sides.difference(before, after)
     if as_json:
         common.echo_json(sides.difference_data(found))
     else:
-        common.echo(sides.difference_text(found))
+        common.echo(sides.difference_text(found, common.width(), everything=everything))
     return int(not found.same)
 
 
-def _folders(before: Folder, after: Folder, *, as_json: bool) -> int:
+def _folders(before: Folder, after: Folder, *, as_json: bool, everything: bool) -> int:
     from glmdeploy.report import sides
 
     pairs = sides.pairs(before, after)
     if as_json:
         common.echo_json(sides.pairs_data(pairs))
     else:
-        common.echo(sides.pairs_text(pairs))
+        common.echo(sides.pairs_text(pairs, common.width(), everything=everything))
     return _code(sides.pairs_data(pairs))
 
 

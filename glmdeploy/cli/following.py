@@ -6,17 +6,25 @@ import contextlib
 import functools
 import re
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.cli import common
+from glmdeploy.cli.live import StepsRegion, columns
 from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.rollout import Guard
+    from glmdeploy.operate.transcript import Transcript
+    from glmdeploy.report.steps import Told
+
+LAST_LINES = 12
+"""Of what others printed, below a step that failed."""
 
 
 def guard_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,9 +77,12 @@ def guard(options: Mapping[str, Any]) -> Guard:
     )
 
 
-def say(text: str) -> None:
-    """On standard error, where the containers' logs go too: standard output has the plan and the result."""
-    click.echo(text, err=True)
+def kept(app: str, command: str) -> None:
+    """Have what others print kept from now on, in a file of the app's under the state directory."""
+    from glmdeploy.local.cloud import home
+    from glmdeploy.operate.transcript import keep
+
+    keep(home() / "output" / (re.sub(r"[^\w.-]", "_", app) or "app"), command)
 
 
 @contextlib.contextmanager
@@ -92,39 +103,123 @@ def _terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def followed(steps: Generator[Event], *, changing: bool = True, stages: bool = False) -> dict[str, Any]:
+DEPLOYING = ("deploy", "start", "verify")
+"""The steps of every change that publishes a version."""
+
+
+def followed(
+    events: Generator[Event],
+    *,
+    changing: bool = True,
+    stages: bool = False,
+    names: Sequence[str] = (),
+    expected: Mapping[str, float] | None = None,
+    as_json: bool = False,
+) -> dict[str, Any]:
     """Tell the steps, and return what came of them as JSON data.
 
-    :raises GlmdeployError: what the steps raise, after it was told what runs now.
+    ``names`` are the steps to come and ``expected`` the seconds that they take by estimate. What others print is shown
+    with ``-v``; with ``-q`` nothing is told but what has failed.
+
+    :raises GlmdeployError: what the steps raise, after it was told what runs now. Without ``as_json``, what others said
+        last is told with the step, and not again by the error.
     """
-    from glmdeploy.operate.events import Published, Resumed, TakenBack
     from glmdeploy.operate.steps import tell_all
-    from glmdeploy.report.progress import event_data, event_text
+    from glmdeploy.operate.transcript import current
+    from glmdeploy.report.steps import framed
 
-    result: dict[str, Any] = {}
-    published = explained = False
-    kept = " Finished stages are kept." if stages else ""
+    heard = current()
+    with _terminated(), _Told(names, expected, heard) as told:
+        try:
+            tell_all(events, told.hear)
+        except (GlmdeployError, KeyboardInterrupt) as fault:
+            told.failed(fault, changing=changing, stages=stages)
+            if isinstance(fault, GlmdeployError):
+                place = f"all of its output: {heard.path}" if heard.path else ""
+                advice = (fault.advice or "") if as_json else framed(fault.advice or "")[1]
+                fault.advice = "\n".join(filter(None, [advice, "" if "all of its output" in advice else place])) or None
+            raise
+    if heard.path:
+        told.result["output"] = str(heard.path)
+    return told.result
 
-    def tell(event: Event) -> None:
-        nonlocal published, explained
-        if text := event_text(event):
-            say(text)
-        published |= isinstance(event, Published | Resumed)
+
+class _Told:
+    """The steps of one change, told as they come."""
+
+    def __init__(self, names: Sequence[str], expected: Mapping[str, float] | None, heard: Transcript) -> None:
+        from glmdeploy.report.steps import Steps
+
+        self.result: dict[str, Any] = {}
+        self._steps = Steps(names, expected=expected)
+        self._heard = heard
+        self._verbose, self._quiet = common.verbose(), common.is_quiet()
+        self._region = None if self._quiet else StepsRegion(self._steps)
+        self._published = self._explained = False
+
+    def __enter__(self) -> _Told:
+        self._heard.listeners.append(self._overhear)
+        self._lines([""])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._heard.listeners.remove(self._overhear)
+        if self._region:
+            self._region.end()
+
+    def hear(self, event: Event) -> None:
+        from glmdeploy.operate.events import Published, Resumed, StageStarted, TakenBack
+        from glmdeploy.operate.proof import Starting
+        from glmdeploy.report.progress import event_data
+
+        if isinstance(event, StageStarted):
+            self._heard.forget_tail()
+        before = self._steps.running
+        self._say(self._steps.hear(event))
+        if self._verbose:
+            now = self._steps.running
+            if now is not None and (before is None or now.name != before.name):
+                self._lines([f"    {now.name} ..."])
+            if isinstance(event, Starting):
+                self._lines([f"  | {event.text}"])
+        self._published |= isinstance(event, Published | Resumed)
         data = event_data(event)
         if "preflight" in data:
-            result.setdefault("preflight", []).append(data.pop("preflight"))
-        result.update(data)
-        explained |= isinstance(event, TakenBack) or "left" in data
+            self.result.setdefault("preflight", []).append(data.pop("preflight"))
+        self.result.update(data)
+        self._explained |= isinstance(event, TakenBack) or "left" in data
 
-    with _terminated():
-        try:
-            tell_all(steps, tell)
-        except (GlmdeployError, KeyboardInterrupt):
-            if not published and changing:
-                say(f"Nothing was deployed: what ran before still runs.{kept}")
-            elif published and not explained and "url" in result:
-                say(f"The app is deployed ({result['url']}), but has not answered yet.")
-            elif published and not explained:
-                say("The app is deployed; its address is not known.")
-            raise
-    return result
+    def failed(self, fault: BaseException, *, changing: bool, stages: bool) -> None:
+        """What runs now, where no event has told it."""
+        from glmdeploy.report.steps import Note
+
+        self._quiet = False
+        self._say(self._steps.fail(fault, () if self._published else self._heard.tail(LAST_LINES)))
+        also = "; finished stages are kept" if stages else ""
+        if not self._published and changing:
+            self._say([Note(text=f"nothing was deployed: what ran before still runs{also}")])
+        elif self._published and not self._explained and "url" in self.result:
+            self._say([Note(text=f"the app is deployed ({self.result['url']}), but has not answered yet")])
+        elif self._published and not self._explained:
+            self._say([Note(text="the app is deployed; its address is not known")])
+
+    def _overhear(self, line: str) -> None:
+        self._steps.overhear(line)
+        if self._verbose and line:
+            self._lines([f"  | {line}"])
+
+    def _say(self, told: Sequence[Told]) -> None:
+        from glmdeploy.report.rows import told_lines
+        from glmdeploy.report.steps import Note
+
+        live = self._region is not None and self._region.live
+        width = columns(sys.stderr if self._region is None else self._region.stream)
+        shown = [each for each in told if not (live and isinstance(each, Note) and each.passing)]
+        self._lines([line for each in shown for line in told_lines(each, width)])
+
+    def _lines(self, lines: Sequence[str]) -> None:
+        if self._region is not None:
+            self._region.say(lines)
+        elif not self._quiet:
+            for line in lines:
+                click.echo(line, err=True)

@@ -6,7 +6,6 @@ import click
 
 from glmdeploy.cli import app, common, target_options
 from glmdeploy.cli.commands import Documented
-from glmdeploy.errors import GlmdeployError
 
 SHOWN = 20
 """Versions, where not all are asked for."""
@@ -31,12 +30,13 @@ def history(named: str, where: str, environment: str | None, everything: bool, a
     """
     found = app.target_app(named, where, environment, reading=True)
 
+    from glmdeploy.operate.listing import not_deployed
     from glmdeploy.operate.versions import versions
     from glmdeploy.report.history import history_data, history_text
 
     past = versions(found.app, found.target, None if everything else SHOWN)
     if past is None:
-        raise GlmdeployError(f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is")
+        raise not_deployed(found.app, found.target)
     if as_json:
         common.echo_json(history_data(past))
         return

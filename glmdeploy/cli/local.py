@@ -9,6 +9,7 @@ import click
 
 from glmdeploy.cli import common, complete, local_engine
 from glmdeploy.cli.commands import DocumentedGroup
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import GlmdeployError
 
 EPILOG = """\b
@@ -77,9 +78,10 @@ def start(port: int | None) -> None:
     """Start it, unless it runs already."""
     from glmdeploy.local import cloud
 
-    running = cloud.start(port=port)
-    for note in running.notes:
-        click.echo(note, err=True)
+    with busy("local", "the embedded cloud starts", quiet=common.is_quiet()):
+        running = cloud.start(port=port)
+    for each in running.notes:
+        common.note(each)
     click.echo(f"The embedded cloud runs (process {running.pid}): {running.gateway_url}")
 
 
@@ -88,7 +90,9 @@ def stop() -> None:
     """Stop it and its containers; its data stays."""
     from glmdeploy.local import cloud
 
-    click.echo("Stopped." if cloud.stop() else "The embedded cloud does not run.")
+    with busy("local", "its containers end", quiet=common.is_quiet()):
+        stopped = cloud.stop()
+    click.echo("Stopped." if stopped else "The embedded cloud does not run.")
 
 
 @local.command(epilog=STATUS)
@@ -146,7 +150,8 @@ def reset(yes: bool) -> None:
             raise GlmdeployError("nobody can be asked: there is no terminal", advice="run again with --yes (-y)")
         if not click.confirm(f"Delete everything in {cloud.home()}?", default=False):
             raise GlmdeployError("nothing was deleted")
-    cloud.reset()
+    with busy("local", "its containers end, and its data goes", quiet=common.is_quiet()):
+        cloud.reset()
     click.echo("Deleted.")
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from glmdeploy.cli import common
 from glmdeploy.cli.commands import DocumentedGroup
+from glmdeploy.cli.live import busy
+from glmdeploy.report.words import count_bytes
 
 if TYPE_CHECKING:
+    from glmdeploy.cli.live import Busy
     from glmdeploy.sglang.real.install import Progress
 
 
@@ -56,8 +57,8 @@ def install() -> None:
     from glmdeploy.sglang.real.install import install_engine
 
     cache = engine_cache()
-    with Bars() as bars:
-        install_engine(cache, bars.tell)
+    with busy("engine", quiet=common.is_quiet()) as waiting:
+        install_engine(cache, lambda progress: tell(waiting, progress))
     click.echo(f"installed: {_name()}, in {engine_folder(cache)}")
 
 
@@ -95,25 +96,12 @@ def _name() -> str:
     return f"SGLang {ENGINE_VERSION} for this machine's CPU"
 
 
-class Bars:
-    """A bar for each step, one after another, on standard error; where that is no terminal, a line for each."""
+_STEPS = {"download": "downloading", "unpack": "unpacking", "check": "checking"}
 
-    def __init__(self) -> None:
-        self._step = ""
-        self._bar: Any = None
-        self._open = contextlib.ExitStack()
 
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def tell(self, progress: Progress) -> None:
-        if progress.step != self._step:
-            self._open.close()
-            label = {"download": "Downloading", "unpack": "Unpacking", "check": "Checking"}[progress.step]
-            size = f" {progress.whole / 1e9:.1f} GB" if progress.whole else ""
-            bar = click.progressbar(length=progress.whole or 1, label=f"{label}{size}", file=sys.stderr)
-            self._step, self._bar = progress.step, self._open.enter_context(bar)
-        self._bar.update(progress.done - self._bar.pos)
+def tell(waiting: Busy, progress: Progress) -> None:
+    """How far a step of an installation is."""
+    words = _STEPS[progress.step]
+    if progress.whole:
+        words += f" {count_bytes(progress.done)} of {count_bytes(progress.whole)}"
+    waiting.tell(words, done=progress.done, whole=progress.whole)

@@ -11,7 +11,7 @@ import click
 
 from glmdeploy.cli import app, common, complete, target_options
 from glmdeploy.cli.commands import Documented
-from glmdeploy.errors import GlmdeployError, UsageError
+from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.operate.logs import Line, Told
@@ -123,6 +123,7 @@ def logs(
 def _app_id(found: app.AppTarget) -> tuple[str, bool]:
     """The app whose log is meant, and whether it is deployed. :raises GlmdeployError:"""
     from glmdeploy.operate.history import find_app, stopped_app
+    from glmdeploy.operate.listing import not_deployed
     from glmdeploy.report.words import moment
 
     app_id = find_app(found.app, found.target)
@@ -130,7 +131,7 @@ def _app_id(found: app.AppTarget) -> tuple[str, bool]:
         return app_id, True
     gone = stopped_app(found.app, found.target)
     if gone is None:
-        raise GlmdeployError(f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is")
+        raise not_deployed(found.app, found.target)
     at = f" on {moment(gone.at)}" if gone.at else ""
     click.echo(f"{found.app} is not deployed: this is the log of the one that was stopped{at}", err=True)
     return gone.app_id, False

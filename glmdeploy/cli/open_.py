@@ -69,7 +69,9 @@ def _endpoint(found: AppTarget) -> str:
 
 
 def _not_deployed(found: AppTarget) -> GlmdeployError:
-    return GlmdeployError(f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is")
+    from glmdeploy.operate.listing import not_deployed
+
+    return not_deployed(found.app, found.target)
 
 
 def _has_browser() -> bool:

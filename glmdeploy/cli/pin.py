@@ -8,6 +8,7 @@ import click
 
 from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def pin(profile: str, model: bool, image: bool, revision: str | None, check: boo
             if dry_run:
                 common.echo(pins.edit_text(file))
             if again:
-                click.echo(again, err=True)
-            click.echo("Nothing was written." if dry_run else f"Wrote {document.files[0]}.", err=True)
+                common.note(again)
+            common.note("nothing was written" if dry_run else f"wrote {document.files[0]}")
     return int(check and any(each.state is not pin.State.PINNED for each in found))
 
 
@@ -81,6 +82,10 @@ def _pins(document: Document, *, model: bool, image: bool, revision: str | None)
     from glmdeploy.operate.revision import commit
 
     if model:
-        yield model_pin(document, commit, revision)
+        with busy("hub", "which commit the revision means", quiet=common.is_quiet()):
+            found = model_pin(document, commit, revision)
+        yield found
     if image:
-        yield image_pin(document, image_digest)
+        with busy("registry", "which digest the tag means", quiet=common.is_quiet()):
+            found = image_pin(document, image_digest)
+        yield found

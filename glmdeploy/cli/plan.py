@@ -61,7 +61,7 @@ Exit codes: 0 planned, 1 an error; with --detailed-exitcode, 0 no changes,
 @click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...", shell_complete=complete.profiles)
 @common.profile_options
 @target_options.target_options
-@click.option("--all", "everything", is_flag=True, help="Every value, also those that do not change, and each warning.")
+@common.all_option("Every value, also those that do not change, and each warning.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the plan for `apply FILE`."
 )
@@ -107,7 +107,7 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.plan_markdown import preview_markdown
 
-    wanted = resolved(wanted, destination, tell=lambda text: click.echo(text, err=True), ask=False)
+    wanted = resolved(wanted, destination, tell=common.note, ask=False)
     found = preview(wanted, destination, **{name: options[name] for name in OPTIONS})
     data = preview_data(found, estimate(wanted))
     if as_json:
@@ -125,7 +125,7 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
                 advice="write the commit's hash as `model.revision`, or set HF_TOKEN to one that may read it",
             )
         save(options["out"], saved(found, data))
-        click.echo(f"wrote {options['out']}: `{common.program()} apply {options['out']}` does exactly this", err=True)
+        common.note(f"wrote {options['out']}: `{common.program()} apply {options['out']}` does exactly this")
     return CHANGES if options["detailed_exitcode"] and found.acts else 0
 
 

@@ -28,6 +28,7 @@ Examples:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @following.guard_options
+@common.verbose_option
 @common.json_option
 def rollback(named: str, version: int | None, where: str, environment: str | None, **options: Any) -> None:
     """Go back to an earlier version of an app. Without VERSION: the one before that did not fail.
@@ -46,14 +47,17 @@ def rollback(named: str, version: int | None, where: str, environment: str | Non
     with exclusive(home() / "locks", f"{found.app} on {where}"):
         way = way_back(found.app, found.target, version)
         result = way_data(way)
-        for line in way_text(way, common.width()):
+        for line in () if common.is_quiet() and (as_json or options["yes"]) else way_text(way, common.width()):
             click.echo(line, err=as_json)
         if not dry_run:
             if way.acts:
                 app.confirm("Go?", yes=options["yes"], as_json=as_json, refused="nothing was rolled back")
-            result |= following.followed(go_back(way, following.guard(options)), changing=way.acts)
-            if not as_json and way.acts:
-                click.echo(_ended(way, result))
+            told = {"changing": way.acts, "names": following.DEPLOYING if way.acts else (), "as_json": as_json}
+            result |= following.followed(go_back(way, following.guard(options)), **told)
+            if not as_json and way.acts and not common.is_quiet():
+                click.echo(f"\n{_ended(way, result)}")
+            if not as_json and "url" in result:
+                click.echo(result["url"])
     if as_json:
         common.echo_json(result)
 

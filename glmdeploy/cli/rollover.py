@@ -8,7 +8,6 @@ import click
 
 from glmdeploy.cli import app, common, following, target_options
 from glmdeploy.cli.commands import Documented
-from glmdeploy.errors import GlmdeployError
 
 EPILOG = """\b
 Examples:
@@ -23,6 +22,7 @@ Examples:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @following.guard_options
+@common.verbose_option
 @common.json_option
 def rollover(named: str, where: str, environment: str | None, **options: Any) -> None:
     """Replace an app's containers by fresh ones of the same version. Secrets that were rotated need that.
@@ -35,6 +35,7 @@ def rollover(named: str, where: str, environment: str | None, **options: Any) ->
 
     from glmdeploy.local.cloud import home
     from glmdeploy.operate.deployed import deployed
+    from glmdeploy.operate.listing import not_deployed
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.rollback import check_afresh, start_afresh
     from glmdeploy.operate.tasks import tasks_of
@@ -43,19 +44,20 @@ def rollover(named: str, where: str, environment: str | None, **options: Any) ->
     with exclusive(home() / "locks", f"{found.app} on {where}"):
         now = deployed(found.app, found.target)
         if now is None:
-            raise GlmdeployError(
-                f"{found.app} is not deployed in {found.target}", advice="`glmdeploy list` shows what is"
-            )
+            raise not_deployed(found.app, found.target)
         check_afresh(now, found.target)
         running = len(tasks_of(now.app_id, found.target))
         result = afresh_data(now, running)
-        for line in afresh_text(now, running):
+        for line in () if common.is_quiet() and (as_json or options["yes"]) else afresh_text(now, running):
             click.echo(line, err=as_json)
         if not dry_run:
             app.confirm("Go?", yes=options["yes"], as_json=as_json, refused="no container was replaced")
             guard = following.guard(options | {"no_rollback": True})
-            result |= following.followed(start_afresh(now, found.target, guard))
-            if not as_json:
-                click.echo(f"{now.app} runs version {result.get('runs')}, in fresh containers.")
+            steps = start_afresh(now, found.target, guard)
+            result |= following.followed(steps, names=following.DEPLOYING, as_json=as_json)
+            if not as_json and not common.is_quiet():
+                click.echo(f"\n{now.app} runs version {result.get('runs')}, in fresh containers.")
+            if not as_json and "url" in result:
+                click.echo(result["url"])
     if as_json:
         common.echo_json(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,6 +79,7 @@ Exit codes: 0 it fits, 1 the model does not fit.
     help="Of one GPU and hour, instead of the list price.",
 )
 @click.option("--modal-prices", is_flag=True, help="Ask Modal for the prices of your workspace.")
+@common.all_option("Show each step, and where the figures are from.")
 @common.json_option
 def size(
     profile: str,
@@ -91,6 +91,7 @@ def size(
     cold_starts: int,
     price: float | None,
     modal_prices: bool,
+    everything: bool,
     as_json: bool,
 ) -> int:
     """Show how much memory, money and time a profile takes.
@@ -99,7 +100,8 @@ def size(
     fetched; for others the Hugging Face Hub, or its cache on this machine, is asked for config.json. Of a list of GPUs
     each is shown.
     """
-    from glmdeploy.report.size import size_data, size_text
+    from glmdeploy.report.size import size_text
+    from glmdeploy.report.size_data import size_data
     from glmdeploy.rules.check import check
     from glmdeploy.sizing import size
     from glmdeploy.sizing.cost import Traffic
@@ -120,8 +122,10 @@ def size(
         data = [size_data(each) for each in found]
         common.echo_json(data if len(data) > 1 else data[0])
     else:
-        width = shutil.get_terminal_size().columns
-        common.echo("\n\n".join(size_text(each, width) for each in found))
+        texts = (size_text(each, common.width(), everything=everything) for each in found)
+        common.echo("\n\n".join(texts))
+        if not everything:
+            common.note("`--all` shows each step, and where the figures are from")
     return int(not all(each.fits for each in found))
 
 
@@ -144,4 +148,4 @@ def _warn(checked: Checked) -> None:
 
     errors = [found for found in checked.findings if found.severity is Severity.ERROR and not found.waived]
     for error in errors:
-        click.echo(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}", err=True)
+        common.note(f"`glmdeploy validate` refuses this profile, {error.id}: {view(error).message}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ import click
 
 from glmdeploy.cli import app, common, complete, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from glmdeploy.plan.plan import Plan
 
 URL = re.compile(r"https?://", re.IGNORECASE)
+COLUMNS = 100
+"""Of a file or a pipe, which have no end, and of a wide terminal."""
 DEFAULT_CONCURRENCY = "1,8,32"
 MOST_CLIENTS = 1024
 MOST_REQUESTS = 100_000
@@ -128,6 +130,7 @@ Exit codes: 0 all passed, 1 something failed.
     help="How long the endpoint may take to wake up; default: the profile's `startup_timeout` and two minutes, "
     "15 minutes for a URL.",
 )
+@common.verbose_option
 @common.json_option
 def verify(subject: str, **options: Any) -> int:
     """Check what a deployed endpoint does, and how fast. Changes nothing.
@@ -147,7 +150,9 @@ def verify(subject: str, **options: Any) -> int:
 
         before = read_baseline(options["baseline"])
     common.quiet()
-    found = (_by_url if URL.match(subject) else _by_name)(subject, wanted, options)
+    with busy("verify", "looks it up", quiet=common.is_quiet()) as waiting:
+        made = _by_url if URL.match(subject) else _by_name
+        found = made(subject, wanted, options, lambda name: waiting.tell(name.replace("_", " ")))
     return _show(found, before, options)
 
 
@@ -173,7 +178,7 @@ def _wanted(options: dict[str, Any]) -> Wanted:
     )
 
 
-def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
+def _by_url(url: str, wanted: Wanted, options: dict[str, Any], see: Callable[[str], None]) -> Verification:
     from glmdeploy.operate.verify import verify_url
 
     for given, name in (("overlays", "--overlay"), ("sets", "--set"), ("environment", "--env")):
@@ -183,9 +188,9 @@ def _by_url(url: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
         name = "--bench sglang" if wanted.bench else "--from container"
         raise UsageError(f"{name} needs a profile: a container asks with its secrets")
     _check_url(url)
-    return verify_url(
-        url.rstrip("/"), key_env=options["key_env"], proxy_env=options["proxy_env"], wanted=wanted, see=_see(url)
-    )
+    host, known = urlsplit(url).hostname, url.rstrip("/")
+    see(f"asks {host}, which may have to wake up: --timeout says how long that may take")
+    return verify_url(known, key_env=options["key_env"], proxy_env=options["proxy_env"], wanted=wanted, see=see)
 
 
 def _check_url(url: str) -> None:
@@ -199,7 +204,7 @@ def _check_url(url: str) -> None:
         )
 
 
-def _by_name(named: str, wanted: Wanted, options: dict[str, Any]) -> Verification:
+def _by_name(named: str, wanted: Wanted, options: dict[str, Any], see: Callable[[str], None]) -> Verification:
     if options["proxy_env"]:
         raise UsageError("--proxy-token-env is for a URL: a profile names its proxy token as `secrets.proxy_token`")
     found = app.target_app(named, options["where"], options["environment"], reading=False)
@@ -209,7 +214,7 @@ def _by_name(named: str, wanted: Wanted, options: dict[str, Any]) -> Verificatio
     from glmdeploy.operate.verify import verify
 
     asked_from = options["asked_from"]
-    return verify(plan, found.target, key_env=options["key_env"], where=asked_from, wanted=wanted, see=_see())
+    return verify(plan, found.target, key_env=options["key_env"], where=asked_from, wanted=wanted, see=see)
 
 
 def _plan(found: app.AppTarget, options: dict[str, Any]) -> Plan:
@@ -241,23 +246,6 @@ def _plan(found: app.AppTarget, options: dict[str, Any]) -> Plan:
     return now.plan
 
 
-def _see(url: str = "") -> Callable[[str], None]:
-    """Tells a terminal which check is made: a load takes minutes. Of a URL the first may take as long as a start."""
-    import sys
-
-    said: list[str] = []
-
-    def see(name: str) -> None:
-        if url and not said:
-            host = urlsplit(url).hostname
-            click.echo(f"asking {host}, which may have to wake up: --timeout says how long that may take", err=True)
-        said.append(name)
-        if sys.stderr.isatty():
-            click.echo(f"  ... {name.replace('_', ' ')}", err=True)
-
-    return see
-
-
 def _show(found: Verification, before: dict[str, float] | None, options: dict[str, Any]) -> int:
     from glmdeploy.operate.baseline import compare
     from glmdeploy.report.verification import verification_data, verification_text
@@ -266,5 +254,5 @@ def _show(found: Verification, before: dict[str, float] | None, options: dict[st
     if options["as_json"]:
         common.echo_json(verification_data(found, comparison))
     else:
-        common.echo(verification_text(found, shutil.get_terminal_size().columns, comparison))
+        common.echo(verification_text(found, min(common.width(), COLUMNS), comparison))
     return int(not found.ok or bool(comparison and comparison.worse))

@@ -17,7 +17,7 @@ from glmdeploy.operate import autoscaler
 from glmdeploy.operate.archive import archive
 from glmdeploy.operate.asking import plainly, within
 from glmdeploy.operate.deployed import deployed
-from glmdeploy.operate.events import Judged, Rescaled, SecretCreated, StageStarted, WeightsVerified
+from glmdeploy.operate.events import Judged, Rescaled, SecretCreated, StageEnded, StageStarted, WeightsVerified
 from glmdeploy.operate.publish import publish
 from glmdeploy.operate.rollout import note, resumed, roll
 from glmdeploy.operate.second_app import remove_leftover, tried
@@ -26,6 +26,7 @@ from glmdeploy.operate.stages import running
 from glmdeploy.operate.steps import begin
 from glmdeploy.operate.versions import VERIFIED, outcomes, previous
 from glmdeploy.runtime.failures import forget
+from glmdeploy.runtime.kernels import KERNEL_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -45,7 +46,7 @@ YOUNG = timedelta(days=1)
 def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) -> Generator[Event]:
     """Do it, step by step. What ran before still runs until :class:`Published` is yielded, whatever happens.
 
-    The logs of stages and Modal's progress go to standard error.
+    What the SDK and the containers of the stages print goes into the transcript.
 
     :raises DeployError: when a step fails; finished stages are kept.
     """
@@ -114,7 +115,9 @@ def _rescaled(what: Preview) -> Generator[Event]:
 
 
 def _run_stages(what: Preview) -> Generator[Event]:
-    """Look at what can be looked at without a GPU, and run the needed stages between; their logs on standard error.
+    """Look at what can be looked at without a GPU, and run the needed stages between.
+
+    Their app is a part of the first of them: its images may have to be built.
 
     :raises DeployError:
     """
@@ -124,21 +127,25 @@ def _run_stages(what: Preview) -> Generator[Event]:
     wanted = {"checks": checks, "download": download, "compiler": compiler, "rehearsal": what.judged}
     if not any(wanted.values()):
         return
+    yield StageStarted(name="preflight" if checks else "compile")
     with running(plan, what.target, **wanted) as app:
         if checks:
             begin("preflight")
-            yield StageStarted(name="preflight")
             yield Judged(found=app.preflight(judge=what.judged, room=download))
         if download:
             begin("download")
             yield StageStarted(name="download")
             mark = app.download(verify=what.verify_weights)
+            yield StageEnded(name="download", files=mark["files"], size=mark["bytes"])
             if what.verify_weights:
                 yield WeightsVerified(files=mark["files"])
         if compiler:
             begin("compile")
-            yield StageStarted(name="compile")
-            app.compile(need.compile)
+            if checks:
+                yield StageStarted(name="compile")
+            sizes = app.compile(need.compile)
+            kernels = sum(path.endswith(KERNEL_SUFFIX) for path in sizes)
+            yield StageEnded(name="compile", files=kernels, size=sum(sizes.values()), gpus=tuple(need.compile))
         if what.judged:
             begin("rehearse")
             yield StageStarted(name="rehearse")

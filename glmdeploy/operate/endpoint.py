@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from glmdeploy.errors import DeployError
@@ -140,14 +140,15 @@ def failed_start(message: str) -> tuple[str, list[str]]:
     text = _spoken(fault)
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1:
-        return f"{kind}: {lines[0]}", _framed(lines[1:])
+        return f"{kind}: {lines[0]}", framed(lines[1:])
     logged = log.splitlines()[1:]
     if traceback := [number for number, line in enumerate(logged) if line.startswith("Traceback (most recent call")]:
         logged = logged[: traceback[0]]
-    return f"{kind}: {text}" if fault else head, _framed(logged)
+    return f"{kind}: {text}" if fault else head, framed(logged)
 
 
-def _framed(lines: list[str]) -> list[str]:
+def framed(lines: Sequence[str]) -> list[str]:
+    """Lines of others as an advice shows them."""
     return [f"  | {line if len(line) <= COLUMNS else line[:COLUMNS] + ' ...'}" for line in lines[-LINES:]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ class StageStarted:
     """``preflight``, ``download``, ``compile`` or ``rehearse``."""
 
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEnded:
+    """``download`` or ``compile`` has done its work: so many ``files``, or kernels, of ``size`` bytes are there."""
+
+    name: str
+    files: int
+    size: int
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +118,13 @@ class Rescaled:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Leaving:
+    """The new version serves: the containers of ``before`` get a while to finish what they have."""
+
+    before: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OldGone:
     """Containers from before that still finish what they have; none where ``left`` is 0."""
 
@@ -116,10 +133,11 @@ class OldGone:
 
 @dataclass(frozen=True, kw_only=True)
 class TakingBack:
-    """``version`` is not to serve: ``to`` comes back, or nothing."""
+    """``version`` is not to serve, because of ``fault``: ``to`` comes back, or nothing."""
 
     version: int | None
     to: int | None
+    fault: BaseException | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +155,12 @@ class TakenBack:
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """``version`` stays as it is: ``why``; ``mend`` is what can be done about it."""
+    """``version`` stays as it is: ``why``; ``mend`` what can be done about it, ``fault`` what ended its start."""
 
     version: int | None
     why: str
     mend: str
+    fault: BaseException | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,10 +188,14 @@ class KeyRequired:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """The public address answers who has the key well, as the ``checks`` say; or why that is not known: ``doubt``."""
+    """The public address answers who has the key well, as the ``checks`` say; or why that is not known: ``doubt``.
+
+    ``figures`` are what was measured meanwhile, with the units in their names; none of a stand-in.
+    """
 
     checks: tuple[str, ...] = ()
     doubt: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,8 +204,8 @@ class NotAsked:
 
 
 Event: TypeAlias = (
-    "SecretCreated | StageStarted | Judged | WeightsVerified"
+    "SecretCreated | StageStarted | StageEnded | Judged | WeightsVerified"
     " | CanaryStarted | CanaryPassed | Resumed | Skipped | Unguarded | Guarded | Rescaled"
-    " | OldGone | TakingBack | TakenBack | Left"
+    " | Leaving | OldGone | TakingBack | TakenBack | Left"
     " | Deploying | Published | Located | Waiting | Starting | Healthy | KeyRequired | Answered | NotAsked"
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import modal
 from modal_proto import api_pb2
 
+from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import within
 from glmdeploy.operate.control_plane import rpc
 from glmdeploy.operate.history import history
@@ -87,3 +90,13 @@ def environments(target: Target) -> tuple[str, ...]:
         return tuple(each.name for each in await modal.Environment.objects.list.aio() if each.name)
 
     return within(target, "list the Environments", look)
+
+
+def not_deployed(app: str, target: Target) -> DeployError:
+    """That no app of this name is deployed, with the name that may be meant."""
+    near: list[str] = []
+    with contextlib.suppress(DeployError):
+        near = get_close_matches(app, names(target), n=1, cutoff=0.6)
+    meant = f"did you mean `{near[0]}`? " if near else ""
+    listed = target.glmdeploy("list")
+    return DeployError(f"{app} is not deployed in {target}", advice=f"{meant}{listed} shows what is")

@@ -110,8 +110,8 @@ class Log:
     wanted: Wanted = field(default_factory=Wanted)
     _versions: dict[str, int | None] = field(default_factory=dict)
 
-    def between(self, since: datetime, until: datetime | None = None) -> list[Line]:
-        """The wanted lines of a time, the oldest first.
+    def between(self, since: datetime, until: datetime | None = None, *, seconds: float = READ_SECONDS) -> list[Line]:
+        """The wanted lines of a time, the oldest first; the target gets ``seconds`` to tell them.
 
         :raises DeployError:
         """
@@ -125,7 +125,7 @@ class Log:
             return found if len(self._searched) == 1 else sorted(dict.fromkeys(found), key=lambda line: line.at)
 
         what = f"read the log of {self.app}"
-        return [*filter(self._is_wanted, within(self.target, what, fetch, seconds=READ_SECONDS))]
+        return [*filter(self._is_wanted, within(self.target, what, fetch, seconds=seconds))]
 
     def last(self, count: int) -> list[Line]:
         """The last lines, at most ``count``, of as long ago as it takes.

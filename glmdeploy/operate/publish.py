@@ -12,7 +12,7 @@ from glmdeploy.app import build
 from glmdeploy.operate.asking import attended, within
 from glmdeploy.operate.control_plane import rpc
 from glmdeploy.operate.history import deployment_tag, find_app, history
-from glmdeploy.operate.stages import output
+from glmdeploy.operate.transcript import overheard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ def publish(
 
     :raises DeployError:
     """
-    with tempfile.TemporaryDirectory() as folder, output():
+    with tempfile.TemporaryDirectory() as folder, overheard():
         app = build.build(plan, Path(folder), runtime)
 
         async def deploy() -> None:

@@ -12,6 +12,7 @@ from glmdeploy.errors import DeployError
 from glmdeploy.operate.apply import forget_failures
 from glmdeploy.operate.deployed import Deployed, deployed
 from glmdeploy.operate.drift import of_objects
+from glmdeploy.operate.listing import not_deployed
 from glmdeploy.operate.live import needed
 from glmdeploy.operate.publish import roll_over
 from glmdeploy.operate.rollout import note, roll, send_back, settled
@@ -66,7 +67,7 @@ def way_back(app: str, target: Target, number: int | None = None) -> WayBack:
     """
     now = deployed(app, target)
     if now is None:
-        raise DeployError(f"{app} is not deployed in {target}", advice="`glmdeploy list` shows what is")
+        raise not_deployed(app, target)
     wanted = number if number is not None else previous(now, target)
     if wanted is None:
         raise DeployError(

@@ -20,6 +20,7 @@ from glmdeploy.operate.archive import archived_runtime
 from glmdeploy.operate.events import (
     Deploying,
     Guarded,
+    Leaving,
     Left,
     Located,
     NotAsked,
@@ -34,6 +35,7 @@ from glmdeploy.operate.events import (
     Waiting,
 )
 from glmdeploy.operate.history import BACK
+from glmdeploy.operate.last_words import with_last_words
 from glmdeploy.operate.live import endpoint
 from glmdeploy.operate.proof import follow, published_at
 from glmdeploy.operate.proxy import way_in
@@ -197,7 +199,8 @@ def _proven(it: _Rollout) -> Generator[Event]:
         yield from settled(plan.data(), target)
         return
     ask = way_in(plan, target, url)
-    published = published_at(plan, target).timestamp()
+    published_on = published_at(plan, target)
+    published = published_on.timestamp()
     warm = bool(before.tasks) and it.guard.strategy == ROLLING
     if warm or ask is None:  # nobody's question has a container start
         begin("room")
@@ -210,19 +213,24 @@ def _proven(it: _Rollout) -> Generator[Event]:
     begin("follow")
     yield Waiting()
     seconds = it.guard.seconds or plan.server.seconds("startup_timeout") + WAIT_MARGIN
-    yield from follow(plan, target, url, seconds, ask, guarded=warm)
+    try:
+        yield from follow(plan, target, url, seconds, ask, guarded=warm)
+    except DeployError as fault:
+        with_last_words(fault, plan.app, it.number, published_on, target)
+        raise
     begin("ready")
     if ask is None:
         it.ready = True
         yield NotAsked()
     else:
         begin("refusals")
-        refused, answered = see_refusals(plan, target, url, ask), see_answers(plan, target, url)
+        yield see_refusals(plan, target, url, ask)
+        answered = see_answers(plan, target, url)
         it.ready = True
-        yield refused
         yield answered
     if warm:
         begin("leave")
+        yield Leaving(before=before.number)
         yield OldGone(left=_wait_for_old(it, published))
     begin("settle")
     yield from settled(plan.data(), target)
@@ -291,21 +299,22 @@ def _ended(it: _Rollout, fault: BaseException) -> Generator[Event]:
     try:
         if it.ready:
             _quietly_set_back(it)
-            yield Left(version=number, why="it has proved itself", mend="")
+            yield Left(version=number, why="it has proved itself", mend="", fault=fault)
         elif not it.guard.wait:
-            yield Left(version=number, why="nobody has looked whether it starts", mend=_mend(it))
+            yield Left(version=number, why="nobody has looked whether it starts", mend=_mend(it), fault=fault)
         elif not it.guard.take_back:
             _quietly_set_back(it)
-            yield Left(version=number, why="--no-rollback", mend=_mend(it))
+            yield Left(version=number, why="--no-rollback", mend=_mend(it), fault=fault)
         else:
-            yield from _taken_back(it)
+            yield from _taken_back(it, fault)
     except KeyboardInterrupt:
         _quietly_set_back(it)
-        yield Left(version=number, why="interrupted twice", mend=_mend(it))
+        yield Left(version=number, why="interrupted twice", mend=_mend(it), fault=fault)
     except GlmdeployError as error:
         if isinstance(fault, GlmdeployError):
             fault.advice = "\n".join(filter(None, [fault.advice, f"{app} could not be taken back: {error.message}"]))
-        yield Left(version=number, why=f"it could not be taken back: {error.message}", mend=_mend(it))
+        why = f"it could not be taken back: {error.message}"
+        yield Left(version=number, why=why, mend=_mend(it), fault=fault)
     finally:
         if it.watch:
             it.watch.end()
@@ -316,14 +325,14 @@ def _mend(it: _Rollout) -> str:
     return f"glmdeploy rollback {app} {number}" if number else f"glmdeploy destroy {app}"
 
 
-def _taken_back(it: _Rollout) -> Generator[Event]:
-    """What ran before runs again.
+def _taken_back(it: _Rollout, fault: BaseException) -> Generator[Event]:
+    """What ran before runs again, because of ``fault``.
 
     :raises DeployError: where that fails.
     """
     before, target = it.before, it.target
     begin("take back")
-    yield TakingBack(version=it.number, to=before.number)
+    yield TakingBack(version=it.number, to=before.number, fault=fault)
     if before.now is None:
         for _ in settled(it.plan.data(), target, {"min_containers": 0}):
             pass  # else a version that cannot start is started, and billed, again and again

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from glmdeploy.app import build
 from glmdeploy.errors import DeployError, GlmdeployError
 from glmdeploy.operate.asking import attended, within
 from glmdeploy.operate.preflight import check_secrets, judged_preflight, judged_rehearsal, machines
+from glmdeploy.operate.transcript import current, overheard
 from glmdeploy.runtime.engine import EngineError
 
 if TYPE_CHECKING:
@@ -94,13 +94,15 @@ class Running:
         assert self.stages.download is not None
         return self._run("download", self.stages.download, **({"verify": True} if verify else {}))
 
-    def compile(self, gpus: Iterable[str]) -> None:
-        """Compile the kernels for each of the GPUs, one after the other.
+    def compile(self, gpus: Iterable[str]) -> dict[str, int]:
+        """Compile the kernels for each of the GPUs, one after the other; returns their sizes by their paths.
 
         :raises DeployError:
         """
+        sizes: dict[str, int] = {}
         for gpu in gpus:
-            self._run("compile", self.stages.compile[gpu], gpu=gpu)
+            sizes |= self._run("compile", self.stages.compile[gpu], gpu=gpu).get("files") or {}
+        return sizes
 
     def _run(self, name: str, stage: build.Stage, **arguments: Any) -> dict[str, Any]:
         async def call() -> dict[str, Any]:
@@ -127,20 +129,22 @@ _OF_THE_STAGE = (
 
 
 def _failed(name: str, error: Exception) -> DeployError:
-    """What it says; but of SGLang's tools, whose last lines stand in the log above, the first line alone."""
+    """What it says; but of SGLang's tools, whose last lines stand in the transcript, the first line alone."""
     first, *more = [line.rstrip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     lines = [] if isinstance(error, EngineError) else more[:LINES]
-    return DeployError(f"the stage {name} failed: {first.strip()}", advice="\n".join([*lines, "its log is above"]))
+    kept = current().path
+    place = [f"all of its output: {kept}"] if kept else []
+    return DeployError(f"the stage {name} failed: {first.strip()}", advice="\n".join([*lines, *place]) or None)
 
 
 @contextlib.contextmanager
 def running(plan: Plan, target: Target, **wanted: bool) -> Iterator[Running]:
     """The app with the stages that are ``wanted``, by the names of :func:`glmdeploy.app.build.stages`, for as long as
-    the block lasts. Its logs go to standard error.
+    the block lasts. Its logs go into the transcript.
 
     :raises DeployError:
     """
-    with tempfile.TemporaryDirectory() as folder, output():
+    with tempfile.TemporaryDirectory() as folder, overheard():
         stages = build.stages(plan, Path(folder), **wanted)
         manager: AbstractAsyncContextManager[modal.App] = stages.app.run(environment_name=target.environment)
         attended(target, "start the app of the stages", manager.__aenter__)
@@ -153,10 +157,3 @@ def running(plan: Plan, target: Target, **wanted: bool) -> Iterator[Running]:
                 within(target, "end the app of the stages", lambda: manager.__aexit__(*ending), seconds=seconds)
             raise
         within(target, "end the app of the stages", lambda: manager.__aexit__(None, None, None), seconds=END_SECONDS)
-
-
-@contextlib.contextmanager
-def output() -> Iterator[None]:
-    """Modal's progress and the containers' logs on standard error: standard output is for results."""
-    with contextlib.redirect_stdout(sys.stderr), modal.enable_output():
-        yield

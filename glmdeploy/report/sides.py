@@ -12,30 +12,44 @@ from glmdeploy.authoring.sides import Side, comparable
 from glmdeploy.plan.diff import diff
 from glmdeploy.plan.impact import impact
 from glmdeploy.plan.plan import digest
+from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.outage import outage_data, outage_text
-from glmdeploy.report.run import error_data
-from glmdeploy.report.text import error_text
+from glmdeploy.report.run import error_data, finding_data
+from glmdeploy.report.text import error_text, finding_line
 from glmdeploy.report.values import changes_text, diff_data, impact_text
 from glmdeploy.report.words import counted, listed
+from glmdeploy.report.wrap import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.sides import Folder
     from glmdeploy.errors import ProfileError
+    from glmdeploy.findings import Finding
     from glmdeploy.plan.diff import Change
     from glmdeploy.plan.impact import Impact
 
 
+SAME = "no differences"
+
+COMPILE = "compile command"
+"""The section of a difference that the options of the compilation stand in."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Of two plans' data: ``old`` and ``new`` are what was compared, the digests are those of the plans."""
+    """Of two plans' data: ``old`` and ``new`` are what was compared, the digests are those of the plans.
+
+    ``come`` and ``gone`` are the warnings that only one of them has; None where nobody judged one of the two.
+    """
 
     old: Mapping[str, Any]
     new: Mapping[str, Any]
     digests: tuple[str, str]
     changes: tuple[Change, ...]
     again: Impact
+    come: tuple[Finding, ...] | None = None
+    gone: tuple[Finding, ...] | None = None
 
     @property
     def same(self) -> bool:
@@ -53,29 +67,67 @@ class Pair:
     error: ProfileError | None = None
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
-    """What differs between the data of two plans."""
-    before, after = comparable(old, new)
+def difference(old: Side, new: Side) -> Difference:
+    """What differs between two sides."""
+    before, after = comparable(old.data, new.data)
+    come = gone = None
+    if old.warnings is not None and new.warnings is not None:
+        come, gone = _only_in(new.warnings, old.warnings), _only_in(old.warnings, new.warnings)
     return Difference(
         old=before,
         new=after,
-        digests=(digest(old), digest(new)),
+        digests=(digest(old.data), digest(new.data)),
         changes=diff(before, after),
         again=impact(before, after),
+        come=come,
+        gone=gone,
     )
 
 
-def difference_text(found: Difference) -> str:
-    """The changes, what runs again because of them, and what breaks for clients; one line where nothing differs."""
-    if found.same:
-        return "No changes."
-    text = f"{changes_text(found.changes)}\n\n{impact_text(found.again)}"
-    return "\n".join([text, *outage_text(found.old, found.new)])
+def _only_in(some: Sequence[Finding], others: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings that others do not have at the same value: figures in their words may differ."""
+    known = {(each.id, each.path, each.waived is None) for each in others}
+    return tuple(each for each in some if (each.id, each.path, each.waived is None) not in known)
+
+
+def difference_text(found: Difference, width: int = UNLIMITED, *, everything: bool = False) -> str:
+    """The changes, what runs again because of them, what breaks for clients, and which warnings come and go.
+
+    One line where nothing differs. ``everything`` tells the options of the compilation too where they are SGLang's.
+    """
+    lines = [SAME] if found.same else [*_changes(found, width, everything=everything)]
+    for word, color, some in (("new", "yellow", found.come), ("gone", "green", found.gone)):
+        lines += [f"{click.style(word, fg=color)}: {finding_line(each)}" for each in some or ()]
+    return wrapped("\n".join(lines), width, indent=4)
+
+
+def _changes(found: Difference, width: int, *, everything: bool) -> Iterator[str]:
+    told, repeated = found.changes, 0
+    if not everything:
+        told = tuple(each for each in found.changes if not _repeats(each, found.changes))
+        repeated = len(found.changes) - len(told)
+    yield from changes_text(told, width).split("\n")
+    if repeated:
+        yield f"{click.style('compile command', bold=True)}: {counted(repeated, 'change')} as above (--all shows them)"
+    yield from ["", *impact_text(found.again).split("\n")]
+    yield from outage_text(found.old, found.new)
+
+
+def _repeats(change: Change, others: Sequence[Change]) -> bool:
+    """Whether it says of the compilation what is said of the server."""
+    return change.section == COMPILE and any(
+        (each.section, each.name, each.old, each.new) == ("sglang", change.name, change.old, change.new)
+        for each in others
+    )
 
 
 def difference_data(found: Difference) -> dict[str, Any]:
-    """The same as JSON data."""
-    return diff_data(found.digests, found.changes, found.again) | {"outages": outage_data(found.old, found.new)}
+    """The same as JSON data; without ``findings`` where nobody judged one of the two."""
+    data = diff_data(found.digests, found.changes, found.again) | {"outages": outage_data(found.old, found.new)}
+    if found.come is None or found.gone is None:
+        return data
+    findings = {"new": [*map(finding_data, found.come)], "gone": [*map(finding_data, found.gone)]}
+    return data | {"findings": findings}
 
 
 def pairs(before: Folder, after: Folder) -> tuple[Pair, ...]:
@@ -94,16 +146,17 @@ def _pair(name: str, old: Side | ProfileError | None, new: Side | ProfileError |
         return Pair(name=name, state="added")
     if not isinstance(new, Side):
         return Pair(name=name, state="removed")
-    found = difference(old.data, new.data)
+    found = difference(old, new)
     return Pair(name=name, state="same" if found.same else "changed", found=found)
 
 
-def pairs_text(some: Sequence[Pair]) -> str:
+def pairs_text(some: Sequence[Pair], width: int = UNLIMITED, *, everything: bool = False) -> str:
     """What differs, profile by profile, and a summary."""
-    return "\n".join([*(line for pair in some for line in _pair_lines(pair)), _summary(some)])
+    lines = [line for pair in some for line in _pair_lines(pair, width, everything=everything)]
+    return "\n".join([*lines, wrapped(_summary(some), width)])
 
 
-def _pair_lines(pair: Pair) -> Iterator[str]:
+def _pair_lines(pair: Pair, width: int, *, everything: bool) -> Iterator[str]:
     match pair.state:
         case "added":
             yield f"{click.style('+', fg='green')} {pair.name}: added"
@@ -112,11 +165,12 @@ def _pair_lines(pair: Pair) -> Iterator[str]:
         case "error":
             assert pair.error is not None
             yield f"{click.style('!', fg='red')} {pair.name}: cannot be compared"
-            yield error_text(pair.error)
+            yield error_text(pair.error, width)
         case "changed":
             assert pair.found is not None
             yield click.style(f"~ {pair.name}", bold=True)
-            yield from (f"  {line}" if line else "" for line in difference_text(pair.found).splitlines())
+            inner = difference_text(pair.found, width if width >= UNLIMITED else width - 2, everything=everything)
+            yield from (f"  {line}" if line else "" for line in inner.splitlines())
             yield ""
 
 

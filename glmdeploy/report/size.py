@@ -1,15 +1,15 @@
-"""What ``glmdeploy size`` found, as text in the width of a terminal and as data."""
+"""What ``glmdeploy size`` found, as text in the width of a terminal: a screen of it, or all."""
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from glmdeploy.gpus import SECONDS_AN_HOUR
-from glmdeploy.report.grid import Bar, bars
-from glmdeploy.report.words import about, cents, duration, gib, tokens
+from glmdeploy.report.grid import UNLIMITED, Bar, bars
+from glmdeploy.report.words import about, cents, duration, gib, listed, tokens
+from glmdeploy.report.wrap import NARROWEST, lines
 from glmdeploy.sizing.memory import GIB
 from glmdeploy.sizing.size import Answer
 
@@ -19,28 +19,38 @@ if TYPE_CHECKING:
     from glmdeploy.sizing.size import Size
     from glmdeploy.sizing.timeline import Step
 
-NARROWEST, WIDEST = 40, 100
-"""Columns. A longer line is hard to read, however wide the terminal; numbers need the shorter one."""
+WIDEST = 100
+"""Columns. A longer line is hard to read, however wide the terminal."""
+
+_KV_COLUMNS = 68
+"""Columns of the terminal from which what the KV cache holds stands in columns."""
 
 
-def size_text(size: Size, width: int) -> str:
-    """What ``glmdeploy size`` shows in a terminal of ``width`` columns."""
-    width = max(NARROWEST, min(width, WIDEST))
-    sections = (_head(size, width), _memory(size, width), _kv_cache(size, width), _costs(size, width))
-    times = (_cold_start(size, width), _before_the_first(size, width))
-    return "\n\n".join("\n".join(lines) for lines in (*sections, *times))
+def size_text(size: Size, width: int, *, everything: bool = True) -> str:
+    """What ``glmdeploy size`` shows in a terminal of ``width`` columns; without ``everything`` on a screen of it.
+
+    That leaves out where each figure is from, and the parts of a cost or a time that the sum tells enough of.
+    """
+    width = width if width >= UNLIMITED else max(NARROWEST, min(width, WIDEST))
+    sections = [_head(size, width, everything=everything), _memory(size, width), _kv_cache(size, width)]
+    if everything:
+        sections += [_costs(size, width), _cold_start(size, width), _before_the_first(size, width)]
+    else:
+        sections += [_brief_costs(size, width), _brief_times(size, width)]
+    return "\n\n".join("\n".join(section) for section in sections)
 
 
-def _head(size: Size, width: int) -> Iterator[str]:
+def _head(size: Size, width: int, *, everything: bool) -> Iterator[str]:
     model = size.facts.model
     yield from _wrapped(f"{size.profile}: {size.repo} on {size.gpu}, SGLang {size.sglang}", width)
-    yield from _wrapped(
-        f"{model.architecture}, {_short(model.parameters, ('B', 'M', 'K'))} parameters, "
-        f"{_short(model.weights, (' GB', ' MB', ' kB'))} of files ({size.facts.weights_told_by}); "
-        f"dimensions from {size.facts.told_by}",
-        width,
-        dim=True,
-    )
+    if everything:
+        yield from _wrapped(
+            f"{model.architecture}, {_short(model.parameters, ('B', 'M', 'K'))} parameters, "
+            f"{_short(model.weights, (' GB', ' MB', ' kB'))} of files ({size.facts.weights_told_by}); "
+            f"dimensions from {size.facts.told_by}",
+            width,
+            dim=True,
+        )
     memory = size.memory
     if size.answer is Answer.FITS:
         yield from _wrapped(f"It fits, with a KV pool of {tokens(memory.pool.tokens)}.", width, fg="green", bold=True)
@@ -83,7 +93,7 @@ def _memory(size: Size, width: int) -> Iterator[str]:
         ("free", max(size.free, 0), "bright_black"),
     ]
     rows = [Bar(name=name, length=part, shown=gib(part), color=color) for name, part, color in parts if part]
-    yield from bars(rows, width)
+    yield from bars(rows, min(width, WIDEST))
     if size.free < 0:
         yield click.style(f"  {gib(-size.free)} more than there are", fg="red")
     unused, left = memory.spare, memory.total - memory.static
@@ -111,13 +121,18 @@ def _memory(size: Size, width: int) -> Iterator[str]:
 def _kv_cache(size: Size, width: int) -> Iterator[str]:
     memory = size.memory
     yield from _title("KV cache", width)
-    yield f"  {'':<12}{'bytes a token':>14}{'tokens that fit':>17}"
+    if columns := width >= _KV_COLUMNS:
+        yield f"  {'':<12}{'bytes a token':>14}{'tokens that fit':>17}"
     for name, pool in memory.possible.items():
-        line = f"  {name:<12}{pool.bytes_per_token:>14,}{pool.tokens:>17,}"
+        effect, style = "", {}
         if pool.bytes_per_token == memory.pool.bytes_per_token:
-            other = "" if name == memory.kv_dtype else f" ({memory.kv_dtype})"
-            line = click.style(f"{line}  in effect{other}", bold=True)
-        yield line
+            effect, style = "in effect" + ("" if name == memory.kv_dtype else f" ({memory.kv_dtype})"), {"bold": True}
+        if columns:
+            line = f"  {name:<12}{pool.bytes_per_token:>14,}{pool.tokens:>17,}  {effect}".rstrip()
+            yield click.style(line, **style)
+        else:
+            text = f"{name}: {pool.bytes_per_token:,} bytes a token, {pool.tokens:,} tokens fit"
+            yield from _wrapped(f"{text}{', ' if effect else ''}{effect}", width, indent=2, **style)
     if size.cap is not None and size.fits:
         effect = f"caps the pool at {tokens(memory.pool.tokens)}"
         if memory.pool.tokens == size.uncapped:
@@ -162,6 +177,43 @@ def _costs(size: Size, width: int) -> Iterator[str]:
     yield from _wrapped(note, width, indent=2, dim=True)
 
 
+def _brief_costs(size: Size, width: int) -> Iterator[str]:
+    costs = size.spending
+    yield from _title("Cost", width)
+    least, most = costs.min_containers, costs.max_containers
+    each = f"{cents(costs.container)} an hour and container"
+    several = f", {least} to {most} of them: up to {cents(costs.most)} an hour"
+    same = f", {most} of them: {cents(costs.most)} an hour" if most > 1 else ""
+    yield from _wrapped(each + (several if least != most else same), width, indent=2)
+    if day := costs.day:
+        either = cents(day.least) if day.least == day.most else f"{cents(day.least)} to {cents(day.most)}"
+        yield from _wrapped(f"{either} a day with this traffic", width, indent=2)
+
+
+def _brief_times(size: Size, width: int) -> Iterator[str]:
+    """Seconds of a cold start, and before the first one, with what they cost."""
+    late, (least, most) = size.cold_start > size.startup_timeout, size.cold_start_range
+    yield from _title("Time", width)
+    parts = listed([f"{step.name} {duration(step.seconds)}" for step in size.steps])
+    yield from _wrapped(
+        f"a cold start takes about {about(size.cold_start)} ({about(least)} to {about(most)}) of the "
+        f"{duration(size.startup_timeout)} that `startup_timeout` allows, and {cents(size.spending.cold_start)}: {parts}",
+        width,
+        indent=2,
+        fg="red" if late else None,
+    )
+    once = [f"{step.name} about {about(step.seconds)}{_price(size, step)}" for step in size.once]
+    if once:
+        yield from _wrapped(f"before the first, once: {listed(once)}", width, indent=2)
+
+
+def _price(size: Size, step: Step) -> str:
+    """What a step on the GPUs costs; nothing of one that needs none."""
+    if step.name != "compile":
+        return ""
+    return f" ({cents(size.spending.container * step.seconds / SECONDS_AN_HOUR)})"
+
+
 def _cold_start(size: Size, width: int) -> Iterator[str]:
     allowed, late = size.startup_timeout, size.cold_start > size.startup_timeout
     title = f"Cold start: about {duration(size.cold_start)} of the {duration(allowed)} that `startup_timeout` allows"
@@ -189,14 +241,14 @@ def _before_the_first(size: Size, width: int) -> Iterator[str]:
 def _steps(steps: Sequence[Step], width: int) -> Iterator[str]:
     """A bar a step, with the source of its length below it."""
     rows = [Bar(name=step.name, length=step.seconds, shown=duration(step.seconds), color="magenta") for step in steps]
-    for line, step in zip(bars(rows, width), steps, strict=True):
+    for line, step in zip(bars(rows, min(width, WIDEST)), steps, strict=True):
         yield line
         yield from _wrapped(step.basis, width, indent=4, dim=True)
 
 
 def _wrapped(text: str, width: int, *, indent: int = 0, **style: Any) -> Iterator[str]:
-    for line in textwrap.wrap(text, width - indent, break_long_words=False, break_on_hyphens=False):
-        yield " " * indent + click.style(line, **style)
+    for line in lines(" " * indent + text, width, indent=indent):
+        yield line[:indent] + click.style(line[indent:], **style)
 
 
 def _title(text: str, width: int, **style: Any) -> Iterator[str]:
@@ -209,95 +261,3 @@ def _short(count: int, units: tuple[str, str, str]) -> str:
         if count >= size:
             return f"{count / size:,.{0 if count >= 10 * size else 1}f}{unit}"
     return str(count)
-
-
-def size_data(size: Size) -> dict[str, Any]:
-    """Everything, as JSON data; the names of numbers end in their unit. Bytes are those of one GPU."""
-    memory, model, costs = size.memory, size.facts.model, size.spending
-    return {
-        "profile": size.profile,
-        "sglang": size.sglang,
-        "gpu": {"type": size.gpu.type, "count": size.gpu.count},
-        "model": {
-            "repo": size.repo,
-            "revision": size.revision,
-            "architecture": model.architecture,
-            "quantization": model.quantization,
-            "parameters": model.parameters,
-            "dimensions_from": size.facts.told_by,
-            "checkpoint_bytes": model.weights,
-            "checkpoint_bytes_from": size.facts.weights_told_by,
-            "context_tokens": model.context,
-        },
-        "answer": size.answer.value,
-        "fits": size.fits,
-        "does_not_start": None if size.uneven is None else str(size.uneven),
-        "memory": {
-            "total_bytes": memory.total,
-            "mem_fraction_static": size.fraction,
-            "static_bytes": memory.static,
-            "left_by_static_bytes": memory.total - memory.static,
-            "weights_bytes": memory.weights,
-            "adapters_bytes": memory.adapters,
-            "linear_states_bytes": memory.states,
-            "kv_pool_bytes": memory.pool.bytes,
-            "kv_pool_of_draft_bytes": size.draft_bytes,
-            "activations_and_graphs_bytes": memory.working,
-            "free_bytes": size.free,
-        },
-        "kv_cache": {
-            "dtype": memory.kv_dtype,
-            "token_bytes": memory.pool.bytes_per_token,
-            "pool_tokens": memory.pool.tokens,
-            "uncapped_tokens": size.uncapped,
-            "max_total_tokens": size.cap,
-            "possible": {
-                name: {"token_bytes": pool.bytes_per_token, "tokens": pool.tokens}
-                for name, pool in memory.possible.items()
-            },
-        },
-        "requests": {
-            "replicas": size.replicas,
-            "context_tokens": size.context,
-            "whole_context_requests": size.whole_requests,
-            "running_requests": size.running,
-            "running_request_tokens": size.share,
-            "max_inputs_requests": size.max_inputs,
-            "max_inputs_request_tokens": size.input_share,
-        },
-        "cost": {
-            "gpu_hour_dollars": costs.price.dollars,
-            "price_source": costs.price.source,
-            "price_date": costs.price.date,
-            "container_hour_dollars": round(costs.container, 4),
-            "min_containers": costs.min_containers,
-            "min_containers_hour_dollars": round(costs.least, 4),
-            "max_containers": costs.max_containers,
-            "max_containers_hour_dollars": round(costs.most, 4),
-            "cold_start_dollars": round(costs.cold_start, 4),
-            "day": costs.day
-            and {
-                "container_hours": round(costs.day.hours, 4),
-                "least_dollars": round(costs.day.least, 4),
-                "most_dollars": round(costs.day.most, 4),
-            },
-        },
-        "cold_start": {
-            "seconds": size.cold_start,
-            "least_seconds": size.cold_start_range[0],
-            "most_seconds": size.cold_start_range[1],
-            "startup_timeout_seconds": size.startup_timeout,
-            "steps": [_step_data(step) for step in size.steps],
-        },
-        "before_the_first_cold_start": {"steps": [_step_data(step) for step in size.once]},
-    }
-
-
-def _step_data(step: Step) -> dict[str, Any]:
-    return {
-        "name": step.name,
-        "seconds": step.seconds,
-        "least_seconds": step.least,
-        "most_seconds": step.most,
-        "basis": step.basis,
-    }

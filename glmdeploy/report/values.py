@@ -13,6 +13,7 @@ from glmdeploy.report.grid import UNLIMITED, Cell, columns
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.text import finding_text
 from glmdeploy.report.view import shown
+from glmdeploy.report.wrap import lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,13 +32,14 @@ FIRST = 3
 _SYMBOL_COLORS = {"+": "green", "-": "red", "~": "yellow"}
 
 
-def changes_text(changes: Sequence[Change]) -> str:
+def changes_text(changes: Sequence[Change], width: int = UNLIMITED) -> str:
     """Changes grouped by section, with Terraform's symbols."""
-    lines = []
+    made = []
     for section, group in groupby(changes, key=lambda change: change.section):
-        lines.append(click.style(section, bold=True))
-        lines += [f"  {_symbol(change.symbol)} {change.name}: {_sides(change)}" for change in group]
-    return "\n".join(lines)
+        made.append(click.style(section, bold=True))
+        for change in group:
+            made += lines(f"  {_symbol(change.symbol)} {change.name}: {_sides(change)}", width, indent=6)
+    return "\n".join(made)
 
 
 def changes_line(changes: Sequence[Change]) -> str:

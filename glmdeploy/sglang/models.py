@@ -18,12 +18,14 @@ from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang.architectures import ARCHITECTURES, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 GLM_DSA = "GlmMoeDsaForCausalLM"
 """GLM-5 to 5.3: mixture of experts, latent attention (MLA) with DeepSeek's sparse attention (DSA)."""
 
 GLM4_MOE = "Glm4MoeForCausalLM"
+
+_TUNED = ("-Instruct", "-Thinking")
 
 NONE = "none"
 """The quantization of weights that are stored as they were trained."""
@@ -224,6 +226,44 @@ def source(repo: str) -> str | None:
     while name and name not in library.names:
         name = name.rpartition("-")[0]
     return str(library.entries[library.names[name]]["source"]) if name and known(repo) is not None else None
+
+
+@cache
+def published() -> Mapping[str, str]:
+    """The repositories whose models ship with glmdeploy, in the Hub's spelling, by the model's name in lower case."""
+    return {repo.rpartition("/")[2].lower(): repo for entry in _library().entries for repo in _published(entry)}
+
+
+def variants(repo: str) -> tuple[str, ...]:
+    """The other repositories that hold the same model, stored in fewer or more bits, as far as they are known.
+
+    The checkpoint as it was trained comes first; of one that is fine-tuned, only those of the same tuning are meant.
+    """
+    for entry in _library().entries:
+        for name in (entry, *_library().entries[entry].get("names", ())):
+            same = tuple(_stored_as(entry, name))
+            if repo in same:
+                return tuple(each for each in same if each != repo)
+    return ()
+
+
+def _published(entry: str) -> Iterator[str]:
+    for name in (entry, *_library().entries[entry].get("names", ())):
+        yield from _stored_as(entry, name)
+
+
+def _stored_as(entry: str, name: str) -> Iterator[str]:
+    """The repositories of a model of this name: as it was published, and by each suffix of the entry.
+
+    What is stored in fewer bits is the tuned model, where there is one beside the one that it was tuned from.
+    """
+    found = _library().entries[entry]
+    organisation = _library().families[found["family"]].organisation
+    yield f"{organisation}/{name}"
+    tuned = any(each.endswith(_TUNED) for each in (entry, *found.get("names", ())))
+    for suffix in found.get("variants", {}) if name.endswith(_TUNED) or (name == entry and not tuned) else ():
+        owner, _, end = suffix.rpartition("/")
+        yield f"{owner or organisation}/{name}{end}"
 
 
 def _stored(config: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -41,6 +41,11 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...
     return tuple(each for _, _, each in sorted(same or ranked)[:most])
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two names differ in nothing but case and the signs between their words."""
+    return _words(one) == _words(other)
+
+
 def opposite(asked: Sequence[str], words: Sequence[str]) -> bool:
     """Whether one name's words deny what the other's say.
 

@@ -272,6 +272,9 @@ def _fetched(repo: str, revision: str, name: str, *, needed: bool = True) -> Pat
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()  # who waits is told by the command
 
     try:
         size, unreachable = _size_on_hub(repo, revision, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.gpus import PRICES
+from glmdeploy.gpus import BLACKWELL, HOPPER, PRICES
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang import models
 from glmdeploy.sizing import checkpoint, cost, timeline
@@ -176,20 +176,20 @@ def dimensions(sizable: Sizable, config: Path | None = None) -> Dimensions:
     """
     wanted = sizable.profile.model
     if config is not None:
-        return _understood(checkpoint.from_folder(config), str(config))
+        return understood(checkpoint.from_folder(config), str(config))
     if sizable.model is not None:
         shipped = Dimensions(model=sizable.model, told_by=SHIPPED, weights_told_by=COUNTED)
         return shipped if sizable.model.uncounted is None else _with_index(wanted, shipped)
     if (known := models.known(wanted.repo)) is not None:
         # What ships cannot be counted; the checkpoint's own file would say the same.
-        return _understood(checkpoint.Checkpoint(config=known, weights=None), f"the configuration of {wanted.repo}")
-    return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
+        return understood(checkpoint.Checkpoint(config=known, weights=None), f"the configuration of {wanted.repo}")
+    return understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
 
 
 def _with_index(wanted: ServedModel, shipped: Dimensions) -> Dimensions:
     """The dimensions with what the checkpoint's index tells of the parts that they leave out, where it can be had."""
     try:
-        return _understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
+        return understood(checkpoint.from_hub(wanted.repo, wanted.revision), f"{checkpoint.CONFIG} of {wanted.repo}")
     except GlmdeployError:
         return shipped
 
@@ -214,7 +214,9 @@ def size(
             f"the price of {sizable.gpu.type} is not known here",
             advice="give the dollars of a GPU and hour with --price",
         )
-    steps = timeline.cold_start(model, compiled=profile.compile is not None)
+    # Before Hopper, and on the Blackwell of workstations, DeepGEMM has no kernels that a start could compile.
+    compiled = profile.compile is not None or sizable.gpu.major not in (HOPPER, BLACKWELL)
+    steps = timeline.cold_start(model, compiled=compiled)
     replicas = sizable.number("dp_size") or 1
     running, server, (field, inputs) = sizable.number("max_running_requests"), profile.server, sizable.at_once
     return Size(
@@ -249,7 +251,11 @@ def size(
     )
 
 
-def _understood(stored: checkpoint.Checkpoint, told_by: str) -> Dimensions:
+def understood(stored: checkpoint.Checkpoint, told_by: str) -> Dimensions:
+    """The dimensions in a checkpoint's configuration; ``told_by`` says where that comes from.
+
+    :raises GlmdeployError: if they cannot be understood.
+    """
     try:
         model = from_config(stored.config, weights=stored.weights)
         if not model.architecture.isidentifier():

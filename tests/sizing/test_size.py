@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.profile.text.load import load
-from glmdeploy.report.size import size_data, size_text
+from glmdeploy.report.size import size_text
+from glmdeploy.report.size_data import size_data
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
 from glmdeploy.sizing import size

@@ -1,0 +1,90 @@
+"""What to say of a model for which nothing was found: what is missing, and what would help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glmdeploy.authoring.first.candidates import DEAR, OTHER, SHORT, SMALL
+from glmdeploy.errors import GlmdeployError
+from glmdeploy.sglang import models
+from glmdeploy.sizing.memory import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glmdeploy.authoring.first.candidates import Found, Refused
+
+_MOST_VARIANTS = 3
+
+
+def nowhere(found: Found) -> GlmdeployError:
+    """The failure, with what is missing on what came nearest, and what may be done about it."""
+    advice = list(_advice(found))
+    return GlmdeployError(_message(found), advice="; ".join(advice) or None)
+
+
+def smaller(repo: str) -> tuple[str, ...]:
+    """Other repositories of the same model, whose weights take less, as far as their names are known here."""
+    mine = models.quantization(repo)
+    if mine not in (models.NONE, "fp8"):
+        return ()
+    others = [each for each in models.variants(repo) if models.quantization(each) not in (models.NONE, mine)]
+    return tuple(others[:_MOST_VARIANTS])
+
+
+def _message(found: Found) -> str:
+    repo, refused = found.subject.repo, found.refused
+    where = "on any GPU that Modal rents"
+    if found.wanted.gpu is not None:
+        where = f"on {found.wanted.gpu}" + (f":{found.wanted.count}" if found.wanted.count else "")
+    if all(each.kind == DEAR for each in refused):
+        return (
+            f"nothing {where[3:]} costs ${found.wanted.budget:,.2f} an hour or less"
+            if refused
+            else (f"Modal has no {where[3:]}")
+        )
+    within = f" for ${found.wanted.budget:,.2f} an hour" if found.wanted.budget is not None else ""
+    if (short := _nearest(refused, SHORT)) is not None:
+        return (
+            f"{repo} fits {where}{within}, but not with one request of {found.wanted.context:,} tokens: {short.rented} "
+            f"holds {short.holds or 0:,}"
+        )
+    if (small := _nearest(refused, SMALL)) is not None:
+        missing = (
+            f": each GPU of {small.rented} is {small.missing / GIB:,.1f} GiB short"
+            if small.missing
+            else (f": {small.rented}: {small.why}")
+        )
+        return f"{repo} does not fit {where}{within}{missing}"
+    other = next(each for each in reversed(refused) if each.kind == OTHER)
+    return f"{repo} cannot be served {where}{within}: {other.rented}: {other.why}"
+
+
+def _nearest(refused: tuple[Refused, ...], kind: str) -> Refused | None:
+    """The one of a kind that came nearest to being enough."""
+    of_kind = [each for each in refused if each.kind == kind]
+    return min(
+        of_kind,
+        key=lambda each: (each.missing is None, each.missing or 0, -(each.holds or 0), each.dollars),
+        default=None,
+    )
+
+
+def _advice(found: Found) -> Iterator[str]:
+    wanted = found.wanted
+    if (short := _nearest(found.refused, SHORT)) is not None and short.holds:
+        yield f"ask for a shorter context, such as --context {_round(short.holds):,}".replace(",", "")
+    if wanted.budget is not None:
+        yield "raise --budget"
+    if wanted.gpu is not None:
+        yield "leave --gpu out to see what fits"
+    if others := smaller(found.subject.repo):
+        yield f"the same model takes less memory as {', '.join(others)}"
+    if any(each.kind == OTHER for each in found.refused) and not others:
+        yield "if you have a launch command that works, `glmdeploy import` makes a profile of it"
+
+
+def _round(count: int) -> int:
+    """The number of tokens below which asking makes sense: a power of two, or half of one more."""
+    power = 1 << (count.bit_length() - 1)
+    return power + power // 2 if power + power // 2 <= count else power

@@ -1,0 +1,229 @@
+"""The deployment as a picture: what is made once, where it lies, what serves it, and how clients reach that.
+
+Drawn twice from the same boxes: in rows for a wide page, in columns for a phone. The style sheet shows one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glmdeploy.report.page.costs import hourly
+from glmdeploy.report.page.figure import figure, svg, table, titled
+from glmdeploy.report.page.markup import Child, Markup, joined, shortened, tag
+from glmdeploy.report.page.times import steps, total
+from glmdeploy.report.words import about, count_bytes, counted, dollars
+from glmdeploy.sizing import timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from glmdeploy.profile.models import Profile
+    from glmdeploy.report.page.subject import Subject
+    from glmdeploy.rules.facts import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """``kind`` is a class of the style sheet, ``what`` the small word above the name."""
+
+    kind: str
+    what: str
+    name: str
+    details: tuple[str, ...] = ()
+    secret: str | None = None
+    """The name of a Modal Secret that it gets."""
+    more: int = 1
+    """How many of them there may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Chains of boxes, each of which ends at the server."""
+
+    chains: Sequence[Sequence[Box]]
+    server: Box
+
+
+def scene(subject: Subject, facts: Facts) -> Scene:
+    """What is drawn of a profile."""
+    return Scene(chains=[*_chains(subject, facts)], server=_server(subject, facts))
+
+
+def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
+    profile = facts.profile
+    model = facts.model_loaded
+    once = {step.name: step.seconds for step in timeline.before_the_first(model, compiles=True)} if model else {}
+    secrets, volumes = profile.secrets, profile.volumes
+    revision = profile.model.revision
+    hub = Box(kind="outside", what="Hugging Face Hub", name=profile.model.repo, details=(f"at {revision}",))
+    size = (f"{count_bytes(model.weights)}, about {about(once['download'])}",) if model else ("size not known",)
+    yield [
+        hub,
+        Box(
+            kind="stage",
+            what="download, once",
+            name="on a CPU",
+            details=size,
+            secret=secrets.huggingface.name if secrets.huggingface else None,
+        ),
+        Box(kind="volume", what="volume", name=volumes.weights.name, details=(f"at {volumes.weights.mount}",)),
+    ]
+    image = Box(
+        kind="outside",
+        what="image",
+        name=profile.sglang.image,
+        details=(counted(len(profile.sglang.image_steps), "step") + " on top",) if profile.sglang.image_steps else (),
+        secret=secrets.registry.name if secrets.registry else None,
+    )
+    if profile.compile is None:
+        yield [image]
+    else:
+        took = (f"about {about(once['compile'])}",) if "compile" in once else ()
+        compiler = Box(kind="stage", what="compile, once", name=f"on {' or '.join(map(str, facts.gpus))}", details=took)
+        kernels = volumes.kernels
+        yield [
+            image,
+            compiler,
+            *([Box(kind="volume", what="volume", name=kernels.name, details=(f"at {kernels.mount}",))] if kernels else []),
+        ]
+    for further in volumes.further:
+        yield [Box(kind="volume", what="volume", name=further.name, details=(f"at {further.mount}",))]
+    yield [_clients(profile), _endpoint(profile)]
+
+
+def _clients(profile: Profile) -> Box:
+    details: tuple[str, ...] = (f"as {profile.model.served_name}",)
+    if profile.keepalive.enabled:
+        details += (f"kept warm {profile.keepalive.schedule}",)
+    return Box(kind="outside", what="clients", name="/v1", details=details)
+
+
+def _endpoint(profile: Profile) -> Box:
+    key = profile.secrets.api_key
+    server = profile.server
+    name = "API key required" if key else "open to everyone"
+    details = ["proxy token required"] if server.requires_proxy_auth else []
+    if server.kind == "web_server":
+        details.append(f"{server.max_inputs} requests a container")
+    return Box(kind="gate", what="endpoint", name=name, details=tuple(details), secret=key.name if key else None)
+
+
+def _server(subject: Subject, facts: Facts) -> Box:
+    server = facts.profile.server
+    most = max(server.max_containers, server.min_containers)
+    bounds = f"{server.min_containers} to {most} containers" if server.min_containers != most else counted(most, "container")
+    gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
+    details = [f"SGLang {facts.catalog.version}", bounds]
+    if (rate := hourly(subject)) is not None:
+        details.append(f"{dollars(rate)} an hour each")
+    if facts.model_loaded is not None:
+        details.append(f"cold start about {about(total(steps(subject))[0])}")
+    return Box(kind="server", what="server", name=gpus, details=tuple(details), more=most)
+
+
+def picture(subject: Subject) -> Markup | None:
+    """The picture, and the same as a table."""
+    if subject.facts is None:
+        return None
+    drawn = scene(subject, subject.facts)
+    title = f"{subject.facts.profile.name}: " + "; ".join(
+        " to ".join(f"{box.what} {box.name}" for box in (*chain, drawn.server)) for chain in drawn.chains
+    )
+    rows = [
+        (box.what, box.name, ", ".join(box.details), box.secret or "")
+        for chain in (*drawn.chains, [drawn.server])
+        for box in chain
+    ]
+    data = table("The parts of the deployment", ("part", "name", "more", "Modal Secret"), rows)
+    image = joined(_wide(drawn, titled(title)), _tall(drawn, titled(title)))
+    return figure(image, None, data, says="The same as a table")
+
+
+WIDTH, HIGH, GAP, LINE = 210, 92, 18, 17
+ARROW = 34
+LETTER = 7.1
+"""Pixels of a letter on average in the picture's text, for what has to be shortened."""
+
+
+def _wide(drawn: Scene, title: Markup) -> Markup:
+    """A chain a row; the server stands at the right end of all."""
+    deepest = 3
+    x = [place * (WIDTH + ARROW) for place in range(deepest + 1)]
+    height = len(drawn.chains) * (HIGH + GAP) - GAP
+    pieces: list[Child] = []
+    for row, chain in enumerate(drawn.chains):
+        y = row * (HIGH + GAP)
+        for place, box in enumerate(chain):
+            pieces += _box(box, x[place], y, WIDTH, HIGH)
+            until = x[place + 1] if place + 1 < len(chain) else x[deepest]
+            pieces.append(_arrow(x[place] + WIDTH, y + HIGH / 2, until - 3, y + HIGH / 2))
+    high = max(height, 4 * HIGH // 2)
+    pieces += _box(drawn.server, x[deepest], 0, WIDTH, high - 8, stacked=True)
+    return svg(title, *pieces, view=f"-1 -1 {x[deepest] + WIDTH + 12} {high + 2}", kind="picture wide")
+
+
+def _tall(drawn: Scene, title: Markup) -> Markup:
+    """What is made in columns above the server, and what it serves in a row below."""
+    *made, asked = drawn.chains
+    whole, step = 340, 26
+    wide = (whole - 12) // 2
+    pieces: list[Child] = []
+    above = 0.0
+    for row in range(0, len(made), 2):
+        pair = made[row : row + 2]
+        deepest = max(map(len, pair))
+        low = above + deepest * (HIGH + step)
+        for column, chain in enumerate(pair):
+            x = column * (wide + 12)
+            for place, box in enumerate(chain):
+                y = above + place * (HIGH + step)
+                pieces += _box(box, x, y, wide, HIGH)
+                until = y + HIGH + step if place + 1 < len(chain) else low
+                pieces.append(_arrow(x + wide / 2, y + HIGH, x + wide / 2, until - 3))
+        above = low
+    server = HIGH + 34
+    pieces += _box(drawn.server, 0, above, whole, server, stacked=True)
+    above += server + 8
+    for place, box in enumerate(reversed(asked)):
+        y = above + step + place * (HIGH + step)
+        pieces += _box(box, 0, y, whole, HIGH)
+        pieces.append(_arrow(whole / 2, y, whole / 2, y - step + 3))
+    end = above + len(asked) * (HIGH + step)
+    return svg(title, *pieces, view=f"-1 -1 {whole + 12} {end + 2:g}", kind="picture tall")
+
+
+def _box(box: Box, x: float, y: float, wide: float, high: float, *, stacked: bool = False) -> Iterator[Child]:
+    if stacked and box.more > 1:
+        for behind in range(min(box.more - 1, 2), 0, -1):
+            away = behind * 4
+            yield tag("rect", x=x + away, y=y + away, width=wide, height=high, rx=8, class_="box server behind")
+    yield tag("rect", x=float(x), y=float(y), width=float(wide), height=float(high), rx=8, class_=f"box {box.kind}")
+    if box.kind == "volume":
+        yield tag("path", d=f"M{x:g} {y + 26:g}h{wide:g}", class_="lid")
+    left, on = x + 14, " on" if box.kind == "server" else ""
+    room = int((wide - 26) / LETTER)
+    top = y + 18 if not stacked or high < 150 else y + high / 2 - 46
+    yield tag("text", box.what.upper(), x=float(left), y=float(top), class_=f"what{on}")
+    yield tag("text", shortened(box.name, room), x=float(left), y=float(top + 24), class_=f"title{on}")
+    said = [*box.details]
+    for place, text in enumerate(said):
+        yield tag("text", shortened(text, room + 2), x=float(left), y=float(top + 43 + place * LINE), class_=f"detail{on}")
+    if box.secret:
+        line = top + 43 + len(said) * LINE
+        yield from _key(left, line - 5)
+        yield tag("text", shortened(box.secret, room - 1), x=float(left + 20), y=float(line), class_="detail")
+
+
+def _key(x: float, y: float) -> Iterator[Child]:
+    yield tag("circle", cx=float(x + 4), cy=float(y), r=3.2, class_="secret")
+    yield tag("path", d=f"M{x + 7.5:g} {y:g}h7m-2.5 0v3m-3 -3v2", class_="secret")
+
+
+def _arrow(x1: float, y1: float, x2: float, y2: float) -> Markup:
+    if y1 == y2:
+        head = f"M{x2 - 6:g} {y2 - 4:g}L{x2:g} {y2:g}L{x2 - 6:g} {y2 + 4:g}"
+    else:
+        back = -6 if y2 > y1 else 6
+        head = f"M{x2 - 4:g} {y2 + back:g}L{x2:g} {y2:g}L{x2 + 4:g} {y2 + back:g}"
+    return tag("path", d=f"M{x1:g} {y1:g}L{x2:g} {y2:g}{head}", class_="arrow")

@@ -1,0 +1,82 @@
+// Opens pages in one browser and says what is wrong with them: a process of Node.js that reads one JSON object and
+// prints one. {modules, browser, profile, pages: [file], widths, shots: {name: {page, width, scheme, file, height}}}
+const fs = require("fs");
+const path = require("path");
+
+const asked = JSON.parse(fs.readFileSync(0, "utf8"));
+const { chromium } = require(path.join(asked.modules, "playwright-core"));
+const axe = fs.readFileSync(path.join(asked.modules, "axe-core", "axe.min.js"), "utf8");
+
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+
+async function look(context, page, file, width, scheme) {
+  const problems = [];
+  await page.emulateMedia({ colorScheme: scheme });
+  await page.setViewportSize({ width, height: 900 });
+  const wide = await page.evaluate(() => {
+    const root = document.documentElement;
+    if (root.scrollWidth <= root.clientWidth) return [];
+    const over = [...document.querySelectorAll("body *")].filter((each) => {
+      return each.getBoundingClientRect().right > root.clientWidth + 1 && !each.closest(".scrolls, pre, nav, svg");
+    });
+    return [`${root.scrollWidth} pixels wide`, ...over.slice(0, 3).map((each) => each.outerHTML.slice(0, 120))];
+  });
+  if (wide.length) problems.push(["scrolls", ...wide]);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  for (const each of found.violations) {
+    problems.push(["axe", each.id, ...each.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.failureSummary}`)]);
+  }
+  return problems.map((each) => ({ page: path.basename(file), width, scheme, problem: each }));
+}
+
+async function main() {
+  const context = await chromium.launchPersistentContext(asked.profile, {
+    executablePath: asked.browser, headless: true, args: FLAGS, bypassCSP: true,
+  });
+  const problems = [];
+  const counts = {};
+  for (const file of asked.pages) {
+    // The page as it is, with its own policy: what it asks for, and what it says.
+    const plain = await context.newPage();
+    const requests = [];
+    const name = path.basename(file);
+    plain.on("request", (each) => requests.push(each.url()));
+    plain.on("console", (each) => problems.push({ page: name, problem: ["console", each.type(), each.text()] }));
+    plain.on("pageerror", (each) => problems.push({ page: name, problem: ["error", String(each)] }));
+    await plain.goto(`file://${file}`, { waitUntil: "load" });
+    const others = requests.filter((each) => each !== `file://${file}` && !each.startsWith("data:"));
+    if (others.length) problems.push({ page: name, problem: ["requests", ...others] });
+    counts[name] = await plain.evaluate(() => ({
+      sections: document.querySelectorAll("main > section").length,
+      images: document.querySelectorAll("svg[role=img]").length,
+      scripts: document.scripts.length,
+    }));
+    await plain.evaluate(axe);
+    for (const scheme of ["light", "dark"]) {
+      for (const width of asked.widths) problems.push(...(await look(context, plain, file, width, scheme)));
+    }
+    // Everything that can be opened, opened.
+    await plain.evaluate(() => document.querySelectorAll("details").forEach((each) => { each.open = true; }));
+    problems.push(...(await look(context, plain, file, Math.min(...asked.widths), "light")));
+    await plain.close();
+  }
+  for (const shot of asked.shots || []) {
+    const page = await context.newPage();
+    await page.emulateMedia({ colorScheme: shot.scheme });
+    await page.setViewportSize({ width: shot.width, height: shot.height || 900 });
+    await page.goto(`file://${shot.page}`, { waitUntil: "load" });
+    if (shot.top) await page.evaluate((at) => window.scrollTo(0, at), shot.top);
+    await page.screenshot({ path: shot.file, fullPage: !shot.height, animations: "disabled" });
+    await page.close();
+  }
+  await context.close();
+  process.stdout.write(JSON.stringify({ problems, counts }));
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
