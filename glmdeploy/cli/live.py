@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TextIO
 
-    from glmdeploy.report.steps import Steps
+    from glmdeploy.report.steps import Row, Steps
 
 FRAME_SECONDS = 0.12
 PATIENCE_SECONDS = 1.0
@@ -135,12 +136,16 @@ class StepsRegion(Region):
             threading.Thread(target=self._give_signs, name="signs of life", daemon=True).start()
 
     def _of_steps(self, width: int, spinner: str) -> list[str]:
+        # What is told of steps knows Modal's SDK, which must not be imported with the commands.
+        from glmdeploy.report.rows import live_lines
+
         row = self._steps.running
         lines = live_lines(row, width, spinner) if row else []
         lines += map(coming_line, self._steps.coming)
         return [*lines, f"  {self._steps.footer}"] if self._steps.footer else lines
 
     def _give_signs(self) -> None:
+
         while not self._over.wait(1):
             row = self._steps.running
             if row is None or row.name != self._row_name:
@@ -155,6 +160,8 @@ class Busy:
     """Something that may take more than a moment: what it is, and how far, in ``whole`` units where that is known."""
 
     def __init__(self, name: str) -> None:
+        from glmdeploy.report.steps import Row
+
         self._began = time.monotonic()
         self._row = Row(name=name, state=RUNNING)
         self.region: Region | None = None
@@ -178,13 +185,11 @@ class Busy:
         took = time.monotonic() - self._began
         fraction = min(done / whole, 1.0) if whole > 0 else None
         left = took * (whole - done) / done if whole > 0 and done > 0 and took > PATIENCE_SECONDS else None
-        self._row = Row(name=self._row.name, state=RUNNING, text=text, fraction=fraction, left=left)
+        self._row = replace(self._row, text=text, fraction=fraction, left=left)
 
     def row(self) -> Row:
         """As it is now."""
-        row = self._row
-        took = time.monotonic() - self._began
-        return Row(name=row.name, state=row.state, text=row.text, seconds=took, fraction=row.fraction, left=row.left)
+        return replace(self._row, seconds=time.monotonic() - self._began)
 
 
 @contextlib.contextmanager
