@@ -1,4 +1,4 @@
-"""The hook that other repositories take for pre-commit: .ci/nightly runs it with the real one, which installs all of us."""
+"""The hook that other repositories take for pre-commit; .ci/nightly runs it with the real one, which installs us."""
 
 from __future__ import annotations
 
