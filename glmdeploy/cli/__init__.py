@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
 import json
 import os
 import sys
@@ -46,7 +45,7 @@ TABLE = {
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
         "report": (
             "report.report",
-            "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing.",
+            "Write a report about a profile, as one page that loads nothing.",
         ),
         "command": ("command.command", "Show the profile's SGLang command, quoted for a shell."),
         "render": ("render.render", "Write the profile's Modal app as a script for `modal deploy`."),
@@ -113,8 +112,15 @@ def entry() -> None:
     """The console script."""
     # A command ends soon: collecting garbage between imports was a fifth of the time of `validate`.
     gc.set_threshold(100_000, 50, 50)
+    if "_GLMDEPLOY_COMPLETE" in os.environ:
+        from glmdeploy.cli import complete_shells
+
+        sys.exit(complete_shells.answer(group))
     streams.install()
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as end:  # click's, once it has printed a script for completion
+        code = end.code if isinstance(end.code, int) else 0
     if lacks := streams.fault():
         common.tell(f"error: cannot write to standard output: {lacks}")
         code = code or 1
@@ -145,10 +151,11 @@ def run(arguments: Sequence[str]) -> int:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
+        from glmdeploy.cli.usage import usage_message, usage_text
+
         if as_json:
-            click.echo(json.dumps({"error": {"message": redaction.mask(error.format_message())}}))
-        error.show(shown := io.StringIO())
-        common.tell(shown.getvalue().removesuffix("\n"))
+            click.echo(json.dumps({"error": {"message": redaction.mask(usage_message(error))}}))
+        common.tell(usage_text(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         common.tell("Interrupted.")

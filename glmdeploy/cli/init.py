@@ -250,7 +250,7 @@ def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: 
     from glmdeploy.report.init import found_data, written_text
 
     path = None if file == "-" else Path(file)
-    profile = written(chosen, file=file, folder=path.parent if path else None)
+    profile = written(chosen, path)
     if path is not None:
         if path.is_dir():
             raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
@@ -265,7 +265,7 @@ def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: 
             ) from None
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
-        if kept := keep_schema(path, chosen.draft.data()["sglang"]["version"]):
+        if kept := keep_schema(path, chosen.draft.release):
             common.note(f"wrote {kept}: what editors judge {file} by")
     if as_json:
         common.echo_json(found_data(found, chosen=chosen, file=file, profile=profile))

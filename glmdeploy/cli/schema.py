@@ -10,8 +10,8 @@ from glmdeploy.errors import UsageError
 
 EPILOG = """\b
 Examples:
-  glmdeploy schema mine.yaml --write   # editors judge mine.yaml as its release does
-  glmdeploy schema --release 0.5.23 > profile-0.5.23.schema.json
+  glmdeploy schema mine.yaml --write  # the editor then judges mine.yaml by its release
+  glmdeploy schema --release 0.5.23 > profile.schema.json
 """
 
 

@@ -171,8 +171,8 @@ def _spelled(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str)
         case ("repo",):
             if url := _HUB.fullmatch(text):
                 yield Meant(fix=f"write `{url[1]}`", value=url[1], why="is an address, not a repository")
-            if "/" not in text and (known := models.family(f"any/{text}")):
-                repo = f"{known.organisation}/{text}"
+            if "/" not in text and (near := nearest(text, models.published(), most=1)):
+                repo = models.published()[near[0]]
                 yield Meant(fix=f"did you mean `{repo}`?", why="lacks the organisation before the name")
         case ("mount" | "path",):
             right = "/" + text.strip("/")
@@ -182,6 +182,9 @@ def _spelled(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str)
             if release in catalog.versions():
                 yield Meant(fix=f"write `{release}`", value=release)
             yield Meant(fix=f"write a release such as `{catalog.versions()[-1]}`")
+        case (int(),) if path[:1] == ("secrets",):
+            right = re.sub(r"[^A-Za-z0-9]+", "_", text)
+            yield Meant(fix=f"write `{right}`", value=right)
         case ("rule",):
             if number := re.fullmatch(r"(?:GLM)?[-_ ]?0*([0-9]{1,3})", text, re.IGNORECASE):
                 right = f"GLM{int(number[1]):03}"
@@ -208,8 +211,8 @@ def _shape(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -
             yield Meant(fix=f"write a variable a line, with a colon: `{name}: ...` in place of `- {name}=...`")
     elif kinds == {"object"} and isinstance(value, str) and {"name", "keys"} <= set(schema.get("properties", ())):
         yield Meant(fix="write the name of a Modal Secret and its keys: `{name: my-secret, keys: [MY_KEY]}`")
-    elif kinds == {"object"} and len(schema.get("required", ())) == 1 and written:
-        yield Meant(fix=f"write `{{{schema['required'][0]}: {written}}}`")
+    elif kinds == {"object"} and written and len(needed := schema.get("required", ())) == 1:
+        yield from (Meant(fix=f"write `{{{key}: {written}}}`") for key in needed if "type" in schema["properties"][key])
 
 
 _GUESSES = (_gpu, _duration, _switch, _number, _choice, _spelled, _text, _shape)

@@ -48,25 +48,24 @@ class Written:
         return sum(found.severity is severity and found.waived is None for found in self.findings)
 
 
-def written(candidate: Candidate, *, file: str, folder: Path | None) -> Written:
-    """The profile as it is to be written to ``file``, which lies in ``folder``.
+def written(candidate: Candidate, file: Path | None) -> Written:
+    """The profile as it is to be written to ``file``; None for one that nobody keeps yet.
 
     :raises UsageError: where a name that was asked for cannot stand in a profile.
     """
-    text = profile(candidate, file=file, folder=folder)
-    checked = check(read_text(text, file), checkpoint=candidate.draft.subject.checkpoint)
+    text = profile(candidate, file)
+    checked = check(read_text(text, str(file or "<profile>")), checkpoint=candidate.draft.subject.checkpoint)
     for found in checked.findings:
         if found.id == "schema" and found.path and found.path[0] in ("name", "app"):
             raise UsageError(f"--{found.path[0]}: {found.message}", advice=f"expected: {found.expected}")
     return Written(text=text, findings=checked.findings)
 
 
-def profile(candidate: Candidate, *, file: str, folder: Path | None) -> str:
-    """The text of the profile, with comments."""
+def profile(candidate: Candidate, file: Path | None) -> str:
+    """The text of the profile, with comments; the schema is named where it is known where the file will lie."""
     data, notes = candidate.draft.data(), _notes(candidate)
-    # Where the folder is not known, no way to a schema would hold.
-    lines = [schema_line(Path(file), data["sglang"]["version"]), "#"] if folder else []
-    lines += [f"# {line}".rstrip() for line in _head(candidate, file)]
+    lines = [schema_line(file, candidate.draft.release), "#"] if file else []
+    lines += [f"# {line}" for line in _head(candidate, str(file or f"{candidate.draft.name}.yaml"))]
     was_block = False
     for index, (key, value) in enumerate(data.items()):
         block = isinstance(value, dict)

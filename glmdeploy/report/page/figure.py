@@ -141,7 +141,7 @@ def table(
     ]
     inner = tag("table", tag("caption", caption, class_="unseen"), tag("thead", tag("tr", heads)), tag("tbody", body))
     # What scrolls must be reached by the keyboard, and have a name.
-    return tag("div", inner, class_="scrolls", tabindex="0", role="region", aria_label=caption)
+    return tag("div", inner, class_="scrolls", tabindex="0", role="group", aria_label=caption)
 
 
 def ticks(most: float, shown: Callable[[float], str], *, least: int = 3) -> tuple[float, list[Tick]]:
