@@ -75,7 +75,7 @@ def _empty(shell: Shell) -> None:
             call(shell.cloud, "AppStop", api_pb2.AppStopRequest(app_id=app.app_id))
 
 
-@pytest.mark.parametrize("page", _with_blocks())
+@pytest.mark.parametrize("page", [*_with_blocks()])
 def test_page(page: Path, terminal: Terminal, request: pytest.FixtureRequest) -> None:
     program = ""
     everything = request.config.getoption("--all")
