@@ -266,7 +266,7 @@ def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: 
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
         if kept := keep_schema(path, chosen.draft.release):
-            common.note(f"wrote {kept}: what editors judge {file} by")
+            common.note(f"wrote {kept}, by which editors judge it")
     if as_json:
         common.echo_json(found_data(found, chosen=chosen, file=file, profile=profile))
         return
