@@ -68,7 +68,7 @@ def report(
     environment: str | None,
     as_json: bool,
 ) -> int:
-    """Write a report about a profile, as one page that loads nothing.
+    """Write what a profile deploys, takes and costs as one page. The page loads nothing.
 
     What it deploys, takes and costs, what is found in it, and what changes. The exit code is 1 where the profile has
     errors; the report tells them. Nothing is asked of Modal but what runs, for --compare live:APP, and nothing of the
