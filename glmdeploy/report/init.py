@@ -215,12 +215,17 @@ def written_text(file: str, profile: Written) -> str:
 
 
 def found_data(
-    found: Found, *, chosen: Candidate | None = None, file: str | None = None, profile: Written | None = None
+    found: Found,
+    rows: Sequence[Candidate],
+    *,
+    chosen: Candidate | None = None,
+    file: str | None = None,
+    profile: Written | None = None,
 ) -> dict[str, Any]:
     """Everything, as JSON data; the names of numbers end in their unit, and bytes are those of one GPU.
 
-    ``candidates`` are numbered from 1 in their order, which ``--choose`` takes together with ``--all``. ``profile`` is
-    null, and ``written`` too, where none was chosen.
+    A candidate's ``number`` is that of the table, as ``--choose`` takes it, null for one that the table leaves out.
+    ``chosen``, ``written`` and ``profile`` are null where none was chosen.
     """
     model, wanted = found.subject.model, found.wanted
     return {
@@ -242,7 +247,7 @@ def found_data(
             "count": wanted.count,
             "sglang": wanted.release,
         },
-        "candidates": [_candidate_data(found, each) for each in found.candidates],
+        "candidates": [_candidate_data(found, each, rows) for each in found.candidates],
         "refused": [
             {
                 "gpu": {"type": each.gpu, "count": each.count},
@@ -255,16 +260,17 @@ def found_data(
             for each in found.refused
         ],
         "throughput": None,
-        "chosen": found.candidates.index(chosen) + 1 if chosen else None,
+        "chosen": rows.index(chosen) + 1 if chosen else None,
         "written": file,
         "profile": profile.text if profile else None,
         "findings": {str(severity): profile.count(severity) for severity in Severity} if profile else None,
     }
 
 
-def _candidate_data(found: Found, each: Candidate) -> dict[str, Any]:
+def _candidate_data(found: Found, each: Candidate, rows: Sequence[Candidate]) -> dict[str, Any]:
     memory, draft = each.size.memory, each.draft
     return {
+        "number": rows.index(each) + 1 if each in rows else None,
         "gpu": {"type": draft.gpu, "count": draft.count},
         "tp": draft.count,
         "kv_cache_dtype": each.kv,

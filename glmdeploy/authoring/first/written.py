@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.schema_line import schema_line
-from glmdeploy.errors import UsageError
 from glmdeploy.profile import fields
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import write
@@ -49,15 +48,9 @@ class Written:
 
 
 def written(candidate: Candidate, file: Path | None) -> Written:
-    """The profile as it is to be written to ``file``; None for one that nobody keeps yet.
-
-    :raises UsageError: where a name that was asked for cannot stand in a profile.
-    """
+    """The profile as it is to be written to ``file``; None for one that nobody keeps yet."""
     text = profile(candidate, file)
     checked = check(read_text(text, str(file or "<profile>")), checkpoint=candidate.draft.subject.checkpoint)
-    for found in checked.findings:
-        if found.id == "schema" and found.path and found.path[0] in ("name", "app"):
-            raise UsageError(f"--{found.path[0]}: {found.message}", advice=f"expected: {found.expected}")
     return Written(text=text, findings=checked.findings)
 
 
@@ -65,7 +58,7 @@ def profile(candidate: Candidate, file: Path | None) -> str:
     """The text of the profile, with comments; the schema is named where it is known where the file will lie."""
     data, notes = candidate.draft.data(), _notes(candidate)
     lines = [schema_line(file, candidate.draft.release), "#"] if file else []
-    lines += [f"# {line}" for line in _head(candidate, str(file or f"{candidate.draft.name}.yaml"))]
+    lines += [f"# {line}" for line in _head(candidate, file.name if file else f"{candidate.draft.name}.yaml")]
     was_block = False
     for index, (key, value) in enumerate(data.items()):
         block = isinstance(value, dict)
