@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -53,6 +54,12 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
     return count
 
 
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("a number is wanted", context, parameter)
+    return value
+
+
 @click.command(cls=Documented, epilog=EPILOG)
 @click.argument("model", required=False, metavar="[MODEL]")
 @click.option("--context", callback=_tokens, metavar="TOKENS", help="The longest request, such as 32k.")
@@ -64,7 +71,11 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--gpu", metavar="TYPE[:N]", help="Only this GPU, such as H100 or H100:4.")
 @click.option(
-    "--budget", type=click.FloatRange(0, 100_000), metavar="DOLLARS", help="An hour of one container at most."
+    "--budget",
+    type=click.FloatRange(0, 100_000),
+    callback=_finite,
+    metavar="DOLLARS",
+    help="An hour of one container at most.",
 )
 @click.option("--choose", type=click.IntRange(min=1), metavar="N", help="Take the Nth of the table without asking.")
 @click.option("-y", "--yes", is_flag=True, help="Take the first of the table without asking.")
@@ -171,7 +182,7 @@ def _asked(
     model = click.prompt("Model (a repository of the Hugging Face Hub, such as Qwen/Qwen3-8B)", type=str)
     if context is None:
         text = click.prompt(
-            "Longest request in tokens, such as 32k (empty: you decide)", default="", show_default=False
+            "Longest request in tokens, such as 32k (empty: by the model)", default="", show_default=False
         )
         context = _tokens(click.get_current_context(), click.Option(["--context"]), text or None)
     if concurrency is None:
@@ -283,9 +294,10 @@ def _told(file: str, profile: Written) -> None:
     """What was written, and what comes next."""
     from glmdeploy.report.init import written_text
 
-    click.echo(written_text(file, profile))
     if common.is_quiet():
+        click.echo(written_text(file, profile))
         return
+    click.echo(f"\n{written_text(file, profile)}")
     command = f"{common.program()} apply {shlex.quote(file)}"
     click.echo(f"next: {command} --target local --yes --make-secrets")
     click.echo("  tries it on the embedded cloud: on this machine, without a GPU or a bill")

@@ -131,6 +131,8 @@ def test_data_of_what_fits(tmp_path: Path) -> None:
         ([MODEL, "--gpu", "b20"], 2, "did you mean B200?"),
         ([MODEL, "--gpu", "H100:3"], 2, "3 is no number of GPUs to try"),
         ([MODEL, "--gpu", "A10:8"], 2, "8 is no number of GPUs to try"),
+        ([MODEL, "--budget", "nan"], 2, "a number is wanted"),
+        ([MODEL, "--budget", "0"], 1, "is too little"),
         ([MODEL, "--release", "0.4.0"], 2, "the nearest is"),
         ([MODEL, "--choose", "99"], 2, "there is no 99"),
         ([MODEL, "--choose", "1", "--yes"], 2, "contradict"),
@@ -165,7 +167,7 @@ def test_a_folder_with_its_config(tmp_path: Path) -> None:
         code, out, _ = call("init", "acme/own", "--model-config", str(given), "--json")
         found = json.loads(out)
         assert (code, found["model"]["dimensions_from"]) == (0, str(given))
-        assert found["model"]["parameters"] == 8_029_995_008
+        assert found["model"]["parameters"] == 8_030_261_248 - 4096, "Llama 3 8B, without its last norm"
         assert found["candidates"][0]["enough"]
     (tmp_path / checkpoint.CONFIG).write_text("{")
     code, _, err = call("init", "acme/own", "--model-config", str(tmp_path))

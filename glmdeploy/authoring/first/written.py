@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.schema_line import schema_line
 from glmdeploy.profile import fields
+from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import write
 from glmdeploy.rules.check import check
@@ -24,6 +26,8 @@ _FLOW = ("volumes", "secrets")
 """Sections whose entries are written on one line each."""
 
 _TIMES = ("timeout", "startup_timeout", "scaledown_window")
+
+_TOKEN = "  # huggingface: {name: huggingface-secret, keys: [HF_TOKEN]}  # if the model is gated or private"
 
 _WIDEST = 46
 """Columns of the longest entry that the comments of its section stand aside for."""
@@ -65,6 +69,8 @@ def profile(candidate: Candidate, file: Path | None) -> str:
         if index and (block or was_block):
             lines.append("")
         lines += _aligned(list(_entry((key,), value, notes)))
+        if key == "secrets" and candidate.draft.subject.checkpoint is not None and "huggingface" not in value:
+            lines.append(_TOKEN)
         was_block = block
     return "\n".join(lines) + "\n"
 
@@ -76,7 +82,7 @@ def _head(candidate: Candidate, file: str) -> Iterator[str]:
         f"${candidate.dollars:.2f} an hour while a container runs (Modal's price of {price.date}, GPUs alone), nothing "
         "while none does."
     )
-    yield f"Memory, costs and times: `glmdeploy size {write(file)}`."
+    yield f"Memory, costs and times: `glmdeploy size {shlex.quote(shown(file))}`."
 
 
 def _notes(candidate: Candidate) -> Mapping[tuple[str, ...], str]:
@@ -122,8 +128,8 @@ def _entry(path: tuple[str, ...], value: Any, notes: Mapping[tuple[str, ...], st
         for key, item in value.items():
             yield from _entry((*path, key), item, notes)
     else:
-        shown = fields.describe(value) if path[-1] in _TIMES else write(value)
-        yield f"{indent}{name}: {shown}", notes.get(path, "")
+        text = fields.describe(value) if path[-1] in _TIMES else write(value)
+        yield f"{indent}{name}: {text}", notes.get(path, "")
 
 
 def _aligned(lines: list[tuple[str, str]]) -> Iterator[str]:
