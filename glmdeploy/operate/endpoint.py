@@ -149,7 +149,7 @@ def failed_start(message: str) -> tuple[str, list[str]]:
 
 
 def framed(lines: Sequence[str]) -> list[str]:
-    """Lines of others as an advice shows them, without SGLang's dump of its arguments: a line of thousands of characters."""
+    """Lines of others as an advice shows them, without SGLang's dump of its arguments."""
     lines = [line for line in lines if not _ARGUMENTS.search(line)]
     return [f"  | {line if len(line) <= COLUMNS else line[:COLUMNS] + ' ...'}" for line in lines[-LINES:]]
 
