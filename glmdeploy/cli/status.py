@@ -60,6 +60,10 @@ def status(
     with busy(found.app, "looks at what runs", quiet=common.is_quiet()):
         seen = status_of(found.app, found.target, api_key_env=api_key_env)
     _show(seen, as_json=as_json, local=local, again=watch is not None)
+    if seen.deployed is None and not as_json:
+        from glmdeploy.operate.listing import not_deployed
+
+        common.note(not_deployed(found.app, found.target).advice or "")
     while watch is not None:
         time.sleep(watch)
         try:
