@@ -41,7 +41,7 @@ TABLE = {
     },
     "Check it": {
         "validate": ("validate.validate", "Check profiles: syntax, schema, SGLang options and guard rules."),
-        "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings come and go."),
+        "diff": ("diff.diff", "Show what changes from OLD to NEW."),
         "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
         "report": (

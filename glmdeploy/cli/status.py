@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import redaction
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, streams, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import DeployError, UsageError
 
@@ -58,7 +58,7 @@ def status(
     local = found.target.cloud is not None
     seen = status_of(found.app, found.target, api_key_env=api_key_env)
     _show(seen, as_json=as_json, local=local, again=watch is not None)
-    while watch is not None:
+    while watch is not None and streams.heard():
         time.sleep(watch)
         try:
             _show(status_of(found.app, found.target, api_key_env=api_key_env), as_json=False, local=local, again=True)

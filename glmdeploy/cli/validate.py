@@ -29,10 +29,10 @@ _NAMED = 3
 
 EPILOG = """\b
 Examples:
-  glmdeploy validate b200-eagle-bf16kv                        # a profile
-  glmdeploy validate profiles/*.yaml --strict                 # in CI: warnings fail too
-  glmdeploy validate mine.yaml --set server.max_containers=5  # what if
-  glmdeploy validate mine.yaml --fix                          # sure fixes
+  glmdeploy validate b200-eagle-bf16kv                # a profile
+  glmdeploy validate profiles --strict                # all; warnings fail
+  glmdeploy validate mine.yaml --set sglang.args.tp=4  # what if
+  glmdeploy validate mine.yaml --fix                  # sure fixes
 
 Exit codes: 0 no error, 1 errors; with --strict, 1 for warnings too.
 """
