@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
 from glmdeploy.profile.fields import UNITS, describe
+from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang import catalog, models
 from glmdeploy.sglang.spelling import nearest
 
