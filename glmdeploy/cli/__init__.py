@@ -32,7 +32,7 @@ EXIT_SECONDS = 5.0
 
 TABLE = {
     "Write a profile": {
-        "init": ("init.init", "Find the GPUs that a model fits on, and write a first profile for it."),
+        "init": ("init.init", "Find GPUs that a model fits on, and write a profile for it."),
         "import": ("import_.import_", "Turn a launch of SGLang that exists already into a profile."),
         "upgrade": ("upgrade.upgrade", "Pin a profile to another SGLang release."),
         "pin": ("pin.pin", "Write the model's commit and the image's digest into a profile."),
@@ -40,13 +40,10 @@ TABLE = {
     },
     "Check it": {
         "validate": ("validate.validate", "Check profiles: syntax, schema, SGLang options and guard rules."),
-        "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings come and go."),
+        "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings."),
         "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
-        "report": (
-            "report.report",
-            "Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing.",
-        ),
+        "report": ("report.report", "Write what a profile deploys, takes and costs as one page."),
         "command": ("command.command", "Show the profile's SGLang command, quoted for a shell."),
         "render": ("render.render", "Write the profile's Modal app as a script for `modal deploy`."),
     },

@@ -45,7 +45,7 @@ def diff(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Show what changes from OLD to NEW, and which warnings come and go.
+    """Show what changes from OLD to NEW, and which warnings.
 
     Each is a profile; live:APP or live:APP@VERSION, what runs or ran under that name; git:REVISION:PATH, a profile as a
     revision of this Git repository has it, with what it extends; or both are folders, whose profiles are matched by

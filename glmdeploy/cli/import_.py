@@ -69,9 +69,9 @@ def import_(
     """Turn a launch of SGLang that exists already into a profile.
 
     FILE, or standard input, is a shell text, a file for SGLang's --config, or one that holds a launch: Docker Compose,
-    Kubernetes, SkyPilot, a Dockerfile, a Modal script, a Makefile, a systemd unit, Markdown and others; docs/import.md
-    lists them. What cannot be read is refused by its name. Nothing is executed, and no secret's value is copied. The
-    profile goes to standard output, what could not be placed to standard error.
+    Kubernetes, SkyPilot, a Dockerfile, a Modal script, a Makefile, a systemd unit, Markdown and others;
+    docs/from-a-script.md lists them. What cannot be read is refused by its name. Nothing is executed, and no secret's
+    value is copied. The profile goes to standard output, what could not be placed to standard error.
     """
     from glmdeploy.authoring.launch.imported import import_script
     from glmdeploy.authoring.launch.script import ImportOptions, decode
@@ -84,7 +84,7 @@ def import_(
     if output is not None and imported.text is not None and imported.data is not None:
         common.write(output, imported.text)
         if kept := keep_schema(output, imported.data["sglang"]["version"]):
-            click.echo(f"wrote {kept}", err=True)
+            common.note(f"wrote {kept}: what editors judge {output} by")
     _show(imported, as_json=as_json, written=output is not None)
     return int(not imported.complete)
 

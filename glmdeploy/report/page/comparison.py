@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.authoring.sides import Side
 from glmdeploy.plan.outage import Outage, elsewhere, outages
 from glmdeploy.plan.price import Cost, costs, estimate
 from glmdeploy.report.plan_rows import place
 from glmdeploy.report.sides import difference
-from glmdeploy.report.view import view
 from glmdeploy.report.words import about, about_dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from glmdeploy.findings import Finding
+    from glmdeploy.findings import Finding, KeyPath
     from glmdeploy.plan.diff import Change
     from glmdeploy.report.page.subject import Compared, Report, Subject
     from glmdeploy.report.sides import Difference
@@ -66,7 +66,7 @@ def comparison(report: Report) -> Comparison | None:
     if mine.plan is None or before is None:
         which = "this profile" if mine.plan is None else other.name
         return Comparison(why=f"{which} has errors, and so no plan to compare", **values)
-    found = difference(before, mine.plan.data())
+    found = difference(Side(name=other.name, data=before), Side(name=mine.name, data=mine.plan.data()))
     classes = costs(found.changes, found.old, found.new, found.again)
     said = {each.name for each in found.changes if each.section == "sglang"}
     decided = values.pop("effective").items()
@@ -120,13 +120,13 @@ def _once(changes: Sequence[Change]) -> Iterable[Change]:
 
 
 def _beside(some: Iterable[Finding], others: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those that the others do not have, wherever they stand."""
+    """Those that the others do not have at the same value: figures in their words may differ."""
     known = {_key(each) for each in others}
     return tuple(each for each in some if _key(each) not in known)
 
 
-def _key(finding: Finding) -> tuple[str, str, bool]:
-    return finding.id, view(finding).message, finding.waived is None
+def _key(finding: Finding) -> tuple[str, KeyPath, bool]:
+    return finding.id, finding.path, finding.waived is None
 
 
 def _effective(other: Compared, mine: Subject) -> dict[str, tuple[Any, Any]]:

@@ -14,7 +14,7 @@ from glmdeploy.report.plan_rows import said
 from glmdeploy.report.rules import markdown_text
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.sides import difference_data
-from glmdeploy.report.size import size_data
+from glmdeploy.report.size_data import size_data
 from glmdeploy.report.values import change_data
 from glmdeploy.report.view import clean, shown, view
 from glmdeploy.report.words import about, cents, counted, gib, tokens

@@ -40,7 +40,9 @@ def tag(element: str, *children: Child, **attributes: Value) -> Markup:
     An attribute that is a word of Python's ends with an underscore (``class_``), other underscores stand for dashes.
     One that is None or False is left out, one that is True has its own name as its value.
     """
-    words = "".join(_attribute(name, value) for name, value in attributes.items() if value not in (None, False))
+    words = "".join(
+        _attribute(name, value) for name, value in attributes.items() if value is not None and value is not False
+    )
     inner = "".join(_pieces(children))
     return Markup(f"<{element}{words}/>" if element in VOID else f"<{element}{words}>{inner}</{element}>")
 
