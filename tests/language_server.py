@@ -38,12 +38,12 @@ class Diagnostic:
 class Server:
     """One process of the server; documents live until it ends."""
 
-    def __init__(self, program: Path, log: Path) -> None:
+    def __init__(self, node: str, package: Path, log: Path) -> None:
         self._log = log
         log.touch()
         environment = {**os.environ, "NODE_OPTIONS": f"--require={OFFLINE}", "GLMDEPLOY_TEST_CONNECTIONS": str(log)}
         self._process = subprocess.Popen(
-            ["node", str(program / "bin" / "yaml-language-server"), "--stdio"],
+            [node, str(package / "bin" / "yaml-language-server"), "--stdio"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -150,7 +150,7 @@ def _schema() -> dict[str, Any]:
     return Profile.model_json_schema(by_alias=True)
 
 
-def keys() -> list[Key]:
+def listed() -> list[Key]:
     """Every key, section after section, in the order of the models."""
     return [*_keys(_schema(), "")]
 
@@ -234,7 +234,7 @@ def whole(key: Key) -> dict[str, Any]:
 def since() -> dict[str, str]:
     """The release in which each key came, by its path."""
     known: dict[str, str] = json.loads(SINCE.read_text(encoding="utf-8")) if SINCE.exists() else {}
-    return {key.path: known.get(key.path, __version__) for key in keys()} | known
+    return {key.path: known.get(key.path, __version__) for key in listed()} | known
 
 
 def record() -> str:
@@ -246,7 +246,7 @@ def page() -> str:
     """The text of docs/profile-reference.md."""
     came, parts = since(), [HEAD]
     sections: dict[str, list[Key]] = {}
-    for key in keys():
+    for key in listed():
         sections.setdefault(key.section, []).append(key)
     for section, of in sections.items():
         parts.append(f"## `{section}`\n\n" if section else "## The profile\n\n")
@@ -274,7 +274,6 @@ def _flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_flow(each) for each in value)}]"
     if isinstance(value, str):
-        return (
-            json.dumps(value, ensure_ascii=False) if value[:1] in "*0123456789" and not value[-1:].isalpha() else value
-        )
+        quoted = value[:1] in "*0123456789" and not value[-1:].isalpha()
+        return json.dumps(value, ensure_ascii=False) if quoted else value
     return json.dumps(value)

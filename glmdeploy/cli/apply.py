@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli import app, common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glmdeploy.cli.live import Busy
     from glmdeploy.findings import Finding
     from glmdeploy.operate.preview import Preview
     from glmdeploy.operate.target import Target
@@ -37,7 +39,9 @@ Examples:
     cls=Documented,
     epilog=EPILOG,
 )
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
+@click.argument(
+    "profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...", shell_complete=complete.profiles_or_plans
+)
 @common.profile_options
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -112,7 +116,8 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     plan, findings = (kept.plan, ()) if kept else _planned(document)
     if kept:
         where, options["environment"] = kept.target, kept.environment
-    destination = target.connect(where, plan, options["environment"], reading=dry_run)
+    with busy(plan.app, f"asks {'the embedded cloud' if where == target.LOCAL else 'Modal'}", quiet=common.is_quiet()):
+        destination = target.connect(where, plan, options["environment"], reading=dry_run)
     following.kept(plan.app, "apply")
 
     from glmdeploy.operate.apply import carry_out, finish, forget_failures
@@ -129,7 +134,8 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
 
     guard = following.guard(options)
     with contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{plan.app} on {where}"):
-        found = _preview(kept, plan, destination, options)
+        with busy(plan.app, "looks at what runs", quiet=common.is_quiet()) as waiting:
+            found = _preview(kept, plan, destination, options, waiting)
         plan = found.plan
         estimated = estimate(plan)
         result = preview_data(found, estimated)
@@ -239,7 +245,7 @@ def _saved(context: click.Context, named: str) -> Saved | None:
     return kept
 
 
-def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[str, Any]) -> Preview:
+def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[str, Any], waiting: Busy) -> Preview:
     from glmdeploy.operate.preview import preview
     from glmdeploy.operate.revision import resolved
     from glmdeploy.operate.saved import saved_preview
@@ -247,7 +253,7 @@ def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[
     if kept:
         return saved_preview(kept, destination)
     return preview(
-        resolved(plan, destination, tell=common.note, ask=not options["dry_run"]),
+        resolved(plan, destination, tell=waiting.note, ask=not options["dry_run"]),
         destination,
         force=options["force"],
         adopt=options["adopt"],

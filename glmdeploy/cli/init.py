@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -36,8 +36,8 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 EPILOG = """\b
 Examples:
-  glmdeploy init Qwen/Qwen3-8B                                     show what fits, ask, write qwen3-8b.yaml
-  glmdeploy init Qwen/Qwen3-32B --context 32k --concurrency 16 --yes   take the best for that many requests
+  glmdeploy init Qwen/Qwen3-8B  # show what fits, ask, write qwen3-8b.yaml
+  glmdeploy init Qwen/Qwen3-32B --context 32k --concurrency 16 --yes
 """
 
 
@@ -61,18 +61,29 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
     metavar="N",
     help=f"Requests of that length at a time in one container; default: {REQUESTS}.",
 )
-@click.option("--gpu", metavar="TYPE[:N]", help="Only this GPU, such as H100 or H100:4.")
+@click.option("--gpu", metavar="TYPE[:N]", shell_complete=complete.gpus, help="Only this GPU, such as H100 or H100:4.")
 @click.option(
     "--budget", type=click.FloatRange(0, 100_000), metavar="DOLLARS", help="An hour of one container at most."
 )
 @click.option("--choose", type=click.IntRange(min=1), metavar="N", help="Take the Nth of the table without asking.")
 @click.option("-y", "--yes", is_flag=True, help="Take the first of the table without asking.")
 @click.option("--all", "everything", is_flag=True, help="Show everything that fits, and why the rest does not.")
-@click.option("-o", "--output", metavar="FILE", help="Where to write the profile; - for standard output.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Where to write the profile; - for standard output.",
+)
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 @click.option("--name", metavar="NAME", help="Name of the profile; default: after the model.")
 @click.option("--app", metavar="NAME", help="Name of the Modal app; default: as the profile.")
-@click.option("--release", metavar="VERSION", help="SGLang release; default: the newest that is known here.")
+@click.option(
+    "--release",
+    metavar="VERSION",
+    shell_complete=complete.releases,
+    help="SGLang release; default: the newest that is known here.",
+)
 @click.option(
     "--model-config",
     type=click.Path(exists=True, path_type=Path),
@@ -86,7 +97,7 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @common.json_option
 def init(model: str | None, context: int | None, concurrency: int | None, as_json: bool, **options: Any) -> int:
-    """Find the GPUs that a model fits on, and write a first profile for it.
+    """Find GPUs that a model fits on, and write a profile for it.
 
     MODEL is a repository of the Hugging Face Hub. What is shown are deployments of which the profile is valid without
     a warning: how many requests of the whole context they hold, dollars an hour, cold start. The best is the cheapest
@@ -246,10 +257,11 @@ def _person() -> bool:
 
 def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: bool) -> None:
     from glmdeploy.authoring.first.written import written
+    from glmdeploy.authoring.schema_line import keep_schema
     from glmdeploy.report.init import found_data, written_text
 
     path = None if file == "-" else Path(file)
-    profile = written(chosen, file=file, folder=path.parent if path else None)
+    profile = written(chosen, path)
     if path is not None:
         if path.is_dir():
             raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
@@ -264,6 +276,8 @@ def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: 
             ) from None
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
+        if kept := keep_schema(path, chosen.draft.release):
+            common.note(f"wrote {kept}: what editors judge {file} by")
     if as_json:
         common.echo_json(found_data(found, chosen=chosen, file=file, profile=profile))
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, ProfileError
 
@@ -28,7 +28,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile", shell_complete=target_options.complete_profile)
+@click.argument("profile", shell_complete=complete.profiles)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option(
     "--format",
@@ -40,7 +40,7 @@ Examples:
     "--compare",
     "other",
     metavar="OTHER",
-    shell_complete=target_options.complete_side,
+    shell_complete=complete.sides,
     help="Tell what changes from OTHER: a profile, live:APP, live:APP@VERSION or git:REVISION:PATH.",
 )
 @click.option(
@@ -68,7 +68,7 @@ def report(
     environment: str | None,
     as_json: bool,
 ) -> int:
-    """Write a report about a profile, as one page that loads nothing.
+    """Write what a profile deploys, takes and costs as one page. The page loads nothing.
 
     What it deploys, takes and costs, what is found in it, and what changes. The exit code is 1 where the profile has
     errors; the report tells them. Nothing is asked of Modal but what runs, for --compare live:APP, and nothing of the

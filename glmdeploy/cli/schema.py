@@ -17,11 +17,11 @@ Examples:
 
 @click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
-@click.option("--release", metavar="VERSION", help="The schema of this SGLang release.")
+@click.option("--release", metavar="VERSION", help="Show the schema of this SGLang release.")
 @click.option(
     "--write",
     is_flag=True,
-    help="Write the schema of each PROFILE's release where editors find it, and the line at its top that names it; "
+    help="Write the schema of each PROFILE's release beside it, and the line at its top that names it for editors; "
     "without a PROFILE, renew the schemas of a checkout.",
 )
 def schema(profiles: tuple[str, ...], release: str | None, write: bool) -> int:
@@ -42,7 +42,7 @@ def schema(profiles: tuple[str, ...], release: str | None, write: bool) -> int:
             if profile == "-":
                 raise UsageError("standard input cannot be edited: name a file")
             for file in schema_line.name_schema(common.document(profile)):
-                click.echo(f"wrote {file}", err=True)
+                common.note(f"wrote {file}")
     elif write:
         if checkout() is None:
             raise UsageError("--write needs a profile: without one it renews the schemas of a checkout of glmdeploy")

@@ -171,8 +171,8 @@ def _spelled(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str)
         case ("repo",):
             if url := _HUB.fullmatch(text):
                 yield Meant(fix=f"write `{url[1]}`", value=url[1], why="is an address, not a repository")
-            if "/" not in text and (known := models.family(f"any/{text}")):
-                repo = f"{known.organisation}/{text}"
+            if "/" not in text and (near := nearest(text, models.published(), most=1)):
+                repo = models.published()[near[0]]
                 yield Meant(fix=f"did you mean `{repo}`?", why="lacks the organisation before the name")
         case ("mount" | "path",):
             right = "/" + text.strip("/")

@@ -11,10 +11,12 @@ What is refused here and not by ``validate``: a null for a key that no release h
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy import gpus
 from glmdeploy.profile import option_schema, schema
-from glmdeploy.profile.option_schema import DEFINITIONS, REMOVED
+from glmdeploy.profile.option_schema import DEFINITIONS, REMOVED, apart
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang import catalog
 
@@ -31,6 +33,9 @@ _DRAFT = "http://json-schema.org/draft-07/schema#"
 
 _EXAMPLE = "0.5.11"
 """The release of the examples in the models."""
+
+_WORDS = re.compile(r"\^\(\?:([a-z0-9_-]+(?:\|[a-z0-9_-]+)+)\)\$\(\?!\\n\)")
+"""A pattern that takes some words and nothing else: see `fields.exact`."""
 
 _SAID = ("description", "default", "examples", "errorMessage")
 """What a property says of itself, whatever its forms are."""
@@ -134,6 +139,10 @@ def _shape(release: str) -> Json:
         "run `glmdeploy schema FILE --write`",
     }
     engine["image"]["examples"] = [each.replace(_EXAMPLE, release) for each in engine["image"]["examples"]]
+    whole["properties"]["gpu"]["defaultSnippets"] = [
+        {"label": name, "body": f"{name}:${{1:1}}", "description": f"How many of {name} a container has."}
+        for name in gpus.TYPES
+    ]
     needed = _needed(whole)
     del whole["defaultSnippets"]
     properties = {
@@ -141,11 +150,13 @@ def _shape(release: str) -> Json:
             "description": "The file that this one is written over, or a list of such: a path beside this file, or "
             "the name of a profile that ships. What stands here wins, and null removes a key.",
             "examples": ["b200-eagle-bf16kv.yaml"],
-            "anyOf": [
-                {"type": "string", "minLength": 1, "errorMessage": "the name of a file, or a list of such names"},
-                {"type": "array", "items": {"type": "string", "minLength": 1}},
-                {"$ref": REMOVED},
-            ],
+            "anyOf": apart(
+                [
+                    {"type": "string", "minLength": 1, "errorMessage": "the name of a file, or a list of such names"},
+                    {"type": "array", "items": {"type": "string", "minLength": 1}},
+                    {"$ref": REMOVED},
+                ]
+            ),
         },
         **whole["properties"],
     }
@@ -170,15 +181,18 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
         node = target | {key: value for key, value in node.items() if key != "$ref"}
     node = {key: value for key, value in node.items() if key not in ("title", "$defs")}
     if isinstance(node.get("items"), dict):
-        node["items"] = _plain(node["items"], definitions)
+        node["items"] = _told(_plain(node["items"], definitions))
     if isinstance(node.get("additionalProperties"), dict):
-        node["additionalProperties"] = _optional(_plain(node["additionalProperties"], definitions))
+        node["additionalProperties"] = _told(_optional(_plain(node["additionalProperties"], definitions)))
     if "anyOf" in node:
         node["anyOf"] = [_plain(each, definitions) for each in node["anyOf"]]
     if "properties" in node:
         needed = node.get("required", ())
         plain = {key: _plain(value, definitions) for key, value in node["properties"].items()}
         node["properties"] = {key: _told(value if key in needed else _optional(value)) for key, value in plain.items()}
+    if words := _WORDS.fullmatch(node.get("pattern", "")):
+        del node["pattern"]
+        node["enum"] = words[1].split("|")
     if node.get("type") == "integer" and "minimum" in node and node["minimum"] == node.get("maximum"):
         node["const"] = node.pop("minimum")
         del node["maximum"]
@@ -202,19 +216,24 @@ def _optional(node: Json) -> Json:
 def _told(node: Json) -> Json:
     """The same with the default in words, and what was expected where an editor looks for it."""
     node = dict(node)
-    if "default" in node and node["default"] in (None, "", {}, []):
+    if "default" in node and (node["default"] in (None, "") or isinstance(node["default"], dict | list)):
         del node["default"]
     if isinstance(default := node.get("default"), bool | int | float | str):
         shown = default if isinstance(default, str) else json.dumps(default)
         node["description"] = f"{node['description']}\n\nDefault: {shown}."
-    if "anyOf" in node and (expected := node.pop("errorMessage", None)):
-        # Of each form, for an editor shows what the nearest one says; and as lists, because it makes a text of its own
-        # of the types that several forms want.
-        node["anyOf"] = [each if "$ref" in each else _expecting(each, expected) for each in node["anyOf"]]
+    if "anyOf" in node:
+        expected = node.pop("errorMessage", None)
+        node["anyOf"] = apart([_expecting(each, expected) if expected else each for each in node["anyOf"]])
     return node
 
 
 def _expecting(form: Json, expected: str) -> Json:
+    """One of several forms with what was expected, for an editor shows what the nearest one says.
+
+    The type as a list, because it makes a text of its own of the types that several forms want.
+    """
+    if "$ref" in form:
+        return form
     kind = form.get("type")
     return {"errorMessage": expected, **form, **({"type": [kind]} if isinstance(kind, str) else {})}
 

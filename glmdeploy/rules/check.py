@@ -22,6 +22,7 @@ from glmdeploy.rules.knowledge import KNOWLEDGE, knowledge, nothing_judged
 from glmdeploy.rules.partly import PartFacts, Partly
 from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,15 +144,22 @@ def _model_findings(error: ValidationError, document: Document) -> list[Finding]
 
 
 def _unknown_version(error: catalog.UnknownVersion, document: Document) -> Finding:
-    path = ("sglang", "version")
+    path, known = ("sglang", "version"), catalog.versions()
+    near = nearest(error.version, known, most=2)
+    newer = catalog.version_key(error.version) > catalog.version_key(known[-1])
+    hint = "pin a release that is listed, together with its image"
+    if newer:
+        hint = f"pin `{known[-1]}`, the newest that this glmdeploy knows, together with its image"
+    elif near:
+        hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?"
     return Finding(
         id="sglang",
         severity=Severity.ERROR,
-        message=f"glmdeploy does not know SGLang {error.version}",
+        message=f"there is no SGLang `{error.version}` among the releases that glmdeploy knows",
         location=document.locate(path),
         path=path,
-        expected=f"one of: {', '.join(catalog.versions())}",
-        fix="pin a release that is listed, together with its image",
+        expected=f"one of: {', '.join(f'`{each}`' for each in known)}",
+        fix=hint,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -113,17 +114,18 @@ def _faults(
         rule, severity, key = known.get(waiver.rule), Severity.ERROR, "rule"
         fix = "remove the waiver"
         if rule is None:
-            message = f"the waiver names {waiver.rule}, which is no rule"
+            message = f"the waiver names `{waiver.rule}`, which is no rule"
+            fix = f"{_meant(waiver.rule, known)}remove the waiver"
         elif not rule.waivable:
-            message = f"{waiver.rule} cannot be waived: {rule.title}"
+            message = f"`{waiver.rule}` cannot be waived: {rule.title}"
         elif waiver.rule in seen:
-            message = f"{waiver.rule} is waived already"
+            message = f"`{waiver.rule}` is waived already"
         elif _expired(waiver.until, today):
-            key, message = "until", f"the waiver of {waiver.rule} ended on {waiver.until}"
+            key, message = "until", f"the waiver of `{waiver.rule}` ended on {waiver.until}"
             fix = "remove the waiver, or give it a later date if it still holds"
         elif waiver.rule not in broken:
             # No error: what it waived may come back with the next edit, and nothing is switched off meanwhile.
-            severity, message = Severity.WARNING, f"the waiver of {waiver.rule} is not needed: the rule finds nothing"
+            severity, message = Severity.WARNING, f"the waiver of `{waiver.rule}` is not needed: the rule finds nothing"
         else:
             seen.add(waiver.rule)
             continue
@@ -194,12 +196,21 @@ def _known(name: str) -> str:
     if name.upper().startswith("GLM") and any(known.startswith(name.upper()) for known in ids):
         return name.upper()
     if name.upper() in registry.RETIRED:
-        raise UsageError(f"{name.upper()} is no rule any more: {registry.RETIRED[name.upper()]}")
+        raise UsageError(f"`{name.upper()}` is no rule any more: {registry.RETIRED[name.upper()]}")
     raise unknown(name, [*ids, *CHECKS])
 
 
 def unknown(name: str, known: Iterable[str]) -> UsageError:
     """The error for an id that is none, with the nearest one."""
+    rules = {rule.id: rule for rule in registry.rules()}
     near = nearest(name, known, most=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return UsageError(f"there is no rule {name}", advice=f"{hint}`glmdeploy rules` lists them")
+    hint = _meant(name, rules) or (f"did you mean `{near[0]}`? " if near else "")
+    return UsageError(f"there is no rule `{name}`", advice=f"{hint}`glmdeploy rules` lists them")
+
+
+def _meant(name: str, known: Mapping[str, Rule]) -> str:
+    """A question, with a blank behind it: the rule of that number, else the one with a number most like it; or none."""
+    number = re.fullmatch(r"(?:GLM)?[-_ ]?0*([0-9]{1,3})", name, re.IGNORECASE)
+    exact = f"GLM{int(number[1]):03}" if number else ""
+    near = (exact,) if exact in known else nearest(name, known, most=1)
+    return f"did you mean `{near[0]}` ({known[near[0]].title})? " if near else ""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from glmdeploy.findings import Finding, Severity, dotted
 from glmdeploy.rules.facts import ARGS
 from glmdeploy.rules.gaps import Gap
+from glmdeploy.sglang import models
+from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Set
@@ -80,7 +82,10 @@ def _counted(unjudged: Sequence[Set[Gap]]) -> tuple[str, str]:
 def _reasons(facts: Facts) -> Iterator[str]:
     """Why, as far as it can be told, the nearest cause first."""
     if facts.architecture is None:
-        yield f"the model {facts.profile.model.repo} is not known"
+        repo = facts.profile.model.repo
+        near = nearest(repo.rpartition("/")[2], models.published(), most=1)
+        hint = f" (did you mean `{models.published()[near[0]]}`?)" if near else ""
+        yield f"the model {repo} is not known{hint}"
         return
     if facts.kind is None:
         yield f"the architecture {facts.architecture} is not known"

@@ -90,7 +90,21 @@ def refused(option: Option, value: Any, release: Catalog) -> Advice:
         return Advice()
     # A slip in a digit is another value, and which one is meant is not for us to say.
     sure = len(near) == 1 and re.findall(r"\d+", near[0]) == re.findall(r"\d+", value)
-    return Advice(fix=f"did you mean {_either(near)}?", instead={name: near[0]} if sure else None)
+    if sure:
+        return Advice(fix=f"write `{near[0]}`", instead={name: near[0]})
+    return Advice(fix=f"did you mean {_either(near)}?")
+
+
+_SWITCH = {
+    **dict.fromkeys(("true", "yes", "on", "y", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "n", "0"), False),
+}
+
+
+def switched(key: str, value: Any) -> Advice:
+    """What to do about a switch that is given a word or a digit."""
+    meant = _SWITCH.get(str(value).lower())
+    return Advice() if meant is None else Advice(fix=f"write `{str(meant).lower()}`", instead={key: meant})
 
 
 def _plain(key: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.sglang import json_options
 from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.parser import build_parser
+from glmdeploy.sglang.wording import listed, styled
 
 if TYPE_CHECKING:
     import argparse
@@ -54,6 +55,14 @@ NOT_FOR_THE_COMPILER = frozenset(
 )
 """Destinations that ``compile_deep_gemm`` does not get. The API key is never part of a command (engine.py)."""
 
+
+_OF_ARGPARSE = re.compile(
+    "invalid choice|invalid .* value|expected (?:one|at least one|[0-9]+) argument", re.IGNORECASE
+)
+"""What argparse itself says of a value (CPython 3.11 to 3.14)."""
+
+_SHOWN = 60
+"""Characters of a value that a message repeats."""
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 """What argparse takes for a value although it begins with a dash (CPython 3.11, ``argparse.ArgumentParser``)."""
@@ -129,7 +138,7 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         meant = (*error.candidates, *given.meant)
         if ambiguous:
             message = missing if given.reason else f"`{key}` is short for several options of SGLang {catalog.version}"
-            expected = None if given.reason else "one of: " + ", ".join(f"`{name[2:]}`" for name in error.candidates)
+            expected = None if given.reason else listed([name[2:] for name in error.candidates])
             raise _OptionError(message, at_key=True, expected=expected, fix=given.fix, meant=meant) from None
         expected = None if given.fix else "an option that `glmdeploy catalog show` lists for the release"
         raise _OptionError(
@@ -140,7 +149,7 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
     if option.action == "removed":
         raise _OptionError(
             f"SGLang {catalog.version} has no option `{key}` any more",
-            fix=option.deprecated,
+            fix=option.deprecated and styled(option.deprecated),
             at_key=True,
             meant=(option.canonical,),
         )
@@ -228,11 +237,18 @@ def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentPars
     if not takes_value and not isinstance(value, bool):
         from glmdeploy.sglang import advice
 
-        message = f"`{key}` is a switch and takes no value, but is {_shown(value)}"
-        fix = None if f"--{key}" in option.flags else advice.unknown(key, value, catalog, (), RESERVED).fix
-        raise _OptionError(message, expected="true or false", fix=fix)
+        message = f"`{key}` is a switch, and cannot be {'the text ' if isinstance(value, str) else ''}{_quoted(value)}"
+        given = advice.switched(key, value)
+        if f"--{key}" not in option.flags and (other := advice.unknown(key, value, catalog, (), RESERVED).fix):
+            raise _OptionError(message, fix=other)
+        raise _OptionError(message, expected="`true` or `false`", fix=given.fix, instead=given.instead)
     if takes_value and isinstance(value, bool):
-        raise _OptionError(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
+        raise _OptionError(f"`{key}` takes a value, and cannot be {_quoted(value)}", expected=_expected(option))
+    if option.nargs is None and isinstance(value, list) and option.action == "store":
+        one = value[0] if len(value) == 1 else None
+        fix = None if one is None else f"write {_quoted(one)}"
+        message = f"`{key}` takes one value, and is a list"
+        raise _OptionError(message, expected=_expected(option), fix=fix, instead=None if one is None else {key: one})
     words = _words(option, value)
     if json_options.is_json(option) and len(words) <= 2 and (reason := json_options.fault(option, _value(words))):
         raise _OptionError(f"`{key}` is not the JSON that SGLang reads there: {reason}", expected="a mapping, or JSON")
@@ -279,23 +295,24 @@ def _parse(
         from glmdeploy.sglang import advice
 
         given = advice.refused(option, value, catalog)
+        # What argparse says of itself is what is expected, said once.
+        why = "" if _OF_ARGPARSE.match(reason) else f": {styled(reason)}"
         raise _OptionError(
-            f"`{key}` is {_shown(value)}, which SGLang refuses: {reason}",
+            f"`{key}` cannot be {_quoted(value)}{why}",
             expected=_expected(option),
             fix=given.fix,
             instead=given.instead and {key: next(iter(given.instead.values()))},
         ) from None
     except (ValueError, RecursionError) as error:
         # An action of SGLang's own that fails (--lora-paths), or JSON that is nested beyond reading.
-        raise _OptionError(
-            f"`{key}` is {_shown(value)}, on which SGLang fails: {error}", expected=_expected(option)
-        ) from None
+        message_ = f"`{key}` cannot be {_quoted(value)}, on which SGLang fails: {styled(str(error))}"
+        raise _OptionError(message_, expected=_expected(option)) from None
 
 
 def _expected(option: Option) -> str:
     if option.choices:
-        return "one of: " + ", ".join(str(choice) for choice in option.choices)
-    kinds = {"int": "an integer", "human_readable_int": "an integer, also 64k or 64Ki", "float": "a number"}
+        return listed(option.choices)
+    kinds = {"int": "an integer", "human_readable_int": "an integer, also `64k` or `64Ki`", "float": "a number"}
     kind = kinds.get(option.type or "", "a mapping (JSON)" if "json" in (option.type or "") else "a string")
     return f"a list, each {kind}" if option.nargs in ("+", "*") else kind
 
@@ -308,5 +325,6 @@ def _number(value: float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _quoted(value: Any) -> str:
+    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return f"`{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'}`"

@@ -24,7 +24,7 @@ def test_fresh(file: str) -> None:
 
 def test_every_example_of_the_reference_is_valid(tmp_path: Path) -> None:
     """Each example, laid over a profile that ships, is what the models take."""
-    for key in profile_pages.keys():
+    for key in profile_pages.listed():
         assert key.example is not None, f"{key.path} has no example: profile_pages.EXAMPLES"
         file = tmp_path / "example.json"
         file.write_text(json.dumps({"extends": "b200-eagle-bf16kv", **profile_pages.whole(key)}))
@@ -33,4 +33,4 @@ def test_every_example_of_the_reference_is_valid(tmp_path: Path) -> None:
 
 def test_no_key_that_was_released_is_lost() -> None:
     """A key that goes stays in the record, so that the page can say so."""
-    assert {key.path for key in profile_pages.keys()} == set(profile_pages.since())
+    assert {key.path for key in profile_pages.listed()} == set(profile_pages.since())

@@ -3,8 +3,8 @@ const fs = require("node:fs");
 const net = require("node:net");
 
 net.Socket.prototype.connect = function (...given) {
-  const wanted = JSON.stringify(given[0]);
-  fs.appendFileSync(process.env.GLMDEPLOY_TEST_CONNECTIONS, wanted + "\n");
+  const wanted = Array.isArray(given[0]) ? given[0][0] : given[0];
+  fs.appendFileSync(process.env.GLMDEPLOY_TEST_CONNECTIONS, `${wanted.host ?? wanted.path ?? wanted}\n`);
   process.nextTick(() => this.destroy(new Error("offline")));
   return this;
 };

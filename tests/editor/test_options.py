@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from glmdeploy.profile import option_schema
+from glmdeploy.profile.release_schema import release_file
 from glmdeploy.sglang import catalog, command, json_options
 from glmdeploy.sglang.catalog import Option, OptionError
 from glmdeploy.sglang.command import RESERVED
@@ -21,7 +23,9 @@ RELEASES = catalog.versions()
 
 @cache
 def args(release: str) -> dict[str, Any]:
-    return option_schema.args(catalog.load(release), {})
+    """The committed schema of the options."""
+    found: dict[str, Any] = json.loads(release_file(release).read_text(encoding="utf-8"))["definitions"]["args"]
+    return found
 
 
 @cache

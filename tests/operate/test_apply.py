@@ -150,7 +150,7 @@ def test_another_image_compiles_again_and_says_why(cloud: Shell, applied: dict[s
 
 
 OURS = re.compile(
-    r"  [✓!✗] (?:preflight|kernels|rehearsal|deploy|start|verify|handover) +\S.*|  version \d.*|      warning: .*"
+    r"  [✓!✗] (?:preflight|kernels|rehearsal|deploy|start|verify|handover) +\S.*|  version \d.*| {12,}\S.*"
 )
 THEIRS = ("Created", "Initialized", "🎉", "View Deployment", "server_args", "DeepGEMM JIT", "container ta-", "#>")
 """Of the SDK's build log, of containers, and of SGLang's."""

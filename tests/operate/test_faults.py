@@ -16,7 +16,6 @@ from support import PATIENCE, copied_cloud, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from fault_rows import Fault
     from support import Shell

@@ -6,7 +6,6 @@ import copy
 import json
 import re
 import string
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from glmdeploy.profile.faults import KEYWORDS, WORDS
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
 from glmdeploy.resources import schemas_dir
+from glmdeploy.sglang import catalog
 
 SETS = (
     "gpu=[B200:8, B300:8]",
@@ -207,12 +207,12 @@ def test_duration_pattern_is_exact(low: int, high: int, number: int, unit: str) 
 
 
 def test_committed_schemas_are_fresh() -> None:
-    made = dict(release_schema.files())
-    assert {file.relative_to(schemas_dir()) for file in made} == {
-        Path(schema.FILE),
-        *(file.relative_to(schemas_dir()) for file in (schemas_dir() / release_schema.FOLDER).iterdir()),
-    }
-    assert [file.name for file, text in made.items() if file.read_text(encoding="utf-8") != text] == []
+    files = [(schemas_dir() / schema.FILE, schema.generate())]
+    files += [(release_schema.release_file(each), release_schema.generate(each)) for each in catalog.versions()[::8]]
+    for file, text in [*files, (schemas_dir() / release_schema.FOLDER / schema.FILE, release_schema.any_release())]:
+        assert file.read_text(encoding="utf-8") == text, f"{file.name}: `glmdeploy schema --write` renews it"
+    there = {file.name for file in (schemas_dir() / release_schema.FOLDER).iterdir()}
+    assert there == {schema.FILE, *map(release_schema.file_name, catalog.versions())}
 
 
 def test_every_keyword_that_can_refuse_something_is_one_that_faults_know() -> None:

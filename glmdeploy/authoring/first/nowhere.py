@@ -35,15 +35,11 @@ def smaller(repo: str) -> tuple[str, ...]:
 
 def _message(found: Found) -> str:
     repo, refused = found.subject.repo, found.refused
-    where = "on any GPU that Modal rents"
-    if found.wanted.gpu is not None:
-        where = f"on {found.wanted.gpu}" + (f":{found.wanted.count}" if found.wanted.count else "")
+    rented = found.wanted.gpu or "any GPU that Modal rents"
+    where = f"on {rented}" + (f":{found.wanted.count}" if found.wanted.count else "")
     if all(each.kind == DEAR for each in refused):
-        return (
-            f"nothing {where[3:]} costs ${found.wanted.budget:,.2f} an hour or less"
-            if refused
-            else (f"Modal has no {where[3:]}")
-        )
+        least = min(refused, key=lambda each: each.dollars)
+        return f"${found.wanted.budget:,.2f} an hour is too little: {least.rented} costs ${least.dollars:,.2f}"
     within = f" for ${found.wanted.budget:,.2f} an hour" if found.wanted.budget is not None else ""
     if (short := _nearest(refused, SHORT)) is not None:
         return (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.authoring.launch.imported import schema_line
+from glmdeploy.authoring.schema_line import schema_line
 from glmdeploy.errors import UsageError
 from glmdeploy.profile import fields
 from glmdeploy.profile.text.load import read_text
@@ -16,7 +17,6 @@ from glmdeploy.sizing.pool import FP8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from glmdeploy.authoring.first.candidates import Candidate
     from glmdeploy.findings import Finding, Severity
@@ -48,23 +48,24 @@ class Written:
         return sum(found.severity is severity and found.waived is None for found in self.findings)
 
 
-def written(candidate: Candidate, *, file: str, folder: Path | None) -> Written:
-    """The profile as it is to be written to ``file``, which lies in ``folder``.
+def written(candidate: Candidate, file: Path | None) -> Written:
+    """The profile as it is to be written to ``file``; None for one that nobody keeps yet.
 
     :raises UsageError: where a name that was asked for cannot stand in a profile.
     """
-    text = profile(candidate, file=file, folder=folder)
-    checked = check(read_text(text, file), checkpoint=candidate.draft.subject.checkpoint)
+    text = profile(candidate, file)
+    checked = check(read_text(text, str(file or "<profile>")), checkpoint=candidate.draft.subject.checkpoint)
     for found in checked.findings:
         if found.id == "schema" and found.path and found.path[0] in ("name", "app"):
             raise UsageError(f"--{found.path[0]}: {found.message}", advice=f"expected: {found.expected}")
     return Written(text=text, findings=checked.findings)
 
 
-def profile(candidate: Candidate, *, file: str, folder: Path | None) -> str:
-    """The text of the profile, with comments."""
+def profile(candidate: Candidate, file: Path | None) -> str:
+    """The text of the profile, with comments; the schema is named where it is known where the file will lie."""
     data, notes = candidate.draft.data(), _notes(candidate)
-    lines = [schema_line(folder), "#", *(f"# {line}".rstrip() for line in _head(candidate, file))]
+    lines = [schema_line(file, candidate.draft.release), "#"] if file else []
+    lines += [f"# {line}" for line in _head(candidate, str(file or f"{candidate.draft.name}.yaml"))]
     was_block = False
     for index, (key, value) in enumerate(data.items()):
         block = isinstance(value, dict)
