@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
 import json
 import os
 import sys
@@ -41,7 +40,7 @@ TABLE = {
     },
     "Check it": {
         "validate": ("validate.validate", "Check profiles: syntax, schema, SGLang options and guard rules."),
-        "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings."),
+        "diff": ("diff.diff", "Show what changes from OLD to NEW."),
         "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
         "report": ("report.report", "Write what a profile deploys, takes and costs as one page."),
@@ -115,7 +114,10 @@ def entry() -> None:
 
         sys.exit(complete_shells.answer(group))
     streams.install()
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as end:  # click's, once it has printed a script for completion
+        code = end.code if isinstance(end.code, int) else 0
     if lacks := streams.fault():
         common.tell(f"error: cannot write to standard output: {lacks}")
         code = code or 1
@@ -146,10 +148,11 @@ def run(arguments: Sequence[str]) -> int:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
+        from glmdeploy.cli.usage import usage_message, usage_text
+
         if as_json:
-            click.echo(json.dumps({"error": {"message": redaction.mask(error.format_message())}}))
-        error.show(shown := io.StringIO())
-        common.tell(shown.getvalue().removesuffix("\n"))
+            click.echo(json.dumps({"error": {"message": redaction.mask(usage_message(error))}}))
+        common.tell(usage_text(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         common.tell("Interrupted.")

@@ -8,6 +8,7 @@ import click
 
 from glmdeploy.cli import app, common, complete, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.cli.logs import Moment
 from glmdeploy.errors import UsageError
 
@@ -56,12 +57,14 @@ def cost(
 
     from glmdeploy.operate.cost import cost, stretch
     from glmdeploy.report.cost import cost_data, cost_text
+    from glmdeploy.report.wrap import wrapped
 
     when = stretch(begin, end)
     if when is None:
         raise UsageError("there is no full hour between --since and --until: Modal bills and tells by the hour")
-    told = cost(when, target, name)
+    with busy("cost", "asks what was billed, and what ran", quiet=common.is_quiet()):
+        told = cost(when, target, name)
     if as_json:
         common.echo_json(cost_data(told, target))
     else:
-        common.echo(cost_text(told, target))
+        common.echo(wrapped(cost_text(told, target), common.width()))

@@ -35,7 +35,7 @@ Exit codes: 0 shown; with --sglang, 1 where the real one disagrees.
     "--cache", type=click.Path(file_okay=False, path_type=Path), help="With --sglang: the folder of its environments."
 )
 @common.model_options
-@click.option("--all", "everything", is_flag=True, help="Every option of the release.")
+@common.all_option("Every option of the release, and the file of SGLang's that decides it.")
 @common.json_option
 def explain(
     profile: str,
@@ -89,5 +89,5 @@ def explain(
     if as_json:
         common.echo_json(values.explain_data(facts, rows, resolved))
     else:
-        common.echo(values.explain_text(facts, rows, common.width()))
+        common.echo(values.explain_text(facts, rows, common.width(), everything=everything))
     return int(any(row.agrees is False for row in rows))

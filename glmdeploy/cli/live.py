@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from glmdeploy import redaction
 from glmdeploy.report.grid import UNLIMITED
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 0.12
 PATIENCE_SECONDS = 1.0
 """What takes less is not told at all."""
+PLAIN_SECONDS = 10.0
+"""The same where nothing is drawn again: a line that says what is waited for is worth it later."""
 LIFE_SECONDS = (60.0, 120.0)
 """Without a terminal a step that takes long gives a sign of life: after so long, and then so often."""
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -90,8 +93,9 @@ class Region:
         self._over.set()
         if self._live and self._thread.is_alive():
             self._thread.join(2)
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError, ValueError):
             self._erase()
+            self.stream.flush()
             self._live = False
 
     def _run(self) -> None:
@@ -161,6 +165,13 @@ class Busy:
         self.region: Region | None = None
         """Where it is drawn, unless it is not to be seen."""
 
+    def note(self, text: str) -> None:
+        """Say something beside the result, where it is drawn; nothing where nothing is to be seen."""
+        from glmdeploy.report.wrap import wrapped
+
+        if self.region is not None:
+            self.region.say(wrapped(redaction.mask(text), columns(self.region.stream)).split("\n"))
+
     def say(self, text: str, *, err: bool = False) -> None:
         """Print a line of the result above what is drawn again."""
         if self.region is not None:
@@ -185,7 +196,7 @@ class Busy:
 def busy(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Busy]:
     """Shows that something goes on, from the second second on, and nothing when it has ended.
 
-    Without a terminal it is one line, where it takes longer.
+    Without a terminal it is one line, after :data:`PLAIN_SECONDS`.
     """
     it = Busy(name)
     it.tell(text)
@@ -195,7 +206,7 @@ def busy(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Busy]:
     from glmdeploy.report.rows import live_lines
 
     region = it.region = Region(lambda width, spinner: live_lines(it.row(), width, spinner), after=PATIENCE_SECONDS)
-    timer = threading.Timer(PATIENCE_SECONDS, lambda: region.say([f"{name}: {text} ..." if text else f"{name} ..."]))
+    timer = threading.Timer(PLAIN_SECONDS, lambda: region.say([f"{name}: {text} ..." if text else f"{name} ..."]))
     timer.daemon = True
     if not region.live:
         timer.start()

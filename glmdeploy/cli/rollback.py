@@ -8,6 +8,7 @@ import click
 
 from glmdeploy.cli import app, common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 
 if TYPE_CHECKING:
     from glmdeploy.operate.rollback import WayBack
@@ -45,7 +46,8 @@ def rollback(named: str, version: int | None, where: str, environment: str | Non
     from glmdeploy.report.rollback import way_data, way_text
 
     with exclusive(home() / "locks", f"{found.app} on {where}"):
-        way = way_back(found.app, found.target, version)
+        with busy(found.app, "looks at its versions", quiet=common.is_quiet()):
+            way = way_back(found.app, found.target, version)
         result = way_data(way)
         for line in () if common.is_quiet() and (as_json or options["yes"]) else way_text(way, common.width()):
             click.echo(line, err=as_json)
