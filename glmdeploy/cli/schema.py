@@ -10,7 +10,7 @@ from glmdeploy.errors import UsageError
 
 EPILOG = """\b
 Examples:
-  glmdeploy schema mine.yaml --write  # the editor then judges mine.yaml by its release
+  glmdeploy schema mine.yaml --write  # for the editor: its release
   glmdeploy schema --release 0.5.23 > profile.schema.json
 """
 
