@@ -38,7 +38,7 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 EPILOG = """\b
 Examples:
-  glmdeploy init Qwen/Qwen3-8B                    # show what fits, ask, write qwen3-8b.yaml
+  glmdeploy init Qwen/Qwen3-8B                    # show what fits, and ask
   glmdeploy init Qwen/Qwen3-32B --budget 5 --yes  # take the best for that money
 """
 

@@ -10,7 +10,7 @@ from glmdeploy.errors import UsageError
 
 EPILOG = """\b
 Examples:
-  glmdeploy schema mine.yaml --write  # editors judge it as its release does
+  glmdeploy schema mine.yaml --write  # for the editor: its release
   glmdeploy schema --release 0.5.23 > profile.schema.json
 """
 
