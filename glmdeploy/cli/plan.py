@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, complete, target_options
+from glmdeploy.cli import common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 from glmdeploy.errors import GlmdeployError, UsageError
@@ -98,6 +98,7 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
     common.quiet()
     wanted, findings = plan_of(common.document(profile, options["overlays"], options["sets"]))
     destination = target.connect(where, wanted, options["environment"], reading=True)
+    following.kept(wanted.app, "plan")
 
     from glmdeploy.operate.preview import preview
     from glmdeploy.operate.revision import resolved
