@@ -84,7 +84,7 @@ def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
     from glmdeploy.sizing import checkpoint
 
     if model_config is not None and ask_hub:
-        raise UsageError("--model-config and --ask-hub exclude each other")
+        raise UsageError("`--model-config` and `--ask-hub` exclude each other")
     given = checkpoint.from_folder(model_config) if model_config is not None else None
 
     def ask(document: Document) -> Checkpoint | None:
@@ -158,7 +158,7 @@ json_option = click.option(
 def one_format(name: str | None, *, as_json: bool, default: str) -> str:
     """The format that ``--format`` and ``--json`` ask for. :raises UsageError: if they ask for different ones."""
     if as_json and name not in (None, "json"):
-        raise UsageError(f"--json and --format {name} contradict each other")
+        raise UsageError(f"`--json` and `--format {name}` contradict each other")
     return "json" if as_json else name or default
 
 

@@ -50,7 +50,7 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
     match = _TOKENS.fullmatch(value.strip().replace(",", "").replace("_", ""))
     count = int(match[1]) * _UNITS[match[2].lower()] if match else 0
     if not 1 <= count <= 1 << 40:
-        raise click.BadParameter(f"{value!r} is no number of tokens such as 32k or 40960", context, parameter)
+        raise click.BadParameter(f"`{value}` is no number of tokens such as 32k or 40960", context, parameter)
     return count
 
 
@@ -122,7 +122,7 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     from glmdeploy.report.init import found_data, found_text, offered
 
     if options["choose"] and options["yes"]:
-        raise UsageError("--choose and --yes contradict each other")
+        raise UsageError("`--choose` and `--yes` contradict each other")
     gpu = _gpu(options["gpu"])
     if model is None:
         model, context, concurrency, options["budget"] = _asked(context, concurrency, options["budget"])
@@ -171,13 +171,13 @@ def _gpu(text: str | None) -> tuple[str | None, int | None]:
     if found is None:
         near = nearest(name, gpus.TYPES)
         raise UsageError(
-            f"--gpu: Modal rents no {name}" + (f": did you mean {near[0]}?" if near else ""),
+            f"`--gpu`: Modal rents no `{name}`" + (f": did you mean `{near[0]}`?" if near else ""),
             advice=f"one of: {', '.join(gpus.TYPES)}",
         )
     most = gpus.TYPES[found].most
     counts = [count for count in (1, 2, 4, 8) if count <= most]
     if colon and (not number.isdecimal() or int(number) not in counts):
-        raise UsageError(f"--gpu: {number or 'nothing'} is no number of GPUs to try", advice=f"one of: {counts}"[:-1])
+        raise UsageError(f"`--gpu`: {number or 'nothing'} is no number of GPUs to try", advice=f"one of: {counts}"[:-1])
     return found, int(number) if colon else None
 
 
@@ -219,7 +219,7 @@ def _wanted(
     own = about.context
     if context is not None and context > own:
         raise UsageError(
-            f"--context: {about.repo} has {own:,} tokens of context, fewer than {context:,}",
+            f"`--context`: {about.repo} has {own:,} tokens of context, fewer than {context:,}",
             advice=f"ask for {own} at most",
         )
     if about.task is not architectures.Task.GENERATE:
@@ -231,7 +231,7 @@ def _wanted(
         catalog.load(release)
     except catalog.UnknownVersion as error:
         raise UsageError(
-            f"--release: {error}; the nearest is {error.nearest}", advice=f"known: {', '.join(error.known)}"
+            f"`--release`: {error}; the nearest is {error.nearest}", advice=f"known: {', '.join(error.known)}"
         ) from None
     slug = re.sub(r"[^a-z0-9._-]+", "-", about.name.lower())[:55]
     name = options["name"] or slug
@@ -259,13 +259,13 @@ def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes
         return rows[0]
     if choose is not None:
         if choose > len(rows):
-            raise UsageError(f"--choose: there is no {choose}, the table ends with {len(rows)}")
+            raise UsageError(f"`--choose`: there is no {choose}, the table ends with {len(rows)}")
         return rows[choose - 1]
     if as_json:
         return None
     if not _person():
         raise UsageError(
-            "nothing is written: nobody chose", advice="take the first with --yes, or another with --choose N"
+            "nothing is written: nobody chose", advice="take the first with `--yes`, or another with `--choose N`"
         )
     number = click.prompt("\nWhich?", type=click.IntRange(1, len(rows)), default=1)
     return rows[number - 1]
@@ -285,7 +285,7 @@ def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
     profile = written(chosen, path)
     if path is not None:
         if path.is_dir():
-            raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
+            raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with `-o FILE`")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("w" if force else "x", encoding="utf-8") as stream:
@@ -293,7 +293,7 @@ def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
         except FileExistsError:
             raise GlmdeployError(
                 f"{file} exists already, and was left as it is",
-                advice="overwrite it with --force, or write another one with -o FILE",
+                advice="overwrite it with `--force`, or write another one with `-o FILE`",
             ) from None
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None

@@ -36,7 +36,7 @@ def schema(profiles: tuple[str, ...], release: str | None, write: bool) -> int:
     from glmdeploy.resources import checkout
 
     if release and (profiles or write):
-        raise UsageError("--release shows a schema by itself: leave out the profiles and --write")
+        raise UsageError("`--release` shows a schema by itself: leave out the profiles and `--write`")
     if write and profiles:
         for profile in profiles:
             if profile == "-":
@@ -48,7 +48,7 @@ def schema(profiles: tuple[str, ...], release: str | None, write: bool) -> int:
                 common.note(f"{profile} names its release's schema, and that is there: nothing to write")
     elif write:
         if checkout() is None:
-            raise UsageError("--write needs a profile: without one it renews the schemas of a checkout of glmdeploy")
+            raise UsageError("`--write` needs a profile: without one it renews the schemas of a checkout of glmdeploy")
         for path, text in release_schema.files():
             common.write(path, text)
     elif len(profiles) > 1:
