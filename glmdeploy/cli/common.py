@@ -84,7 +84,7 @@ def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
     from glmdeploy.sizing import checkpoint
 
     if model_config is not None and ask_hub:
-        raise UsageError("--model-config and --ask-hub exclude each other")
+        raise UsageError("`--model-config` and `--ask-hub` exclude each other")
     given = checkpoint.from_folder(model_config) if model_config is not None else None
 
     def ask(document: Document) -> Checkpoint | None:
@@ -158,7 +158,7 @@ json_option = click.option(
 def one_format(name: str | None, *, as_json: bool, default: str) -> str:
     """The format that ``--format`` and ``--json`` ask for. :raises UsageError: if they ask for different ones."""
     if as_json and name not in (None, "json"):
-        raise UsageError(f"--json and --format {name} contradict each other")
+        raise UsageError(f"`--json` and `--format {name}` contradict each other")
     return "json" if as_json else name or default
 
 
@@ -251,6 +251,12 @@ def note(text: str) -> None:
     """
     if not is_quiet():
         tell(text)
+
+
+def hint(text: str) -> None:
+    """A note for whoever sits at a terminal: what else there is to be seen. Nothing where standard error is none."""
+    if sys.stderr.isatty():
+        note(text)
 
 
 def tell(text: str) -> None:

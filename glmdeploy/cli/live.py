@@ -14,9 +14,6 @@ import click
 
 from glmdeploy import redaction
 from glmdeploy.report.grid import UNLIMITED
-from glmdeploy.report.rows import coming_line, live_lines, plain_progress
-from glmdeploy.report.steps import RUNNING, Row
-from glmdeploy.report.wrap import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -137,7 +134,7 @@ class StepsRegion(Region):
 
     def _of_steps(self, width: int, spinner: str) -> list[str]:
         # What is told of steps knows Modal's SDK, which must not be imported with the commands.
-        from glmdeploy.report.rows import live_lines
+        from glmdeploy.report.rows import coming_line, live_lines
 
         row = self._steps.running
         lines = live_lines(row, width, spinner) if row else []
@@ -145,6 +142,7 @@ class StepsRegion(Region):
         return [*lines, f"  {self._steps.footer}"] if self._steps.footer else lines
 
     def _give_signs(self) -> None:
+        from glmdeploy.report.rows import plain_progress
 
         while not self._over.wait(1):
             row = self._steps.running
@@ -160,7 +158,7 @@ class Busy:
     """Something that may take more than a moment: what it is, and how far, in ``whole`` units where that is known."""
 
     def __init__(self, name: str) -> None:
-        from glmdeploy.report.steps import Row
+        from glmdeploy.report.steps import RUNNING, Row
 
         self._began = time.monotonic()
         self._row = Row(name=name, state=RUNNING)
@@ -169,6 +167,8 @@ class Busy:
 
     def note(self, text: str) -> None:
         """Say something beside the result, where it is drawn; nothing where nothing is to be seen."""
+        from glmdeploy.report.wrap import wrapped
+
         if self.region is not None:
             self.region.say(wrapped(redaction.mask(text), columns(self.region.stream)).split("\n"))
 
@@ -203,6 +203,8 @@ def busy(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Busy]:
     if quiet:
         yield it
         return
+    from glmdeploy.report.rows import live_lines
+
     region = it.region = Region(lambda width, spinner: live_lines(it.row(), width, spinner), after=PATIENCE_SECONDS)
     timer = threading.Timer(PLAIN_SECONDS, lambda: region.say([f"{name}: {text} ..." if text else f"{name} ..."]))
     timer.daemon = True

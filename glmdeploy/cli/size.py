@@ -107,7 +107,7 @@ def size(
     from glmdeploy.sizing.cost import Traffic
 
     if price is not None and modal_prices:
-        raise click.UsageError("--price and --modal-prices exclude each other")
+        raise click.UsageError("`--price` and `--modal-prices` exclude each other")
     checked = check(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
     facts = checked.facts
     faults = [finding for finding in checked.findings if finding.id in FAULTS and not finding.waived]
@@ -125,7 +125,7 @@ def size(
         texts = (size_text(each, common.width(), everything=everything) for each in found)
         common.echo("\n\n".join(texts))
         if not everything:
-            common.note("`--all` shows each step, and where the figures are from")
+            common.hint("`--all` shows each step, and where the figures are from")
     return int(not all(each.fits for each in found))
 
 

@@ -94,7 +94,7 @@ def wrong(file: Path) -> set[int]:
 
 
 def test_what_validate_takes_is_not_underlined(editor: Editor) -> None:
-    spelled = PROFILE.replace("    tp: 1\n", "    --tensor-parallel: '1'\n    mem-frac: '0.8'\n    ep-size: [1]\n")
+    spelled = PROFILE.replace("    tp: 1\n", "    --tensor-parallel: '1'\n    mem-frac: '0.8'\n    ep-size: 1\n")
     instead = "    cuda-graph-bs: 8\n    json-model-override-args: {a: {b: 1}}\n"
     spelled = spelled.replace("    kv-cache-dtype: auto\n", instead)
     spelled += "    lora-paths: [a, b=c]\n    dsa-prefill-backend: null\n    page-size: null\n"
