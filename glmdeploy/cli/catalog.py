@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -68,8 +68,8 @@ def list_(as_json: bool) -> None:
 
 # So that an option can be given with its dashes.
 @catalog.command(context_settings={"ignore_unknown_options": True}, epilog=SHOW)
-@click.argument("version")
-@click.argument("option", required=False)
+@click.argument("version", shell_complete=complete.releases)
+@click.argument("option", required=False, shell_complete=complete.options)
 @common.all_option("List all options and variables.")
 @common.json_option
 def show(version: str, option: str | None, everything: bool, as_json: bool) -> None:
@@ -93,8 +93,8 @@ def show(version: str, option: str | None, everything: bool, as_json: bool) -> N
 
 
 @catalog.command(epilog=DIFF)
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete.releases)
+@click.argument("new", shell_complete=complete.releases)
 @common.all_option("Show each difference, also of variables.")
 @common.json_option
 def diff(old: str, new: str, everything: bool, as_json: bool) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -29,8 +29,8 @@ Exit codes: 0 the same, 1 different, 2 trouble.
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("old", shell_complete=target_options.complete_side)
-@click.argument("new", shell_complete=target_options.complete_side)
+@click.argument("old", shell_complete=complete.sides)
+@click.argument("new", shell_complete=complete.sides)
 @common.profile_options
 @target_options.target_options
 @common.all_option("Show every change, also those of the compilation that repeat those of the server.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, ProfileError
 
@@ -21,9 +21,14 @@ Exit codes: 0 shown; with --sglang, 1 where the real one disagrees.
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile")
+@click.argument("profile", shell_complete=complete.profiles)
 @common.profile_options
-@click.option("--gpu", metavar="GPU", help="Explain for this GPU instead of the profile's, such as H200:8.")
+@click.option(
+    "--gpu",
+    metavar="GPU",
+    shell_complete=complete.gpus,
+    help="Explain for this GPU instead of the profile's, such as H200:8.",
+)
 @click.option("--sglang", "ask", is_flag=True, help="Ask the real SGLang too, with the GPU simulated, and compare.")
 @click.option("--build", is_flag=True, help="With --sglang: make an environment for it if there is none.")
 @click.option(

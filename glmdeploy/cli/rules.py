@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -35,7 +35,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("name", required=False, metavar="[ID|TOPIC|WORD]")
+@click.argument("name", required=False, metavar="[ID|TOPIC|WORD]", shell_complete=complete.rules)
 @common.json_option
 @click.option(
     "--format",

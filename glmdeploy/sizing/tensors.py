@@ -32,6 +32,9 @@ _NO_COPIES = ("glm_moe_dsa", *_GATED)
 With copies, GLM-4.5-Air counts to the 110B parameters that its model page tells; without them, GLM-5.1 to its 754B.
 """
 
+_ENCODERS = ("bert", "roberta", "xlm-roberta")
+"""Those whose layers have two matrices beside their attention, and no head (``sglang/srt/models/bert.py``, 0.5.23)."""
+
 _LLAMA4 = ("llama4", "llama4_text")
 """Those with a shared expert in each layer of experts, as large as one of the others."""
 
@@ -96,7 +99,8 @@ def count(fields: Fields, form: Format, kinds: Layers) -> tuple[Tensors, ...]:
     every = [*attention, *norms]
     experts_of = list(_experts(fields, hidden)) if sparse else []
     inner = dense_size(fields, layers)
-    dense = [_mlp("mlp", hidden, inner, Spread.DENSE)] if inner else []
+    encodes = fields.text("model_type") in _ENCODERS
+    dense = [_mlp("mlp", hidden, inner, Spread.DENSE, matrices=2 if encodes else 3)] if inner else []
     linear = kinds.linear.layers if kinds.linear else 0
     found = [_tensors(kind, form, layers - 1, layers - linear) for kind in attention]
     found += [_tensors(kind, form, 0, linear) for kind in _delta_net(kinds.linear, hidden)]
@@ -105,7 +109,7 @@ def count(fields: Fields, form: Format, kinds: Layers) -> tuple[Tensors, ...]:
     found += [_tensors(kind, form, layers - 1, sparse) for kind in experts_of]
     size = fields.count("vocab_size") * hidden
     ends = [("embed_tokens", Spread.EMBEDDING), ("lm_head", Spread.HEAD)]
-    for name, spread in ends[: 1 if fields.flag("tie_word_embeddings") else 2]:
+    for name, spread in ends[: 1 if encodes or fields.flag("tie_word_embeddings") else 2]:
         found.append(Tensors(name=name, values=size, stored=size * form.plain, quantised=False, spread=spread))
     if drafts:
         draft = [*every, *(experts_of or dense), _Kind(name="eh_proj", values=2 * hidden * hidden)]
@@ -228,8 +232,8 @@ def _experts(fields: Fields, hidden: int) -> Iterator[_Kind]:
         yield _mlp("mlp.shared_experts", hidden, shared, Spread.SHARED)
 
 
-def _mlp(name: str, hidden: int, size: int, spread: Spread) -> _Kind:
-    return _Kind(name=name, values=3 * hidden * size, spread=spread)
+def _mlp(name: str, hidden: int, size: int, spread: Spread, matrices: int = 3) -> _Kind:
+    return _Kind(name=name, values=matrices * hidden * size, spread=spread)
 
 
 def _sparse_layers(fields: Fields, layers: int) -> int:

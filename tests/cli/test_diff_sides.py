@@ -159,11 +159,11 @@ def test_a_cloud_that_does_not_run_is_not_started(tmp_path: Path) -> None:
 )
 def test_completion(words: tuple[str, ...], expected: str, shell: Shell) -> None:
     asked = {
-        "_GLMDEPLOY_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(("glmdeploy", *words)),
-        "COMP_CWORD": str(len(words)),
+        "_GLMDEPLOY_COMPLETE": "zsh_complete",
+        "COMP_WORDS": "\n".join(("glmdeploy", *words[:-1])),
+        "COMP_WORD": words[-1],
         "GLMDEPLOY_TARGET": "local",
     }
     done = Shell(shell.home, asked).run()
-    assert f"plain,{expected}" in done.stdout.splitlines()
+    assert expected in [line.split("\t")[1] for line in done.stdout.splitlines()]
     assert done.stderr == ""

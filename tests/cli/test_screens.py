@@ -68,7 +68,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     (tmp_path / "errors.yaml").write_text(
         f"extends: {PROFILE}\nsglang:\n"
-        "  args: {max-total-tokens: null, trust-remote-code: false, tp: 4, kv-cache-dtype: fp8_e4m3}  # all on one line\n"
+        "  args: {max-total-tokens: null, trust-remote-code: false, tp: 4, kv-cache-dtype: fp8_e4m3}  # all of it here\n"
     )
     folder = tmp_path / "folder"
     (folder / "deeper").mkdir(parents=True)

@@ -17,7 +17,7 @@ from glmdeploy.gpus import AMPERE, BLACKWELL, TYPES, WITHOUT_NVLINK
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.rules.check import check
 from glmdeploy.sizing import size
-from glmdeploy.sizing.memory import GIB
+from glmdeploy.sizing.memory import GIB, MIB, loaded
 from glmdeploy.sizing.pool import BF16, FP8
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ _OTHER_NAMES = ("A100", "H100!")
 _ROUNDS = 8
 """Far above the things that a draft can lack."""
 
-_FP4 = "modelopt_fp4"
+FP4 = "modelopt_fp4"
+"""The format of weights that only Blackwell's tensor cores multiply."""
 
 _SHORT_POOL, _NO_ROOM = "GLM081", "GLM080"
 
@@ -173,9 +174,14 @@ def _types(wanted: Wanted) -> Sequence[str]:
 def _of_type(subject: Subject, wanted: Wanted, gpu: str, prices: Mapping[str, Price]) -> Iterator[Candidate | Refused]:
     """From one GPU on to eight, until it is enough; with an FP8 KV cache only where that would come sooner."""
     sooner = False
-    for count in COUNTS if wanted.count is None else (wanted.count,):
-        if count > TYPES[gpu].most:
-            return
+    counts = [count for count in COUNTS if count <= TYPES[gpu].most and wanted.count in (None, count)]
+    for count in counts:
+        # Where more GPUs come next, those that weights alone overfill need not be judged.
+        if count != counts[-1] and (over := _over(subject, gpu, count)) > 0:
+            draft = _draft(subject, wanted, gpu, count, BF16)
+            dollars = prices.get(gpu, TYPES[gpu].price).dollars * count
+            yield replace(_refused(draft, dollars, SMALL, _short_by(over)), missing=over)
+            continue
         plain = _judged(_draft(subject, wanted, gpu, count, BF16), wanted, prices)
         yield plain
         if isinstance(plain, Candidate) and not plain.lacking:
@@ -186,6 +192,17 @@ def _of_type(subject: Subject, wanted: Wanted, gpu: str, prices: Mapping[str, Pr
             if isinstance(half, Candidate) and (not isinstance(plain, Candidate) or half.requests > plain.requests):
                 yield half
                 sooner = not half.lacking
+
+
+def _over(subject: Subject, gpu: str, count: int) -> int:
+    """Bytes by which the weights alone are more than each GPU has; below 0 where they are less, or nobody knows."""
+    there = TYPES[gpu].memory_mib
+    taken = loaded(subject.model, {"tp_size": count}.get)
+    return taken - there * MIB if there else -1
+
+
+def _short_by(missing: int) -> str:
+    return f"{missing / GIB:.1f} GiB short on each"
 
 
 def _draft(subject: Subject, wanted: Wanted, gpu: str, count: int, kv: str) -> Draft:
@@ -224,7 +241,7 @@ def _lacks(draft: Draft) -> str | None:
     major = TYPES[draft.gpu].capability[0]
     if major < AMPERE:
         return "its tensor cores have no BF16"
-    if draft.subject.model.quantization == _FP4 and major < BLACKWELL:
+    if draft.subject.model.quantization == FP4 and major < BLACKWELL:
         return "its tensor cores have no FP4"
     return None
 
@@ -245,7 +262,7 @@ def _offered(
         return _refused(draft, price, kind, error.message)
     if not sized.fits or _NO_ROOM in ids:
         missing = max(0, sized.memory.weights - sized.memory.static)
-        return replace(_refused(draft, price, SMALL, f"{missing / GIB:.1f} GiB short on each"), missing=missing)
+        return replace(_refused(draft, price, SMALL, _short_by(missing)), missing=missing)
     if sized.whole_requests < 1 or _SHORT_POOL in ids:
         holds = sized.memory.pool.tokens
         return replace(_refused(draft, price, SHORT, f"its KV cache holds {holds:,} tokens"), holds=holds)

@@ -97,7 +97,7 @@ class Draft:
             found["is-embedding"] = True
         if subject.encodes:
             found |= {"attention-backend": "triton", "disable-radix-cache": True, "chunked-prefill-size": -1}
-        if self.context != subject.model.context:
+        if self.context != subject.model.context or subject.encodes:
             found["context-length"] = self.context
         found["max-running-requests"] = self.running
         if self.kv == FP8:

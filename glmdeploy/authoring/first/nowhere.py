@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.first.candidates import DEAR, OTHER, SHORT, SMALL
+from glmdeploy.authoring.first.candidates import DEAR, FP4, OTHER, SHORT, SMALL
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.gpus import BLACKWELL, TYPES
 from glmdeploy.sglang import models
 from glmdeploy.sizing.memory import GIB
 
@@ -34,15 +35,11 @@ def smaller(repo: str) -> tuple[str, ...]:
 
 def _message(found: Found) -> str:
     repo, refused = found.subject.repo, found.refused
-    where = "on any GPU that Modal rents"
-    if found.wanted.gpu is not None:
-        where = f"on {found.wanted.gpu}" + (f":{found.wanted.count}" if found.wanted.count else "")
+    rented = found.wanted.gpu or "any GPU that Modal rents"
+    where = f"on {rented}" + (f":{found.wanted.count}" if found.wanted.count else "")
     if all(each.kind == DEAR for each in refused):
-        return (
-            f"nothing {where[3:]} costs ${found.wanted.budget:,.2f} an hour or less"
-            if refused
-            else (f"Modal has no {where[3:]}")
-        )
+        least = min(refused, key=lambda each: each.dollars)
+        return f"${found.wanted.budget:,.2f} an hour is too little: {least.rented} costs ${least.dollars:,.2f}"
     within = f" for ${found.wanted.budget:,.2f} an hour" if found.wanted.budget is not None else ""
     if (short := _nearest(refused, SHORT)) is not None:
         return (
@@ -78,7 +75,9 @@ def _advice(found: Found) -> Iterator[str]:
         yield "raise --budget"
     if wanted.gpu is not None:
         yield "leave --gpu out to see what fits"
-    if others := smaller(found.subject.repo):
+    fp4 = wanted.gpu is None or TYPES[wanted.gpu].capability[0] >= BLACKWELL
+    others = [each for each in smaller(found.subject.repo) if fp4 or models.quantization(each) != FP4]
+    if others:
         yield f"the same model takes less memory as {', '.join(others)}"
     if any(each.kind == OTHER for each in found.refused) and not others:
         yield "if you have a launch command that works, `glmdeploy import` makes a profile of it"

@@ -26,6 +26,8 @@ REVISION = "main"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _PAGE = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+)(?:[/?#].*)?")
 
+_GIVE = "give its config.json with --model-config FILE"
+
 _LETS_IN = ("meta-llama/", "google/gemma")
 """Beginnings of repositories whose owners let in who has agreed to their terms (their pages on the Hub)."""
 
@@ -111,18 +113,23 @@ def subject(named: str, *, config: Path | None, ask_hub: bool, tell: Callable[[s
     repo = repository(named)
     if repo != named:
         tell(f"{shown(named)} is {repo}")
-    stored: Checkpoint | None = None
-    ships = model.known(repo)
+    stored, ships = None, model.known(repo)
     if config is not None:
         stored = checkpoint.from_folder(config / checkpoint.CONFIG if config.is_dir() else config)
-        told_by = str(config)
-    elif ships is None or ships.uncounted is not None:
-        stored, told_by = _asked(repo, tell, ask_hub=ask_hub), f"{checkpoint.CONFIG} of {repo} on the Hugging Face Hub"
-    if stored is not None:
-        dimensions = size.understood(stored, told_by)
-    else:
-        assert ships is not None
+        dimensions = size.understood(stored, str(config))
+    elif ships is not None and (ships.uncounted is None or not ask_hub):
         dimensions = size.Dimensions(model=ships, told_by=size.SHIPPED, weights_told_by=size.COUNTED)
+    elif ships is None and (known := models.known(repo)) is not None:
+        # What ships cannot be counted; the checkpoint's own file would say the same.
+        dimensions = size.understood(checkpoint.Checkpoint(config=known, weights=None), f"the configuration of {repo}")
+    else:
+        stored = _asked(repo, tell, ask_hub=ask_hub)
+        dimensions = size.understood(stored, f"{checkpoint.CONFIG} of {repo} on the Hugging Face Hub")
+    if (uncounted := dimensions.model.uncounted) is not None:
+        raise GlmdeployError(
+            f"how large {repo} is is not known here: it has {uncounted}",
+            advice="give its config.json with the index beside it to --model-config, or let the Hub be asked",
+        )
     return Subject(repo=repo, dimensions=dimensions, checkpoint=stored, family=models.family(repo))
 
 
@@ -134,7 +141,7 @@ def repository(named: str) -> str:
     page = _PAGE.fullmatch(named.strip())
     text = page[1] if page else named.strip().strip("/")
     known = models.published()
-    organisation, slash, name = text.rpartition("/")
+    _, slash, name = text.rpartition("/")
     found = known.get(name.lower())
     if found and (not slash or found.lower() == text.lower()):
         return found
@@ -151,26 +158,21 @@ def repository(named: str) -> str:
             advice="name it as ORG/NAME, such as Qwen/Qwen3-8B; of a folder on this machine, its config.json with "
             "--model-config",
         )
-    del organisation
     return text
 
 
 def _asked(repo: str, tell: Callable[[str], None], *, ask_hub: bool) -> Checkpoint:
-    """The checkpoint as the Hub tells it, or what ships of one that cannot be counted."""
     if not ask_hub:
-        ships = models.known(repo)
-        if ships is not None:
-            return checkpoint.Checkpoint(config=ships, weights=None)
-        raise GlmdeployError(f"{repo} is not known here", advice=_advice(repo, "leave --no-ask-hub out"))
+        raise GlmdeployError(f"{repo} is not known here", advice=_advice(repo, f"leave --no-ask-hub out, or {_GIVE}"))
     tell(f"{repo} is not known here: asking the Hugging Face Hub for its {checkpoint.CONFIG}")
     try:
         return checkpoint.from_hub(repo, REVISION)
     except GlmdeployError as error:
-        raise GlmdeployError(error.message, advice=_advice(repo, error.advice)) from None
+        raise GlmdeployError(error.message, advice=_advice(repo, error.advice or _GIVE)) from None
 
 
-def _advice(repo: str, rest: str | None) -> str:
+def _advice(repo: str, rest: str) -> str:
     known = models.published()
-    near = [known[name] for name in nearest(repo.rpartition("/")[2], known)]
-    meant = f"did you mean {near[0]}? " if near and near[0] != repo else ""
-    return f"{meant}{rest or 'give its config.json with --model-config FILE'}"
+    near = nearest(repo.rpartition("/")[2], known)
+    meant = f"did you mean {known[near[0]]}? " if near and known[near[0]] != repo else ""
+    return f"{meant}{rest}"

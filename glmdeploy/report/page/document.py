@@ -20,7 +20,7 @@ from glmdeploy.report.page.memory import memory, verdict
 from glmdeploy.report.page.picture import picture
 from glmdeploy.report.page.times import steps, times, total
 from glmdeploy.report.page.values import command, values
-from glmdeploy.report.words import about, cents, counted, gib, tokens
+from glmdeploy.report.words import about, counted, dollars, gib, tokens
 from glmdeploy.sizing.size import Answer
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _tile(each: Tile) -> Markup:
 def _tiles(report: Report) -> Iterator[Tile]:
     subject = report.subject
     state = "bad" if subject.errors else "warn" if subject.warnings else "good"
-    can = "can be deployed" if subject.plan else "is not deployed with an error"
+    can = "can be deployed" if subject.plan else "not deployed as long as there are errors"
     yield Tile("Findings", summary(subject), can, state)
     if subject.facts is None:
         return
@@ -166,14 +166,14 @@ def _tiles(report: Report) -> Iterator[Tile]:
         bounds = (
             counted(most, "container")
             if most == server.min_containers
-            else f"{server.min_containers} to {most} containers"
+            else f"{server.min_containers} to {counted(most, 'container')}"
         )
         idle = (
             "nothing when idle"
             if not server.min_containers
-            else f"{cents(rate * server.min_containers)} an hour when idle"
+            else f"{dollars(rate * server.min_containers)} an hour when idle"
         )
-        yield Tile("Cost", f"{cents(rate)} an hour", f"each container; {bounds}, {idle}")
+        yield Tile("Cost", f"{dollars(rate)} an hour", f"each container; {bounds}, {idle}")
     seconds, least, most = total(steps(subject))
     late = seconds > profile.server.startup_timeout
     if subject.facts.model_loaded is not None:
@@ -220,10 +220,18 @@ def _endpoint(subject: Subject) -> Tile:
 
 def _foot(report: Report) -> Iterator[Child]:
     plan = report.subject.plan
-    yield tag("p", f"Made by glmdeploy {__version__} on ", tag("time", report.day.isoformat(), datetime=report.day.isoformat()),
-              f" from {report.subject.name}.", f" Plan {plan.digest[:12]}." if plan else "")  # fmt: skip
-    yield tag("p", "Nothing was asked of Modal or the Hub for this page unless it was asked for, and nothing was run: times, "
-              "memory and money are estimates.")  # fmt: skip
+    yield tag(
+        "p",
+        f"Made by glmdeploy {__version__} on ",
+        tag("time", report.day.isoformat(), datetime=report.day.isoformat()),
+        f" from {report.subject.name}.",
+        f" Plan {plan.digest[:12]}." if plan else "",
+    )
+    yield tag(
+        "p",
+        "Nothing was started for this page: memory, times and money are worked out from what was measured, reported "
+        "or listed, as is said beside them.",
+    )
 
 
 @cache

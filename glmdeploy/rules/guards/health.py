@@ -49,6 +49,8 @@ def _limits(facts: Facts) -> Iterator[Violation]:
 
 def _long_pass(facts: Facts) -> Iterator[Violation]:
     size, limit = facts.number(_CHUNK), facts.profile.server.health.limit
+    if size is not None and size <= 0 and (whole := _longest_prompt(facts)) is not None and whole <= _LONGEST_CHUNK:
+        return
     if size is not None and (size <= 0 or size > _LONGEST_CHUNK):
         what = "is off, so that one pass takes a whole prompt" if size <= 0 else f"is {size:,} tokens a pass"
         yield Violation(
@@ -56,6 +58,11 @@ def _long_pass(facts: Facts) -> Iterator[Violation]:
             message=f"`chunked-prefill-size` {what}: where a pass takes more than `server.health.limit`, {limit} s, "
             "the container takes a working engine for a hung one and ends it",
         )
+
+
+def _longest_prompt(facts: Facts) -> int | None:
+    """The tokens of the longest prompt, None where they are not known."""
+    return facts.number("context_length") or (facts.model.context if facts.model else None)
 
 
 def _constant(facts: Facts) -> Iterator[Violation]:
@@ -140,7 +147,11 @@ LONG_PASS = Rule(
         example("sglang.args.chunked-prefill-size=-1"),
         example("sglang.args.chunked-prefill-size=131072"),
     ),
-    passes=(example(), example("sglang.args.chunked-prefill-size=65536")),
+    passes=(
+        example(),
+        example("sglang.args.chunked-prefill-size=65536"),
+        example("sglang.args.chunked-prefill-size=-1", "sglang.args.context-length=8192"),
+    ),
 )
 
 CONSTANT = Rule(
