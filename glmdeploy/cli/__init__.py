@@ -40,7 +40,7 @@ TABLE = {
     },
     "Check it": {
         "validate": ("validate.validate", "Check profiles: syntax, schema, SGLang options and guard rules."),
-        "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings."),
+        "diff": ("diff.diff", "Show what changes from OLD to NEW."),
         "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
         "report": ("report.report", "Write what a profile deploys, takes and costs as one page."),

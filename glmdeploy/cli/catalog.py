@@ -89,7 +89,7 @@ def show(version: str, option: str | None, everything: bool, as_json: bool) -> N
         text = entry_text(data)
     click.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else wrapped(text, common.width()))
     if option is None and not everything and not as_json:
-        common.note(f"`glmdeploy catalog show {version} OPTION` tells one, --all lists them all")
+        common.hint(f"`glmdeploy catalog show {version} OPTION` tells one, --all lists them all")
 
 
 @catalog.command(epilog=DIFF)

@@ -253,6 +253,12 @@ def note(text: str) -> None:
         tell(text)
 
 
+def hint(text: str) -> None:
+    """A note for whoever sits at a terminal: what else there is to be seen. Nothing where standard error is none."""
+    if sys.stderr.isatty():
+        note(text)
+
+
 def tell(text: str) -> None:
     """The same of what no ``-q`` leaves out: an error."""
     from glmdeploy.report.wrap import wrapped

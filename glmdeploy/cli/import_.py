@@ -84,7 +84,7 @@ def import_(
     if output is not None and imported.text is not None and imported.data is not None:
         common.write(output, imported.text)
         if kept := keep_schema(output, imported.data["sglang"]["version"]):
-            common.note(f"wrote {kept}: what editors judge {output} by")
+            common.note(f"wrote {kept}, by which editors judge it")
     _show(imported, as_json=as_json, written=output is not None)
     return int(not imported.complete)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -18,8 +19,9 @@ from glmdeploy.errors import GlmdeployError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.authoring.first.candidates import Candidate, Found, Wanted
+    from glmdeploy.authoring.first.candidates import Candidate, Wanted
     from glmdeploy.authoring.first.subject import Subject
+    from glmdeploy.authoring.first.written import Written
 
 REQUESTS = 8
 """Requests at a time, where nobody says how many."""
@@ -36,8 +38,8 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 EPILOG = """\b
 Examples:
-  glmdeploy init Qwen/Qwen3-8B  # show what fits, ask, write qwen3-8b.yaml
-  glmdeploy init Qwen/Qwen3-32B --context 32k --concurrency 16 --yes
+  glmdeploy init Qwen/Qwen3-8B                    # show what fits, ask, write qwen3-8b.yaml
+  glmdeploy init Qwen/Qwen3-32B --budget 5 --yes  # take the best for that money
 """
 
 
@@ -52,6 +54,12 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
     return count
 
 
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("a number is wanted", context, parameter)
+    return value
+
+
 @click.command(cls=Documented, epilog=EPILOG)
 @click.argument("model", required=False, metavar="[MODEL]")
 @click.option("--context", callback=_tokens, metavar="TOKENS", help="The longest request, such as 32k.")
@@ -63,7 +71,11 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--gpu", metavar="TYPE[:N]", shell_complete=complete.gpus, help="Only this GPU, such as H100 or H100:4.")
 @click.option(
-    "--budget", type=click.FloatRange(0, 100_000), metavar="DOLLARS", help="An hour of one container at most."
+    "--budget",
+    type=click.FloatRange(0, 100_000),
+    callback=_finite,
+    metavar="DOLLARS",
+    help="An hour of one container at most.",
 )
 @click.option("--choose", type=click.IntRange(min=1), metavar="N", help="Take the Nth of the table without asking.")
 @click.option("-y", "--yes", is_flag=True, help="Take the first of the table without asking.")
@@ -125,18 +137,25 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     found = search(about, wanted, prices=PRICES)
     if not found.candidates:
         if as_json:
-            common.echo_json(found_data(found) | {"error": {"message": nowhere(found).message}})
+            common.echo_json(found_data(found, ()) | {"error": {"message": nowhere(found).message}})
             return 1
         raise nowhere(found)
     rows = offered(found, everything=options["everything"])
-    if not as_json:
+    decided = options["choose"] or options["yes"]
+    if not as_json and not (common.is_quiet() and decided):
         width = shutil.get_terminal_size().columns
         click.echo(found_text(found, width, everything=options["everything"]), err=file == "-")
-    chosen = _chosen(rows, found, as_json=as_json, **options)
+    chosen = _chosen(rows, as_json=as_json, **options)
     if chosen is None:
-        common.echo_json(found_data(found))
+        common.echo_json(found_data(found, rows))
         return 0
-    _write(found, chosen, file, force=options["force"], as_json=as_json)
+    profile = _write(chosen, file, force=options["force"])
+    if as_json:
+        common.echo_json(found_data(found, rows, chosen=chosen, file=file, profile=profile))
+    elif file == "-":
+        click.echo(profile.text, nl=False)
+    else:
+        _told(file, profile)
     return 0
 
 
@@ -174,7 +193,7 @@ def _asked(
     model = click.prompt("Model (a repository of the Hugging Face Hub, such as Qwen/Qwen3-8B)", type=str)
     if context is None:
         text = click.prompt(
-            "Longest request in tokens, such as 32k (empty: you decide)", default="", show_default=False
+            "Longest request in tokens, such as 32k (empty: by the model)", default="", show_default=False
         )
         context = _tokens(click.get_current_context(), click.Option(["--context"]), text or None)
     if concurrency is None:
@@ -193,6 +212,8 @@ def _wanted(
     options: dict[str, Any],
 ) -> Wanted:
     from glmdeploy.authoring.first.candidates import Wanted
+    from glmdeploy.profile.fields import TAG
+    from glmdeploy.profile.text.characters import shown
     from glmdeploy.sglang import architectures, catalog
 
     own = about.context
@@ -214,6 +235,9 @@ def _wanted(
         ) from None
     slug = re.sub(r"[^a-z0-9._-]+", "-", about.name.lower())[:55]
     name = options["name"] or slug
+    for option in ("name", "app"):
+        if options[option] and not re.fullmatch(TAG.pattern, options[option]):
+            raise UsageError(f"--{option}: {shown(options[option])} is no name", advice=f"expected: {TAG.expected}")
     return Wanted(
         context=context or usual,
         running=concurrency or REQUESTS,
@@ -226,20 +250,17 @@ def _wanted(
     )
 
 
-def _chosen(
-    rows: Sequence[Candidate], found: Found, *, as_json: bool, choose: int | None, yes: bool, **_: Any
-) -> Candidate | None:
+def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes: bool, **_: Any) -> Candidate | None:
     """The candidate that is to be written; None where JSON alone was asked for.
 
     :raises UsageError: where there is nobody to ask.
     """
     if yes:
         return rows[0]
-    numbered = found.candidates if as_json else rows
     if choose is not None:
-        if choose > len(numbered):
-            raise UsageError(f"--choose: there is no {choose}, the table ends with {len(numbered)}")
-        return numbered[choose - 1]
+        if choose > len(rows):
+            raise UsageError(f"--choose: there is no {choose}, the table ends with {len(rows)}")
+        return rows[choose - 1]
     if as_json:
         return None
     if not _person():
@@ -255,10 +276,10 @@ def _person() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: bool) -> None:
+def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
+    """The profile, in its file now where one was named, with the schema that its first line names."""
     from glmdeploy.authoring.first.written import written
     from glmdeploy.authoring.schema_line import keep_schema
-    from glmdeploy.report.init import found_data, written_text
 
     path = None if file == "-" else Path(file)
     profile = written(chosen, path)
@@ -277,16 +298,20 @@ def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: 
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
         if kept := keep_schema(path, chosen.draft.release):
-            common.note(f"wrote {kept}: what editors judge {file} by")
-    if as_json:
-        common.echo_json(found_data(found, chosen=chosen, file=file, profile=profile))
+            common.note(f"wrote {kept}, by which editors judge it")
+    return profile
+
+
+def _told(file: str, profile: Written) -> None:
+    """What was written, and what comes next."""
+    from glmdeploy.report.init import written_text
+
+    if common.is_quiet():
+        click.echo(written_text(file, profile))
         return
-    if path is None:
-        click.echo(profile.text, nl=False)
-        return
-    click.echo(written_text(file, profile))
-    quoted = shlex.quote(file)
-    program = common.program()
-    click.echo(f"next: {program} apply {quoted} --target local --yes --make-secrets")
-    click.echo("      tries it on the embedded cloud: this machine, no GPU, no bill. On Modal then:")
-    click.echo(f"      {program} apply {quoted}")
+    click.echo(f"\n{written_text(file, profile)}")
+    command = f"{common.program()} apply {shlex.quote(file)}"
+    click.echo(f"next: {command} --target local --yes --make-secrets")
+    click.echo("  tries it on the embedded cloud: on this machine, without a GPU or a bill")
+    click.echo(f"then: {command}")
+    click.echo("a launch command that you have already becomes a profile with `glmdeploy import`")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, complete, target_options
+from glmdeploy.cli import app, common, complete, streams, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import UsageError
 
@@ -118,6 +118,8 @@ def logs(
     if follow and deployed:
         for told in log.follow(lines[-1].at if lines else now, lines):
             _show(told, timestamps=timestamps, as_json=as_json)
+            if not streams.heard():
+                return
 
 
 def _app_id(found: app.AppTarget) -> tuple[str, bool]:

@@ -127,7 +127,7 @@ def size(
         texts = (size_text(each, common.width(), everything=everything) for each in found)
         common.echo("\n\n".join(texts))
         if not everything:
-            common.note("`--all` shows each step, and where the figures are from")
+            common.hint("`--all` shows each step, and where the figures are from")
     return int(not all(each.fits for each in found))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import redaction
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, streams, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
@@ -64,7 +64,7 @@ def status(
         from glmdeploy.operate.listing import not_deployed
 
         common.note(not_deployed(found.app, found.target).advice or "")
-    while watch is not None:
+    while watch is not None and streams.heard():
         time.sleep(watch)
         try:
             _show(status_of(found.app, found.target, api_key_env=api_key_env), as_json=False, local=local, again=True)

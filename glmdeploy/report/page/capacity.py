@@ -107,13 +107,14 @@ def _drawn(size: Size) -> Plot:
     last = pool // end
     dots.append((x(end), y(last)))
     if not any(abs(y(last) - other) * Plot.height < _APART for other in taken):
-        right = x(end) < 0.8
-        text = f"{last:,} × {end:,}"
-        anchor, dx = ("start", 9) if right else ("end", -6)
-        notes.append(Note(x=x(end), y=y(last), text=text, anchor=anchor, dx=dx, dy=-8, kind="point"))
+        text, at = f"{last:,} × {end:,}", x(end)
+        # Beside the dot where there is room, at the edge where there is little, else before the dot.
+        place, anchor, dx = (at, "start", 9) if at < 0.6 else (1.0, "end", -2) if at < 0.9 else (at, "end", -6)
+        notes.append(Note(x=place, y=y(last), text=text, anchor=anchor, dx=dx, dy=-12, kind="point"))
+    notes.append(Note(x=0, y=1, text="requests at a time", dy=-9, kind="name"))
     shapes.append(Shape(points=[(x(size.context), 0.0), (x(size.context), 1.0)], kind="bound"))
     notes.append(
-        Note(x=x(size.context), y=1, text=f"whole context {size.context:,}", anchor="end", dx=-6, dy=12, kind="name")
+        Note(x=x(size.context), y=1, text=f"whole context {size.context:,}", anchor="end", dx=-6, dy=-9, kind="name")
     )
     return Plot(across=_lengths(low, high), up=_counts(top), shapes=shapes, dots=dots, notes=notes, height=240)
 
@@ -133,7 +134,7 @@ def _counts(top: float) -> list[Tick]:
     powers = range(int(top) + 1)
     step = max(1, -(-len(powers) // 5))
     some = [power for power in powers if power % step == 0 and power < top - 0.2]
-    return [Tick(at=power / top, text=f"{2**power:,}" + " requests" * (power == some[-1])) for power in some]
+    return [Tick(at=power / top, text=f"{2**power:,}") for power in some]
 
 
 def _short(count: int) -> str:

@@ -78,7 +78,7 @@ def plot(drawn: Plot, label: Markup) -> Markup:
         grid.append(tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"))
         grid.append(tag("text", tick.text, x="0", y=number(low - tick.at * drawn.height - 5), class_="tick"))
     for tick in drawn.across:
-        anchor = "start" if tick.at < 0.03 else "end" if tick.at > 0.97 else "middle"
+        anchor = "start" if tick.at < 0.05 else "end" if tick.at > 0.88 else "middle"
         grid.append(tag("line", x1=_percent(tick.at), x2=_percent(tick.at), y1=low, y2=low + 5, class_="axis"))
         grid.append(
             tag("text", tick.text, x=_percent(tick.at), y=low + 19, text_anchor=anchor, class_="tick"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEIGHT = 40
 """Pixels of a bar."""
 
-_ROOM = 0.13
+_ROOM = 0.2
 """The share of a bar from which on its part has room for its name, on a phone too."""
 
 
@@ -134,8 +134,8 @@ def _bar(size: Size) -> Markup:
         x, wide = f"{number(start * 100)}%", f"{number(share * 100)}%"
         about = tag("title", f"{part.name}: {gib(part.bytes)}")
         drawn.append(tag("rect", about, x=x, y=1, width=wide, height=HEIGHT, class_=f"part {part.kind}"))
-        if share >= _ROOM:
-            name = part.name.partition(",")[0] + (f" {gib(part.bytes)}" if share >= 2.5 * _ROOM else "")
+        if share >= _ROOM and part.kind != "working":
+            name = part.name.partition(",")[0] + (f" {gib(part.bytes)}" if share >= 1.6 * _ROOM else "")
             drawn.append(
                 tag("text", name, x=x, dx=9, y=HEIGHT // 2 + 6, class_=f"within on-{part.kind}", aria_hidden="true")
             )
@@ -151,15 +151,20 @@ def _types(size: Size) -> Markup:
     """What either type of KV cache would hold."""
     rows = []
     for name, pool in size.memory.possible.items():
-        mine = pool.bytes_per_token == size.memory.pool.bytes_per_token
+        chosen = pool.bytes_per_token == size.memory.pool.bytes_per_token
         other = "" if name == size.memory.kv_dtype else f" ({size.memory.kv_dtype})"
-        named = joined(tag("code", name), tag("span", f" in effect{other}", class_="chosen") if mine else None)
+        named = joined(tag("code", name), tag("span", f" in effect{other}", class_="chosen") if chosen else None)
         rows.append((named, f"{pool.bytes_per_token:,}", f"{pool.tokens:,}"))
+    mine = size.memory.pool
+    known = any(pool.bytes_per_token == mine.bytes_per_token for pool in size.memory.possible.values())
+    if not known:
+        named = joined(tag("code", size.memory.kv_dtype), tag("span", " in effect", class_="chosen"))
+        rows.append((named, f"{mine.bytes_per_token:,}", f"{mine.tokens:,}"))
     head = ("KV cache", "bytes a token", "tokens that fit")
     capped = None
     if size.cap is not None and size.fits:
-        effect = f"caps the pool at {tokens(size.memory.pool.tokens)}"
-        if size.memory.pool.tokens == size.uncapped:
+        effect = f"caps the pool at {tokens(mine.tokens)}"
+        if known and mine.tokens == size.uncapped:
             effect = f"caps nothing: {tokens(size.cap)} do not fit"
         capped = tag("p", prose(f"`max-total-tokens` {effect}."))
     caption = f"What a KV cache holds on {size.gpu}"

@@ -146,7 +146,7 @@ def _server(subject: Subject, facts: Facts) -> Box:
     if (rate := hourly(subject)) is not None:
         details.append(f"{dollars(rate)} an hour each")
     if facts.model_loaded is not None:
-        details.append(f"cold start about {about(total(steps(subject))[0])}")
+        details.append(f"start about {about(total(steps(subject))[0])}")
     return Box(kind="server", what="server", name=gpus, details=tuple(details), more=most)
 
 

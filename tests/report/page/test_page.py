@@ -6,7 +6,8 @@ import re
 from datetime import date
 from functools import cache
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
@@ -275,7 +276,7 @@ def test_the_command(profiles: Path) -> None:
     assert (code, "cannot write" in err) == (1, True)
     assert call("report", "clean.yaml", "--json", "--format", "html")[0] == 2
     assert call("report", "clean.yaml", "--compare", ".")[0] == 2
-    for name, said in (("no-such-profile", "there is no profile no-such-profile"), ("empty.yaml", "is empty")):
+    for name, said in (("no-such-profile", "there is no profile"), ("empty.yaml", "is empty")):
         code, _, err = call("report", name, "-o", "other.html")
         assert (code, said in err) == (1, True)
     assert not (profiles / "other.html").exists()
@@ -286,6 +287,31 @@ def test_a_revision_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = call("report", "local-cpu", "--compare", "git:HEAD:profiles/local-cpu.yaml", "--format", "markdown")
     assert code == 0
     assert "#### Against `git:HEAD:profiles/local-cpu.yaml`" in out
+
+
+def test_what_runs_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``live:`` is the plan of a version that runs; of what glmdeploy did not deploy there is none."""
+    plan = shipped("b200-eagle-bf16kv").plan
+    assert plan is not None
+    asked: list[tuple[str, int | None]] = []
+    version = SimpleNamespace(number=7)
+
+    def deployed(app: str, _: object, number: int | None) -> Any:
+        asked.append((app, number))
+        data = {"none": None, "foreign": SimpleNamespace(data=None, version=version)}
+        return data.get(app, SimpleNamespace(data=plan.data(), version=version))
+
+    monkeypatch.setattr("glmdeploy.operate.target.connect", lambda *_, **__: "Modal")
+    monkeypatch.setattr("glmdeploy.operate.deployed.deployed", deployed)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call("report", "b200-longcontext-bf16kv", "--compare", "live:glm51-fp8@7", "--format", "markdown")
+    assert (code, asked) == (0, [("glm51-fp8", 7)])
+    assert "#### Against `live:glm51-fp8@7`" in out
+    assert "| `sglang --max-running-requests` | `48` | `8` |" in out
+    for app, said in (("none", "no app none is deployed"), ("foreign", "did not deploy version 7 of foreign")):
+        code, _, err = call("report", "b200-eagle-bf16kv", "--compare", f"live:{app}", "-o", "page.html")
+        assert (code, said in err) == (1, True)
+    assert not (tmp_path / "page.html").exists()
 
 
 @pytest.fixture
