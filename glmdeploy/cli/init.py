@@ -177,7 +177,7 @@ def _asked(
 
     :raises UsageError: where there is nobody to ask.
     """
-    if not _person():
+    if not person():
         raise UsageError("no model is named", advice="name its repository: glmdeploy init Qwen/Qwen3-8B")
     model = click.prompt("Model (a repository of the Hugging Face Hub, such as Qwen/Qwen3-8B)", type=str)
     if context is None:
@@ -252,7 +252,7 @@ def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes
         return rows[choose - 1]
     if as_json:
         return None
-    if not _person():
+    if not person():
         raise UsageError(
             "nothing is written: nobody chose", advice="take the first with --yes, or another with --choose N"
         )
@@ -260,7 +260,7 @@ def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes
     return rows[number - 1]
 
 
-def _person() -> bool:
+def person() -> bool:
     """Whether somebody sits before it who can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
