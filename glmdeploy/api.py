@@ -6,6 +6,7 @@ A process talks to one target: Modal's SDK keeps its connection. Nothing prints;
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +14,6 @@ from glmdeploy.errors import GlmdeployError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
-    from os import PathLike
 
     from glmdeploy.findings import Finding
     from glmdeploy.operate.events import Event
@@ -46,7 +46,7 @@ class Applied:
     proven: bool
 
 
-def load(profile: str | PathLike[str], *, overlays: Sequence[str] = (), sets: Sequence[str] = ()) -> Document:
+def load(profile: str | os.PathLike[str], *, overlays: Sequence[str] = (), sets: Sequence[str] = ()) -> Document:
     """A profile, by its path or bare name, read with what it extends; contacts nobody.
 
     ``overlays`` are files whose values are laid over it, ``sets`` single values (``server.max_containers=3``).
@@ -55,6 +55,7 @@ def load(profile: str | PathLike[str], *, overlays: Sequence[str] = (), sets: Se
     """
     import glmdeploy.profile.text.load
 
+    _is(profile, (str, os.PathLike), "profile", "a path or a bare name")
     return glmdeploy.profile.text.load.load(str(profile), overlays=tuple(overlays), sets=tuple(sets))
 
 
@@ -62,6 +63,7 @@ def check(document: Document) -> tuple[Finding, ...]:
     """Everything that the schema, the options of the release and the guard rules find. Raises for no finding."""
     import glmdeploy.rules.check
 
+    _is_document(document)
     return glmdeploy.rules.check.check(document).findings
 
 
@@ -72,6 +74,7 @@ def make_plan(document: Document) -> Plan:
     """
     from glmdeploy.plan.make import plan_of
 
+    _is_document(document)
     return plan_of(document)[0]
 
 
@@ -83,6 +86,7 @@ def preview(plan: Plan, *, target: str = "modal", environment: str | None = None
 
     :raises DeployError: if the target cannot be asked.
     """
+    _is_plan(plan)
     return _preview(plan, _connect(target, plan, environment, reading=True), ask=False, **options)
 
 
@@ -109,6 +113,7 @@ def apply(
     from glmdeploy.operate.apply import carry_out, finish, forget_failures
     from glmdeploy.operate.live import endpoint
 
+    _is_plan(plan)
     destination = _connect(target, plan, environment)
     guard = _guard(wait=wait, take_back=take_back, timeout=timeout, strategy=strategy)
     with _exclusive(plan.app, target):
@@ -140,6 +145,7 @@ def verify(
 
     :raises DeployError: where nothing is deployed.
     """
+    _is_plan(plan)
     destination = _connect(target, plan, environment)
     import glmdeploy.operate.verify
 
@@ -151,6 +157,7 @@ def status(app: str, *, target: str = "modal", environment: str | None = None, k
 
     :raises DeployError: if the target cannot be asked.
     """
+    _is(app, str, "app", "its name: `plan.app`")
     destination = _connect(target, None, environment, reading=True)
     from glmdeploy.operate.status import status_of
 
@@ -170,6 +177,7 @@ def rollback(
 
     :raises DeployError: where there is none, or it does not become healthy.
     """
+    _is(app, str, "app", "its name: `plan.app`")
     destination = _connect(target, None, environment)
     from glmdeploy.operate.rollback import go_back, way_back
 
@@ -188,6 +196,7 @@ def destroy(
 
     :raises DeployError: where something is left.
     """
+    _is(app, str, "app", "its name: `plan.app`")
     destination = _connect(target, None, environment)
     from glmdeploy.operate.destroy import VolumeRemoved, destruction, tear_down
 
@@ -225,10 +234,30 @@ class _Told:
             self._tell(event)
 
 
+def _is(value: object, kind: type | tuple[type, ...], name: str, meant: str) -> None:
+    """:raises TypeError: for a value of another kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"`{name}` must be {meant}, and is of the type {type(value).__name__}")
+
+
+def _is_document(value: object) -> None:
+    from glmdeploy.profile.text.document import Document
+
+    _is(value, Document, "document", "a profile that was read, which `load` gives")
+
+
+def _is_plan(value: object) -> None:
+    from glmdeploy.plan.plan import Plan
+
+    _is(value, Plan, "plan", "a plan, which `make_plan` gives")
+
+
 def _connect(name: str, plan: Plan | None, environment: str | None, *, reading: bool = False) -> Target:
     """:raises GlmdeployError: where this process talks to another target already."""
-    from glmdeploy.operate.target import connect
+    from glmdeploy.operate.target import LOCAL, MODAL, connect
 
+    if name not in (MODAL, LOCAL):
+        raise GlmdeployError(f"there is no target `{name}`", advice=f"it is `{MODAL}` or `{LOCAL}`")
     if _connected and _connected != [name]:
         raise GlmdeployError(
             f"this process talks to the target {_connected[0]} already",

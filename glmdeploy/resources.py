@@ -22,6 +22,12 @@ def profiles_dir() -> Path:
     return _data_dir("profiles")
 
 
+def checkout() -> Path | None:
+    """The root of the checkout that this package runs in; None where it is installed."""
+    root = schemas_dir().resolve().parent
+    return root if (root / "pyproject.toml").is_file() else None
+
+
 def _data_dir(name: str) -> Path:
     # A wheel carries the repository's top-level folders inside the package (pyproject.toml, force-include);
     # a checkout, editable installs included, has them beside it.

@@ -20,9 +20,9 @@ HEAD = """<!-- Made by `python tests/doc_pages.py`: edit the commands' help, not
 What `glmdeploy COMMAND --help` says, of every command. How they are used together: [operating.md](operating.md),
 [checking.md](checking.md).
 
-A PROFILE is a path, the bare name of a profile in `./profiles` or of one that ships with glmdeploy, or `-` for standard
-input. In the place of APP_OR_PROFILE stands one of these, or the name of a deployed app (`live:NAME` where a profile has
-that name too). `--overlay FILE` and `--set PATH=VALUE` change a profile for one call
+A PROFILE is a path, the bare name of a profile in `./profiles` or of one that ships with glmdeploy, or `-` for
+standard input. In the place of APP_OR_PROFILE stands one of these, or the name of a deployed app (`live:NAME` where a
+profile has that name too). `--overlay FILE` and `--set PATH=VALUE` change a profile for one call
 ([profiles.md](profiles.md#building-on-another-profile)).
 
 ## Exit codes
@@ -40,7 +40,7 @@ These say more:
 |---|---|---|---|
 | `plan --detailed-exitcode` | nothing to do | an error | something to do |
 | `diff`, `catalog diff` | the same | different | trouble |
-| `validate` | no error (`--strict`: no warning; `--strict-knowledge`: nothing that could not be judged) | else | wrong usage |
+| `validate` | no error; with `--strict` no warning, with `--strict-knowledge` all was judged | else | wrong usage |
 | `validate --diff` | nothing to fix | something that `--fix` would change | wrong usage |
 | `size` | the model fits, or is tight | it does not fit | wrong usage |
 | `explain --sglang` | the real SGLang agrees | it disagrees | wrong usage |
@@ -98,8 +98,7 @@ def commands() -> dict[tuple[str, ...], frozenset[str]]:
 
 def groups() -> dict[str, tuple[str, ...]]:
     """The names of the commands by the heading that ``glmdeploy --help`` has for them."""
-    table = getattr(cli, "TABLE", None) or {"Commands": cli.COMMANDS}
-    return {heading: tuple(names) for heading, names in table.items()}
+    return {heading: tuple(names) for heading, names in cli.TABLE.items()}
 
 
 def page() -> str:
@@ -116,8 +115,7 @@ def page() -> str:
 
 def _help(path: tuple[str, ...], command: click.Command) -> str:
     """The help as it is shown in a terminal of :data:`WIDTH` columns, without the option that asks for it."""
-    context = click.Context(
-        command, info_name=" ".join(("glmdeploy", *path)), terminal_width=WIDTH, max_content_width=WIDTH
-    )
+    settings = {**cli.group.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    context = click.Context(command, info_name=" ".join(("glmdeploy", *path)), **settings)
     lines = command.get_help(context).splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n")

@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--quick-hangs", action="store_true", help="of the table of hangs, only what every run tries")
 
 
-SLOW = ("faults", "operate", "local", "runtime")
+SLOW = ("docs", "faults", "operate", "local", "runtime")
 """Folders of tests that take minutes for a few tests: they come first, so that no worker waits for one at the end."""
 
 

@@ -1,8 +1,8 @@
 """A terminal for the blocks of a page: commands as they are typed, in a folder, with ``glmdeploy`` on the PATH.
 
-The blocks of a page are one session: folder and exported variables stay from block to block, as in a reader's terminal.
-``glmdeploy`` there is a few lines that hand arguments, variables and descriptors to the process that commands are forked
-from (``forked_command``), so that pipes and redirections work and nothing is imported anew.
+The blocks of a page are one session: folder and exported variables stay from block to block, as in a reader's
+terminal. ``glmdeploy`` there is a few lines that hand arguments, variables and descriptors to the process that commands
+are forked from (``forked_command``), so that pipes and redirections work and nothing is imported anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The rows of docs/faults.md, each written by the test that produces the fault.
 
 ``GLMDEPLOY_FAULTS_OUT=FILE pytest ...`` appends a line of JSON for every row that passed;
-``python tests/fault_rows.py FILE`` takes them into tests/faults/rows.json and writes the page anew.
+``python tests/fault_rows.py FILE`` takes them into tests/faults/rows.json, of which ``python tests/doc_pages.py`` makes
+the page.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 ROWS = ROOT / "tests" / "faults" / "rows.json"
-PAGE = ROOT / "docs" / "faults.md"
 
 REAL, STANDIN, NONE = "SGLang 0.5.23 on a CPU", "stand-in", "none"
 """What served: the real engine, the embedded cloud's, or nothing that the fault needed."""
 
-HEAD = """# Faults
+HEAD = """<!-- Made by `python tests/doc_pages.py` of tests/faults/rows.json, which the tests write. -->
+# Faults
 
 What goes wrong in the life of a deployment, what is seen of it, and how long it takes until it is noticed. Every row
 was produced by the test that it names, which also looks that nothing is lost and that no process, lock or half of a
@@ -88,7 +89,6 @@ def main(produced: Path) -> None:
         rows[row["fault"], row["engine"]] = row
     ordered = sorted(rows.values(), key=lambda row: (str(row["test"]), str(row["fault"])))
     ROWS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(page(ordered), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """The table of docs/models.md, made from what ships of families (``schemas/models``) and of recordings.
 
-``python tests/model_rows.py`` writes it anew.
+``python tests/doc_pages.py`` writes it anew.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.resources import schemas_dir
@@ -17,8 +16,7 @@ from glmdeploy.sizing import model
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).parent.parent / "docs" / "models.md"
-BEGIN, END = "<!-- made by tests/model_rows.py -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- made by tests/doc_pages.py -->\n", "<!-- end -->\n"
 HEAD = (
     "| family | published by | class | attention | reasoning parser | tool-call parser | from | values "
     "| sizes that ship |\n"
@@ -54,11 +52,3 @@ def made(text: str) -> str:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
-
-
-def main() -> None:
-    PAGE.write_text(made(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -25,7 +25,7 @@ MARKS = {"not run", "exits", "file", "over", "thorough"}
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}) *(?P<language>[\w-]*)")
 _MARK = re.compile(r"^ *<!-- (?P<name>[a-z ]+?)(?:: (?P<value>.*?))? -->$")
-_LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<to>[^)\s]+)\)|<img [^>]*src=\"(?P<src>[^\"]+)\"|!\[[^\]]*\]\((?P<image>[^)\s]+)\)")
+_LINK = re.compile(r"!?\[[^\]]*\]\((?P<to>[^)\s]+)\)|<img [^>]*src=\"(?P<src>[^\"]+)\"")
 _CODE = re.compile(r"`+[^`]*`+")
 
 
@@ -73,11 +73,10 @@ def blocks(page: Path) -> list[Block]:
         elif opening := _FENCE.match(line):
             inside = (number, opening["indent"], opening["fence"], opening["language"], [])
         elif mark := _MARK.match(line):
-            if mark["name"] not in MARKS:
-                if mark["name"] not in ("end",) and not mark["name"].startswith("made by"):
-                    raise ValueError(f"{name(page)}:{number}: {mark['name']!r} is no mark of a block")
-                continue
-            marks[mark["name"]] = mark["value"] or ""
+            if mark["name"] in MARKS:
+                marks[mark["name"]] = mark["value"] or ""
+            elif mark["name"] != "end" and not mark["name"].startswith("made by"):
+                raise ValueError(f"{name(page)}:{number}: {mark['name']!r} is no mark of a block")
         elif line.strip() and marks:
             raise ValueError(f"{name(page)}:{number}: the marks above it are of no block")
     if inside is not None:
@@ -102,7 +101,7 @@ def links(page: Path) -> Iterator[tuple[int, str]]:
     """What a page links to or shows, with the line."""
     for number, line in prose(page):
         for found in _LINK.finditer(_CODE.sub(lambda code: "`" * len(code[0]), line)):
-            yield number, found["to"] or found["src"] or found["image"]
+            yield number, found["to"] or found["src"]
         for address in re.findall(r"<(https?://[^>\s]+)>", line):
             yield number, address
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,8 @@ release that had it first (0.1.0 was not published). [profiles.md](profiles.md) 
 combined, [first-profile.md](first-profile.md) how to get one. `glmdeploy schema` prints the same as a JSON Schema,
 which editors read.
 
-Keys in bold must be there. `null` removes a key that another file has set. A duration is a number of seconds, or a
+Keys in bold must be there. What may stand under `sglang.args` is what the pinned release takes: `glmdeploy catalog show
+0.5.23` lists it. `null` removes a key that another file has set. A duration is a number of seconds, or a
 text such as `90s`, `15m` or `2h`.
 
 """
@@ -150,7 +152,7 @@ def _schema() -> dict[str, Any]:
     return Profile.model_json_schema(by_alias=True)
 
 
-def keys() -> list[Key]:
+def listed() -> list[Key]:
     """Every key, section after section, in the order of the models."""
     return [*_keys(_schema(), "")]
 
@@ -234,7 +236,7 @@ def whole(key: Key) -> dict[str, Any]:
 def since() -> dict[str, str]:
     """The release in which each key came, by its path."""
     known: dict[str, str] = json.loads(SINCE.read_text(encoding="utf-8")) if SINCE.exists() else {}
-    return {key.path: known.get(key.path, __version__) for key in keys()} | known
+    return {key.path: known.get(key.path, __version__) for key in listed()} | known
 
 
 def record() -> str:
@@ -246,14 +248,16 @@ def page() -> str:
     """The text of docs/profile-reference.md."""
     came, parts = since(), [HEAD]
     sections: dict[str, list[Key]] = {}
-    for key in keys():
+    for key in listed():
         sections.setdefault(key.section, []).append(key)
     for section, of in sections.items():
         parts.append(f"## `{section}`\n\n" if section else "## The profile\n\n")
         parts.append("| key | what it is | takes | left out | example | since |\n|---|---|---|---|---|---|\n")
         for key in of:
             name = f"**`{key.name}`**" if key.needed else f"`{key.name}`"
-            cells = (f'<a id="{key.path}"></a>{name}', key.about, key.takes, key.left_out, _inline(key), came[key.path])
+            inner = next((each for each in (key.path, f"{key.path}[]") if each in sections), None)
+            takes = f"[{key.takes}](#{re.sub(r'[^a-z0-9_]', '', inner)})" if inner else key.takes
+            cells = (f'<a id="{key.path}"></a>{name}', key.about, takes, key.left_out, _inline(key), came[key.path])
             parts.append(f"| {' | '.join(_cell(each) for each in cells)} |\n")
         parts.append("\n")
     return "".join(parts).rstrip("\n") + "\n"
@@ -274,5 +278,6 @@ def _flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_flow(each) for each in value)}]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if value[:1] in "*0123456789" and not value[-1:].isalpha() else value
+        quoted = value[:1] in "*0123456789" and not value[-1:].isalpha()
+        return json.dumps(value, ensure_ascii=False) if quoted else value
     return json.dumps(value)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.local.cloud import Cloud
 
-STRANGE = ("MODAL_", "GLMDEPLOY_", "HF_")
+STRANGE = ("COLUMNS", "MODAL_", "GLMDEPLOY_", "HF_")
 """Prefixes of variables of the developer's own set-up that no test may see."""
 
 PATIENCE = 600

@@ -1,4 +1,4 @@
-"""The Python interface: the page that documents it is one program, and that program runs."""
+"""The Python interface: what the module offers. tests/docs runs the page that documents it, which is one program."""
 
 from __future__ import annotations
 
@@ -15,20 +15,7 @@ import glmdeploy
 from glmdeploy import api
 
 if TYPE_CHECKING:
-    from support import Shell
-
-PAGE = Path(__file__).parent.parent / "docs" / "python.md"
-
-
-def test_the_page_is_a_program_that_runs(fresh: Shell) -> None:
-    program = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=fresh.env, capture_output=True, text=True, check=False, timeout=PATIENCE
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Published\n" in done.stdout
-    assert done.stdout.splitlines()[-1] == "('glm51-model-weights', 'glm51-deepgemm-cache')"
-    assert fresh.deployed() == []
+    from collections.abc import Callable
 
 
 def test_the_interface_is_what_the_module_offers() -> None:
@@ -52,3 +39,28 @@ def test_one_process_one_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "_connected", ["local"])
     with pytest.raises(glmdeploy.GlmdeployError, match="talks to the target local already"):
         glmdeploy.status("any", target="modal")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: glmdeploy.load(3), "`profile` must be a path or a bare name, and is of the type int"),
+        (lambda: glmdeploy.check("b200-eagle-bf16kv"), "`document` must be a profile that was read"),
+        (lambda: glmdeploy.make_plan("b200-eagle-bf16kv"), "which `load` gives, and is of the type str"),
+        (lambda: glmdeploy.apply("b200-eagle-bf16kv", target="local"), "`plan` must be a plan, which `make_plan`"),
+        (lambda: glmdeploy.preview(None), "`plan` must be a plan"),
+        (lambda: glmdeploy.verify({}), "`plan` must be a plan"),
+        (lambda: glmdeploy.status(7), "`app` must be its name"),
+        (lambda: glmdeploy.rollback(None), "`app` must be its name"),
+        (lambda: glmdeploy.destroy(["a"]), "`app` must be its name"),
+    ],
+)
+def test_a_value_of_another_kind_is_said(call: Callable[[], object], says: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(says)):
+        call()
+
+
+def test_a_target_that_is_none() -> None:
+    """It must not mean Modal, where a deployment costs money."""
+    with pytest.raises(glmdeploy.GlmdeployError, match="there is no target `lcoal`"):
+        glmdeploy.destroy("any", target="lcoal")

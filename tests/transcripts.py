@@ -1,7 +1,7 @@
 """Transcripts of a terminal in a page: what was typed and what came, held to what comes now.
 
-A line that is ``...`` stands for any lines, and ``...`` within a line for any text. What is another one each time is not
-compared: times, ports, identities, what a machine needs for something.
+A line that is ``...`` stands for any lines, and ``...`` within a line for any text. What is another one each time is
+not compared: times, ports, identities, what a machine needs for something.
 """
 
 from __future__ import annotations

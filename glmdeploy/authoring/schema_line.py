@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.profile.release_schema import release_file
+from glmdeploy.profile import schema
+from glmdeploy.profile.release_schema import generate, release_file
 from glmdeploy.profile.text.load import repository
-from glmdeploy.resources import schemas_dir
+from glmdeploy.resources import checkout
+from glmdeploy.sglang import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from glmdeploy.profile.text.document import Document
 
 FOLDER = ".glmdeploy"
 """Below the root of a repository, or beside a profile that is in none: where the schemas of its profiles lie."""
@@ -44,16 +50,52 @@ def keep_schema(file: Path, release: str) -> Path | None:
 
     :raises GlmdeployError: if it cannot be written.
     """
-    (place, _), source = _place(file, release), release_file(release)
+    place, _ = _place(file, release)
+    if place == release_file(release).resolve():
+        return None
+    text = (generate(release) if release in catalog.versions() else schema.generate()).encode("utf-8")
     try:
-        text = source.read_bytes()
         if place.is_file() and place.read_bytes() == text:
             return None
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(text)
     except OSError as error:
         raise GlmdeployError(f"cannot write {place}: {error.strerror}") from None
-    return place
+    here = Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place
+
+
+def name_schema(document: Document) -> tuple[str, ...]:
+    """Name the schema of a profile's release at the top of its file, and keep it there; the files that changed.
+
+    :raises GlmdeployError: if the profile says no release that is known, or a file cannot be written.
+    """
+    file = OwnFile.read(document.files[0])
+    if file.name.endswith(".json"):
+        raise GlmdeployError(f"{file.name} is JSON, which has no comments", advice="Keep the profile as YAML.")
+    release = release_of(document)
+    changed = replace(file, text=with_line(file.text, schema_line(Path(file.name), release)))
+    kept = keep_schema(Path(file.name), release)
+    changed.write()
+    return (*([str(kept)] if kept else []), *([file.name] if changed.text != file.text else []))
+
+
+def release_of(document: Document) -> str:
+    """The release that a profile is on. :raises GlmdeployError: if it says none, or one that has no catalog."""
+    engine = document.data.get("sglang")
+    release = engine.get("version") if isinstance(engine, dict) else None
+    if not isinstance(release, str):
+        raise GlmdeployError(f"{document.files[0]} says no SGLang release", advice="It stands in `sglang.version`.")
+    return known(release)
+
+
+def known(release: str) -> str:
+    """The release itself. :raises GlmdeployError: if it has no catalog."""
+    if release not in catalog.versions():
+        raise GlmdeployError(
+            f"glmdeploy does not know SGLang {release}", advice=f"Known releases: {', '.join(catalog.versions())}."
+        )
+    return release
 
 
 def with_line(text: str, line: str) -> str:
@@ -74,17 +116,16 @@ def has_line(text: str) -> bool:
 
 def _place(file: Path, release: str) -> tuple[Path, Path]:
     """Where the schema of a profile is, and the folder of the profile, from which the line leads there."""
-    source, folder = release_file(release).resolve(), Path(os.path.abspath(file)).parent
-    checkout = schemas_dir().resolve().parent
-    if (checkout / "pyproject.toml").is_file() and folder.resolve().is_relative_to(checkout):
+    source, folder = release_file(release).resolve(), Path(os.path.normpath(Path.cwd() / file)).parent
+    home = checkout()
+    if home and folder.resolve().is_relative_to(home):
         return source, folder.resolve()
     return repository(folder) / FOLDER / source.name, folder
 
 
 def _lines(rows: list[str]) -> Iterator[tuple[int, str]]:
     """The schema lines among the comments before the first key: number, and what each names."""
-    for index, row in enumerate(rows):
-        row = row.removeprefix("\ufeff")
+    for index, row in enumerate(row.removeprefix("\ufeff") for row in rows):
         if row.strip() and not row.startswith("#"):
             return
         if found := _LINE.match(row):

@@ -10,8 +10,10 @@ import copy
 import dataclasses
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.authoring import schema_line
 from glmdeploy.authoring.editor import EditError
 from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import GlmdeployError, ProfileError
@@ -181,8 +183,10 @@ _VERSION: KeyPath = ("sglang", "version")
 _IMAGE: KeyPath = ("sglang", "image")
 
 
-def write(document: Document, upgrade: Upgrade) -> None:
-    """Edit the profile's file: the release, its image, and everything that the translation changes.
+def write(document: Document, upgrade: Upgrade) -> Path | None:
+    """Edit the profile's file: the release, its image, its schema line, and everything that the translation changes.
+
+    Returns the copy of the target's schema, where one was put beside it.
 
     The new text replaces the file at once, and only if it gives, with all that the profile extends, exactly the
     upgraded profile.
@@ -201,7 +205,14 @@ def write(document: Document, upgrade: Upgrade) -> None:
     data = edited.document.data
     if {**data, "sglang": {"args": {}, "env": {}, **data["sglang"]}} != upgrade.data:
         raise EditError(f"the edited {edited.name} would not give the upgraded profile; nothing was written")
+    kept, file = None, Path(edited.name)
+    if schema_line.has_line(edited.text):
+        kept = schema_line.keep_schema(file, upgrade.target)
+        edited = dataclasses.replace(
+            edited, text=schema_line.with_line(edited.text, schema_line.schema_line(file, upgrade.target))
+        )
     edited.write()
+    return kept
 
 
 def _edited(file: OwnFile, upgrade: Upgrade) -> OwnFile:

@@ -1,4 +1,4 @@
-"""What the commands on a deployed app share: how the app is named, where it runs, and what a shell completes."""
+"""What the commands on a deployed app share: how the app is named, and where it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, following, target_options
+from glmdeploy.cli import common, complete, following
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class AppTarget:
 
 def app_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """APP_OR_PROFILE, passed on as ``named``."""
-    argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=target_options.complete_app_or_profile)
+    argument = click.argument("named", metavar="APP_OR_PROFILE", shell_complete=complete.apps)
     return argument(function)
 
 
@@ -130,18 +130,3 @@ def confirm(question: str, *, yes: bool, as_json: bool, refused: str) -> None:
         )
     if not click.confirm(question, default=False):
         raise GlmdeployError(refused)
-
-
-def complete_versions(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The numbers of the named app's versions, the newest first."""
-
-    def look() -> list[str]:
-        from glmdeploy.operate.history import numbers
-
-        # After an option that lacks its value nothing is taken from the arguments yet.
-        named = context.params.get("named") or context.args[0]
-        where = context.params.get("where") or "modal"
-        app = target_app(named, where, context.params.get("environment"), reading=True)
-        return numbers(app.app, app.target)
-
-    return [number for number in target_options.soon(look) if number.startswith(incomplete)]

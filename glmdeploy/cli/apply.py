@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli import app, common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glmdeploy.cli.live import Busy
+    from glmdeploy.findings import Finding
     from glmdeploy.operate.preview import Preview
     from glmdeploy.operate.target import Target
     from glmdeploy.plan.plan import Plan
@@ -36,7 +39,9 @@ Examples:
     cls=Documented,
     epilog=EPILOG,
 )
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...")
+@click.argument(
+    "profiles", nargs=-1, required=True, metavar="PROFILE|PLAN...", shell_complete=complete.profiles_or_plans
+)
 @common.profile_options
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -108,11 +113,11 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     common.quiet()
     kept = _saved(context, profile)
     document = None if kept else common.document(profile, options["overlays"], options["sets"])
-    plan = kept.plan if kept else common.planned(document) if document else None
-    assert plan is not None
+    plan, findings = (kept.plan, ()) if kept else _planned(document)
     if kept:
         where, options["environment"] = kept.target, kept.environment
-    destination = target.connect(where, plan, options["environment"], reading=dry_run)
+    with busy(plan.app, f"asks {'the embedded cloud' if where == target.LOCAL else 'Modal'}", quiet=common.is_quiet()):
+        destination = target.connect(where, plan, options["environment"], reading=dry_run)
     following.kept(plan.app, "apply")
 
     from glmdeploy.operate.apply import carry_out, finish, forget_failures
@@ -120,14 +125,17 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.operate.preflight import ArgumentsRefused
     from glmdeploy.plan.price import estimate
+    from glmdeploy.report.causes import likely
     from glmdeploy.report.plan import preview_text
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.progress import endpoint_text, headline
     from glmdeploy.report.steps import seconds_of, steps_of
+    from glmdeploy.report.wrap import wrapped
 
     guard = following.guard(options)
     with contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{plan.app} on {where}"):
-        found = _preview(kept, plan, destination, options)
+        with busy(plan.app, "looks at what runs", quiet=common.is_quiet()) as waiting:
+            found = _preview(kept, plan, destination, options, waiting)
         plan = found.plan
         estimated = estimate(plan)
         result = preview_data(found, estimated)
@@ -149,6 +157,10 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
                 written = places(document, plan.sglang, refused.options) if document else []
                 refused.advice = "\n".join([*written, *filter(None, [refused.advice])])
                 raise
+            except DeployError as fault:
+                causes = likely(f"{fault.message}\n{fault.advice}", findings, None if kept else profile)
+                fault.advice = "\n".join([*causes, *filter(None, [fault.advice])]) or None
+                raise
         if not found.changed and not dry_run:
             forget_failures(plan, destination)
             if guard.wait and found.now:
@@ -160,8 +172,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
         elif "url" in result and common.is_quiet():
             click.echo(result["url"])
         elif "url" in result:
-            for line in filter(None, [headline(plan, result)]):
-                click.echo(f"\n{line}")
+            click.echo(f"\n{wrapped(headline(plan, result), common.width())}".rstrip())
             hourly = estimated.hourly
             click.echo(
                 endpoint_text(
@@ -169,6 +180,16 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
                 )
             )
     return 0
+
+
+def _planned(document: Document | None) -> tuple[Plan, tuple[Finding, ...]]:
+    """The plan of a profile and what the rules found, of which the number is told. :raises ProfileError:"""
+    from glmdeploy.plan.make import plan_of
+
+    assert document is not None
+    plan, findings = plan_of(document)
+    common.note_warnings(findings, document.files[0])
+    return plan, tuple(findings)
 
 
 def _planning() -> click.Command:
@@ -224,7 +245,7 @@ def _saved(context: click.Context, named: str) -> Saved | None:
     return kept
 
 
-def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[str, Any]) -> Preview:
+def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[str, Any], waiting: Busy) -> Preview:
     from glmdeploy.operate.preview import preview
     from glmdeploy.operate.revision import resolved
     from glmdeploy.operate.saved import saved_preview
@@ -232,7 +253,7 @@ def _preview(kept: Saved | None, plan: Plan, destination: Target, options: dict[
     if kept:
         return saved_preview(kept, destination)
     return preview(
-        resolved(plan, destination, tell=common.note, ask=not options["dry_run"]),
+        resolved(plan, destination, tell=waiting.note, ask=not options["dry_run"]),
         destination,
         force=options["force"],
         adopt=options["adopt"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -68,29 +68,36 @@ def list_(as_json: bool) -> None:
 
 # So that an option can be given with its dashes.
 @catalog.command(context_settings={"ignore_unknown_options": True}, epilog=SHOW)
-@click.argument("version")
-@click.argument("option", required=False)
+@click.argument("version", shell_complete=complete.releases)
+@click.argument("option", required=False, shell_complete=complete.options)
+@common.all_option("List all options and variables.")
 @common.json_option
-def show(version: str, option: str | None, as_json: bool) -> None:
-    """Show one OPTION (in any spelling) or variable of a release, or all of them."""
-    from glmdeploy.report.catalog import catalog_data, catalog_text, entry_text, option_data, variable_data
+def show(version: str, option: str | None, everything: bool, as_json: bool) -> None:
+    """Show one OPTION (in any spelling) or variable of a release; how many there are, or with --all each of them."""
+    from glmdeploy.report import catalog
+    from glmdeploy.report.catalog import entry_text, option_data, variable_data
+    from glmdeploy.report.wrap import wrapped
 
     release = _load(version)
     if option is None:
-        data, text = catalog_data(release), catalog_text(release)
+        data = catalog.catalog_data(release)
+        text = catalog.catalog_text(release) if everything else catalog.catalog_overview(release)
     else:
         data = (
             variable_data(option, release.env[option]) if option in release.env else option_data(_find(release, option))
         )
         text = entry_text(data)
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else text)
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else wrapped(text, common.width()))
+    if option is None and not everything and not as_json:
+        common.hint(f"`glmdeploy catalog show {version} OPTION` tells one, --all lists them all")
 
 
 @catalog.command(epilog=DIFF)
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete.releases)
+@click.argument("new", shell_complete=complete.releases)
+@common.all_option("Show each difference, also of variables.")
 @common.json_option
-def diff(old: str, new: str, as_json: bool) -> int:
+def diff(old: str, new: str, everything: bool, as_json: bool) -> int:
     """Show what changes from release OLD to release NEW."""
     from glmdeploy.report.catalog import differences_text
     from glmdeploy.sglang.releases import diff
@@ -103,7 +110,7 @@ def diff(old: str, new: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(each) for each in differences], indent=2, ensure_ascii=False))
     else:
-        click.echo(differences_text(differences))
+        click.echo(differences_text(differences, common.width(), everything=everything))
     return int(bool(differences))
 
 

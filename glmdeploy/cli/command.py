@@ -6,7 +6,7 @@ import json
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 
 EPILOG = """\b
@@ -17,7 +17,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile")
+@click.argument("profile", shell_complete=complete.profiles)
 @common.profile_options
 @common.json_option
 def command(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> None:

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from click.shell_completion import CompletionItem
 
 WIDEST = 110
 """Columns of help at most: longer lines are hard to read."""
 NARROW = 60
 """Columns below which long names stand on lines of their own, above what they mean."""
+LIMIT = 1000
+"""Characters of short help: what is short is a sentence, and is wrapped."""
 FEW = 7
 """So many options are one list."""
 SECTIONS = {
@@ -72,9 +76,14 @@ class DocumentedGroup(click.Group):
 
     command_class = Documented
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        told = ((name, each.get_short_help_str(LIMIT)) for name, each in self.commands.items())
+        return [complete.item(name, meaning=said) for name, said in told if name.startswith(incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        limit = 1000  # of characters: what is short is a sentence, and is wrapped
-        _list(formatter, "Commands", ((name, self.commands[name].get_short_help_str(limit)) for name in self.commands))
+        _list(formatter, "Commands", ((name, each.get_short_help_str(LIMIT)) for name, each in self.commands.items()))
 
     def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         _last(self, formatter)
@@ -96,6 +105,13 @@ class Commands(click.Group):
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
         # Left alone, click takes 50 columns at least. Each command's context has what the outermost has.
         return super().make_context(*arguments, **{"terminal_width": columns(), **extra})
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        # click's own imports every command for the sentence that stands in the table.
+        told = ((name, summary) for group in self.table.values() for name, (_, summary) in group.items())
+        return [complete.item(name, meaning=summary) for name, summary in told if name.startswith(incomplete)]
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(self.places)

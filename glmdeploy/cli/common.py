@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy import redaction
+from glmdeploy.cli import complete, complete_set
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "overlays",
         multiple=True,
         metavar="FILE",
+        shell_complete=complete.overlays,
         help="Lay this file's values over the profile's; may be repeated, later ones win.",
     )
     @click.option(
@@ -45,6 +47,7 @@ def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "sets",
         multiple=True,
         metavar="PATH=VALUE",
+        shell_complete=complete_set.values,
         help="Set one value, such as sglang.args.tp=4; null removes it. Wins over overlays.",
     )
     @functools.wraps(function)
@@ -113,10 +116,17 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--select",
         multiple=True,
         metavar="IDS",
+        shell_complete=complete.rules_with_commas,
         help="Report only these: ids of rules or their beginnings (GLM02), with commas; may be repeated. "
         "What keeps a profile from being judged is reported all the same.",
     )
-    @click.option("--ignore", multiple=True, metavar="IDS", help="Report all but these; the longer of two ids wins.")
+    @click.option(
+        "--ignore",
+        multiple=True,
+        metavar="IDS",
+        shell_complete=complete.rules_with_commas,
+        help="Report all but these; the longer of two ids wins.",
+    )
     @functools.wraps(function)
     def wrapped(**arguments: Any) -> Any:
         return function(**arguments)
@@ -241,6 +251,12 @@ def note(text: str) -> None:
     """
     if not is_quiet():
         tell(text)
+
+
+def hint(text: str) -> None:
+    """A note for whoever sits at a terminal: what else there is to be seen. Nothing where standard error is none."""
+    if sys.stderr.isatty():
+        note(text)
 
 
 def tell(text: str) -> None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, complete, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.cli.logs import Moment
 from glmdeploy.errors import UsageError
 
@@ -22,9 +23,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument(
-    "named", metavar="[APP_OR_PROFILE]", required=False, shell_complete=target_options.complete_app_or_profile
-)
+@click.argument("named", metavar="[APP_OR_PROFILE]", required=False, shell_complete=complete.apps)
 @target_options.target_options
 @click.option("--since", type=Moment(), help="From a time on, or for so long: 24h, 30d, 2026-11-01.  [default: 7d]")
 @click.option("--until", type=Moment(), help="Up to a time, given alike.  [default: now]")
@@ -58,12 +57,14 @@ def cost(
 
     from glmdeploy.operate.cost import cost, stretch
     from glmdeploy.report.cost import cost_data, cost_text
+    from glmdeploy.report.wrap import wrapped
 
     when = stretch(begin, end)
     if when is None:
         raise UsageError("there is no full hour between --since and --until: Modal bills and tells by the hour")
-    told = cost(when, target, name)
+    with busy("cost", "asks what was billed, and what ran", quiet=common.is_quiet()):
+        told = cost(when, target, name)
     if as_json:
         common.echo_json(cost_data(told, target))
     else:
-        common.echo(cost_text(told, target))
+        common.echo(wrapped(cost_text(told, target), common.width()))

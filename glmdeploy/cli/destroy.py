@@ -53,6 +53,7 @@ def destroy(
     from glmdeploy.operate.listing import not_deployed
     from glmdeploy.operate.lock import exclusive
     from glmdeploy.report.destroy import destruction_data, destruction_text, step_text
+    from glmdeploy.report.wrap import wrapped
 
     alone = contextlib.nullcontext() if dry_run else exclusive(home() / "locks", f"{found.app} on {where}")
     with alone:
@@ -72,7 +73,7 @@ def destroy(
             with busy(found.app, "it ends with its requests", quiet=common.is_quiet()) as waiting:
                 for step in tear_down(what):
                     if (text := step_text(step)) and not common.is_quiet():
-                        waiting.say(text, err=as_json)
+                        waiting.say(wrapped(text, common.width(err=as_json)), err=as_json)
                     match step:
                         case AppGone(seconds=seconds):
                             result["stopped_after"] = round(seconds, 1)

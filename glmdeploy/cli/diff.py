@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -29,8 +29,8 @@ Exit codes: 0 the same, 1 different, 2 trouble.
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("old", shell_complete=target_options.complete_side)
-@click.argument("new", shell_complete=target_options.complete_side)
+@click.argument("old", shell_complete=complete.sides)
+@click.argument("new", shell_complete=complete.sides)
 @common.profile_options
 @target_options.target_options
 @common.all_option("Show every change, also those of the compilation that repeat those of the server.")
@@ -45,7 +45,7 @@ def diff(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Show what changes from OLD to NEW, and which warnings come and go.
+    """Show what changes from OLD to NEW. Warnings that come and go are told too.
 
     Each is a profile; live:APP or live:APP@VERSION, what runs or ran under that name; git:REVISION:PATH, a profile as a
     revision of this Git repository has it, with what it extends; or both are folders, whose profiles are matched by
@@ -103,7 +103,7 @@ def _side(text: str, overlays: tuple[str, ...], sets: tuple[str, ...], reached: 
 def _two(before: Side, after: Side, *, as_json: bool, everything: bool) -> int:
     from glmdeploy.report import sides
 
-    found = sides.difference(before, after)
+    found = sides.between(before, after)
     if as_json:
         common.echo_json(sides.difference_data(found))
     else:

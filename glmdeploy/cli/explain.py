@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, ProfileError
 
@@ -21,16 +21,21 @@ Exit codes: 0 shown; with --sglang, 1 where the real one disagrees.
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile")
+@click.argument("profile", shell_complete=complete.profiles)
 @common.profile_options
-@click.option("--gpu", metavar="GPU", help="Explain for this GPU instead of the profile's, such as H200:8.")
+@click.option(
+    "--gpu",
+    metavar="GPU",
+    shell_complete=complete.gpus,
+    help="Explain for this GPU instead of the profile's, such as H200:8.",
+)
 @click.option("--sglang", "ask", is_flag=True, help="Ask the real SGLang too, with the GPU simulated, and compare.")
 @click.option("--build", is_flag=True, help="With --sglang: make an environment for it if there is none.")
 @click.option(
     "--cache", type=click.Path(file_okay=False, path_type=Path), help="With --sglang: the folder of its environments."
 )
 @common.model_options
-@click.option("--all", "everything", is_flag=True, help="Every option of the release.")
+@common.all_option("Every option of the release, and the file of SGLang's that decides it.")
 @common.json_option
 def explain(
     profile: str,
@@ -84,5 +89,5 @@ def explain(
     if as_json:
         common.echo_json(values.explain_data(facts, rows, resolved))
     else:
-        common.echo(values.explain_text(facts, rows, common.width()))
+        common.echo(values.explain_text(facts, rows, common.width(), everything=everything))
     return int(any(row.agrees is False for row in rows))

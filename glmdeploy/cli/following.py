@@ -137,7 +137,8 @@ def followed(
             if isinstance(fault, GlmdeployError):
                 place = f"all of its output: {heard.path}" if heard.path else ""
                 advice = (fault.advice or "") if as_json else framed(fault.advice or "")[1]
-                fault.advice = "\n".join(filter(None, [advice, "" if "all of its output" in advice else place])) or None
+                named = as_json or "all of its output" in advice
+                fault.advice = "\n".join(filter(None, [advice, "" if named else place])) or None
             raise
     if heard.path:
         told.result["output"] = str(heard.path)

@@ -6,6 +6,7 @@ import click
 
 from glmdeploy.cli import app, common, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 
 SHOWN = 20
 """Versions, where not all are asked for."""
@@ -34,7 +35,8 @@ def history(named: str, where: str, environment: str | None, everything: bool, a
     from glmdeploy.operate.versions import versions
     from glmdeploy.report.history import history_data, history_text
 
-    past = versions(found.app, found.target, None if everything else SHOWN)
+    with busy(found.app, "reads its versions", quiet=common.is_quiet()):
+        past = versions(found.app, found.target, None if everything else SHOWN)
     if past is None:
         raise not_deployed(found.app, found.target)
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.profile.text.characters import MAX_BYTES
@@ -36,13 +36,19 @@ is missing.
 
 
 @click.command("import", cls=Documented, epilog=EPILOG)
-@click.argument("file", default="-", metavar="[FILE]")
+@click.argument("file", default="-", metavar="[FILE]", shell_complete=complete.files)
 @click.option("--app", metavar="NAME", help="Name of the Modal app; default: after the model.")
 @click.option("--name", metavar="NAME", help="Name of the profile; default: after the model and the GPU.")
-@click.option("--gpu", metavar="GPU", help="GPU type and count, such as B200:8; default: as the launch says.")
+@click.option(
+    "--gpu",
+    metavar="GPU",
+    shell_complete=complete.gpus,
+    help="GPU type and count, such as B200:8; default: as the launch says.",
+)
 @click.option(
     "--sglang-version",
     metavar="VERSION",
+    shell_complete=complete.releases,
     help="SGLang release; default: the one that the launch names, else the newest that takes all of its options.",
 )
 @click.option("--repo", metavar="ORG/NAME", help="The model on the Hugging Face Hub, where the launch names a folder.")
@@ -63,19 +69,22 @@ def import_(
     """Turn a launch of SGLang that exists already into a profile.
 
     FILE, or standard input, is a shell text, a file for SGLang's --config, or one that holds a launch: Docker Compose,
-    Kubernetes, SkyPilot, a Dockerfile, a Modal script, a Makefile, a systemd unit, Markdown and others; docs/import.md
-    lists them. What cannot be read is refused by its name. Nothing is executed, and no secret's value is copied. The
-    profile goes to standard output, what could not be placed to standard error.
+    Kubernetes, SkyPilot, a Dockerfile, a Modal script, a Makefile, a systemd unit, Markdown and others;
+    docs/from-a-script.md lists them. What cannot be read is refused by its name. Nothing is executed, and no secret's
+    value is copied. The profile goes to standard output, what could not be placed to standard error.
     """
     from glmdeploy.authoring.launch.imported import import_script
     from glmdeploy.authoring.launch.script import ImportOptions, decode
+    from glmdeploy.authoring.schema_line import keep_schema
 
     script = decode(_read(file), "<stdin>" if file == "-" else file)
     wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
     place = str(output) if output else "<profile>"
-    imported = import_script(script, wanted, file=place, folder=output.parent if output else None)
-    if output is not None and imported.text is not None:
+    imported = import_script(script, wanted, file=place, output=output)
+    if output is not None and imported.text is not None and imported.data is not None:
         common.write(output, imported.text)
+        if kept := keep_schema(output, imported.data["sglang"]["version"]):
+            common.note(f"wrote {kept}, by which editors judge it")
     _show(imported, as_json=as_json, written=output is not None)
     return int(not imported.complete)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -38,8 +38,8 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 EPILOG = """\b
 Examples:
-  glmdeploy init Qwen/Qwen3-8B                    show what fits, ask, and write qwen3-8b.yaml
-  glmdeploy init Qwen/Qwen3-32B --budget 5 --yes  take the best for that money
+  glmdeploy init Qwen/Qwen3-8B                    # show what fits, ask, write qwen3-8b.yaml
+  glmdeploy init Qwen/Qwen3-32B --budget 5 --yes  # take the best for that money
 """
 
 
@@ -69,7 +69,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
     metavar="N",
     help=f"Requests of that length at a time in one container; default: {REQUESTS}.",
 )
-@click.option("--gpu", metavar="TYPE[:N]", help="Only this GPU, such as H100 or H100:4.")
+@click.option("--gpu", metavar="TYPE[:N]", shell_complete=complete.gpus, help="Only this GPU, such as H100 or H100:4.")
 @click.option(
     "--budget",
     type=click.FloatRange(0, 100_000),
@@ -80,11 +80,22 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
 @click.option("--choose", type=click.IntRange(min=1), metavar="N", help="Take the Nth of the table without asking.")
 @click.option("-y", "--yes", is_flag=True, help="Take the first of the table without asking.")
 @click.option("--all", "everything", is_flag=True, help="Show everything that fits, and why the rest does not.")
-@click.option("-o", "--output", metavar="FILE", help="Where to write the profile; - for standard output.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Where to write the profile; - for standard output.",
+)
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 @click.option("--name", metavar="NAME", help="Name of the profile; default: after the model.")
 @click.option("--app", metavar="NAME", help="Name of the Modal app; default: as the profile.")
-@click.option("--release", metavar="VERSION", help="SGLang release; default: the newest that is known here.")
+@click.option(
+    "--release",
+    metavar="VERSION",
+    shell_complete=complete.releases,
+    help="SGLang release; default: the newest that is known here.",
+)
 @click.option(
     "--model-config",
     type=click.Path(exists=True, path_type=Path),
@@ -98,7 +109,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float | N
 )
 @common.json_option
 def init(model: str | None, context: int | None, concurrency: int | None, as_json: bool, **options: Any) -> int:
-    """Find the GPUs that a model fits on, and write a first profile for it.
+    """Find GPUs that a model fits on, and write a profile for it.
 
     MODEL is a repository of the Hugging Face Hub. What is shown are deployments of which the profile is valid without
     a warning: how many requests of the whole context they hold, dollars an hour, cold start. The best is the cheapest
@@ -286,7 +297,8 @@ def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
             ) from None
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
-        keep_schema(path, chosen.draft.release)
+        if kept := keep_schema(path, chosen.draft.release):
+            common.note(f"wrote {kept}, by which editors judge it")
     return profile
 
 

@@ -8,6 +8,7 @@ import click
 
 from glmdeploy.cli import common, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import UsageError
 
 EPILOG = """\b
@@ -38,7 +39,8 @@ def list_(where: str, environment: str | None, everything: bool, all_environment
     from glmdeploy.report.status import listing_data, listing_text
 
     places = environments(destination) if all_environments else (destination.environment,)
-    found = {place: listing(replace(destination, environment=place)) for place in places}
+    with busy("list", "looks at what is deployed", quiet=common.is_quiet()):
+        found = {place: listing(replace(destination, environment=place)) for place in places}
     now = datetime.now(UTC)
     if as_json:
         common.echo_json(

@@ -7,23 +7,25 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from glmdeploy import redaction
 from glmdeploy.report.grid import UNLIMITED
-from glmdeploy.report.rows import coming_line, live_lines, plain_progress
-from glmdeploy.report.steps import RUNNING, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TextIO
 
-    from glmdeploy.report.steps import Steps
+    from glmdeploy.report.steps import Row, Steps
 
 FRAME_SECONDS = 0.12
 PATIENCE_SECONDS = 1.0
 """What takes less is not told at all."""
+PLAIN_SECONDS = 10.0
+"""The same where nothing is drawn again: a line that says what is waited for is worth it later."""
 LIFE_SECONDS = (60.0, 120.0)
 """Without a terminal a step that takes long gives a sign of life: after so long, and then so often."""
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -91,8 +93,9 @@ class Region:
         self._over.set()
         if self._live and self._thread.is_alive():
             self._thread.join(2)
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError, ValueError):
             self._erase()
+            self.stream.flush()
             self._live = False
 
     def _run(self) -> None:
@@ -130,12 +133,17 @@ class StepsRegion(Region):
             threading.Thread(target=self._give_signs, name="signs of life", daemon=True).start()
 
     def _of_steps(self, width: int, spinner: str) -> list[str]:
+        # What is told of steps knows Modal's SDK, which must not be imported with the commands.
+        from glmdeploy.report.rows import coming_line, live_lines
+
         row = self._steps.running
         lines = live_lines(row, width, spinner) if row else []
         lines += map(coming_line, self._steps.coming)
         return [*lines, f"  {self._steps.footer}"] if self._steps.footer else lines
 
     def _give_signs(self) -> None:
+        from glmdeploy.report.rows import plain_progress
+
         while not self._over.wait(1):
             row = self._steps.running
             if row is None or row.name != self._row_name:
@@ -150,10 +158,19 @@ class Busy:
     """Something that may take more than a moment: what it is, and how far, in ``whole`` units where that is known."""
 
     def __init__(self, name: str) -> None:
+        from glmdeploy.report.steps import RUNNING, Row
+
         self._began = time.monotonic()
         self._row = Row(name=name, state=RUNNING)
         self.region: Region | None = None
         """Where it is drawn, unless it is not to be seen."""
+
+    def note(self, text: str) -> None:
+        """Say something beside the result, where it is drawn; nothing where nothing is to be seen."""
+        from glmdeploy.report.wrap import wrapped
+
+        if self.region is not None:
+            self.region.say(wrapped(redaction.mask(text), columns(self.region.stream)).split("\n"))
 
     def say(self, text: str, *, err: bool = False) -> None:
         """Print a line of the result above what is drawn again."""
@@ -168,28 +185,28 @@ class Busy:
         took = time.monotonic() - self._began
         fraction = min(done / whole, 1.0) if whole > 0 else None
         left = took * (whole - done) / done if whole > 0 and done > 0 and took > PATIENCE_SECONDS else None
-        self._row = Row(name=self._row.name, state=RUNNING, text=text, fraction=fraction, left=left)
+        self._row = replace(self._row, text=text, fraction=fraction, left=left)
 
     def row(self) -> Row:
         """As it is now."""
-        row = self._row
-        took = time.monotonic() - self._began
-        return Row(name=row.name, state=row.state, text=row.text, seconds=took, fraction=row.fraction, left=row.left)
+        return replace(self._row, seconds=time.monotonic() - self._began)
 
 
 @contextlib.contextmanager
 def busy(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Busy]:
     """Shows that something goes on, from the second second on, and nothing when it has ended.
 
-    Without a terminal it is one line, where it takes longer.
+    Without a terminal it is one line, after :data:`PLAIN_SECONDS`.
     """
     it = Busy(name)
     it.tell(text)
     if quiet:
         yield it
         return
+    from glmdeploy.report.rows import live_lines
+
     region = it.region = Region(lambda width, spinner: live_lines(it.row(), width, spinner), after=PATIENCE_SECONDS)
-    timer = threading.Timer(PATIENCE_SECONDS, lambda: region.say([f"{name}: {text} ..." if text else f"{name} ..."]))
+    timer = threading.Timer(PLAIN_SECONDS, lambda: region.say([f"{name}: {text} ..." if text else f"{name} ..."]))
     timer.daemon = True
     if not region.live:
         timer.start()

@@ -7,7 +7,7 @@ import shlex
 
 import click
 
-from glmdeploy.cli import common, local_engine
+from glmdeploy.cli import common, complete, local_engine
 from glmdeploy.cli.commands import DocumentedGroup
 from glmdeploy.cli.live import busy
 from glmdeploy.errors import GlmdeployError
@@ -156,7 +156,7 @@ def reset(yes: bool) -> None:
 
 
 @local.command(epilog=SECRET)
-@click.argument("name")
+@click.argument("name", shell_complete=complete.secrets)
 @click.argument("key")
 def secret(name: str, key: str) -> None:
     """Show the value of KEY of the secret NAME, as it is kept here."""

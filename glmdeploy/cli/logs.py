@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, complete, streams, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import UsageError
 
@@ -68,7 +68,7 @@ Examples:
     "--version",
     type=click.IntRange(min=1),
     metavar="N",
-    shell_complete=app.complete_versions,
+    shell_complete=complete.versions,
     help="Only of containers that were started for this version, as `history` numbers them.",
 )
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time.")
@@ -118,6 +118,8 @@ def logs(
     if follow and deployed:
         for told in log.follow(lines[-1].at if lines else now, lines):
             _show(told, timestamps=timestamps, as_json=as_json)
+            if not streams.heard():
+                return
 
 
 def _app_id(found: app.AppTarget) -> tuple[str, bool]:

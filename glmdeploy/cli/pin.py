@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 from glmdeploy.errors import UsageError
@@ -31,7 +31,7 @@ pinned, or whose tag has moved.
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile", shell_complete=target_options.complete_profile)
+@click.argument("profile", shell_complete=complete.profiles)
 @click.option("--model", is_flag=True, help="Only the model's commit.")
 @click.option("--image", is_flag=True, help="Only the image's digest.")
 @click.option("--revision", metavar="NAME", help="The branch or tag whose commit is meant; default: the profile's.")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ Exit codes: 0 planned, 1 an error; with --detailed-exitcode, 0 no changes,
     cls=Planning,
     epilog=EPILOG,
 )
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...")
+@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE...", shell_complete=complete.profiles)
 @common.profile_options
 @target_options.target_options
 @common.all_option("Every value, also those that do not change, and each warning.")
@@ -97,6 +98,7 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
     common.quiet()
     wanted, findings = plan_of(common.document(profile, options["overlays"], options["sets"]))
     destination = target.connect(where, wanted, options["environment"], reading=True)
+    following.kept(wanted.app, "plan")
 
     from glmdeploy.operate.preview import preview
     from glmdeploy.operate.revision import resolved
@@ -107,8 +109,9 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
     from glmdeploy.report.plan_data import preview_data
     from glmdeploy.report.plan_markdown import preview_markdown
 
-    wanted = resolved(wanted, destination, tell=common.note, ask=False)
-    found = preview(wanted, destination, **{name: options[name] for name in OPTIONS})
+    with busy(wanted.app, "looks at what runs", quiet=common.is_quiet()) as waiting:
+        wanted = resolved(wanted, destination, tell=waiting.note, ask=False)
+        found = preview(wanted, destination, **{name: options[name] for name in OPTIONS})
     data = preview_data(found, estimate(wanted))
     if as_json:
         common.echo_json(data)
@@ -134,14 +137,14 @@ def _warnings(findings: Sequence[Finding], *, everything: bool) -> None:
     from glmdeploy.findings import Severity
     from glmdeploy.report.text import finding_line
     from glmdeploy.report.words import counted
+    from glmdeploy.report.wrap import wrapped
 
     standing = [each for each in findings if each.severity is Severity.WARNING and not each.waived]
     if everything:
         for each in standing:
             click.echo(finding_line(each), err=True)
     elif standing:
-        common.echo(
-            f"{counted(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
-        )
+        text = f"{counted(len(standing), 'warning')}. `--all` shows them and every value, `glmdeploy size` the memory."
+        common.echo(wrapped(text, common.width()))
     else:
-        common.echo("`--all` shows every value, `glmdeploy size` the memory.")
+        common.echo(wrapped("`--all` shows every value, `glmdeploy size` the memory.", common.width()))

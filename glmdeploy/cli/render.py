@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 
 EPILOG = """\b
@@ -17,7 +17,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile")
+@click.argument("profile", shell_complete=complete.profiles)
 @common.profile_options
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def render(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], output: Path | None) -> None:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common, target_options
+from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
     from glmdeploy.cli.common import Asking
     from glmdeploy.report.page.subject import Compared, Subject
+
+SETS = "--set"
+"""What findings call the place of a value of that option."""
 
 EPILOG = """\b
 Examples:
@@ -25,7 +28,7 @@ Examples:
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile", shell_complete=target_options.complete_profile)
+@click.argument("profile", shell_complete=complete.profiles)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option(
     "--format",
@@ -37,7 +40,7 @@ Examples:
     "--compare",
     "other",
     metavar="OTHER",
-    shell_complete=target_options.complete_side,
+    shell_complete=complete.sides,
     help="Tell what changes from OTHER: a profile, live:APP, live:APP@VERSION or git:REVISION:PATH.",
 )
 @click.option(
@@ -65,13 +68,15 @@ def report(
     environment: str | None,
     as_json: bool,
 ) -> int:
-    """Write a report about a profile: what it deploys, takes and costs, as one page that loads nothing.
+    """Write what a profile deploys, takes and costs as one page. The page loads nothing.
 
-    The exit code is 1 where the profile has errors; the report tells them. Nothing is asked of Modal but what runs, for
-    --compare live:APP, and nothing of the Hugging Face Hub without --ask-hub. Overlays and --set are of PROFILE alone.
+    What it deploys, takes and costs, what is found in it, and what changes. The exit code is 1 where the profile has
+    errors; the report tells them. Nothing is asked of Modal but what runs, for --compare live:APP, and nothing of the
+    Hugging Face Hub without --ask-hub. Overlays and --set are of PROFILE alone.
     """
     from glmdeploy.report.page import markdown
     from glmdeploy.report.page.document import page
+    from glmdeploy.report.page.findings import summary
     from glmdeploy.report.page.subject import Report
 
     kind = common.one_format(name, as_json=as_json, default="html")
@@ -88,6 +93,8 @@ def report(
         click.echo(text, nl=False)
     else:
         common.write(output, text)
+    if mine.plan is None:
+        common.note(f"`glmdeploy validate` refuses this profile: {summary(mine)}")
     return int(mine.plan is None)
 
 
@@ -102,6 +109,8 @@ def _subject(
     try:
         document = sides.document(name, overlays, sets)
     except ProfileError as error:
+        if all(found.location.file == SETS or not found.location.text for found in error.findings):
+            raise  # the call is wrong, or nothing could be read: there is nothing to tell of
         return Subject(name=name, findings=error.findings)
     return subject(name, check(document, today=today, checkpoint=ask(document)))
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.cli import app, common, following, target_options
+from glmdeploy.cli import app, common, complete, following, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 
 if TYPE_CHECKING:
     from glmdeploy.operate.rollback import WayBack
@@ -23,7 +24,7 @@ Examples:
 
 @click.command(cls=Documented, epilog=EPILOG)
 @app.app_argument
-@click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=app.complete_versions)
+@click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=complete.versions)
 @target_options.target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -45,7 +46,8 @@ def rollback(named: str, version: int | None, where: str, environment: str | Non
     from glmdeploy.report.rollback import way_data, way_text
 
     with exclusive(home() / "locks", f"{found.app} on {where}"):
-        way = way_back(found.app, found.target, version)
+        with busy(found.app, "looks at its versions", quiet=common.is_quiet()):
+            way = way_back(found.app, found.target, version)
         result = way_data(way)
         for line in () if common.is_quiet() and (as_json or options["yes"]) else way_text(way, common.width()):
             click.echo(line, err=as_json)

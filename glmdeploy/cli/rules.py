@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import GlmdeployError, UsageError
 
@@ -28,14 +27,15 @@ _WAIVED_FOR = timedelta(days=90)
 
 EPILOG = """\b
 Examples:
-  glmdeploy rules         # a line each
+  glmdeploy rules         # how many there are of which topic
+  glmdeploy rules fp8     # those that have a word
   glmdeploy rules GLM001  # all of one
   glmdeploy rules GLM001 --json
 """
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("name", required=False, metavar="[ID]")
+@click.argument("name", required=False, metavar="[ID|TOPIC|WORD]", shell_complete=complete.rules)
 @common.json_option
 @click.option(
     "--format",
@@ -45,8 +45,12 @@ Examples:
 )
 @click.option("--write", is_flag=True, help="Renew the files that are made from the rules, at the root of a checkout.")
 @click.option("--look", is_flag=True, help="List the rules to hold against the newest release; exit code 1 if any.")
-def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: bool) -> int:
-    """List the guard rules, or show all of one. That is: why, what to do, how to waive it, sources, examples."""
+@common.all_option("List all rules, and all examples of one.")
+def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: bool, everything: bool) -> int:
+    """List the guard rules, or show all of one. That is: why, what to do, how to waive it, sources, examples.
+
+    Of a topic, of a beginning of ids such as GLM02, or with a word in what they say, rules are listed.
+    """
     from glmdeploy.report.rules import markdown
     from glmdeploy.rules import registry
 
@@ -62,13 +66,15 @@ def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: 
         return _look(as_json=as_json)
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:
-        _show(name, form)
+        _show(name, form, everything=everything)
     elif form == "json":
         common.echo_json([_data(rule) for rule in registry.rules()])
     elif form == "markdown":
         click.echo(markdown(registry.rules(), registry.RETIRED, _mended), nl=False)
-    else:
+    elif everything:
         _list(registry.rules())
+    else:
+        _overview(registry.rules())
     return 0
 
 
@@ -84,17 +90,31 @@ def _look(*, as_json: bool) -> int:
     return int(bool(found))
 
 
-def _list(everything: Sequence[Rule]) -> None:
+def _list(some: Sequence[Rule]) -> None:
+    from glmdeploy.report.rules import listing
+
+    click.echo(listing(some, common.width()))
+    common.hint("`glmdeploy rules ID` tells all about one")
+
+
+def _overview(everything: Sequence[Rule]) -> None:
     from glmdeploy.findings import CHECKS
-    from glmdeploy.report.rules import table
+    from glmdeploy.report.rules import overview
+    from glmdeploy.report.wrap import wrapped
 
-    click.echo(table(everything, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
-    click.echo(f"\nChecks before the rules: {', '.join(CHECKS)}. `glmdeploy rules ID` tells all about one rule.")
+    click.echo(overview(everything, common.width()))
+    click.echo(wrapped(f"checks before the rules: {', '.join(CHECKS)}", common.width()))
+    common.hint(
+        "`glmdeploy rules ID` tells all about one, `glmdeploy rules timeouts` lists those of a topic, "
+        "`glmdeploy rules fp8` those with a word, `glmdeploy rules --all` all"
+    )
 
 
-def _show(name: str, form: str) -> None:
+def _show(name: str, form: str, *, everything: bool) -> None:
     from glmdeploy.findings import CHECKS
-    from glmdeploy.report.rules import markdown_section, page
+    from glmdeploy.report.grid import UNLIMITED
+    from glmdeploy.report.rules import markdown_section, matching, page
+    from glmdeploy.report.wrap import wrapped
     from glmdeploy.rules import judge, registry
 
     known = {rule.id: rule for rule in registry.rules()}
@@ -102,9 +122,19 @@ def _show(name: str, form: str) -> None:
     identity = name.lower() if name.lower() in CHECKS else name.upper()
     if identity in stories:
         story = {"id": identity, "title": stories[identity]}
-        common.echo_json(story) if form == "json" else click.echo(f"{identity}: {story['title']}")
+        common.echo_json(story) if form == "json" else click.echo(
+            wrapped(f"{identity}: {story['title']}", common.width())
+        )
     elif identity not in known:
-        raise judge.unknown(name, [*known, *stories])
+        some = [] if re.fullmatch(r"GLM[0-9]{3}", identity) else matching(registry.rules(), name)
+        if not some:
+            raise judge.unknown(name, [*known, *stories])
+        if form == "json":
+            common.echo_json([_data(rule) for rule in some])
+        elif form == "markdown":
+            click.echo("\n".join(markdown_section(rule, mended=_mended(rule)) for rule in some), nl=False)
+        else:
+            _list(some)
     elif form == "json":
         common.echo_json(_data(known[identity]))
     elif form == "markdown":
@@ -112,8 +142,9 @@ def _show(name: str, form: str) -> None:
     else:
         rule = known[identity]
         until = (datetime.now(UTC) + _WAIVED_FOR).date()
-        width = min(shutil.get_terminal_size((_PROSE, 0)).columns, _PROSE)
-        click.echo(page(rule, mended=_mended(rule), until=until, width=width))
+        width = common.width()
+        width = width if width >= UNLIMITED else min(width, _PROSE)
+        click.echo(page(rule, mended=_mended(rule), until=until, width=width, everything=everything))
 
 
 def _data(rule: Rule) -> dict[str, object]:

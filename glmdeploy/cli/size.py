@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
@@ -41,9 +41,14 @@ Exit codes: 0 it fits, 1 the model does not fit.
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile")
+@click.argument("profile", shell_complete=complete.profiles)
 @common.profile_options
-@click.option("--gpu", metavar="GPU", help="Size for this GPU instead of the profile's, such as H200:8.")
+@click.option(
+    "--gpu",
+    metavar="GPU",
+    shell_complete=complete.gpus,
+    help="Size for this GPU instead of the profile's, such as H200:8.",
+)
 @click.option(
     "--model-config",
     type=click.Path(exists=True, path_type=Path),
@@ -120,7 +125,7 @@ def size(
         texts = (size_text(each, common.width(), everything=everything) for each in found)
         common.echo("\n\n".join(texts))
         if not everything:
-            common.note("`--all` shows each step, and where the figures are from")
+            common.hint("`--all` shows each step, and where the figures are from")
     return int(not all(each.fits for each in found))
 
 

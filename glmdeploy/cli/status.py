@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import redaction
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, streams, target_options
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +57,14 @@ def status(
     from glmdeploy.operate.status import status_of
 
     local = found.target.cloud is not None
-    seen = status_of(found.app, found.target, api_key_env=api_key_env)
+    with busy(found.app, "looks at what runs", quiet=common.is_quiet()):
+        seen = status_of(found.app, found.target, api_key_env=api_key_env)
     _show(seen, as_json=as_json, local=local, again=watch is not None)
-    while watch is not None:
+    if seen.deployed is None and not as_json:
+        from glmdeploy.operate.listing import not_deployed
+
+        common.note(not_deployed(found.app, found.target).advice or "")
+    while watch is not None and streams.heard():
         time.sleep(watch)
         try:
             _show(status_of(found.app, found.target, api_key_env=api_key_env), as_json=False, local=local, again=True)

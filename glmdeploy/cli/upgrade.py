@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import UsageError
 
@@ -18,12 +18,20 @@ Exit codes: 0 possible, 1 something cannot be translated.
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profile")
-@click.option("--to", "target", required=True, metavar="VERSION", help="The SGLang release to pin.")
+@click.argument("profile", shell_complete=complete.profiles)
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="VERSION",
+    shell_complete=complete.releases,
+    help="The SGLang release to pin.",
+)
 @click.option("--image", metavar="IMAGE", help="The image with that release; left out: suggested from the old tag.")
 @click.option("--write", is_flag=True, help="Edit the profile's file, with comments and layout kept.")
+@common.all_option("Show all defaults that change, and remarks; findings in full.")
 @common.json_option
-def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: bool) -> int:
+def upgrade(profile: str, target: str, image: str | None, write: bool, everything: bool, as_json: bool) -> int:
     """Pin a profile to another SGLang release. Shows what changes; --write writes it."""
     from glmdeploy.authoring import upgrade
     from glmdeploy.report import values
@@ -34,13 +42,14 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, as_json: 
     result = upgrade.upgraded(document, target, image)
     impossible = bool(result.translation.impossible)
     written = write and not impossible
-    if written:
-        upgrade.write(document, result)
+    kept = upgrade.write(document, result) if written else None
     if as_json:
         common.echo_json(values.upgrade_data(result, written=written))
     else:
-        common.echo(values.upgrade_text(result))
-        click.echo(_outcome(document.files[0], asked=write, impossible=impossible), err=True)
+        common.echo(values.upgrade_text(result, common.width(), everything=everything))
+        common.note(_outcome(document.files[0], asked=write, impossible=impossible))
+        if kept:
+            common.note(f"Wrote {kept}, by which editors judge it.")
     return int(impossible)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.cli import common
+from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError, UsageError
 
@@ -29,17 +29,17 @@ _NAMED = 3
 
 EPILOG = """\b
 Examples:
-  glmdeploy validate b200-eagle-bf16kv                        # a profile
-  glmdeploy validate profiles/*.yaml --strict                 # in CI: warnings fail too
-  glmdeploy validate mine.yaml --set server.max_containers=5  # what if
-  glmdeploy validate mine.yaml --fix                          # sure fixes
+  glmdeploy validate b200-eagle-bf16kv   # a profile
+  glmdeploy validate profiles/ --strict  # in CI: warnings fail too
+  glmdeploy validate mine.yaml --fix     # what needs no decision
+  glmdeploy validate mine.yaml --set server.max_containers=5
 
 Exit codes: 0 no error, 1 errors; with --strict, 1 for warnings too.
 """
 
 
 @click.command(cls=Documented, epilog=EPILOG)
-@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|FOLDER...")
+@click.argument("profiles", nargs=-1, required=True, metavar="PROFILE|FOLDER...", shell_complete=complete.profiles)
 @common.profile_options
 @click.option(
     "--format",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, complete, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
@@ -63,7 +63,7 @@ Exit codes: 0 all passed, 1 something failed.
     cls=Documented,
     epilog=EPILOG,
 )
-@click.argument("subject", metavar="PROFILE|APP|URL", shell_complete=target_options.complete_app_or_profile)
+@click.argument("subject", metavar="PROFILE|APP|URL", shell_complete=complete.apps)
 @common.profile_options
 @target_options.target_options
 @click.option("--api-key-env", "key_env", metavar="NAME", help="The variable that holds the API key.")

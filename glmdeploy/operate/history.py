@@ -168,15 +168,6 @@ def history(app_id: str, target: Target) -> History:
     return within(target, f"read the history of {app_id}", look)
 
 
-def numbers(app: str, target: Target) -> list[str]:
-    """The numbers of a deployed app's versions as text, the newest first; none of an app that is not deployed.
-
-    :raises DeployError:
-    """
-    app_id = find_app(app, target)
-    return [str(each.number) for each in history(app_id, target).versions] if app_id else []
-
-
 def _version(entry: api_pb2.AppDeploymentHistory) -> Version:
     return Version(
         number=entry.version,

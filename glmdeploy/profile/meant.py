@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
 from glmdeploy.profile.fields import UNITS, describe
+from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang import catalog, models
 from glmdeploy.sglang.spelling import nearest
 
@@ -38,9 +39,14 @@ _COUNTED = (
     re.compile(r"(?P<count>[1-9][0-9]?)\s*(?:[x×*:]|\s)\s*(?P<name>[A-Za-z].*)"),
     re.compile(r"(?P<name>[A-Za-z].*?)\s*(?:[x×*@=]|\s)\s*(?P<count>[1-9][0-9]?)"),
     re.compile(r"(?P<name>[A-Za-z].*?)\s*:\s*(?P<count>[0-9]+)"),
+    re.compile(r"(?P<name>[A-Za-z].*?)[-_/](?P<count>[1-8])"),
     re.compile(r"(?P<name>[A-Za-z].*)"),
 )
 """How people write a number of GPUs: ``8xB200``, ``B200 x 8``, ``b200:8``, ``b200``."""
+
+_OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]*)(?:[ =]([^-\s]\S*))?")
+_OPTIONS = 3
+"""Options that are shown as they have to be written."""
 
 _HUB = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s?#]+).*")
 _MEBIBYTES = {"mi": 1, "mib": 1, "gi": 1024, "gib": 1024, "ti": 1024**2, "tib": 1024**2}
@@ -164,6 +170,8 @@ def _choice(_: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -> 
 
 def _spelled(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -> Iterator[Meant]:
     """The same name or path as it has to be spelled."""
+    if path == ("sglang", "version") and isinstance(value, int | float):
+        yield Meant(fix=f"write a release such as `{catalog.versions()[-1]}`")
     if not isinstance(value, str):
         return
     text = value.strip()
@@ -171,8 +179,8 @@ def _spelled(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str)
         case ("repo",):
             if url := _HUB.fullmatch(text):
                 yield Meant(fix=f"write `{url[1]}`", value=url[1], why="is an address, not a repository")
-            if "/" not in text and (known := models.family(f"any/{text}")):
-                repo = f"{known.organisation}/{text}"
+            if "/" not in text and (near := nearest(text, models.published(), most=1)):
+                repo = models.published()[near[0]]
                 yield Meant(fix=f"did you mean `{repo}`?", why="lacks the organisation before the name")
         case ("mount" | "path",):
             right = "/" + text.strip("/")
@@ -182,6 +190,9 @@ def _spelled(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str)
             if release in catalog.versions():
                 yield Meant(fix=f"write `{release}`", value=release)
             yield Meant(fix=f"write a release such as `{catalog.versions()[-1]}`")
+        case (int(),) if path[:1] == ("secrets",):
+            right = re.sub(r"[^A-Za-z0-9]+", "_", text)
+            yield Meant(fix=f"write `{right}`", value=right)
         case ("rule",):
             if number := re.fullmatch(r"(?:GLM)?[-_ ]?0*([0-9]{1,3})", text, re.IGNORECASE):
                 right = f"GLM{int(number[1]):03}"
@@ -200,7 +211,12 @@ def _shape(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -
         elif value == "":
             yield Meant(fix="remove it, or write its items between `[` and `]`")
     if kinds == {"object"} and path == ("sglang", "args") and isinstance(value, str | list):
-        yield Meant(fix="write an option a line, without its dashes: `tp: 8`")
+        text = value if isinstance(value, str) else " ".join(map(str, value))
+        # No value of an option that is called a key or a token: it may be one.
+        given = {name: "..." if is_secret_name(name) else said or "true" for name, said in _OPTION.findall(text)}
+        options = [f"`{name}: {said}`" for name, said in given.items()] or ["`tp: 8`"]
+        more = " and so on" if len(options) > _OPTIONS else ""
+        yield Meant(fix=f"write an option a line, without its dashes: {', '.join(options[:_OPTIONS])}{more}")
     elif kinds == {"object"} and isinstance(value, list):
         pairs = [item for item in value if isinstance(item, str) and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*=.*", item)]
         if pairs:
@@ -208,8 +224,8 @@ def _shape(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -
             yield Meant(fix=f"write a variable a line, with a colon: `{name}: ...` in place of `- {name}=...`")
     elif kinds == {"object"} and isinstance(value, str) and {"name", "keys"} <= set(schema.get("properties", ())):
         yield Meant(fix="write the name of a Modal Secret and its keys: `{name: my-secret, keys: [MY_KEY]}`")
-    elif kinds == {"object"} and len(schema.get("required", ())) == 1 and written:
-        yield Meant(fix=f"write `{{{schema['required'][0]}: {written}}}`")
+    elif kinds == {"object"} and written and len(needed := schema.get("required", ())) == 1:
+        yield from (Meant(fix=f"write `{{{key}: {written}}}`") for key in needed if "type" in schema["properties"][key])
 
 
 _GUESSES = (_gpu, _duration, _switch, _number, _choice, _spelled, _text, _shape)

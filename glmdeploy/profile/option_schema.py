@@ -7,7 +7,6 @@ and are none, are for the command alone to find.
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ REMOVED = "#/definitions/removed"
 """Null, which removes what an extended profile says."""
 
 _RARE = "#/definitions/rare"
-"""What any option with one value may be besides: removed, or a list of that value."""
+"""What a deprecated option, or one that may go without a value, can be besides: removed, or a list of one value."""
 
 # As Python reads a number: with blanks around it and underscores in it; its digits may be those of any script.
 _DIGITS = r"(?:[0-9]|[^\x00-\x7f])(?:_?(?:[0-9]|[^\x00-\x7f]))*"
@@ -51,8 +50,8 @@ _NUMBERS: Mapping[str, Json] = {
 }
 
 DEFINITIONS: Mapping[str, Json] = {
-    # In this form because editors would offer the null of `type: null` as a value.
-    "removed": {"not": {"type": ["array", "boolean", "number", "object", "string"]}},
+    # In this form because editors would offer the null of `type: null` as a value. `properties`: see `apart`.
+    "removed": {"not": {"type": ["array", "boolean", "number", "object", "string"]}, "properties": {}},
     "rare": {
         "not": {
             "anyOf": [
@@ -60,7 +59,8 @@ DEFINITIONS: Mapping[str, Json] = {
                 {"type": "array", "minItems": 2},
                 {"type": "array", "maxItems": 0},
             ]
-        }
+        },
+        "properties": {},
     },
     **_NUMBERS,
 }
@@ -80,12 +80,13 @@ def args(release: Catalog, about: Json) -> Json:
         for flag in option.flags
         if flag != option.canonical and flag.startswith("--")
     }
-    shorter = {pattern: {"$ref": _place(option)} for option in own if (pattern := _spellings(option, release))}
+    least = _least(release)
+    shorter = {pattern: {"$ref": _place(option)} for option in own if (pattern := _spellings(option, least))}
     return {
         "type": ["object", "null"],
         **about,
         "properties": named | aliases | dict(_refused(release)),
-        "patternProperties": shorter,
+        "patternProperties": shorter | dict(_others(release)),
         "additionalProperties": False,
     }
 
@@ -105,13 +106,28 @@ def _place(option: Option) -> str:
 def _property(option: Option) -> Json:
     found: Json = {"description": _description(option)}
     if option.deprecated:
-        found |= {"deprecated": True, "deprecationMessage": _one_line(option.deprecated)}
-    if isinstance(option.default, int | float | str) and option.takes_value and not option.choices:
+        found |= {"deprecated": True, "doNotSuggest": True}
+    plain = isinstance(option.default, int | float | str) and not isinstance(option.default, bool)
+    if plain and option.takes_value and not option.choices:
         found["default"] = option.default
     if not option.takes_value:
         # What one switches is nearly always that which is not so by itself.
         found["defaultSnippets"] = [{"label": "true", "body": True}]
-    return found | {"anyOf": [*_branches(option)]}
+    forms = [*_branches(option)]
+    if option.deprecated:
+        # Of each form but the last: what is removed is not told of.
+        said = {"deprecationMessage": _one_line(option.deprecated)}
+        forms = [({"allOf": [each]} if "$ref" in each else each) | said for each in forms[:-1]] + forms[-1:]
+    return found | {"anyOf": apart(forms)}
+
+
+def apart(forms: list[Json]) -> list[Json]:
+    """Forms of which an editor can tell the one that holds.
+
+    For yaml-language-server 1.25.0 all hold whose title, description and properties are the same, even where they have
+    none, and it shows what it shows once for each (``isAllSchemasMatched`` of its ``yamlHover.js``).
+    """
+    return [each if not place or "$ref" in each else {"properties": {}, **each} for place, each in enumerate(forms)]
 
 
 def _branches(option: Option) -> Iterator[Json]:
@@ -121,13 +137,12 @@ def _branches(option: Option) -> Iterator[Json]:
         return
     one = [*_values(option)]
     if option.nargs in ("+", "*"):
-        item = _in_list(one)
-        yield {"type": "array", "items": item, "minItems": 1}
         yield from one
+        yield {"type": "array", "items": _in_list(one), "minItems": 1}
         yield {"$ref": REMOVED}
     else:
         yield from one
-        yield {"$ref": _RARE}
+        yield {"$ref": REMOVED if option.nargs is None and option.action == "store" else _RARE}
 
 
 def _values(option: Option) -> Iterator[Json]:
@@ -179,23 +194,31 @@ def _keys(keys: Iterable[str]) -> Json:
     }
 
 
-def _spellings(option: Option, release: Catalog) -> str | None:
-    """A pattern of all names but the exact ones without dashes: those with dashes, and argparse's abbreviations."""
-    flags = [flag.removeprefix("--") for flag in option.flags if flag.startswith("--")]
-    return f"^(--)?({'|'.join(_abbreviated(flag, release) for flag in flags)})$" if flags else None
+def _spellings(option: Option, least: Mapping[str, int]) -> str | None:
+    """A pattern of all its names, with dashes and without, and of all of argparse's abbreviations of them.
+
+    ``least``: see :func:`_least`.
+    """
+    names = [flag.removeprefix("--") for flag in option.flags if flag.startswith("--")]
+    return f"^(--)?({'|'.join(_abbreviated(name, least[name]) for name in names)})$" if names else None
 
 
-def _abbreviated(name: str, release: Catalog) -> str:
-    """A pattern of a name and of what argparse takes for its beginning: what no other spelling begins with."""
-    others = (flag.removeprefix("--") for each in release.options for flag in each.flags if flag.startswith("--"))
-    common = max((_shared(name, other) for other in others if other != name), default=0)
-    least = min(common + 1, len(name))
+def _abbreviated(name: str, least: int) -> str:
+    """A pattern of a name and of its beginnings from ``least`` letters on."""
     head, rest = name[:least], name[least:]
-    return re.escape(head).replace(r"\-", "-") + "".join(f"({letter}" for letter in rest) + ")?" * len(rest)
+    return head + "".join(f"({letter}" for letter in rest) + ")?" * len(rest)
+
+
+def _least(release: Catalog) -> dict[str, int]:
+    """How many letters of each name there must be at least for argparse to know it, by name without dashes."""
+    names = sorted({flag.removeprefix("--") for each in release.options for flag in each.flags if flag[:2] == "--"})
+    shared = [0, *map(_shared, names, names[1:]), 0]  # with the neighbours in the alphabet, the nearest of all
+    return {name: min(max(shared[place], shared[place + 1]) + 1, len(name)) for place, name in enumerate(names)}
 
 
 def _shared(one: str, other: str) -> int:
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
 def _refused(release: Catalog) -> Iterator[tuple[str, Json]]:
@@ -206,12 +229,27 @@ def _refused(release: Catalog) -> Iterator[tuple[str, Json]]:
             yield name, _not_here(f"`{name}` comes from {RESERVED[option.dest]}: remove it")
         elif option.action == "removed":
             yield name, _not_here(f"SGLang {release.version} has no `{name}` any more: {option.deprecated}")
-    for flag in sorted(releases.flags()):
+    for name, reason, fix in _elsewhere(release):
+        if fix:
+            yield name, _not_here(f"SGLang {release.version} has no `{name}`{reason}; {fix}")
+
+
+def _others(release: Catalog) -> Iterator[tuple[str, Json]]:
+    """Patterns of the names that other releases have, and this one has nothing for, by what is to say of them."""
+    found: dict[str, list[str]] = {}
+    for name, reason, fix in _elsewhere(release):
+        if not fix:
+            found.setdefault(reason, []).append(name)
+    for reason, names in found.items():
+        yield f"^({'|'.join(names)})$", _not_here(f"SGLang {release.version} does not have this option{reason}")
+
+
+def _elsewhere(release: Catalog) -> Iterator[tuple[str, str, str | None]]:
+    """The names that other releases have: each with when it came or went, and what to write here."""
+    own = {flag for option in release.options for flag in option.flags}
+    for flag in sorted(flag for flag in releases.flags() if flag.startswith("--") and flag not in own):
         name = flag.removeprefix("--")
-        if name not in own and flag.startswith("--"):
-            reason, fix = releases.unknown_option(name, None, release.version)
-            more = f"; {fix}" if fix else ""
-            yield name, _not_here(f"SGLang {release.version} has no `{name}`{reason}{more}")
+        yield name, *releases.unknown_option(name, None, release.version)
 
 
 def _not_here(message: str) -> Json:
@@ -222,8 +260,7 @@ def _description(option: Option) -> str:
     """The help text, the default, and which releases have the option."""
     span, known = releases.flags()[option.canonical], catalog.versions()
     parts = [shortened(option.help or "", MAX_HELP), f"Default: {_default(option)}."]
-    if span.first != known[0]:
-        parts.append(f"Since SGLang {span.first}.")
+    parts.append(f"Since SGLang {span.first}{' or earlier' if span.first == known[0] else ''}.")
     if span.last != known[-1]:
         parts.append(f"Last in SGLang {span.last}.")
     return "\n\n".join(part for part in (parts[0], " ".join(parts[1:])) if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,14 @@ def _options(data: Keys) -> bool:
     return "model-path" in plain and not {"sglang", "gpu", "volumes"} & plain
 
 
+_LAUNCH = re.compile(r"\bsglang[._ ](?:launch_server|serve)\b")
+
+_TEMPLATE = re.compile(r"^[ \t]*(?:- )?\{\{-? ", re.MULTILINE)
+
 _DSTACK = {"commands", "resources"}
 
 KEYS: tuple[tuple[str, Callable[[Keys], bool], str], ...] = (
-    ("a file of Docker Compose", lambda data: isinstance(data.get("services"), dict), _IMPORT),
+    ("a file of Docker Compose", lambda data: "services" in data, _IMPORT),
     ("a manifest of Kubernetes", _both("apiVersion", "kind"), _IMPORT),
     ("a task of SkyPilot", lambda data: "run" in data and bool({"resources", "setup"} & data.keys()), _IMPORT),
     (
@@ -58,7 +63,6 @@ ENDINGS = {
     ".ipynb": ("a Jupyter notebook", _IMPORT),
     ".service": ("a systemd unit", _IMPORT),
     ".dockerfile": ("a Dockerfile", _IMPORT),
-    **dict.fromkeys((".toml", ".ini", ".cfg", ".env", ".txt", ".xml", ".html", ".csv"), ("another kind of file", _NO)),
 }
 """The same by the ends of files' names, for what is no YAML."""
 
@@ -76,19 +80,25 @@ def keys(data: Keys) -> tuple[str, str] | None:
     return next(((name, fix) for name, shows, fix in KEYS if shows(data)), None)
 
 
-def ending(file: str) -> tuple[str, str] | None:
-    """What a file is by its name, and what to do; None where the name does not tell."""
+def text(content: str, file: str) -> tuple[str, str] | None:
+    """What a text is that is no YAML mapping, by its file's name or its words, and what to do; None for neither."""
     path = PurePath(file.lower())
-    return NAMES.get(path.name.partition(".")[0]) if not path.suffix else ENDINGS.get(path.suffix)
+    if named := NAMES.get(path.name.partition(".")[0]) if not path.suffix else ENDINGS.get(path.suffix):
+        return named
+    if _TEMPLATE.search(content):
+        return "a template", "fill it in first, and name what comes out"
+    if content.startswith("#!"):
+        return "a script", _IMPORT
+    return ("a launch of SGLang", _IMPORT) if _LAUNCH.search(content) else None
 
 
 def finding(other: tuple[str, str], location: Location, file: str) -> Finding:
     """The one finding about a file that is something else."""
     name, fix = other
     return Finding(
-        id="schema",
+        id="yaml",
         severity=Severity.ERROR,
         message=f"this is {name}, not a profile",
         location=location,
-        fix=fix.format(file=PurePath(file).name if len(file) > 40 else file),
+        fix=fix.format(file=file),
     )

@@ -33,13 +33,28 @@ _KINDS = {
     "integer": "an integer",
     "number": "a number",
 }
+_NAME = re.compile(r"[A-Z][A-Z0-9_. -]*")
+"""What is meant as the name of a variable, and no secret."""
+
+_SECRET = 8
+"""Characters from which on a text may be a secret, and is masked."""
+
 _SHOWN = 60
 """Characters of a value that a message repeats."""
 
 
 def check(document: Document) -> list[Finding]:
     """The document's violations of the schema, in the order of the text; empty when it is valid."""
-    found = list(faults(document.data, load()))
+    return told(document, faults_of(document))
+
+
+def faults_of(document: Document) -> list[Fault]:
+    """What the schema refuses, in the order of the data."""
+    return list(faults(document.data, load()))
+
+
+def told(document: Document, found: Sequence[Fault]) -> list[Finding]:
+    """The findings about the document's faults, in the order of the text: one each, or one where it is no profile."""
     if found and (other := stranger.keys(document.data)):
         return [stranger.finding(other, document.locate(()), document.files[0])]
     needed = load()["required"]
@@ -80,6 +95,7 @@ def _made(
     expected: str | None = None,
     fix: str | None = None,
     key: bool = False,
+    place: KeyPath | None = None,
     edits: tuple[Edit, ...] = (),
     secret: bool = False,
 ) -> Finding:
@@ -87,7 +103,7 @@ def _made(
         id="schema",
         severity=Severity.ERROR,
         message=message,
-        location=document.locate(path, key=key),
+        location=document.locate(path if place is None else place, key=key),
         path=path,
         expected=expected or None,
         fix=fix or None,
@@ -148,13 +164,14 @@ def _missing(document: Document, fault: Fault) -> Finding:
         fix = f"{verb} `{key}:` with {_listed([f'`{name}`' for name in needs])} in it"
     return _made(
         document,
-        fault.path if null else path,
+        fault.path,
         f"`{dotted(fault.path)}` {'has no value' if nothing else 'is null'}, but {_named(path)} needs it"
         if null
         else f"{_named(path)} lacks the key `{key}`",
         expected=_said(schema.get("description")),
         fix=fix,
         key=True,
+        place=fault.path if null else path,
     )
 
 
@@ -179,25 +196,25 @@ def _wrong(document: Document, fault: Fault) -> Finding:
     written = _written(document, path)
     guess = meant(path, value, schema, written, lambda other: not any(faults(other, _alone(schema))))
     # Whoever writes a key or a token where its name belongs must not find it in a log.
-    secret = path[:1] == ("secrets",) and isinstance(value, str) and path[-1] != "name"
+    hidden = path[:1] == ("secrets",) and isinstance(value, str) and path[-1] != "name" and not _NAME.fullmatch(value)
     takes = _taken(schema)
-    if isinstance(value, dict | list):
+    secret = hidden and len(value) >= _SECRET
+    block = isinstance(value, dict | list)
+    if block:
         size = "an empty list" if value == [] else _KINDS["object" if isinstance(value, dict) else "array"]
         message = f"{_named(path)} {guess.why or f'is {size}'}"
     elif value is None:
         message = f"{_named(path)} is null, which is no value"
-    elif secret or not path:
-        message = f"{_named(path)} is text" + ("" if secret else ", which is no profile")
+    elif hidden or (path == ARGS and isinstance(value, str)):
+        message = f"{_named(path)} is text"
     else:
         repeated = shown(written or write(value), _SHOWN)
         why = guess.why if guess.why and guess.why.startswith(":") else f" {guess.why}"
         message = f"`{_last(path)}: {repeated}`{why}" if guess.why else f"`{dotted(path)}` cannot be `{repeated}`"
     edits = () if guess.value is None else (SetValue(path=path, value=guess.value),)
-    # A fix that leaves no question needs no list of what else there is.
-    expected = None if guess.value is not None and not choices_of(schema) else takes
-    if guess.why and path[:1] == ("gpu",):
-        expected = None
-    return _made(document, path, message, expected=expected, fix=guess.fix, edits=edits, secret=secret)
+    # Who is told what to write needs not be told what may be written; of choices another may be meant.
+    expected = takes if not guess.fix or choices_of(schema) else None
+    return _made(document, path, message, expected=expected, fix=guess.fix, key=block, edits=edits, secret=secret)
 
 
 def _taken(schema: Mapping[str, Any]) -> str | None:
@@ -210,7 +227,7 @@ def _taken(schema: Mapping[str, Any]) -> str | None:
     keys = [f"`{name}`" for name in schema.get("required", ())] if kinds == ["object"] else []
     low, high = schema.get("minItems"), schema.get("maxItems")
     if kinds == ["array"] and low:
-        words = f"a list of {low}" if low == high else f"a list of at least {low}"
+        words = f"a list of {low}" if low == high else "a list of one or more"
     return f"{words} with {_listed(keys)}" if keys else words or None
 
 
@@ -220,6 +237,7 @@ def marked(text: str | None) -> str | None:
         return None
     if text.startswith("one of: "):
         return "one of: " + ", ".join(f"`{each}`" for each in text.removeprefix("one of: ").split(", "))
+    text = re.sub(r"(?<=, of )([A-Z][A-Z0-9!+-]+(?:, [A-Z][A-Z0-9!+-]+)+)", lambda found: _coded(found[1]), text)
     text = re.sub(r"(?<=such as )([^\s,`]+)", r"`\1`", text)
     return re.sub(r"\(([a-z0-9]+(?:, [a-z0-9]+)*)\)", lambda found: f"({_coded(found[1])})", text)
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from glmdeploy.report.grid import Cell, columns
 from glmdeploy.report.plan_rows import said
 from glmdeploy.report.status import version_data
 from glmdeploy.report.values import change_data
 from glmdeploy.report.view import clean
 from glmdeploy.report.words import moment
+from glmdeploy.report.wrap import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import tzinfo
 
     from glmdeploy.operate.versions import Entry, Versions
     from glmdeploy.plan.diff import Change
 
+NARROW = 70
+"""Columns."""
 FIRST = 2
 """How many changes a line names."""
 
@@ -26,10 +31,21 @@ FIRST = 2
 def history_text(found: Versions, width: int, *, now: datetime | None = None, zone: tzinfo | None = None) -> list[str]:
     """A line for each version, the newest first: number, whether it is live, when, by whom, what it changed."""
     present = now or datetime.now(UTC)
-    lines = columns([_row(each, present, zone) for each in found.entries], width)
+    rows = [_row(each, present, zone) for each in found.entries]
+    # Too narrow for columns side by side, what a version changed stands below the rest of it.
+    lines = columns(rows, width) if width >= NARROW else table([_below(row) for row in rows], width)
     if found.left_out:
         lines.append(f"and {found.left_out} older ones (--all)")
     return lines
+
+
+def _below(row: Sequence[Cell]) -> list[str]:
+    *head, what, proof = row
+    cells = [cell for cell in (*head, proof) if cell.text]
+    return [*(click.style(cell.text, **_STYLES.get(cell.style, {})) for cell in cells), what.text]
+
+
+_STYLES: Mapping[str, Mapping[str, Any]] = {"bold": {"bold": True}, "green": {"fg": "green"}, "red": {"fg": "red"}}
 
 
 def _row(each: Entry, now: datetime, zone: tzinfo | None) -> list[Cell]:

@@ -36,7 +36,7 @@ def preview_text(
     data: Mapping[str, Any], plan: Plan, width: int = UNLIMITED, *, everything: bool = False, zone: tzinfo | None = None
 ) -> Iterator[str]:
     """The plan against what runs, a line or a block each; with ``everything`` all values, unchanged ones too."""
-    yield header(data, zone)
+    yield from _wrapped(header(data, zone), width, 2)
     rows = [*grouped(data, plan, everything=everything)]
     blocks = [*drift_text(data["drift"], width, zone), *_missing(data, width), *_table(rows, width)]
     if everything and data["now"]:

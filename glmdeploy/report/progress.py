@@ -108,21 +108,20 @@ def endpoint_text(
     """
     path, body = first_request(purpose_of(plan.server.command), plan.model.served_name)
     lines = [*_beside(click.style(url, bold=True), len(url), costs_text(plan, target, hourly), width), ""]
-    header = ""
+    header = []
     if plan.api_key:
         key = plan.api_key.keys[0]
-        header = f' -H "Authorization: Bearer ${key}"'
+        header.append(f'-H "Authorization: Bearer ${key}"')
         lines.append(_export(plan.api_key, key, target, program))
     if plan.proxy_auth and plan.proxy_token:
         for name, key in zip(TOKEN_HEADERS, plan.proxy_token.keys, strict=True):
-            header += f' -H "{name}: ${key}"'
+            header.append(f'-H "{name}: ${key}"')
             lines.append(_export(plan.proxy_token, key, target, program))
     elif plan.proxy_auth:
-        header += "".join(f' -H "{name}: ..."' for name in TOKEN_HEADERS)
-    lines.append(
-        f"  curl {shlex.quote(url + path)}{header}"
-        f" -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
-    )
+        header += [f'-H "{name}: ..."' for name in TOKEN_HEADERS]
+    words = [*header, "-H 'Content-Type: application/json'", f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}"]
+    # A terminal would break it anywhere; so broken, it can be copied.
+    lines.append(" \\\n    ".join([f"  curl {shlex.quote(url + path)}", *words]))
     stop, look = (f"{verb}: {_typed(target, f'{word} {plan.app}')}" for verb, word in _WAYS)
     return "\n".join([*lines, "", *_beside(stop, len(stop), look, width)])
 

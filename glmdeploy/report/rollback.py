@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.operate.versions import REFUSED
 from glmdeploy.plan.price import estimate
-from glmdeploy.report.values import change_data, changes_line
+from glmdeploy.report.history import short_changes
+from glmdeploy.report.values import change_data
 from glmdeploy.report.words import about, about_dollars, counted
+from glmdeploy.report.wrap import lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,19 +23,23 @@ def way_text(way: WayBack, width: int) -> Iterator[str]:
     """``Back to version 7: --max-running-requests 40 → 48. About 8 min and $7.``"""
     number = way.to.version.number
     if not way.acts:
-        yield f"{way.app} runs the plan of version {number} already, as version {way.now.version.number}."
+        yield from lines(
+            f"{way.app} runs the plan of version {number} already, as version {way.now.version.number}.", width
+        )
         return
-    told = changes_line(way.changes)
+    told = short_changes(way.changes)
     sentence = f"Back to version {number}: {told or 'what it changed is not known'}. {_price(way.estimate)}"
-    yield textwrap.fill(sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    yield from lines(sentence, width)
     for outage in way.outages:
-        yield f"Outage (server.{outage.field}): {outage.text}."
+        yield from lines(f"Outage (server.{outage.field}): {outage.text}.", width)
     if way.proof == REFUSED:
-        yield f"Version {number} refused to serve when it was live."
+        yield from lines(f"Version {number} refused to serve when it was live.", width)
     if way.stale:
-        yield (f"{', '.join(way.stale)} was deleted or made again: its plan is deployed again, which binds them.")
+        text = f"{', '.join(way.stale)} was deleted or made again: its plan is deployed again, which binds them."
+        yield from lines(text, width)
     elif not way.to.version.rollback_allowed:
-        yield "This workspace has no rollbacks: its plan is deployed again, with the container side that it had."
+        text = "This workspace has no rollbacks: its plan is deployed again, with the container side that it had."
+        yield from lines(text, width)
 
 
 def way_data(way: WayBack) -> dict[str, Any]:
@@ -55,13 +60,11 @@ def way_data(way: WayBack) -> dict[str, Any]:
     }
 
 
-def afresh_text(now: Deployed, running: int) -> Iterator[str]:
+def afresh_text(now: Deployed, running: int, width: int) -> Iterator[str]:
     """What `rollover` would do."""
     price = f" {_price(estimate(now.plan))}" if now.plan else ""
-    yield (
-        f"Fresh containers of version {now.version.number} of {now.app} in place of "
-        f"{counted(running, 'container') if running else 'none that runs'}.{price}"
-    )
+    of = counted(running, "container") if running else "none that runs"
+    yield from lines(f"Fresh containers of version {now.version.number} of {now.app} in place of {of}.{price}", width)
 
 
 def afresh_data(now: Deployed, running: int) -> dict[str, Any]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-import textwrap
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.findings import CHECKS
+from glmdeploy.findings import CHECKS, Severity
 from glmdeploy.gpus import GENERATIONS
+from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.text import COLORS
 from glmdeploy.report.view import view
+from glmdeploy.report.words import counted
+from glmdeploy.report.wrap import table, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Finding
     from glmdeploy.rules.rule import Example, Rule
+
+_KINDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
+
+EXAMPLES = 3
+"""Of each kind, where not all are wanted."""
 
 EVERYTHING = "everything"
 """What a scope without limits says."""
@@ -53,18 +61,31 @@ _CODE = re.compile(r"\|")
 """What Markdown would take for its own in plain text, and in code in a table. In words underscores mean nothing."""
 
 
-def table(rules: Sequence[Rule], width: int | None) -> str:
-    """One line a rule, under its topic: id, severity, title, and what it holds for where that is not everything.
+def overview(rules: Sequence[Rule], width: int = UNLIMITED) -> str:
+    """How many rules there are of each topic, and which ids they have."""
+    rows = []
+    for name, group in by_topic(rules).items():
+        counts = Counter(rule.severity for rule in group)
+        kinds = ", ".join(counted(counts[each], _KINDS[each]) for each in COLORS if counts[each])
+        rows.append([click.style(name, bold=True), f"{len(group):>3}", kinds])
+    return "\n".join([f"{counted(len(rules), 'guard rule')}, by topic:", *table(rows, width)])
 
-    ``width`` is the terminal's, in columns: longer lines are cut there. None is for files and pipes, which cut nothing.
-    """
-    severities = max(len(rule.severity) for rule in rules)
-    titles = max(len(rule.title) for rule in rules)
+
+def listing(rules: Sequence[Rule], width: int = UNLIMITED) -> str:
+    """A row for each rule, under its topic: id, severity, title, and what it holds for where that is not everything."""
     blocks = []
     for name, group in by_topic(rules).items():
-        rows = [_row(rule, severities, titles, width) for rule in group]
+        rows = table([_row(rule) for rule in group], width)
         blocks.append("\n".join((click.style(name[0].upper() + name[1:], bold=True), *rows)))
     return "\n\n".join(blocks)
+
+
+def matching(rules: Sequence[Rule], text: str) -> list[Rule]:
+    """The rules that a text means: those of a topic, those whose ids begin so, or those that have it in their words."""
+    wanted = text.lower()
+    topics = [rule for rule in rules if str(rule.topic).startswith(wanted)]
+    ids = [rule for rule in rules if len(wanted) > len("glm") and rule.id.lower().startswith(wanted)]
+    return topics or ids or [rule for rule in rules if wanted in f"{rule.title} {rule.why} {rule.scope}".lower()]
 
 
 def by_topic(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
@@ -75,55 +96,58 @@ def by_topic(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
     return groups
 
 
-def _row(rule: Rule, severities: int, titles: int, width: int | None) -> str:
-    scope = "" if str(rule.scope) == EVERYTHING else str(rule.scope)
-    row = f"{rule.id}  {rule.severity:{severities}}  {rule.title:{titles}}  {scope}".rstrip()
-    if width is not None and len(row) > width:
-        row = f"{row[: width - 1].rstrip()}…"
-    # Escape codes have no width, so they come last.
-    head = len(rule.id) + 2
-    end = head + len(rule.severity)
-    after = end + severities - len(rule.severity) + 2 + titles
-    severity = click.style(row[head:end], fg=COLORS[rule.severity])
-    scope = click.style(row[after:], dim=True) if row[after:] else ""
-    return f"{click.style(row[:head], bold=True)}{severity}{row[end:after]}{scope}"
+def _row(rule: Rule) -> list[str]:
+    scope = "" if str(rule.scope) == EVERYTHING else click.style(f" [{rule.scope}]", dim=True)
+    return [
+        click.style(rule.id, bold=True),
+        click.style(str(rule.severity), fg=COLORS[rule.severity]),
+        f"{rule.title}{scope}",
+    ]
 
 
-def page(rule: Rule, *, mended: bool, until: date, width: int) -> str:
-    """The whole rule, in lines of at most ``width`` columns where they are prose.
+def page(rule: Rule, *, mended: bool, until: date, width: int, everything: bool = True) -> str:
+    """The whole rule, in lines of at most ``width`` columns where they are prose; the first examples of many.
 
     ``mended`` says whether ``validate --fix`` may mend it; ``until`` is the end of the waiver to paste.
     """
     severity = click.style(str(rule.severity), fg=COLORS[rule.severity], bold=True)
     sections = [
-        ("Holds for", f"  {rule.scope}"),
+        ("Holds for", _prose(str(rule.scope), width)),
         ("Why", _prose(rule.why, width)),
         ("Fix", _prose(rule.fix, width)),
-        ("", _mended(mended)),
-        ("Waiver", _waiver(rule, until)),
-        ("Sources", "\n".join(f"  {source}" for source in rule.sources)),
-        ("Examples that break it", "\n".join(f"  {command(example)}" for example in rule.fails)),
-        ("Examples that do not", "\n".join(f"  {command(example)}" for example in rule.passes)),
+        ("", _prose(_mended(mended), width)),
+        ("Waiver", _waiver(rule, until, width)),
+        ("Sources", "\n".join(_prose(source, width) for source in rule.sources)),
+        ("Examples that break it", _examples(rule.fails, everything=everything)),
+        ("Examples that do not", _examples(rule.passes, everything=everything)),
     ]
-    head = f"{click.style(rule.id, bold=True)} {severity}: {rule.title}"
+    head = wrapped(f"{click.style(rule.id, bold=True)} {severity}: {rule.title}", width)
     return "\n".join((head, *(f"{click.style(name, bold=True)}\n{text}" if name else text for name, text in sections)))
 
 
+def _examples(examples: Sequence[Example], *, everything: bool) -> str:
+    shown = examples if everything or len(examples) <= EXAMPLES + 1 else examples[:EXAMPLES]
+    lines = [f"  {command(example)}" for example in shown]
+    if len(shown) < len(examples):
+        lines.append(f"  and {len(examples) - len(shown)} more (--all shows them)")
+    return "\n".join(lines)
+
+
 def _prose(text: str, width: int) -> str:
-    # Not at hyphens: options are copied from here.
-    return textwrap.fill(
-        text, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
-    )
+    return wrapped(f"  {text}", width, indent=2)
 
 
 def _mended(mended: bool) -> str:
-    return f"  `glmdeploy validate --fix` {'can do this' if mended else 'does not do this: it needs a decision'}"
+    return f"`glmdeploy validate --fix` {'can do this' if mended else 'does not do this: it needs a decision'}"
 
 
-def _waiver(rule: Rule, until: date) -> str:
+def _waiver(rule: Rule, until: date, width: int) -> str:
     if not rule.waivable:
         return "  It cannot be waived."
-    return f"  waive:\n  - {{rule: {rule.id}, reason: why it does not hold here, until: {until}}}"
+    line = f"  - {{rule: {rule.id}, reason: why it does not hold here, until: {until}}}"
+    if len(line) > width:  # to be pasted, so it has lines of YAML
+        line = f"  - rule: {rule.id}\n    reason: why it does not hold here\n    until: {until}"
+    return f"  waive:\n{line}"
 
 
 def command(example: Example) -> str:

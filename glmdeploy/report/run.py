@@ -124,7 +124,7 @@ def finding_data(finding: Finding) -> dict[str, Any]:
         "id": seen.id,
         "severity": str(seen.severity),
         "message": seen.message,
-        "file": seen.file,
+        "file": clean(finding.location.file),
         "line": seen.line,
         "column": seen.column,
         "path": seen.path,

@@ -195,9 +195,10 @@ def _brief_times(size: Size, width: int) -> Iterator[str]:
     late, (least, most) = size.cold_start > size.startup_timeout, size.cold_start_range
     yield from _title("Time", width)
     parts = listed([f"{step.name} {duration(step.seconds)}" for step in size.steps])
+    costs = cents(size.spending.cold_start)
     yield from _wrapped(
         f"a cold start takes about {about(size.cold_start)} ({about(least)} to {about(most)}) of the "
-        f"{duration(size.startup_timeout)} that `startup_timeout` allows, and {cents(size.spending.cold_start)}: {parts}",
+        f"{duration(size.startup_timeout)} that `startup_timeout` allows, and {costs}: {parts}",
         width,
         indent=2,
         fg="red" if late else None,

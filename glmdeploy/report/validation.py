@@ -68,7 +68,11 @@ def _summary(judged: Judged, run: Run, *, everything: bool) -> str:
     words = {OK: ["ok"], UNKNOWN: ["ok as far as it was judged"], ERROR: []}[found]
     label = click.style(words[0], fg=_COLORS[found]) if words else ""
     text = ", ".join(filter(None, (label, *counts)))
-    return f"{clean(judged.profile)}: {text}{' (--all shows them)' if hidden else ''}"
+    return f"{_name(judged)}: {text}{' (--all shows them)' if hidden else ''}"
+
+
+def _name(judged: Judged) -> str:
+    return "standard input" if judged.profile == "-" else clean(judged.profile)
 
 
 def _row(judged: Judged, run: Run) -> list[str]:
@@ -77,7 +81,7 @@ def _row(judged: Judged, run: Run) -> list[str]:
     unjudged = [clean(each.message) for each in judged.findings if each.id == _UNJUDGED and each.waived is None]
     counts = ", ".join(_counts(judged.findings, strict=run.strict))
     text = "; ".join(filter(None, [counts, *unjudged]))
-    return [click.style(found, fg=_COLORS[found]), clean(judged.profile), text]
+    return [click.style(found, fg=_COLORS[found]), _name(judged), text]
 
 
 def _counts(findings: Sequence[Finding], *, strict: bool) -> Iterator[str]:

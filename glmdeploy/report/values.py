@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy import redaction
-from glmdeploy.report.grid import UNLIMITED, Cell, columns
+from glmdeploy.findings import Severity
+from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.run import finding_data
-from glmdeploy.report.text import finding_text
+from glmdeploy.report.text import finding_line, finding_text
 from glmdeploy.report.view import shown
-from glmdeploy.report.wrap import lines
+from glmdeploy.report.words import counted
+from glmdeploy.report.wrap import lines, table, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 FIRST = 3
 """How many changes a line names: all of them stand in the list of changes."""
 
+_RULES = "what the guard rules then find"
+
 _SYMBOL_COLORS = {"+": "green", "-": "red", "~": "yellow"}
 
 
@@ -38,7 +42,8 @@ def changes_text(changes: Sequence[Change], width: int = UNLIMITED) -> str:
     for section, group in groupby(changes, key=lambda change: change.section):
         made.append(click.style(section, bold=True))
         for change in group:
-            made += lines(f"  {_symbol(change.symbol)} {change.name}: {_sides(change)}", width, indent=6)
+            name = whole(f"{_symbol(change.symbol)} {change.name}:")
+            made += lines(f"  {name} {_sides(change)}", width, indent=6)
     return "\n".join(made)
 
 
@@ -83,38 +88,42 @@ def diff_data(digests: tuple[str, str], changes: Sequence[Change], found: Impact
     }
 
 
-def explain_text(facts: Facts, rows: Sequence[Row], width: int = UNLIMITED) -> str:
-    """A table of what SGLang runs with; where the real SGLang was asked, with what it says otherwise."""
+def explain_text(facts: Facts, rows: Sequence[Row], width: int = UNLIMITED, *, everything: bool = True) -> str:
+    """A table of what SGLang runs with, and why; where the real SGLang was asked, with what it says otherwise.
+
+    ``everything`` names the file of SGLang's that decides a value.
+    """
     profile = facts.profile
     unknown = Counter(row.effective.why for row in rows if not row.effective.known)
     # A reason that holds for the whole profile is told once, below.
     shared = [why for why, count in unknown.items() if why and count > 1]
     gpu = f"{facts.gpu}, the first of its GPUs" if len(facts.gpus) > 1 else str(facts.gpu)
-    lines = [
-        f"{profile.name}: SGLang {profile.sglang.version} on {gpu}, {facts.architecture or 'unknown model'}",
-        "",
-        *columns([cells for row in rows for cells in _cells(row, shared)], width),
-    ]
-    lines += ["", *shared] if shared else []
+    head = f"{profile.name}: SGLang {profile.sglang.version} on {gpu}, {facts.architecture or 'unknown model'}"
+    made = [*lines(head, width), "", *table([_cells(row, shared, files=everything) for row in rows], width)]
+    if shared:
+        made += ["", *(line for why in shared for line in lines(redaction.mask(why), width))]
     if compared := [row.agrees for row in rows if row.agrees is not None]:
-        lines += ["", f"The real SGLang agrees on {compared.count(True)} of {len(compared)} values."]
-    return "\n".join(lines)
+        made += ["", f"The real SGLang agrees on {compared.count(True)} of {len(compared)} values."]
+    return "\n".join(made)
 
 
-def _cells(row: Row, shared: Sequence[str]) -> Iterator[list[Cell]]:
-    """The row, and one below it where the real SGLang says otherwise. Masked before a line's end can part a secret."""
+def _cells(row: Row, shared: Sequence[str], *, files: bool) -> list[str]:
+    """Name, value and reason, with what the real SGLang says otherwise. Masked before a line's end parts a secret."""
     found = row.effective
     value = redaction.mask(shown(found.value)) if found.known else "not known"
-    reason = f"{found.why or ''} ({found.file})" if found.file else found.why or ""
-    yield [
-        Cell(text=row.name.replace("_", "-")),
-        Cell(text=value, style="bold" if found.known else "yellow"),
-        Cell(text=f"{found.origin} ({found.basis})" if found.basis else str(found.origin)),
-        Cell(text="" if found.why in shared else redaction.mask(reason)),
-    ]
+    source = f"{found.origin} ({found.basis})" if found.basis else str(found.origin)
+    reason = "" if found.why in shared else found.why or ""
+    if reason and found.file and files:
+        reason += f" ({found.file})"
+    text = redaction.mask(": ".join(filter(None, (source, reason))))
     if row.real and not row.agrees:
         said = redaction.mask(f"SGLang itself says {shown(row.real[0])}")
-        yield [Cell(text=""), Cell(text=""), Cell(text=""), Cell(text=said, style="red" if row.agrees is False else "")]
+        text += f"; {click.style(said, fg='red' if row.agrees is False else None)}"
+    return [
+        row.name.replace("_", "-"),
+        click.style(value, bold=found.known, fg=None if found.known else "yellow"),
+        text,
+    ]
 
 
 def explain_data(facts: Facts, rows: Sequence[Row], resolved: Resolved | None) -> dict[str, Any]:
@@ -144,25 +153,53 @@ def _row_data(row: Row) -> dict[str, Any]:
     return data | ({"sglang": row.real[0], "agrees": row.agrees} if row.real else {})
 
 
-def upgrade_text(upgrade: Upgrade) -> str:
-    """Everything that the upgrade changes, under headings."""
+def upgrade_text(upgrade: Upgrade, width: int = UNLIMITED, *, everything: bool = True) -> str:
+    """What the upgrade comes to, and under headings all that it changes.
+
+    Without ``everything`` the first of many defaults, and of the findings a line each without remarks.
+    """
     translated = upgrade.translation
+    findings = [each for each in upgrade.findings if everything or each.severity is not Severity.INFO]
+    text = finding_text if everything else finding_line
     titles = {
         "what the profile says": [line for change in translated.changes for line in _translated(change)],
         "what cannot be translated": [
             f"  {click.style('!', fg='red', bold=True)} {item.message}" for item in translated.impossible
         ],
-        "SGLang's defaults, for what the profile leaves out": _differences(upgrade.defaults),
-        "SGLang's own decisions": _differences(upgrade.effective),
-        "what the guard rules then find": [*map(finding_text, upgrade.findings)],
+        "SGLang's defaults, for what the profile leaves out": _first(_differences(upgrade.defaults), everything),
+        "SGLang's own decisions": _first(_differences(upgrade.effective), everything),
         "image": [f"  ~ {upgrade.old_image} -> {_image(upgrade)}"] if _moves(upgrade) else [],
+        _RULES: [text(each, width) for each in findings],
     }
-    lines = [click.style(f"{upgrade.name}: SGLang {upgrade.source} -> {upgrade.target}", bold=True)]
+    made = lines(f"{click.style(_versions(upgrade), bold=True)}: {_outcome(upgrade)}", width)
     for title, some in titles.items():
-        lines += [click.style(title, bold=True), *some] if some else []
-    if not (translated.changes or translated.impossible):
-        lines.append("Every option is understood as it is.")
-    return "\n".join(lines)
+        made += lines(click.style(title, bold=True), width) if some else []
+        made += some if title == _RULES else [below for line in some for below in lines(line, width, indent=6)]
+    if remarks := len(upgrade.findings) - len(findings):
+        more = f"{'  and ' if findings else ''}{counted(remarks, 'remark')} of the guard rules (--all shows them)"
+        made += lines(more, width)
+    return "\n".join(made)
+
+
+def _versions(upgrade: Upgrade) -> str:
+    return f"{upgrade.name}: SGLang {upgrade.source} -> {upgrade.target}"
+
+
+def _outcome(upgrade: Upgrade) -> str:
+    """Whether it can be made, and how much it changes in the profile."""
+    translated = upgrade.translation
+    if count := len(translated.impossible):
+        return click.style(f"{counted(count, 'setting')} cannot be translated", fg="red")
+    if not translated.changes:
+        return "possible, every option is understood as it is"
+    return f"possible, {counted(len(translated.changes), 'change')} to what the profile says"
+
+
+def _first(some: list[str], everything: bool) -> list[str]:
+    """All of them, or the first and how many there are besides."""
+    if everything or len(some) <= FIRST + 1:
+        return some
+    return [*some[:FIRST], f"  and {len(some) - FIRST} more (--all shows them)"]
 
 
 def _translated(change: translation.Change) -> Iterator[str]:

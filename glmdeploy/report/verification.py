@@ -29,7 +29,7 @@ def verification_text(found: Verification, width: int, comparison: Comparison | 
             words += f" (asked again: the container went away, {check.asked_again})"
         head = f"  {MARKS[check.state]:<9}  {_name(check.name):<{names}}  "
         lines += _hanging(head, clean(words), width)
-    lines += _load(found)
+    lines += _load(found, width)
     for each in comparison.worse if comparison else ():
         lines += _hanging("  ✗ failed   baseline  ", _worse(each), width)
     if comparison and (lost := comparison.unmeasured):
@@ -49,12 +49,18 @@ def _hanging(head: str, words: str, width: int) -> list[str]:
     return textwrap.wrap(words, width, initial_indent=head, subsequent_indent=indent) or [head.rstrip()]
 
 
-def _load(found: Verification) -> Iterator[str]:
-    """A table of the levels: medians, and tokens a second of all clients."""
+def _load(found: Verification, width: int) -> Iterator[str]:
+    """A table of the levels: medians, and tokens a second of all clients; a paragraph each where it is too wide."""
     rows = [["at a time", "first token", "a token", "a request", "tokens/s", "requests/s"], *map(_row, found.load)]
     if len(rows) == 1:
         return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if 2 + sum(size + 2 for size in widths) - 2 > width:
+        _, *names = rows[0]
+        for clients, *cells in rows[1:]:
+            told = ", ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=True) if cell)
+            yield from _hanging("    ", f"{clients} at a time: {told}", width)
+        return
     for row in rows:
         yield "  " + "  ".join(f"{cell:>{size}}" for cell, size in zip(row, widths, strict=True)).rstrip()
 

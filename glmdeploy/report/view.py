@@ -13,7 +13,8 @@ from urllib.parse import quote
 from glmdeploy import redaction
 from glmdeploy.findings import dotted
 from glmdeploy.profile.text import characters
-from glmdeploy.profile.text.load import repository
+from glmdeploy.profile.text.load import LOCAL, repository
+from glmdeploy.resources import profiles_dir
 
 if TYPE_CHECKING:
     from glmdeploy.findings import Finding, Severity
@@ -39,6 +40,34 @@ def uri(file: str) -> str:
     if path is not None or file in NO_FILES:
         return redaction.mask(quote(os.fsencode(path or file)))
     return redaction.mask(Path(file).absolute().as_uri())
+
+
+UP = 2
+"""Folders up to which a relative path is shorter to read than a whole one."""
+
+
+def short(file: str) -> str:
+    """The file as a person reads it, and can open it: from the current folder where that is near, else from ``~``.
+
+    A profile that ships with the package is called by its bare name, which every command takes.
+    """
+    if file in NO_FILES:
+        return file
+    whole = Path(os.path.normpath(Path(file).absolute()))
+    shipped = profiles_dir()
+    try:
+        relative = Path(os.path.relpath(whole, Path.cwd()))
+    except (OSError, ValueError):  # a folder that is gone, or another drive
+        return file
+    if ".." not in relative.parts:
+        return str(relative)
+    if whole.parent == shipped and not (LOCAL / whole.name).exists():
+        return whole.stem
+    if relative.parts.count("..") <= UP and len(relative.parts) < len(whole.parts):
+        return str(relative)
+    home = Path.home()
+    inside = whole.is_relative_to(home) and home != Path(home.anchor)
+    return str(Path("~") / whole.relative_to(home)) if inside else str(whole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +106,7 @@ def view(finding: Finding) -> View:
         id=finding.id,
         severity=finding.severity,
         message=clean(finding.message),
-        file=clean(place.file),
+        file=clean(short(place.file)),
         line=place.line,
         column=place.column,
         length=length,

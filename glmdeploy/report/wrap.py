@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 NARROWEST = 40
 """Columns. A narrower terminal breaks lines by itself."""
 
-_LEAST = 24
+_LEAST = 20
 """Columns that the last cell of a table's row has at least."""
-
-_LINES = 3
-"""Lines that it has there at most."""
 
 _BEFORE = 24
 """Columns of a line that are kept before the place that is meant, as long as there is room."""
@@ -79,27 +76,41 @@ def _broken(text: str, width: int, indent: int | None = None) -> list[str]:
 def table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """The rows with their cells below each other, two blanks between; the last one goes on below itself.
 
-    Where that one would have less than :data:`_LEAST` columns, or more than :data:`_LINES` lines, it stands below the
-    others. Cells may have escape codes; a row may lack its last cells.
+    Where that one would have less than :data:`_LEAST` columns, or more lines than below, it stands below the others. A
+    cell in the middle that is much longer than others moves what follows in its own row alone. Cells may have escape
+    codes.
     """
     width = max(width, NARROWEST)
-    count = max(map(len, rows), default=0)
-    sizes = [max((columns_of(row[at]) for row in rows if len(row) > at + 1), default=0) for at in range(count - 1)]
-    start = sum(size + 2 for size in sizes)
+    sizes = [_size([row[at] for row in rows], width) for at in range(max(map(len, rows), default=1) - 1)]
     made = []
     for row in rows:
         *head, last = row
-        beside = _broken(last, max(width - start, 1), 0) if start + _LEAST <= width else None
-        if beside is not None and len(beside) <= _LINES:
-            padded = "".join(
-                cell + " " * (size + 2 - columns_of(cell)) for cell, size in zip(head, sizes, strict=False)
-            )
-            made += [(padded + beside[0]).rstrip(), *(" " * start + line for line in beside[1:])]
+        padded = "".join(
+            cell + " " * (max(size - columns_of(cell), 0) + 2) for cell, size in zip(head, sizes, strict=True)
+        )
+        start = columns_of(padded)
+        beside = _broken(last, width - start, 0) if start + _LEAST <= width else []
+        stacked = [f"    {line}" for line in _broken(last, width - 4, 0) if last]
+        if 0 < len(beside) <= len(stacked) + 1 or (not last and start <= width):
+            made += [(padded + "".join(beside[:1])).rstrip(), *(" " * start + line for line in beside[1:])]
         else:
-            made += _broken("  ".join(map(whole, filter(None, head))) or last, width, 4)
-            if any(head) and last:
-                made += [f"    {line}" for line in _broken(last, width - 4, 0)]
+            narrow, joined = start + _LEAST > width, "  ".join(filter(None, row))
+            if narrow and columns_of(joined) <= width:
+                made.append(joined)
+                continue
+            above = "  ".join(filter(None, head)) if narrow else padded.rstrip()
+            made += (
+                [above] if columns_of(above) <= width else _broken("  ".join(map(whole, filter(None, head))), width, 4)
+            )
+            made += stacked
     return made
+
+
+def _size(cells: Sequence[str], width: int) -> int:
+    """The columns of a table's column: those of its longest cell, but for a few that are much longer than the rest."""
+    sizes = sorted(map(columns_of, cells))
+    usual = sizes[len(sizes) * 9 // 10]
+    return sizes[-1] if width >= UNLIMITED or sizes[-1] <= usual + 4 else usual
 
 
 def wrapped(text: str, width: int, *, indent: int | None = None) -> str:

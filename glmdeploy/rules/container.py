@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from glmdeploy.profile.serving import WEB_SERVER
+from glmdeploy.rules.gaps import refused
 from glmdeploy.runtime.weights import sub_path
+from glmdeploy.sglang.decisions.watched import Watched, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +57,19 @@ class Container:
         if server.max_concurrency is not None:
             return "max_concurrency", server.max_concurrency
         return "target_concurrency", server.target_concurrency
+
+    @cached_property
+    def env(self) -> Mapping[str, str]:
+        """The environment of the SGLang process: the image's, and over it the server's own."""
+        image, own = self.profile.sglang.env, self.profile.server.env
+        env, lost = {**image, **own}, unknown(image) | unknown(own)
+        return Watched(env, lost, refused) if lost else env
+
+    def env_path(self, name: str) -> KeyPath:
+        """Where the variable stands, or where it would stand."""
+        if name in self.profile.server.env:
+            return ("server", "env", name)
+        return ("sglang", "env", name) if name in self.profile.sglang.env else ("sglang", "env")
 
     def in_volume(self, path: str) -> bool:
         """Whether the path lies in a volume of the container."""

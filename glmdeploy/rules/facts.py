@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.gpus import BLACKWELL, HOPPER
 from glmdeploy.rules.container import Container
-from glmdeploy.rules.gaps import Gap, miss
+from glmdeploy.rules.gaps import Gap, gaps, miss, refused
 from glmdeploy.sglang import catalog, command, models
 from glmdeploy.sglang.architectures import ARCHITECTURES
+from glmdeploy.sglang.decisions.watched import Watched, unknown
 from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
 from glmdeploy.sizing import memory, model, timeline
@@ -80,14 +81,20 @@ class Facts(Container):
     """The checkpoint's ``config.json``, where it was given: it tells more than the repository's name."""
 
     @classmethod
-    def of(cls, profile: Profile, checkpoint: Checkpoint | None = None) -> Facts:
+    def of(cls, profile: Profile, checkpoint: Checkpoint | None = None, **more: Any) -> Self:
         """The facts of a profile, as far as its own text and the ``checkpoint`` tell them.
+
+        ``lost`` in ``more`` are paths of the profile whose values are not known (:class:`glmdeploy.rules.partly`).
 
         :raises catalog.UnknownVersion: if there is no catalog of its SGLang release.
         """
         release = catalog.load(profile.sglang.version)
         settings, problems = command.read(profile.sglang.args, release)
-        if (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
+        lost = {dest for problem in problems for dest in problem.dests}
+        lost |= {dest for path in more.get("lost", ()) for dest in _dests(path, release)}
+        if lost:
+            settings = Watched(settings, lost, refused)
+        elif (tokenizer := settings.get("tokenizer_path")) and tokenizer.value == profile.model.repo:
             # The model's own, which lies in its folder, where SGLang looks unless told otherwise.
             settings = {dest: setting for dest, setting in settings.items() if dest != "tokenizer_path"}
         repo = profile.model.repo
@@ -103,6 +110,7 @@ class Facts(Container):
             settings=settings,
             problems=tuple(problems),
             checkpoint=checkpoint,
+            **more,
         )
 
     @property
@@ -135,7 +143,7 @@ class Facts(Container):
     @cached_property
     def effective(self) -> Mapping[str, Effective]:
         """What SGLang will run with, by destination name, where it is known."""
-        return effective(
+        table = effective(
             self.settings,
             self.catalog,
             self.gpu,
@@ -149,7 +157,21 @@ class Facts(Container):
                 **CONTAINER,
             },
             config=models.known(self.profile.model.repo),
+            refused=self.refused,
+            settled=self.settled,
         )
+        lost = {name for name, one in table.items() if one.basis is Basis.REFUSED}
+        return Watched(table, lost, refused) if lost else table
+
+    @property
+    def settled(self) -> bool:
+        """Whether all but options that SGLang's decisions depend on is known."""
+        return True
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The destinations of which the profile says something that the release refuses: they are not known."""
+        return unknown(self.settings)
 
     @property
     def withheld(self) -> Mapping[str, str]:
@@ -170,7 +192,7 @@ class Facts(Container):
     def value(self, dest: str) -> object:
         """The effective value, or None where it is not known."""
         known = self.effective.get(dest)
-        if known and not known.known and known.basis is not Basis.AT_START:
+        if known and not known.known and known.basis not in (Basis.AT_START, Basis.REFUSED):
             miss(Gap.VALUES)
         return known.value if known else None
 
@@ -181,7 +203,8 @@ class Facts(Container):
 
     def setting(self, dest: str) -> Setting | None:
         """What the profile says of the option, or of any that its neutral name stands for."""
-        return next((self.settings[raw] for raw in RAW.get(dest, (dest,)) if raw in self.settings), None)
+        found = (self.settings.get(raw) for raw in RAW.get(dest, (dest,)))
+        return next((setting for setting in found if setting is not None), None)
 
     def path(self, dest: str) -> KeyPath:
         """Where the option stands in the profile, or would stand, under its canonical name."""
@@ -202,17 +225,6 @@ class Facts(Container):
         raws = RAW.get(dest, (dest,))
         found = (option for raw in raws for option in self.catalog.options if option.dest == raw)
         return next((option.canonical.removeprefix("--") for option in found if option.deprecated is None), None)
-
-    @cached_property
-    def env(self) -> Mapping[str, str]:
-        """The environment of the SGLang process: the image's, and over it the server's own."""
-        return {**self.profile.sglang.env, **self.profile.server.env}
-
-    def env_path(self, name: str) -> KeyPath:
-        """Where the variable stands, or where it would stand."""
-        if name in self.profile.server.env:
-            return ("server", "env", name)
-        return ("sglang", "env", name) if name in self.profile.sglang.env else ("sglang", "env")
 
     def env_flag(self, name: str, *, default: bool = False) -> bool:
         """Whether a variable switches something on, as SGLang reads its own (``sglang/srt/environ.py``, EnvBool).
@@ -300,16 +312,23 @@ class Facts(Container):
         return self._model
 
     @cached_property
-    def _memory(self) -> Memory | None:
-        known = self._model
-        return memory.memory(known, self.gpu, self.value, version=self.catalog.version) if known else None
+    def _memory(self) -> tuple[Memory | None, frozenset[Gap]]:
+        """The memory, with what was met on the way and is not known: it is met again by whoever asks."""
+        with gaps() as met:
+            known = self._model
+            found = memory.memory(known, self.gpu, self.value, version=self.catalog.version) if known else None
+        return found, frozenset(met)
 
     @property
     def memory(self) -> Memory | None:
         """The memory of one GPU, where everything that it depends on is known."""
-        if self._memory is None and self.value("device") in (None, "cuda"):
+        found, met = self._memory
+        if Gap.REFUSED in met:
+            refused()
             miss(Gap.MEMORY)
-        return self._memory
+        if found is None and self.value("device") in (None, "cuda"):
+            miss(Gap.MEMORY)
+        return found
 
     @property
     def model_loaded(self) -> Model | None:
@@ -362,6 +381,18 @@ class Facts(Container):
         """Whether the containers that serve mount the weights so that nothing can write there."""
         asked = self.profile.volumes.weights.read_only
         return not self.writes_weights if asked is None else asked
+
+
+def _dests(path: KeyPath, release: Catalog) -> tuple[str, ...]:
+    """The destination of the option that a path of the profile leads to, if it leads to one; of all to all."""
+    if path in (ARGS[:1], ARGS):
+        return tuple(option.dest for option in release.options)
+    if path[:2] != ARGS or len(path) != 3:
+        return ()
+    try:
+        return (release.find(str(path[2])).dest,)
+    except (catalog.UnknownOption, catalog.AmbiguousOption):
+        return ()
 
 
 def _gpus(profile: Profile) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ class Gap(StrEnum):
     MODEL = "the model"
     MEMORY = "memory"
     VALUES = "effective values"
+    REFUSED = "a value that is refused"
+    """It stands in the profile, and is none: what it is to become decides, so nothing is concluded from it."""
 
 
 _met: ContextVar[set[Gap] | None] = ContextVar("_met", default=None)
@@ -27,6 +29,11 @@ def miss(gap: Gap) -> None:
     met = _met.get()
     if met is not None:
         met.add(gap)
+
+
+def refused() -> None:
+    """Note that something was asked for that the profile says wrongly."""
+    miss(Gap.REFUSED)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from glmdeploy import redaction
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import CHECKS, Finding, Remove, Severity
 from glmdeploy.rules import registry
-from glmdeploy.rules.gaps import gaps
+from glmdeploy.rules.gaps import Gap, gaps
 from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from glmdeploy.profile.models import Waiver
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.facts import Facts
-    from glmdeploy.rules.gaps import Gap
     from glmdeploy.rules.rule import Rule, Violation
 
 
@@ -29,7 +29,8 @@ class Judgement:
     """What rules say of a profile.
 
     ``findings`` have waivers applied. Their places still show secrets: :func:`glmdeploy.redaction.hide` comes last, for
-    it must know all findings. ``unjudged`` are the rules that found nothing and met a gap, with the gaps.
+    it must know all findings. ``unjudged`` are the rules that found nothing and met a gap, with the gaps, and those
+    that asked for a value that is refused, whatever they found: it was found in a stand-in.
     """
 
     findings: tuple[Finding, ...]
@@ -46,11 +47,13 @@ def judge(rules: Sequence[Rule], facts: Facts, document: Document, today: date) 
     for rule in rules:
         with gaps() as met:
             violations = _violations(rule, each)
+        if Gap.REFUSED in met:
+            violations, met = [], {Gap.REFUSED} | (met & {Gap.MEMORY})
         found += (_finding(rule, violation, document, valid.get(rule.id)) for violation in violations)
         if met and not violations:
             unjudged[rule.id] = frozenset(met)
     broken = {finding.id for finding in found}
-    faults = _faults(facts.profile.waive, known, broken, document, today)
+    faults = _faults(facts.profile.waive, known, broken | unjudged.keys(), document, today)
     return Judgement(findings=(*faults, *found), unjudged=unjudged)
 
 
@@ -105,23 +108,24 @@ def _reasons(waivers: Sequence[Waiver], known: Mapping[str, Rule], today: date) 
 def _faults(
     waivers: Sequence[Waiver], known: Mapping[str, Rule], broken: Set[str], document: Document, today: date
 ) -> Iterator[Finding]:
-    """What is wrong with the waivers; ``broken`` are the ids of the rules that found something."""
+    """What is wrong with the waivers; ``broken`` are the ids of the rules that found something, or could not tell."""
     seen: set[str] = set()
     for index, waiver in enumerate(waivers):
         rule, severity, key = known.get(waiver.rule), Severity.ERROR, "rule"
         fix = "remove the waiver"
         if rule is None:
-            message = f"the waiver names {waiver.rule}, which is no rule"
+            message = f"the waiver names `{waiver.rule}`, which is no rule"
+            fix = f"{_meant(waiver.rule, known)}remove the waiver"
         elif not rule.waivable:
-            message = f"{waiver.rule} cannot be waived: {rule.title}"
+            message = f"`{waiver.rule}` cannot be waived: {rule.title}"
         elif waiver.rule in seen:
-            message = f"{waiver.rule} is waived already"
+            message = f"`{waiver.rule}` is waived already"
         elif _expired(waiver.until, today):
-            key, message = "until", f"the waiver of {waiver.rule} ended on {waiver.until}"
+            key, message = "until", f"the waiver of `{waiver.rule}` ended on {waiver.until}"
             fix = "remove the waiver, or give it a later date if it still holds"
         elif waiver.rule not in broken:
             # No error: what it waived may come back with the next edit, and nothing is switched off meanwhile.
-            severity, message = Severity.WARNING, f"the waiver of {waiver.rule} is not needed: the rule finds nothing"
+            severity, message = Severity.WARNING, f"the waiver of `{waiver.rule}` is not needed: the rule finds nothing"
         else:
             seen.add(waiver.rule)
             continue
@@ -192,12 +196,21 @@ def _known(name: str) -> str:
     if name.upper().startswith("GLM") and any(known.startswith(name.upper()) for known in ids):
         return name.upper()
     if name.upper() in registry.RETIRED:
-        raise UsageError(f"{name.upper()} is no rule any more: {registry.RETIRED[name.upper()]}")
+        raise UsageError(f"`{name.upper()}` is no rule any more: {registry.RETIRED[name.upper()]}")
     raise unknown(name, [*ids, *CHECKS])
 
 
 def unknown(name: str, known: Iterable[str]) -> UsageError:
     """The error for an id that is none, with the nearest one."""
+    rules = {rule.id: rule for rule in registry.rules()}
     near = nearest(name, known, most=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return UsageError(f"there is no rule {name}", advice=f"{hint}`glmdeploy rules` lists them")
+    hint = _meant(name, rules) or (f"did you mean `{near[0]}`? " if near else "")
+    return UsageError(f"there is no rule `{name}`", advice=f"{hint}`glmdeploy rules` lists them")
+
+
+def _meant(name: str, known: Mapping[str, Rule]) -> str:
+    """A question, with a blank behind it: the rule of that number, else the one with a number most like it; or none."""
+    number = re.fullmatch(r"(?:GLM)?[-_ ]?0*([0-9]{1,3})", name, re.IGNORECASE)
+    exact = f"GLM{int(number[1]):03}" if number else ""
+    near = (exact,) if exact in known else nearest(name, known, most=1)
+    return f"did you mean `{near[0]}` ({known[near[0]].title})? " if near else ""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.sglang import json_options
 from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.parser import build_parser
+from glmdeploy.sglang.wording import listed, styled
 
 if TYPE_CHECKING:
     import argparse
@@ -55,6 +56,14 @@ NOT_FOR_THE_COMPILER = frozenset(
 """Destinations that ``compile_deep_gemm`` does not get. The API key is never part of a command (engine.py)."""
 
 
+_OF_ARGPARSE = re.compile(
+    "invalid choice|invalid .* value|expected (?:one|at least one|[0-9]+) argument", re.IGNORECASE
+)
+"""What argparse itself says of a value (CPython 3.11 to 3.14)."""
+
+_SHOWN = 60
+"""Characters of a value that a message repeats."""
+
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 """What argparse takes for a value although it begins with a dash (CPython 3.11, ``argparse.ArgumentParser``)."""
 
@@ -75,6 +84,7 @@ class Problem:
 
     ``instead`` is what may be written without asking, ``{key: value}``: the same value under another key, or another
     value under the same. ``secret`` is the destination of an option of :data:`SECRET`, which no profile may hold.
+    ``dests`` are the fields of ``ServerArgs`` that it leaves open: the option's own, or what an unknown key may mean.
     """
 
     key: str
@@ -84,6 +94,7 @@ class Problem:
     at_key: bool = False
     instead: Mapping[str, Any] | None = None
     secret: str | None = None
+    dests: tuple[str, ...] = ()
 
 
 def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting], list[Problem]]:
@@ -94,7 +105,7 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
         try:
             options[key] = _find(key, args[key], options, catalog)
         except _OptionError as fault:
-            problems.append(dataclasses.replace(fault.problem, key=key))
+            problems.append(dataclasses.replace(fault.problem, key=key, dests=_open(fault, catalog)))
     optional = tuple(dataclasses.replace(option, required=False) for option in options.values())
     parser = build_parser(dataclasses.replace(catalog, options=optional))
     settings: dict[str, Setting] = {}
@@ -102,8 +113,16 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
         try:
             settings[option.dest] = _setting(option, key, args[key], parser, catalog)
         except _OptionError as fault:
-            problems.append(dataclasses.replace(fault.problem, key=key))
+            problems.append(dataclasses.replace(fault.problem, key=key, dests=(option.dest,)))
     return settings, problems
+
+
+def _open(fault: _OptionError, catalog: Catalog) -> tuple[str, ...]:
+    """The fields that an unknown key leaves open: those of the options that may have been meant by it."""
+    found = dict.fromkeys(
+        option.dest for option in catalog.options for name in fault.meant if f"--{name.lstrip('-')}" in option.flags
+    )
+    return tuple(found)
 
 
 def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -> Option:
@@ -116,16 +135,23 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         ambiguous = isinstance(error, AmbiguousOption)
         given = advice.unknown(key, value, catalog, () if ambiguous else error.candidates, RESERVED)
         missing = f"SGLang {catalog.version} has no option `{key}`{given.reason}"
+        meant = (*error.candidates, *given.meant)
         if ambiguous:
             message = missing if given.reason else f"`{key}` is short for several options of SGLang {catalog.version}"
-            raise _OptionError(message, at_key=True, expected=", ".join(error.candidates), fix=given.fix) from None
-        expected = f"an option of `python3 -m sglang.launch_server` {catalog.version}, without the dashes"
-        raise _OptionError(missing, at_key=True, expected=expected, fix=given.fix, instead=given.instead) from None
+            expected = None if given.reason else listed([name[2:] for name in error.candidates])
+            raise _OptionError(message, at_key=True, expected=expected, fix=given.fix, meant=meant) from None
+        expected = None if given.fix else "an option that `glmdeploy catalog show` lists for the release"
+        raise _OptionError(
+            missing, at_key=True, expected=expected, fix=given.fix, instead=given.instead, meant=meant
+        ) from None
     if option.action == "help":
         raise _OptionError(f"`{key}` would print SGLang's help and end", fix="remove it", at_key=True)
     if option.action == "removed":
         raise _OptionError(
-            f"SGLang {catalog.version} has no option `{key}` any more", fix=option.deprecated, at_key=True
+            f"SGLang {catalog.version} has no option `{key}` any more",
+            fix=option.deprecated and styled(option.deprecated),
+            at_key=True,
+            meant=(option.canonical,),
         )
     if option.dest in SECRET:
         message = f"`{key}` comes from {SECRET[option.dest]}"
@@ -134,8 +160,8 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         raise _OptionError(f"`{key}` comes from {RESERVED[option.dest]}", fix="remove it", at_key=True)
     for other, known in found.items():
         if known.dest == option.dest:
-            same = f"`{key}` and `{other}` are the same option, {option.canonical}"
-            raise _OptionError(same, fix="keep one of them", at_key=True)
+            same = f"`{key}` and `{other}` are the same option, `{option.canonical}`"
+            raise _OptionError(same, fix="keep one of them", at_key=True, meant=(option.canonical,))
     return option
 
 
@@ -198,7 +224,9 @@ class _OptionError(Exception):
         at_key: bool = False,
         instead: Mapping[str, Any] | None = None,
         secret: str | None = None,
+        meant: Iterable[str] = (),
     ) -> None:
+        self.meant = tuple(meant)
         self.problem = Problem(
             key="", message=message, expected=expected, fix=fix, at_key=at_key, instead=instead, secret=secret
         )
@@ -209,11 +237,18 @@ def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentPars
     if not takes_value and not isinstance(value, bool):
         from glmdeploy.sglang import advice
 
-        message = f"`{key}` is a switch and takes no value, but is {_shown(value)}"
-        fix = None if f"--{key}" in option.flags else advice.unknown(key, value, catalog, (), RESERVED).fix
-        raise _OptionError(message, expected="true or false", fix=fix)
+        message = f"`{key}` is a switch, and cannot be {'the text ' if isinstance(value, str) else ''}{_quoted(value)}"
+        given = advice.switched(key, value)
+        if f"--{key}" not in option.flags and (other := advice.unknown(key, value, catalog, (), RESERVED).fix):
+            raise _OptionError(message, fix=other)
+        raise _OptionError(message, expected="`true` or `false`", fix=given.fix, instead=given.instead)
     if takes_value and isinstance(value, bool):
-        raise _OptionError(f"`{key}` takes a value, but is {_shown(value)}", expected=_expected(option))
+        raise _OptionError(f"`{key}` takes a value, and cannot be {_quoted(value)}", expected=_expected(option))
+    if option.nargs is None and isinstance(value, list) and option.action == "store":
+        one = value[0] if len(value) == 1 else None
+        fix = None if one is None else f"write {_quoted(one)}"
+        message = f"`{key}` takes one value, and is a list"
+        raise _OptionError(message, expected=_expected(option), fix=fix, instead=None if one is None else {key: one})
     words = _words(option, value)
     if json_options.is_json(option) and len(words) <= 2 and (reason := json_options.fault(option, _value(words))):
         raise _OptionError(f"`{key}` is not the JSON that SGLang reads there: {reason}", expected="a mapping, or JSON")
@@ -260,23 +295,24 @@ def _parse(
         from glmdeploy.sglang import advice
 
         given = advice.refused(option, value, catalog)
+        # What argparse says of itself is what is expected, said once.
+        why = "" if _OF_ARGPARSE.match(reason) else f": {styled(reason)}"
         raise _OptionError(
-            f"`{key}` is {_shown(value)}, which SGLang refuses: {reason}",
+            f"`{key}` cannot be {_quoted(value)}{why}",
             expected=_expected(option),
             fix=given.fix,
             instead=given.instead and {key: next(iter(given.instead.values()))},
         ) from None
     except (ValueError, RecursionError) as error:
         # An action of SGLang's own that fails (--lora-paths), or JSON that is nested beyond reading.
-        raise _OptionError(
-            f"`{key}` is {_shown(value)}, on which SGLang fails: {error}", expected=_expected(option)
-        ) from None
+        message_ = f"`{key}` cannot be {_quoted(value)}, on which SGLang fails: {styled(str(error))}"
+        raise _OptionError(message_, expected=_expected(option)) from None
 
 
 def _expected(option: Option) -> str:
     if option.choices:
-        return "one of: " + ", ".join(str(choice) for choice in option.choices)
-    kinds = {"int": "an integer", "human_readable_int": "an integer, also 64k or 64Ki", "float": "a number"}
+        return listed(option.choices)
+    kinds = {"int": "an integer", "human_readable_int": "an integer, also `64k` or `64Ki`", "float": "a number"}
     kind = kinds.get(option.type or "", "a mapping (JSON)" if "json" in (option.type or "") else "a string")
     return f"a list, each {kind}" if option.nargs in ("+", "*") else kind
 
@@ -289,5 +325,6 @@ def _number(value: float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _quoted(value: Any) -> str:
+    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return f"`{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'}`"

@@ -24,16 +24,14 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.sglang.decisions import recorded, trees
 from glmdeploy.sglang.decisions.situation import AT_START, BY_MEMORY_LEFT, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
+from glmdeploy.sglang.decisions.watched import Watched, questions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from glmdeploy.gpus import Gpu
     from glmdeploy.sglang.catalog import Catalog
     from glmdeploy.sglang.command import Setting
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     Values = Mapping[str, Any]
 
@@ -132,6 +130,8 @@ class Basis(StrEnum):
     """The decisions that were read in the source say so, and no recording contradicts them."""
     AT_START = "at start"
     """SGLang works it out from what it measures when it starts: nobody knows it before."""
+    REFUSED = "refused"
+    """It is, or depends on, a value that is refused: until that is mended nobody knows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +176,8 @@ def effective(
     env: Mapping[str, str] | None = None,
     own: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
+    refused: Collection[str] = (),
+    settled: bool = True,
 ) -> dict[str, Effective]:
     """The effective value of every option, by destination or by its name in ``RAW``.
 
@@ -183,6 +185,9 @@ def effective(
     server, ``own`` the values of options that no profile sets (``model_path``), and ``config`` the checkpoint's
     ``config.json`` where it is known: it tells of a vision tower, and of quantization where nothing else does. Of
     ``own``, what the container's start sets by itself (:data:`CONTAINER`) is told as such.
+
+    ``refused`` are destinations whose value is not known because what the profile says of them is refused; what
+    depends on one is not known either. Where the GPU, the model or the environment is refused, nothing is ``settled``.
     """
     given = {dest: setting.value for dest, setting in settings.items()} | dict(own or {})
     defaults = catalog.defaults()
@@ -205,6 +210,9 @@ def effective(
         values=dict(values),
         vision=recorded.vision(config),
     )
+    if refused or not settled:
+        gone = {*refused, *(name for name, raws in RAW.items() if not set(refused).isdisjoint(raws))}
+        return _partly(now, table, gone, architecture, defaults, settled=settled)
     table |= _groups(now)
     recordings = trees.load(architecture) if architecture else None
     by_rows = obstacle(now, architecture, defaults) is None
@@ -219,6 +227,42 @@ def effective(
         elif table[name].origin is Origin.SGLANG and one.recorded and one.value == table[name].value:
             table[name] = replace(table[name], basis=Basis.RECORDED)
     return table
+
+
+def _partly(
+    now: Situation,
+    table: dict[str, Effective],
+    refused: Collection[str],
+    architecture: str | None,
+    defaults: Mapping[str, Any],
+    *,
+    settled: bool,
+) -> dict[str, Effective]:
+    """The table where values are refused: what is left of it without them."""
+    names = " and ".join(f"`{name.replace('_', '-')}`" for name in sorted(refused) if name not in RAW)
+    lost = _unknown(f"it depends on {names or 'a value'}, which is refused", Basis.REFUSED)
+    values = Watched(now.values, refused)
+    now = replace(now, values=values)
+    decided = {name for name in {*recorded.names(), *REPORTED} if name in table and _left_open(name, table)}
+    gone = dict.fromkeys(set(refused) & table.keys(), lost)
+    everything = table | dict.fromkeys(decided, lost) | gone
+    recordings = trees.load(architecture) if architecture else None
+    by_rows = obstacle(now, architecture, defaults) is None
+    reason = recorded.obstacle(now, architecture, recordings, defaults)
+    groups = _groups(now)
+    if not settled or questions(values):
+        return everything
+    table |= groups
+    told = _rows(now, table, lost) if by_rows else set()
+    if recordings is None or reason:
+        open_ = (name for name in decided - told if not by_rows or name not in REPORTED)
+        return table | {name: _unknown(reason or "") for name in open_} | gone
+    for name, one in recordings.decide(now, values).items():
+        if one.lost and (name not in told or table[name].basis is not Basis.REFUSED):
+            table[name] = lost
+        elif not one.lost and (name not in told or not table[name].known):
+            table[name] = _recorded(name, one, table[name], now)
+    return table | gone
 
 
 def _groups(now: Situation) -> dict[str, Effective]:
@@ -241,12 +285,24 @@ def _groups(now: Situation) -> dict[str, Effective]:
     }
 
 
-def _rows(now: Situation, table: dict[str, Effective]) -> set[str]:
-    """Put what the rows decide into the table; the names that they tell of."""
-    values = dict(now.values)
+def _rows(now: Situation, table: dict[str, Effective], lost: Effective | None = None) -> set[str]:
+    """Put what the rows decide into the table; the names that they tell of. ``lost`` is for what cannot be decided."""
+    values = Watched(now.values, now.values.lost) if isinstance(now.values, Watched) else dict(now.values)
     now = replace(now, values=values)
     for row in DECISIONS:
-        if not row.applies(now) or (value := row.decide(now)) == values[row.name]:
+        before = questions(values)
+        try:
+            value = row.decide(now) if row.applies(now) else now.values.get(row.name)
+        except TypeError:
+            # It counts with a value that nobody knows, of which None is the stand-in.
+            if questions(values) == before:
+                raise
+            value = UNKNOWN
+        if lost is not None and isinstance(values, Watched) and questions(values) > before:
+            values.lost.add(row.name)
+            table[row.name] = lost
+            continue
+        if value == values[row.name]:
             continue
         values[row.name] = value
         table[row.name] = (

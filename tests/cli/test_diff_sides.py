@@ -56,7 +56,7 @@ def test_a_revision_is_read_with_what_it_extends(old: str, repository: Path) -> 
         "sglang.--max-running-requests": ("40", "41"),
         "compile command.--max-running-requests": ("40", "41"),
     }
-    assert call("diff", old, old) == (0, "No changes.\n", "")
+    assert call("diff", old, old) == (0, "no differences\n", "")
 
 
 def test_a_path_is_from_here_or_from_the_top(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def shell(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_what_runs(shell: Shell) -> None:
     local = ("--target", "local")
     same = shell.run("diff", "live:glm51-fp8", PROFILE, *local)
-    assert (same.stdout, same.stderr) == ("No changes.\n", "")
+    assert (same.stdout, same.stderr) == ("no differences\n", "")
     other = shell.json("diff", "live:glm51-fp8@1", PROFILE, "--set", "server.max_containers=5", *local, code=1)
     assert [each["name"] for each in other["changes"]] == ["max_containers"]
     assert "has no version 9" in shell.run("diff", "live:glm51-fp8@9", PROFILE, *local, code=2).stderr
@@ -159,11 +159,11 @@ def test_a_cloud_that_does_not_run_is_not_started(tmp_path: Path) -> None:
 )
 def test_completion(words: tuple[str, ...], expected: str, shell: Shell) -> None:
     asked = {
-        "_GLMDEPLOY_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(("glmdeploy", *words)),
-        "COMP_CWORD": str(len(words)),
+        "_GLMDEPLOY_COMPLETE": "zsh_complete",
+        "COMP_WORDS": "\n".join(("glmdeploy", *words[:-1])),
+        "COMP_WORD": words[-1],
         "GLMDEPLOY_TARGET": "local",
     }
     done = Shell(shell.home, asked).run()
-    assert f"plain,{expected}" in done.stdout.splitlines()
+    assert expected in [line.split("\t")[1] for line in done.stdout.splitlines()]
     assert done.stderr == ""

@@ -55,6 +55,7 @@ def test_the_shipped_upgrade_is_the_written_one(profile: Path) -> None:
     before, after = B200.decode().splitlines(), profile.read_text().splitlines()
     comment = "asked for: 0.5.10 or newer; the first with the fixes of #22359 and #21291"
     assert [line for line in after if line not in before] == [
+        "# yaml-language-server: $schema=.glmdeploy/profile-0.5.23.schema.json",
         f"  version: 0.5.23                   # {comment}",
         "  image: lmsysorg/sglang:v0.5.23-cu130",
         "    attention-backend: dsa          # sparse attention; 0.5.13 renames it dsa",

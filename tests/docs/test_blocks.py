@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -30,14 +30,21 @@ if TYPE_CHECKING:
 
 ELSEWHERE = {
     "docs/rules.md": "tests/rules judges every example of every rule",
-    "docs/commands.md": "tests/docs/test_generated.py gives every example to its command",
+    "docs/commands.md": "tests/cli/test_help.py runs every example of the help",
 }
 """Pages whose blocks another test runs."""
 
 LANGUAGES = {"sh", "console", "yaml", "python", "json", "text"}
 """``text`` is nothing to run: a drawing, what a program says."""
 
-WITH_BLOCKS = [page for page in pages() if blocks(page) and name(page) not in ELSEWHERE]
+
+def _with_blocks() -> Iterator[Any]:
+    """The pages with something to run, to parametrize with."""
+    for page in pages():
+        run = [each for each in blocks(page) if "not run" not in each.marks and each.language != "text"]
+        if run and name(page) not in ELSEWHERE:
+            thorough = all("thorough" in each.marks for each in run)
+            yield pytest.param(page, id=name(page), marks=pytest.mark.thorough if thorough else ())
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def _empty(shell: Shell) -> None:
             call(shell.cloud, "AppStop", api_pb2.AppStopRequest(app_id=app.app_id))
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=name)
+@pytest.mark.parametrize("page", [*_with_blocks()])
 def test_page(page: Path, terminal: Terminal, request: pytest.FixtureRequest) -> None:
     program = ""
     everything = request.config.getoption("--all")
@@ -149,9 +156,8 @@ def test_every_block_says_what_it_is() -> None:
 
 def test_what_is_not_run_is_known() -> None:
     """A block that nothing runs is asked for here, with its reason, so that none comes unseen."""
-    marked = [f"{block.page}: {block.marks['not run']}" for page in pages() for block in blocks(page) if "not run" in block.marks]
-    marked += [
-        f"{block.page}: text" for page in pages() if name(page) not in ELSEWHERE for block in blocks(page) if block.language == "text"
-    ]
+    every = [block for page in pages() if name(page) not in ELSEWHERE for block in blocks(page)]
+    marked = [f"{block.page}: {block.marks['not run']}" for block in every if "not run" in block.marks]
+    marked += [f"{block.page}: text" for block in every if block.language == "text"]
     known = (ROOT / "tests" / "docs" / "not_run.txt").read_text(encoding="utf-8").splitlines()
     assert sorted(marked) == known, "\n".join(sorted(marked))

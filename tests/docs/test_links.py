@@ -80,7 +80,7 @@ def test_commands_are_there(page: Path) -> None:
 
 @cache
 def _sources() -> frozenset[str]:
-    """Every file of the repository, by its path and by what is left of that without the first folder, and the second."""
+    """Every file of the repository, by its path, and by what is left of that without its first folder or two."""
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, capture_output=True, check=True).stdout.split()
     inner = {"/".join(each.split("/")[skipped:]) for each in files for skipped in (1, 2)}
     return frozenset({*files, *inner})

@@ -99,7 +99,7 @@ def test_download_of_another_commit_killed_under_a_live_deployment(shell: Shell,
     url = shell.json(*APPLY, *QUICK)["url"]
     assert status(url) == 200
     other = ("--set", f"model.revision='{7:040x}'")
-    with shell.started(*APPLY, *QUICK, *other) as process:
+    with shell.started(*APPLY, "-v", *QUICK, *other) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "downloading" in line:

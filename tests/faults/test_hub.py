@@ -47,7 +47,7 @@ PASSING = {
 def test_what_passes(organization: str, shell: Shell, fault: Fault) -> None:
     name, said = PASSING[organization]
     started = time.monotonic()
-    done = shell.run(*words(f"{organization}/GLM-5.1-FP8", PINNED))
+    done = shell.run(*words(f"{organization}/GLM-5.1-FP8", PINNED), "-v")
     lines = [line for line in done.stderr.splitlines() if said in line]
     assert lines, done.stderr
     assert "is complete" in done.stderr
@@ -80,16 +80,16 @@ def test_what_lasts(repo: str, shell: Shell, fault: Fault) -> None:
 def test_the_hub_dies_in_the_middle(shell: Shell, fault: Fault) -> None:
     """The embedded hub is a part of the daemon; the next apply goes on with what the first one fetched."""
     repo = words("stalled/GLM-5.1-FP8", f"model.revision='{0xDEF:040x}'", "download.env={}", "app=dies")
-    with shell.started(*repo) as process:
+    with shell.started(*repo, "-v") as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("downloading"):
+            if line.startswith("  | downloading"):
                 break
         else:
             raise AssertionError("it ended before")
         os.kill(shell.cloud.pid, signal.SIGKILL)
         _, stderr = process.communicate(timeout=PATIENCE)
     [error] = [line for line in stderr.splitlines() if line.startswith("error: ")]
-    done = shell.run(*repo)
+    done = shell.run(*repo, "-v")
     assert "is complete" in done.stderr
     fault("hub, and all of the cloud, killed in mid-download", error.removeprefix("error: "))

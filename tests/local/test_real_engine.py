@@ -29,7 +29,7 @@ def applied(folder: Path, profile: str, *options: str) -> Iterator[tuple[Shell, 
         done = shell.run("apply", profile, "--target", "local", "--yes", "--make-secrets", *options)
         assert f"\n{REAL}.\n" in done.stdout
         assert "engine     the real SGLang 0.5.23 for profiles" in shell.run("local", "status").stdout
-        [url] = [line.removeprefix("Endpoint: ") for line in done.stdout.splitlines() if line.startswith("Endpoint: ")]
+        [url] = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("http://")]
         yield shell, url, shell.run("local", "secret", "glm-local-api-key", "API_KEY").stdout.strip(), done.stdout
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +22,7 @@ APPLY = ("apply", PROFILE, "--target", "local", "--yes", "--make-secrets")
 @pytest.fixture(scope="module")
 def applied(cloud: Shell) -> dict[str, Any]:
     """The first apply of the module."""
-    done = cloud.run(*APPLY, "--json")
+    done = cloud.run(*APPLY, "--json", "-v")
     result = json.loads(done.stdout)
     result["stderr"] = done.stderr
     return result
@@ -50,6 +52,7 @@ def chat(url: str, key: str | None, **more: Any) -> tuple[int, str]:
 def test_first_apply_creates(applied: dict[str, Any]) -> None:
     assert applied["app"] == "glm51-fp8"
     assert applied["stages"] == {"download": True, "compile": True}
+    assert "downloading zai-org/GLM-5.1-FP8" in Path(applied["output"]).read_text()
     assert applied["healthy_after"] > 0
     assert {change["old"] for change in applied["changes"]} == {None}
     for words in (
@@ -99,7 +102,8 @@ def test_the_key_is_nowhere_but_in_the_secret(cloud: Shell, applied: dict[str, A
 
 def test_again_changes_nothing(cloud: Shell, applied: dict[str, Any]) -> None:
     before = cloud.deployments("glm51-fp8")
-    assert ", as planned\n\nNo changes.\n" in cloud.run(*APPLY).stdout
+    quiet = cloud.run(*APPLY, "-q")
+    assert (quiet.stdout, quiet.stderr) == (f"{applied['url']}\n", "")
     again = cloud.json(*APPLY)
     assert (again["changed"], again["changes"], again["url"]) == (False, [], applied["url"])
     assert again["stages"] == {"download": False, "compile": False}
@@ -131,7 +135,7 @@ IMAGE = ("--set", "sglang.image=lmsysorg/sglang:v0.5.11-cu129")
 def test_more_requests_run_no_stage_again(cloud: Shell, applied: dict[str, Any]) -> None:
     done = cloud.run(*APPLY, *RUNNING)
     assert " No download, no compile.\n" in done.stdout
-    assert "Stage compile" not in done.stderr
+    assert "✓ kernels" not in done.stderr
 
 
 def test_another_image_compiles_again_and_says_why(cloud: Shell, applied: dict[str, Any]) -> None:
@@ -142,9 +146,28 @@ def test_another_image_compiles_again_and_says_why(cloud: Shell, applied: dict[s
     done = cloud.run(*APPLY, *IMAGE)
     because = "  kernels because: sglang image: lmsysorg/sglang:v0.5.11-cu130 → lmsysorg/sglang:v0.5.11-cu129\n"
     assert because in done.stdout
-    assert "DeepGEMM Kernels compilation finished" in done.stderr
+    assert "✓ kernels" in done.stderr
+    only_our_own_lines(cloud, done.stdout, done.stderr)
     cloud.run(*APPLY)  # what was compiled for the image before is still there
     assert "\nNo changes.\n" in cloud.run(*APPLY).stdout
+
+
+OURS = re.compile(
+    r"  [✓!✗] (?:preflight|kernels|rehearsal|deploy|start|verify|handover) +\S.*|  version \d.*| {12,}\S.*"
+)
+THEIRS = ("Created", "Initialized", "🎉", "View Deployment", "server_args", "DeepGEMM JIT", "container ta-", "#>")
+"""Of the SDK's build log, of containers, and of SGLang's."""
+
+
+def only_our_own_lines(cloud: Shell, out: str, err: str) -> None:
+    """What the command printed is its own; what others printed is in the file, for the owner alone."""
+    steps = [line for line in err.splitlines() if line and not re.fullmatch(r"\d+ warnings?: .*", line)]
+    assert not [line for line in steps if not OURS.fullmatch(line)]
+    assert not [words for words in THEIRS if words in out + err]
+    [*_, newest] = sorted((cloud.home / "output" / "glm51-fp8").iterdir())
+    kept = newest.read_text()
+    assert not [words for words in THEIRS if words not in kept]
+    assert newest.stat().st_mode & 0o077 == 0
 
 
 def test_nobody_to_ask(cloud: Shell, applied: dict[str, Any]) -> None:
@@ -170,8 +193,8 @@ def test_weights_are_verified_where_nothing_changes(cloud: Shell, applied: dict[
     done = cloud.run(*APPLY, "--verify-weights", "--json")
     result = json.loads(done.stdout)
     assert (result["changed"], result["url"]) == (False, applied["url"])
-    assert "Stage download" in done.stderr
-    assert "Weights verified: " in done.stderr
+    assert "✓ weights" in done.stderr
+    assert "of the weights read and compared with their hashes" in done.stderr
     assert "weights" in result
     again = cloud.deployments("glm51-fp8")
     assert again == cloud.deployments("glm51-fp8") >= before

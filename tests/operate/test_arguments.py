@@ -97,7 +97,7 @@ def test_the_parsers_own_words_stop_it(
     whose = {"server": "of the server", "compile": "of the kernel compilation"}[stage]
     assert told["message"].startswith(f"the stand-in for SGLang 0.5.11 refuses the arguments {whose}: {said}")
     assert told["options"] == options
-    assert "Stage download" not in printed
+    assert "✓ weights" not in printed
     assert shell.deployments("glm51-fp8") == before
     if words[0] == "--page-size":
         fault("option without its value that no rule has found", f"error: {told['message']}")
@@ -131,15 +131,15 @@ def test_a_secret_in_them_is_masked(shell: Shell) -> None:
 
 def test_what_changes_no_argument_is_not_judged_again(shell: Shell) -> None:
     scaling = shell.run(*APPLY, "--set", "server.max_inputs=19")
-    assert "Stage preflight" in scaling.stderr
+    assert "✓ preflight" in scaling.stderr
     assert "takes the arguments" not in scaling.stderr
-    assert "Stage rehearse" not in scaling.stderr
+    assert "rehearsal" not in scaling.stderr
     flags = shell.run(*APPLY, "--set", "sglang.args.max-running-requests=40")
     assert "the stand-in for SGLang 0.5.11 takes the arguments" in flags.stderr
     assert "was not judged: a stand-in resolves nothing" in flags.stderr
     skipped = shell.run(*APPLY, "--no-preflight", "--set", "sglang.args.max-running-requests=41")
     assert "takes the arguments" not in skipped.stderr
-    assert "Stage rehearse" not in skipped.stderr
+    assert "rehearsal" not in skipped.stderr
 
 
 def test_json_tells_what_was_judged(shell: Shell) -> None:

@@ -134,6 +134,14 @@ def test_killed_at_a_step_the_next_one_ends_it(applied: Plane, step: str) -> Non
     assert VOLUME in volumes()
 
 
+def test_a_name_that_is_none(applied: Plane) -> None:
+    error = applied.json("destroy", "glm51-fp9", "--yes", code=1)["error"]
+    assert error["message"] == "glm51-fp9 is not deployed in Modal (main)"
+    assert error["advice"] == "did you mean `glm51-fp8`? `glmdeploy list -e main` shows what is"
+    assert applied.json("destroy", "glm51-fp9", "--yes", "--missing-ok")["state"] == "not deployed"
+    assert not asked(applied, "AppStop")
+
+
 def test_an_app_of_somebody_else(plane: Plane) -> None:
     modal.App("theirs").deploy(environment_name="main")
     text = plane.run("destroy", "theirs", "--dry-run", "--volumes")

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from support import PATIENCE, copied_cloud, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from fault_rows import Fault
     from support import Shell
@@ -35,13 +35,13 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 
 
 def test_daemon_killed_during_a_stage(ready: Shell) -> None:
-    with ready.started(*APPLY) as process:
-        read_until(process, "Stage preflight")
+    with ready.started(*APPLY, "-v") as process:
+        read_until(process, "preflight ...")
         os.kill(ready.cloud.pid, signal.SIGKILL)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "error: the embedded cloud has ended" in stderr
-    assert "Nothing was deployed" in stderr
+    assert "nothing was deployed" in stderr
     assert "Traceback" not in stdout + stderr
     ready.run("local", "start")
     assert ready.deployed() == []
@@ -50,8 +50,8 @@ def test_daemon_killed_during_a_stage(ready: Shell) -> None:
 
 @pytest.mark.thorough
 def test_daemon_killed_while_waiting(ready: Shell) -> None:
-    with ready.started(*APPLY, *SLOW) as process:
-        read_until(process, "Waiting for the endpoint")
+    with ready.started(*APPLY, "-v", *SLOW) as process:
+        read_until(process, "start ...")
         os.kill(ready.cloud.pid, signal.SIGKILL)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
@@ -61,23 +61,23 @@ def test_daemon_killed_while_waiting(ready: Shell) -> None:
     assert ready.json(*APPLY, *SLOW, "--no-wait")["changed"] is False, "the deployment survived"
 
 
-@pytest.mark.parametrize("moment", ["Stage preflight", "Waiting for the endpoint"])
+@pytest.mark.parametrize("moment", ["preflight ...", "start ..."])
 def test_interrupt(ready: Shell, moment: str) -> None:
-    with ready.started(*APPLY, *SLOW) as process:
+    with ready.started(*APPLY, "-v", *SLOW) as process:
         read_until(process, moment)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Interrupted." in stderr
-    assert ("Nothing was deployed" in stderr) == (moment == "Stage preflight")
+    assert ("nothing was deployed" in stderr) == (moment == "preflight ...")
     assert "Traceback" not in stdout + stderr
-    assert ready.deployed() == ([] if moment == "Stage preflight" else ["glm51-fp8"])
-    wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "Stage preflight"))
+    assert ready.deployed() == ([] if moment == "preflight ..." else ["glm51-fp8"])
+    wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "preflight ..."))
 
 
 def test_two_applies_at_once(ready: Shell) -> None:
-    with ready.started(*APPLY, *SLOW) as first:
-        read_until(first, "Stage preflight")
+    with ready.started(*APPLY, "-v", *SLOW) as first:
+        read_until(first, "preflight ...")
         second = ready.run(*APPLY, code=1)
         assert f"another command changes glm51-fp8 on local on this machine (process {first.pid})" in second.stderr
         first.send_signal(signal.SIGINT)
@@ -112,8 +112,12 @@ def test_a_server_that_does_not_start(warm: Shell) -> None:
     told = done.stderr[done.stderr.index("error: ") :].splitlines()
     assert told[0].startswith("error: the new version of glm51-fp8 refuses to serve: SGLang ")
     assert told[1] == "it never answered a request"
-    assert told[-1].endswith("exists: the stand-in kills itself")
-    assert all(line.startswith("  | ") for line in told[2:])
+    assert told[2].startswith("all of its output: `glmdeploy logs glm51-fp8 --version ")
+    assert not told[3:]
+    step = done.stderr[done.stderr.index("✗ start") :].splitlines()
+    theirs = [line for line in step if line.startswith("      | ")]
+    assert theirs[-1].endswith("exists: the stand-in kills itself")
+    assert "server_args" not in "".join(theirs)
 
 
 def test_a_stage_that_fails(ready: Shell) -> None:
@@ -121,9 +125,11 @@ def test_a_stage_that_fails(ready: Shell) -> None:
     done = ready.run(*APPLY, *gone, code=1, container_failed=True)
     told = done.stderr[done.stderr.index("error: ") :].splitlines()
     assert told[0].startswith("error: the stage download failed: ")
-    assert told[-1] == "its log is above"
-    assert not [line for line in told if line.startswith(("Traceback", "  File"))]
-    assert "Nothing was deployed" in done.stderr
+    kept = Path(told[-1].removeprefix("all of its output: "))
+    assert "Traceback" in kept.read_text(), "all that others printed is there"
+    assert "Traceback" not in done.stderr
+    assert "✗ weights" in done.stderr
+    assert "nothing was deployed" in done.stderr
 
 
 @pytest.mark.thorough

@@ -91,15 +91,15 @@ def test_a_cloud_that_does_not_run_is_read_and_not_started(warm: Shell) -> None:
 
 
 def completed(shell: Shell, *words: str) -> list[str]:
-    """What bash is offered for the last of the words."""
-    own = {"COMP_WORDS": " ".join(("glmdeploy", *words)), "COMP_CWORD": str(len(words))}
+    """What a shell is offered for the last of the words."""
+    own = {"COMP_WORDS": "\n".join(("glmdeploy", *words[:-1])), "COMP_WORD": words[-1]}
     done = subprocess.run(
-        [sys.executable, "-c", "from glmdeploy.cli import group; group(prog_name='glmdeploy')"],
-        env={**shell.env, **own, "_GLMDEPLOY_COMPLETE": "bash_complete"},
+        [sys.executable, "-m", "glmdeploy"],
+        env={**shell.env, **own, "_GLMDEPLOY_COMPLETE": "zsh_complete"},
         text=True,
         capture_output=True,
         check=False,
         timeout=PATIENCE,
     )
     assert done.stderr == ""
-    return [line.partition(",")[2] for line in done.stdout.split()]
+    return [line.split("\t")[1] for line in done.stdout.splitlines() if not line.startswith("files")]

@@ -58,7 +58,8 @@ def refused(shell: Shell, app: str, *sets: str) -> tuple[list[str], str]:
     error = done.stderr[done.stderr.index("error: ") :]
     assert f"error: the new version of {app} refuses to serve: {found.reasons[0]}\n" in error
     assert all(f"  and {reason}\n" in error for reason in found.reasons[1:])
-    assert error.endswith("it never answered a request\n")
+    assert "it never answered a request\n" in error
+    assert error.splitlines()[-1].startswith(f"all of its output: `glmdeploy logs {app} --version 1 ")
     failures = [file.read_text() for file in (shell.home / "volumes").rglob(f"failures/{found.digest}/*.json")]
     assert len(failures) == 1, "it counts as a failed start"
     assert found.reasons[0] in failures[0]
@@ -76,10 +77,10 @@ def test_a_start_that_proves_itself(shell: Shell) -> None:
     [found] = verdicts(shell, "proven")
     assert (found.digest, found.reasons) == (result["digest"][:40], ())
     assert found.task in shell.containers("proven")
-    again = shell.run(*APPLY, "--set", "app=proven", "--set", "sglang.args.max-running-requests=40")
-    said = [line for line in again.stderr.splitlines() if line.startswith("  start  ")]
-    assert [line.split(" took ")[0] for line in said] == ["  start  imports", "  start  warm-up"]
-    assert "it runs what was planned, and answered the quick checks." in again.stderr
+    again = shell.run(*APPLY, "-v", "--set", "app=proven", "--set", "sglang.args.max-running-requests=40")
+    said = [line for line in again.stderr.splitlines() if " took " in line]
+    assert [line.split(" took ")[0] for line in said] == ["  | imports", "  | warm-up"]
+    assert "✓ start       runs what was planned, and answered the quick checks" in again.stderr
 
 
 def test_options_changed_behind_the_plan(shell: Shell, fault: Fault) -> None:

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from pydantic import ValidationError
 from validators import accepts
 
-from glmdeploy.profile import fields, schema
+from glmdeploy.profile import fields, release_schema, schema
 from glmdeploy.profile.faults import KEYWORDS, WORDS
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
 from glmdeploy.resources import schemas_dir
+from glmdeploy.sglang import catalog
 
 SETS = (
     "gpu=[B200:8, B300:8]",
@@ -145,6 +146,14 @@ VALUES |= st.fixed_dictionaries(
 )
 
 
+EDITORS = Draft7Validator(json.loads(release_schema.generate(BASE["sglang"]["version"])))
+"""The schema that such a profile names for editors. What it says of options is tested in tests/editor."""
+
+
+def of_options(path: tuple[Any, ...]) -> bool:
+    return path in ((), ("sglang",)) or path[:2] in (("sglang", "args"), ("sglang", "version"))
+
+
 @settings(max_examples=300)
 @given(path=st.sampled_from(paths(BASE)), value=VALUES)
 @example(path=("server", "cpu"), value=[1, 2])
@@ -165,6 +174,7 @@ VALUES |= st.fixed_dictionaries(
 def test_schema_and_models_agree_on_edits(path: tuple[Any, ...], value: Any) -> None:
     data = edited(path, value)
     assert accepts(data) == model_accepts(data)
+    assert of_options(path) or EDITORS.is_valid(data) == model_accepts(data)
 
 
 @given(path=st.sampled_from(paths(BASE)[1:]), key=st.text(string.ascii_lowercase + "_-", min_size=1, max_size=8))
@@ -181,6 +191,7 @@ def test_schema_and_models_agree_on_missing_and_added_keys(path: tuple[Any, ...]
         else:
             parent[key] = 1
         assert accepts(data) == model_accepts(data)
+        assert of_options(path) or EDITORS.is_valid(data) == model_accepts(data)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 86_400), (2, 3600), (60, 86_400), (7, 123), (10, 19), (1, 1)])
@@ -195,8 +206,13 @@ def test_duration_pattern_is_exact(low: int, high: int, number: int, unit: str) 
     assert matches == inside
 
 
-def test_committed_schema_is_fresh() -> None:
-    assert (schemas_dir() / schema.FILE).read_text(encoding="utf-8") == schema.generate()
+def test_committed_schemas_are_fresh() -> None:
+    files = [(schemas_dir() / schema.FILE, schema.generate())]
+    files += [(release_schema.release_file(each), release_schema.generate(each)) for each in catalog.versions()[::8]]
+    for file, text in [*files, (schemas_dir() / release_schema.FOLDER / schema.FILE, release_schema.any_release())]:
+        assert file.read_text(encoding="utf-8") == text, f"{file.name}: `glmdeploy schema --write` renews it"
+    there = {file.name for file in (schemas_dir() / release_schema.FOLDER).iterdir()}
+    assert there == {schema.FILE, *map(release_schema.file_name, catalog.versions())}
 
 
 def test_every_keyword_that_can_refuse_something_is_one_that_faults_know() -> None:

@@ -21,6 +21,7 @@ from glmdeploy.plan.diff import diff
 from glmdeploy.report.destroy import destruction_data, destruction_text, step_text
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.history import history_data, history_text, short_changes
+from glmdeploy.report.wrap import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ def versions() -> Versions:
     )
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 80, 120])
 def test_history(width: int, snapshot: Callable[[str, str], None]) -> None:
     text = click.unstyle("\n".join(history_text(versions(), width, now=NOW, zone=BERLIN)))
     assert max(map(len, text.splitlines())) <= width
@@ -113,7 +114,7 @@ def destruction(status: Status, *volumes: Held, remove: bool = False, gone: Gone
 WEIGHTS, KERNELS = held("glm51-model-weights", 756_000_000_000), held("glm51-deepgemm-cache", 3_100_000_000)
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 80, 120])
 def test_destruction(width: int, snapshot: Callable[[str, str], None]) -> None:
     kept = destruction(well(), WEIGHTS, KERNELS)
     shared = replace(WEIGHTS, used_by=("glm51-canary", "qwen"))
@@ -121,12 +122,12 @@ def test_destruction(width: int, snapshot: Callable[[str, str], None]) -> None:
     blocks = [[*destruction_text(each, width)] for each in (kept, removed)]
     blocks.append(
         [
-            text
+            wrapped(text, width)
             for step in (AppStopped(), AppGone(seconds=3.2), VolumeRemoved(volume=KERNELS))
             if (text := step_text(step))
         ]
     )
-    assert max(len(line) for block in blocks for line in block) <= width
+    assert max(len(line) for block in blocks for text in block for line in text.splitlines()) <= width
     snapshot(f"destroy-{width}", "\n\n".join("\n".join(block) for block in blocks))
 
 

@@ -42,6 +42,9 @@ BESIDE = (
     ("size", "a.yaml", "--json"),
     ("upgrade", "a.yaml", "--to", "0.5.16"),
     ("apply", "a.yaml", "--dry-run"),
+    ("report", "a.yaml", "--compare", "b200-eagle-bf16kv"),
+    ("report", "b200-eagle-bf16kv", "--compare", "a.yaml", "--format", "markdown"),
+    ("report", "a.yaml", "--json"),
 )
 """Other commands that read a profile."""
 
@@ -106,6 +109,7 @@ def assert_hidden(*arguments: str, stdin: str = "") -> None:
 )
 @example(NAME, "plain value", "github", ("upgrade", "a.yaml", "--to", "0.5.16"))
 @example(IMAGE, "plain value", "url", ("validate", "a.yaml", "--format", "pretty"))
+@example(IMAGE, "plain value", "url", ("report", "a.yaml", "--compare", "b200-eagle-bf16kv"))
 def test_anywhere_in_a_profile(number: int, how: str, kind: str, command: tuple[str, ...]) -> None:
     Path("a.yaml").write_text(with_secret(number, how, SECRETS[kind]))
     assert_hidden(*command)

@@ -33,7 +33,7 @@ def text(status: Status, width: int, *, local: bool = False) -> str:
     return click.unstyle("\n".join(status_text(status, width, zone=BERLIN, local=local)))
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 80, 120])
 class TestSnapshots:
     def test_well(self, width: int, snapshot: Callable[[str, str], None]) -> None:
         snapshot(f"status-well-{width}", text(well(), width))

@@ -80,7 +80,7 @@ COMPARISON = Comparison(
 )
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize(
     ("name", "found", "comparison"),
     [("passed", GOOD, None), ("failed", BAD, COMPARISON), ("compared", GOOD, replace(COMPARISON, worse=()))],

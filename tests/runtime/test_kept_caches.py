@@ -37,7 +37,7 @@ def archive(shell: Shell) -> Path:
 
 def test_a_server_finds_what_the_stage_compiled(shell: Shell) -> None:
     before = {*(shell.home / "volumes").rglob("*.cubin")}
-    done = shell.run(*APPLY)
+    done = shell.run(*APPLY, "-v")
     packed = re.search(r"(\d+) files of the kernel caches, \d+ MiB, are in the volume", done.stderr)
     assert packed
     assert f"{packed[1]} files of the kernel caches unpacked in " in logs(shell)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from os.path import relpath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.formats.recognise import recognise
@@ -18,19 +16,19 @@ from glmdeploy.authoring.launch.place import sections_of
 from glmdeploy.authoring.launch.release import release
 from glmdeploy.authoring.launch.servers import MODULE
 from glmdeploy.authoring.launch.words import ShellError
+from glmdeploy.authoring.schema_line import schema_line
 from glmdeploy.errors import ProfileError, UsageError
 from glmdeploy.findings import Severity, at
-from glmdeploy.profile.schema import FILE
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import write
 from glmdeploy.redaction import mask
-from glmdeploy.resources import schemas_dir
 from glmdeploy.rules.check import Checked, check
 from glmdeploy.sglang.spelling import distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from glmdeploy.authoring.formats.format import Format
     from glmdeploy.authoring.launch.launch import Launch
@@ -79,11 +77,11 @@ class Imported:
 
 
 def import_script(
-    script: Script, options: ImportOptions, *, file: str = "imported profile", folder: Path | None = None
+    script: Script, options: ImportOptions, *, file: str = "imported profile", output: Path | None = None
 ) -> Imported:
     """The profile of the launch in a text; ``file`` is what findings about the profile call it.
 
-    ``folder`` is where the profile will lie, None where that is not known.
+    ``output`` is the file that the profile will be, None where that is not known.
 
     :raises ProfileError: where the text cannot be read, or launches nothing.
     :raises UsageError: where an option's value cannot stand in a profile.
@@ -109,7 +107,7 @@ def import_script(
             break
     _check_options(checked, options)
     notes = _notes(script, sections)
-    text = profile_text(sections.data, _remarks(script, notes, sections.added), folder)
+    text = profile_text(sections.data, _remarks(script, notes, sections.added), output)
     document = read_text(text, file)
     return Imported(notes=notes, text=text, data=document.data, checked=_without_repository(check(document), sections))
 
@@ -191,24 +189,14 @@ def _check_options(checked: Checked, options: ImportOptions) -> None:
             raise UsageError(f"{option}: {wrong[path].message}", advice=f"Expected: {wrong[path].expected}")
 
 
-def schema_line(folder: Path | None = None) -> str:
-    """The comment by which editors find the schema of a profile in ``folder``, None for a folder that is not known.
+def profile_text(data: Mapping[str, Any], remarks: Sequence[str], output: Path | None = None) -> str:
+    """The text of a profile, for the file ``output``: ``remarks`` are the lines of a comment at its top.
 
-    Beside the schema, as in a checkout, it is the way from the one to the other; elsewhere the installed file, which
-    needs no network: yaml-language-server takes paths and ``file:`` addresses.
+    Where the file is not known the text names no schema: no way to one would hold.
     """
-    file = schemas_dir() / FILE
-    home = file.parent.parent
-    if folder is not None and home.parent.resolve() != home.resolve() and folder.resolve().is_relative_to(home):
-        return f"# yaml-language-server: $schema={Path(relpath(file, folder.resolve())).as_posix()}"
-    return f"# yaml-language-server: $schema={file.as_uri()}"
-
-
-def profile_text(data: Mapping[str, Any], remarks: Sequence[str], folder: Path | None = None) -> str:
-    """The text of a profile in ``folder``: ``remarks`` are the lines of a comment at its top."""
-    lines = [schema_line(folder)]
+    lines = [schema_line(output, data["sglang"]["version"])] if output else []
     if remarks:
-        lines += ["#", *(f"# {shown(remark, 400)}".rstrip() for remark in remarks)]
+        lines += [*(["#"] if lines else []), *(f"# {shown(remark, 400)}".rstrip() for remark in remarks)]
     was_block = False
     for index, (key, value) in enumerate(data.items()):
         is_block = isinstance(value, dict)

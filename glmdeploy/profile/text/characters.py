@@ -74,7 +74,7 @@ def decode(data: bytes, file: str) -> SourceText:
                 fault(
                     "the file is not UTF-8: it begins like UTF-16 or UTF-32",
                     Location(file=file, line=1, column=1),
-                    fix="Save the file as UTF-8.",
+                    fix="save the file as UTF-8",
                 )
             ]
         )
@@ -100,9 +100,9 @@ def check(text: str, file: str) -> SourceText:
         raise ProfileError(
             [
                 fault(
-                    f"the character U+{ord(bad[0]):04X} may not stand in a profile",
+                    f"the character `U+{ord(bad[0]):04X}` may not stand in a profile",
                     visible.place(bad.start()),
-                    fix=f'Remove it, or write it as an escape in double quotes: "{_escape(bad[0])}".',
+                    fix=f'remove it, or write it as an escape in double quotes: `"{_escape(bad[0])}"`',
                 )
             ]
         )
@@ -136,13 +136,13 @@ def _not_utf8(data: bytes, offset: int, file: str) -> Finding:
         return fault(
             "the file is binary, not YAML text",
             Location(file=file, line=1, column=1),
-            fix="Name a profile in YAML.",
+            fix="name a file in YAML; `glmdeploy init MODEL` writes a first profile",
         )
     before = data[:offset].decode("utf-8").removeprefix("\ufeff")
     after = re.split(r"[\r\n]", data[offset:].decode("utf-8", "replace"), maxsplit=1)[0]
     source = _split(_REFUSED.sub("\ufffd", before + after), file)
     return fault(
-        f"the file is not UTF-8: byte 0x{data[offset]:02X} at offset {offset}",
+        f"the file is not UTF-8: byte `0x{data[offset]:02X}` at offset {offset}",
         source.place(len(before)),
-        fix="Save the file as UTF-8.",
+        fix="save the file as UTF-8",
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from yaml import events
 
+from glmdeploy.profile import stranger
 from glmdeploy.profile.text.characters import SourceText, fault, shown
 from glmdeploy.profile.text.document import Entry, Node
 from glmdeploy.profile.text.scalars import CORE, TAGS, Scalar, ScalarError, plain, tagged
@@ -111,16 +112,20 @@ class Composer:
     def _document(self, event: events.DocumentStartEvent, start: int) -> None:
         self._documents += 1
         if self._documents > 1:
+            top = self.root.node.value if self.root else None
+            names = dict.fromkeys(top) if isinstance(top, dict) else {}
+            if other := stranger.keys(names):
+                raise FatalError(stranger.finding(other, self.source.place(0), self.source.file))
             raise FatalError(
                 fault(
                     "a second document begins here",
                     self.source.place(start, start + 3),
-                    expected="One document in each file.",
-                    fix="Remove the `---` line, or move what follows to a file of its own.",
+                    expected="one document in each file",
+                    fix="remove the `---` line, or move what follows to a file of its own",
                 )
             )
         if event.version not in (None, (1, 2)):
-            self._report("profiles are YAML 1.2", start, fix="Remove the %YAML line.")
+            self._report("profiles are YAML 1.2", start, fix="remove the `%YAML` line")
 
     def _open(self, event: events.CollectionStartEvent, start: int) -> None:
         if len(self._stack) >= MAX_DEPTH:
@@ -192,13 +197,13 @@ class Composer:
                 self._grow(part.size, start)
                 return replace(part, node=replace(part.node, location=place), start=start, end=end)
             case _Open():
-                self._report(f"the alias *{name} stands inside the value that it repeats", start, end)
+                self._report(f"the alias `*{name}` stands inside the value that it repeats", start, end)
             case None:
                 self._report(
-                    f"nothing above is marked &{name}, so *{name} refers to nothing",
+                    f"nothing above is marked `&{name}`, so `*{name}` refers to nothing",
                     start,
                     end,
-                    fix="Put the value in quotes if text was meant.",
+                    fix="put the value in quotes if text was meant",
                 )
         return Part(node=Node(value="", location=place), start=start, end=end)
 
@@ -232,24 +237,27 @@ class Composer:
                 "YAML 1.2 has no merge key `<<`",
                 place,
                 path=(*self._path(), name),
-                fix="Use `extends` for another file, or an alias for one value.",
+                fix="use `extends` for another file, or an alias for one value",
             )
         if value.empty and ":" not in self.source.text[key.end : value.start]:
             written = shown(self.source.text[key.start : key.end])
             glued = re.search(r":(?=.)", written)
+            flag = re.fullmatch(r"--([A-Za-z][\w-]*)(?:[ =](.*))?", written)
             return fault(
-                f"there is no space after the colon in {written}" if glued else f"the key {written} has no value",
+                f"there is no space after the colon in `{written}`" if glued else f"the key `{written}` has no value",
                 place,
                 path=(*self._path(), name),
-                fix="Write `key: value`; a list is written with [ ].",
+                fix=f"write `{flag[1]}: {(flag[2] or 'true').strip()}`"
+                if flag
+                else "write `key: value`; a list is written with `[ ]`",
             )
         if name in entries:
             first = entries[name].key
             return fault(
-                f"the key {shown(name)} is given twice: first at line {first.line}, column {first.column}",
+                f"the key `{shown(name)}` is given twice: first at line {first.line}, column {first.column}",
                 place,
                 path=(*self._path(), name),
-                fix="Keep one of the two.",
+                fix="keep one of the two",
             )
         return None
 
@@ -262,14 +270,14 @@ class Composer:
                 f"a key is text, not {kind}",
                 place,
                 path=self._path(),
-                fix="Put it in quotes if it is text; templates such as {{ name }} are not filled in.",
+                fix="put it in quotes if it is text; templates such as `{{ name }}` are not filled in",
             )
         written = shown(self.source.text[key.start : key.end])
         return fault(
-            f"a key is text, and {written} is {kind}",
+            f"a key is text, and `{written}` is {kind}",
             place,
             path=self._path(),
-            fix=f'Write "{written}" in quotes.',
+            fix=f'write `"{written}"`, in quotes',
         )
 
     def _path(self) -> KeyPath:
@@ -303,12 +311,12 @@ class Composer:
         match = re.compile(_TAG).search(self.source.text, start)
         written, at = (match[0], match.start()) if match else (tag, start)
         self._report(
-            f"the tag {shown(written)} does not fit {kind}"
+            f"the tag `{shown(written)}` does not fit {kind}"
             if tag in TAGS or tag in (CORE + "map", CORE + "seq")
-            else f"the tag {shown(written)} is not one of YAML's core schema",
+            else f"the tag `{shown(written)}` is not one of YAML's core schema",
             at,
             at + len(written),
-            fix="Remove the tag, or put the whole value in quotes if it is text.",
+            fix="remove the tag, or put the whole value in quotes if it is text",
         )
 
     def _too_deep(self, start: int) -> Finding:

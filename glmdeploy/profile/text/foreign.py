@@ -188,11 +188,13 @@ class _Builder:
         merged: list[Tree] = []
         for key, value in pairs:
             if key.text is None:
-                self._report(f"a key is text, not {key.kind}; templates such as {{{{ name }}}} are not filled in", key)
+                self._report(
+                    f"a key is text, not {key.kind}; templates such as `{{{{ name }}}}` are not filled in", key
+                )
             elif key.text == "<<" and key.plain:
                 merged += value.items if value.items is not None else (value,)
             elif key.text in entries:
-                self._report(f"the key {shown(key.text)} is given twice", key)
+                self._report(f"the key `{shown(key.text)}` is given twice", key)
             else:
                 entries[key.text] = Pair(key=key, value=value)
         for each in merged:
@@ -210,7 +212,7 @@ class _Builder:
             self._grow(found.size, start)
             return found
         what = "stands inside the value that it repeats" if found else "refers to nothing above"
-        raise FatalError(self._fault(f"the alias *{shown(name)} {what}", start, end))
+        raise FatalError(self._fault(f"the alias `*{shown(name)}` {what}", start, end))
 
     def _deliver(self, tree: Tree) -> None:
         if not self._stack:

@@ -34,7 +34,7 @@ class Revision:
         """
         self.name = name
         self.top = Path(_git("rev-parse", "--show-toplevel", why="there is no Git repository here").strip())
-        why = f"there is no revision {shown(name)} in {self.top}"
+        why = f"there is no revision `{shown(name)}` in `{self.top}`"
         if not name or name.startswith("-"):
             raise UsageError(why, advice="name a commit, a branch or a tag")
         spec = f"{name}^{{commit}}"
@@ -54,7 +54,7 @@ class Revision:
         if is_bare(source) and (shipped := self._shipped(source)):
             return shipped
         raise ProfileError(
-            [fault(f"{shown(self.name)} has no file {shown(source)}", Location(file=source, line=1, column=1))]
+            [fault(f"`{shown(self.name)}` has no file `{shown(source)}`", Location(file=source, line=1, column=1))]
         )
 
     def extended(self, value: str, by: Place, location: Location) -> Place:
@@ -66,12 +66,12 @@ class Revision:
         real = Path(os.path.normpath(by.real.parent / value))
         if not real.is_relative_to(self.top):
             raise refused(
-                f"{shown(value)} is outside {self.top}, which a profile may not leave",
+                f"`{shown(value)}` is outside `{self.top}`, which a profile may not leave",
                 location,
-                fix="Keep the files that a profile extends in its repository.",
+                fix="keep the files that a profile extends in its repository",
             )
         if self._kind(real) != "blob":
-            raise refused(f"{shown(self.name)} has no file {shown(value)} beside {by.name} to extend", location)
+            raise refused(f"`{shown(self.name)}` has no file `{shown(value)}` beside `{by.name}` to extend", location)
         return self._place(real)
 
     def read(self, place: Place) -> bytes:
@@ -80,7 +80,7 @@ class Revision:
             return read(place)
         header, _, content = self._object(place.real).partition(b"\n")
         if header.split()[1:2] != [b"blob"]:
-            raise ProfileError([fault(f"{place.name} cannot be read", Location(file=place.name, line=1, column=1))])
+            raise ProfileError([fault(f"`{place.name}` cannot be read", Location(file=place.name, line=1, column=1))])
         return content[:-1]
 
     def folder(self, path: str) -> Sequence[str] | None:

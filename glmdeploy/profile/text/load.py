@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Location
+from glmdeploy.profile import stranger
 from glmdeploy.profile.text.characters import MAX_BYTES, SourceText, check, decode, fault, shown
 from glmdeploy.profile.text.document import Document, Node, build, merge
 from glmdeploy.profile.text.yaml12 import read_mapping
@@ -63,9 +64,9 @@ def named(source: str) -> Place:
     raise ProfileError(
         [
             fault(
-                f"there is no {'profile' if bare else 'file'} {shown(source)}",
+                f"there is no {'profile' if bare else 'file'} `{shown(source)}`",
                 Location(file=source, line=1, column=1),
-                expected=f"One of {', '.join(map(str, tried))}." if bare else None,
+                expected=_offered() if bare else None,
                 fix=_nearest(source, bare=bare, beside=Path(), shelves=(LOCAL, profiles_dir())),
             )
         ]
@@ -92,18 +93,18 @@ def extended(value: str, by: Place, location: Location) -> Place:
         if not real.is_relative_to(by.boundary) and not real.is_relative_to(shipped):
             # Before the file is looked at: a profile must not find out what lies elsewhere on a machine.
             raise refused(
-                f"{shown(value)} is outside {by.boundary}, which a profile may not leave",
+                f"`{shown(value)}` is outside `{by.boundary}`, which a profile may not leave",
                 location,
-                fix="Keep the files that a profile extends in its repository.",
+                fix="keep the files that a profile extends in its repository",
             )
         if not S_ISREG(real.stat().st_mode):
-            raise refused(f"{shown(value)} is not a file", location)
+            raise refused(f"`{shown(value)}` is not a file", location)
     except FileNotFoundError:
-        what = f"shipped profile {shown(value)}" if bare else f"file {shown(value)} beside {by.name}"
+        what = f"shipped profile `{shown(value)}`" if bare else f"file `{shown(value)}` beside `{by.name}`"
         near = _nearest(value, bare=bare, beside=folder, shelves=(shipped,))
         raise refused(f"there is no {what} to extend", location, fix=near) from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise refused(f"{shown(value)} cannot be read: {_reason(error)}", location) from None
+        raise refused(f"`{shown(value)}` cannot be read: {_reason(error)}", location) from None
     return Place(name=_name(real), path=real, real=real, boundary=by.boundary)
 
 
@@ -142,7 +143,7 @@ class Disk:
 
 def unreadable(name: str, error: Exception) -> Finding:
     """The finding for a file that the system does not hand out."""
-    return fault(f"{shown(name)} cannot be read: {_reason(error)}", Location(file=name, line=1, column=1))
+    return fault(f"`{shown(name)}` cannot be read: {_reason(error)}", Location(file=name, line=1, column=1))
 
 
 def repository(folder: Path) -> Path:
@@ -190,7 +191,13 @@ def _nearest(name: str, *, bare: bool, beside: Path, shelves: tuple[Path, ...]) 
     profiles = {file.stem: file.stem for shelf in shelves for file in _files(shelf)}
     offers = offers | profiles if bare else profiles | offers
     near = get_close_matches(written.name if bare else written.stem, offers, cutoff=0.5)
-    return "Did you mean " + " or ".join(offers[stem] for stem in near) + "?" if near else None
+    return "did you mean " + " or ".join(f"`{offers[stem]}`" for stem in near) + "?" if near else None
+
+
+def _offered() -> str:
+    """What a bare name can be."""
+    shipped = ", ".join(f"`{file.stem}`" for file in _files(profiles_dir()))
+    return f"the name of a file in `{LOCAL}`, or a profile that ships: {shipped}"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -308,7 +315,7 @@ class _Reader:
     def _base(self, value: Node, above: tuple[Place, ...]) -> Node | None:
         if not isinstance(value.value, str) or not value.value:
             raise refused(
-                f"extends takes the name of a file, or a list of such names, not {_what(value)}", value.location
+                f"`extends` takes the name of a file, or a list of such names, not {_what(value)}", value.location
             )
         place = self._shelf.extended(value.value, above[-1], value.location)
         reals = [each.real for each in above]
@@ -327,8 +334,18 @@ class _Reader:
             self._nodes[place.real] = None
             self.files[place.real] = place.name
             with _collecting(self._findings):
-                self._nodes[place.real] = read_mapping(text or decode(self._shelf.read(place), place.name))
+                self._nodes[place.real] = _mapping(text or decode(self._shelf.read(place), place.name))
         return self._nodes[place.real]
+
+
+def _mapping(source: SourceText) -> Node:
+    """The root of a text. :raises ProfileError: with one finding where it is a file of another kind."""
+    try:
+        return read_mapping(source)
+    except ProfileError:
+        if other := stranger.text(source.text, source.file):
+            raise ProfileError([stranger.finding(other, source.place(0), source.file)]) from None
+        raise
 
 
 def _what(node: Node) -> str:

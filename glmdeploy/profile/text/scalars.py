@@ -76,7 +76,7 @@ def tagged(text: str, tag: str) -> Scalar:
         return float(value)
     types = {"int": int, "float": float, "bool": bool, "null": type(None)}
     if type(value) is not types[name]:
-        raise ScalarError(f"{shown(text)} does not fit its tag !!{name}", "Remove the tag, or correct the value.")
+        raise ScalarError(f"`{shown(text)}` does not fit its tag `!!{name}`", "remove the tag, or correct the value")
     return value
 
 
@@ -86,18 +86,18 @@ def _number(text: str) -> int | float | None:
             # Counted first: int() refuses very long texts with an error of its own.
             if len(match[1]) > _MAX_DIGITS or (value := int(match[1], base)) >= 10**_MAX_DIGITS:
                 raise ScalarError(
-                    f"the number {shown(text)} has more than {_MAX_DIGITS} digits",
-                    "Put it in quotes if it is text.",
+                    f"the number `{shown(text)}` has more than {_MAX_DIGITS} digits",
+                    "put it in quotes if it is text",
                 )
             return -value if text[0] == "-" else value
     if _FLOAT.fullmatch(text):
         number = float(text)
         if math.isinf(number):
-            raise ScalarError(f"the number {shown(text)} is too large", "Put it in quotes if it is text.")
+            raise ScalarError(f"the number `{shown(text)}` is too large", "put it in quotes if it is text")
         return number
     if _NOT_FINITE.fullmatch(text):
         raise ScalarError(
-            f"{text} is infinity or not a number, which no setting takes", "Put it in quotes if it is text."
+            f"`{text}` is infinity or not a number, which no setting takes", "put it in quotes if it is text"
         )
     return None
 

@@ -50,7 +50,7 @@ def parse(argument: str) -> Setting:
         raise _refused("the argument has more than one line", source.place(source.starts[1] - 1))
     steps, end = _parse_steps(source)
     if steps[0].part == "extends":
-        raise _refused("extends cannot be set", steps[0].location, fix="Use --overlay to lay a file on top.")
+        raise _refused("`extends` cannot be set", steps[0].location, fix="use `--overlay` to lay a file on top")
     return Setting(steps=steps, value=_parse_value(source, end))
 
 
@@ -64,8 +64,8 @@ def _parse_steps(source: SourceText) -> tuple[tuple[Step, ...], int]:
             raise _refused(
                 "a key is expected here",
                 source.place(at),
-                expected="KEY.KEY[INDEX]=VALUE, as in sglang.args.tp-size=8.",
-                fix="Put a key in double quotes if it has dots, brackets, quotes or spaces.",
+                expected="`KEY.KEY[INDEX]=VALUE`, as in `sglang.args.tp-size=8`",
+                fix="put a key in double quotes if it has dots, brackets, quotes or spaces",
             )
         quoted, single, bare = key.groups()
         name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else single if bare is None else bare
@@ -80,9 +80,9 @@ def _parse_steps(source: SourceText) -> tuple[tuple[Step, ...], int]:
             return tuple(steps), at + 1
         if text[at : at + 1] != ".":
             raise _refused(
-                "an index in brackets is a number from 0" if text[at : at + 1] == "[" else "= is missing here",
+                "an index in brackets is a number from 0" if text[at : at + 1] == "[" else "`=` is missing here",
                 source.place(at),
-                expected="KEY.KEY[INDEX]=VALUE, as in sglang.args.tp-size=8.",
+                expected="`KEY.KEY[INDEX]=VALUE`, as in `sglang.args.tp-size=8`",
             )
         at += 1
 
@@ -90,14 +90,14 @@ def _parse_steps(source: SourceText) -> tuple[tuple[Step, ...], int]:
 def _parse_value(source: SourceText, start: int) -> Node:
     # Spaces in place of the way keep the value's offsets, and keep `---` and `%` from the first column.
     part = compose(replace(source, text=" " * start + source.text[start:]))
-    quote = "Put the value in quotes, inside those of the shell."
+    quote = "put the value in quotes, inside those of the shell"
     if part is not None and part.block:
         raise _refused("the value is a block of YAML", part.node.location, fix=quote)
     if part is None or part.empty:
         raise _refused(
-            "a value is missing after =",
+            "a value is missing after `=`",
             source.place(start),
-            fix='Write null to remove the key, "" for empty text; quote a value that begins with # or &.',
+            fix='write `null` to remove the key, `""` for empty text; quote a value that begins with `#` or `&`',
         )
     rest = source.text[part.end :]
     if rest.strip():
@@ -124,7 +124,7 @@ def _put(node: Node, path: KeyPath, steps: tuple[Step, ...], value: Node) -> Nod
     match node.value, part:
         case tuple() as items, int():
             if part >= len(items):
-                raise _refused(f"{dotted(path)} has {len(items)} items, counted from 0", step.location, here)
+                raise _refused(f"`{dotted(path)}` has {len(items)} items, counted from 0", step.location, here)
             changed = _put(items[part], here, rest, value)
             return replace(node, value=(*items[:part], changed, *items[part + 1 :]))
         case dict() as entries, str():
@@ -133,7 +133,7 @@ def _put(node: Node, path: KeyPath, steps: tuple[Step, ...], value: Node) -> Nod
                 entry = Entry(key=held.key, node=_put(held.node, here, rest, value))
             elif value.value is None and (held is None or held.node.value is None):
                 raise _refused(
-                    f"there is no {shown(dotted(here))} to remove",
+                    f"there is no `{shown(dotted(here))}` to remove",
                     step.location,
                     here,
                     fix=_near(part, entries),
@@ -143,29 +143,29 @@ def _put(node: Node, path: KeyPath, steps: tuple[Step, ...], value: Node) -> Nod
             return replace(node, value={**entries, part: entry})
         case dict(), int():
             raise _refused(
-                f"{dotted(path)} is a mapping, not a list",
+                f"`{dotted(path)}` is a mapping, not a list",
                 step.location,
                 here,
-                fix="Write .KEY in place of it.",
+                fix="write `.KEY` in place of it",
             )
         case tuple(), str():
-            raise _refused(f"{dotted(path)} is a list", step.location, here, fix="Write [0] for its first item.")
+            raise _refused(f"`{dotted(path)}` is a list", step.location, here, fix="write `[0]` for its first item")
         case _:
-            raise _refused(f"{dotted(path)} is {node.kind}, with nothing inside", step.location, here)
+            raise _refused(f"`{dotted(path)}` is {node.kind}, with nothing inside", step.location, here)
 
 
 def _made(path: KeyPath, steps: tuple[Step, ...], value: Node) -> Node:
     """The mappings that lead to a value where there was nothing."""
     for step in reversed(steps):
         if isinstance(step.part, int):
-            raise _refused(f"there is no list {shown(dotted(path))}", step.location, path)
+            raise _refused(f"there is no list `{shown(dotted(path))}`", step.location, path)
         value = Node(value={step.part: Entry(key=step.location, node=value)}, location=step.location)
     return value
 
 
 def _near(name: str, entries: dict[str, Entry]) -> str | None:
     near = nearest(name, [key for key, entry in entries.items() if entry.node.value is not None])
-    return "Did you mean " + " or ".join(near) + "?" if near else None
+    return "did you mean " + " or ".join(f"`{each}`" for each in near) + "?" if near else None
 
 
 def _refused(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glmdeploy.profile.text.characters import SourceText, fault, shown
+from glmdeploy.sglang.wording import styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 # `key:value` and nothing on the line that would make it a key after all; `http://` is no such slip.
 _GLUED = r"(\s*(?:- +)*[^\s:'\"#]+):(?!//)\S(?!.*:(?:\s|$))"
 
-_QUOTE_IT = "Put the value in quotes if it is text."
-_INDENT_ALIKE = "Indent the keys of one mapping, and the items of one list, by the same number of spaces."
+# `--tp 8`, `--tp=8`, `--trust-remote-code`, where a key with a value belongs.
+_FLAG = r"(\s*)--([A-Za-z][\w-]*)(?:[ =]([^:]*))?"
+
+_QUOTE_IT = "put the value in quotes if it is text"
+_INDENT_ALIKE = "indent the keys of one mapping, and the items of one list, by the same number of spaces"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,27 +49,27 @@ def explain(problem: Problem, source: SourceText) -> Finding:
     for pattern, explanation in _EXPLANATIONS:
         if re.search(pattern, said):
             return explanation(problem, source)
-    return fault(f"this is not YAML: {said.removeprefix(': ')}", source.place(problem.at))
+    return fault(f"this is not YAML: {styled(said.removeprefix(': '))}", source.place(problem.at))
 
 
 def _character(problem: Problem, source: SourceText) -> Finding:
     character = source.text[problem.at : problem.at + 1]
     if character == "\t":
         return _tab(problem, source)
-    return fault(f"a value cannot begin with {character}", source.place(problem.at), fix=_QUOTE_IT)
+    return fault(f"a value cannot begin with `{character}`", source.place(problem.at), fix=_QUOTE_IT)
 
 
 def _tab(problem: Problem, source: SourceText) -> Finding:
     return fault(
         "a tab stands where YAML takes only spaces for indentation",
         source.place(problem.at),
-        fix="Replace the tab with spaces.",
+        fix="replace the tab with spaces",
     )
 
 
 def _alias(problem: Problem, source: SourceText) -> Finding:
     return fault(
-        "a value that begins with * is an alias in YAML, and this is not the name of one",
+        "a value that begins with `*` is an alias in YAML, and this is not the name of one",
         source.place(problem.begin),
         fix=_QUOTE_IT,
     )
@@ -73,7 +77,7 @@ def _alias(problem: Problem, source: SourceText) -> Finding:
 
 def _anchor(problem: Problem, source: SourceText) -> Finding:
     return fault(
-        "a value that begins with & is an anchor in YAML, and this is not the name of one",
+        "a value that begins with `&` is an anchor in YAML, and this is not the name of one",
         source.place(problem.begin),
         fix=_QUOTE_IT,
     )
@@ -81,7 +85,7 @@ def _anchor(problem: Problem, source: SourceText) -> Finding:
 
 def _tag(problem: Problem, source: SourceText) -> Finding:
     return fault(
-        "a value that begins with ! is a tag in YAML, and this is not one that is understood",
+        "a value that begins with `!` is a tag in YAML, and this is not one that is understood",
         source.place(problem.begin),
         fix=_QUOTE_IT,
     )
@@ -91,7 +95,7 @@ def _open_quote(problem: Problem, source: SourceText) -> Finding:
     return fault(
         "the quote that opens here is never closed",
         source.place(problem.begin),
-        fix="Add the closing quote.",
+        fix="add the closing quote",
     )
 
 
@@ -102,20 +106,20 @@ def _escape(problem: Problem, source: SourceText) -> Finding:
     if begin in ("\\x", "\\u", "\\U"):
         digits = {"x": 2, "u": 4, "U": 8}[begin[1]]
         return fault(
-            f"after {begin} in double quotes, {digits} hexadecimal digits of a character must follow",
+            f"after `{begin}` in double quotes, {digits} hexadecimal digits of a character must follow",
             source.place(start, start + 2),
-            fix="Use single quotes, or write \\\\ for a backslash.",
+            fix="use single quotes, or write `\\\\` for a backslash",
         )
     return fault(
-        f"{begin} begins no escape that double quotes know",
+        f"`{begin}` begins no escape that double quotes know",
         source.place(start, start + 2),
-        fix="Use single quotes, or write \\\\ for a backslash.",
+        fix="use single quotes, or write `\\\\` for a backslash",
     )
 
 
 def _block_text(problem: Problem, source: SourceText) -> Finding:
     return fault(
-        f"a value that begins with {source.text[problem.begin]} is a block of text on the lines below,"
+        f"a value that begins with `{source.text[problem.begin]}` is a block of text on the lines below,"
         " so nothing else may follow on this line",
         source.place(problem.begin),
         fix=_QUOTE_IT,
@@ -129,19 +133,21 @@ def _colon(problem: Problem, source: SourceText) -> Finding:
         return fault(
             "this line has a second colon followed by a space, which cannot be part of an unquoted value",
             place,
-            fix="Put the value in quotes, or begin a nested mapping on the next line.",
+            fix="put the value in quotes, or begin a nested mapping on the next line",
         )
     if len(before) > 1024:
         return fault("a key may not be longer than 1024 characters", source.place(problem.at - len(before)))
     above = place.line - 2
     while above >= 0 and not source.lines[above].split("#")[0].strip():
         above -= 1
+    if above >= 0 and (flag := re.fullmatch(_FLAG, source.lines[above])):
+        return _flag(flag, source, source.starts[above])
     glued = re.match(_GLUED, source.lines[above]) if above >= 0 else None
     if glued:
         return fault(
             "there is no space after this colon, so the line is not a key with a value",
             source.place(source.starts[above] + glued.end(1)),
-            fix="Write `key: value`.",
+            fix="write `key: value`",
         )
     start = problem.at - len(before.lstrip())
     return fault(
@@ -151,13 +157,24 @@ def _colon(problem: Problem, source: SourceText) -> Finding:
     )
 
 
+def _flag(flag: re.Match[str], source: SourceText, start: int) -> Finding:
+    name, value = flag[2], (flag[3] or "true").strip()
+    return fault(
+        "this line is an option as a shell takes it, and has no colon",
+        source.place(start + flag.end(1), start + len(flag[0])),
+        fix=f"write `{shown(name)}: {shown(value)}`",
+    )
+
+
 def _no_colon(problem: Problem, source: SourceText) -> Finding:
     line = source.place(problem.begin)
+    if flag := re.fullmatch(_FLAG, line.text):
+        return _flag(flag, source, source.starts[line.line - 1])
     glued = re.search(r":(?=\S)", line.text)
     return fault(
         "this line has no colon followed by a space, so it is not a key with a value",
         source.place(problem.begin, problem.begin + len(line.text)),
-        fix="Put a space after the colon." if glued else "Write `key: value`.",
+        fix="put a space after the colon" if glued else "write `key: value`",
     )
 
 
@@ -165,12 +182,12 @@ def _dash_on_line(problem: Problem, source: SourceText) -> Finding:
     return fault(
         "a list cannot begin with a dash on the line of its key",
         source.place(problem.at),
-        fix="Begin it on the next line, or write [a, b]; quote the value if it is text.",
+        fix="begin it on the next line, or write `[a, b]`; quote the value if it is text",
     )
 
 
 def _question_mark(problem: Problem, source: SourceText) -> Finding:
-    return fault("a value cannot begin with ?", source.place(problem.at), fix=_QUOTE_IT)
+    return fault("a value cannot begin with `?`", source.place(problem.at), fix=_QUOTE_IT)
 
 
 def _bracket(problem: Problem, source: SourceText) -> Finding:
@@ -179,7 +196,7 @@ def _bracket(problem: Problem, source: SourceText) -> Finding:
     what, closing = ("mapping", "}") if opening == "{" else ("list", "]")
     if begin.line == at.line and problem.at < len(source.text):
         return fault(
-            f"a comma or {closing} is missing before this, in the {what} that opens at column {begin.column}",
+            f"a comma or `{closing}` is missing before this, in the {what} that opens at column {begin.column}",
             at,
         )
     ended = not source.text[problem.at :].strip()
@@ -188,7 +205,7 @@ def _bracket(problem: Problem, source: SourceText) -> Finding:
         if ended
         else f"the {what} that opens here is not closed, or lacks a comma, before line {at.line}",
         begin,
-        fix=f"Add the missing comma, or the closing {closing}.",
+        fix=f"add the missing comma, or the closing `{closing}`",
     )
 
 
@@ -197,9 +214,9 @@ def _no_value(problem: Problem, source: SourceText) -> Finding:
     if not character or character in "\r\n":
         return fault("a value is missing here", source.place(problem.at))
     return fault(
-        f"a value is expected here, not {shown(character)}",
+        f"a value is expected here, not `{shown(character)}`",
         source.place(problem.at),
-        fix="Remove it, or put the value in quotes if it is text.",
+        fix="remove it, or put the value in quotes if it is text",
     )
 
 
@@ -225,13 +242,13 @@ def _after_value(last: str, place: Location) -> Finding:
         return fault(
             "after the closing quote only a comment may follow on the line",
             place,
-            fix="Quote the whole value ('' stands for a quote inside single quotes),"
-            " and see that no quote is left open on a line above.",
+            fix="quote the whole value (`''` stands for a quote inside single quotes),"
+            " and see that no quote is left open on a line above",
         )
     return fault(
         "the value ended before this",
         place,
-        fix="Remove what follows the value, or put all of it in quotes if it is text.",
+        fix="remove what follows the value, or put all of it in quotes if it is text",
     )
 
 
@@ -240,7 +257,7 @@ def _list_end(problem: Problem, source: SourceText) -> Finding:
     return fault(
         f"this is not an item of the list that begins at line {begin.line}, and not indented less than it",
         source.place(problem.at),
-        fix="Begin an item with `- `, or indent a key of the surrounding mapping less than the items.",
+        fix="begin an item with `- `, or indent a key of the surrounding mapping less than the items",
     )
 
 
@@ -248,15 +265,15 @@ def _document_end(problem: Problem, source: SourceText) -> Finding:
     return fault(
         "this line does not belong to the document above it",
         source.place(problem.at),
-        fix="Indent every top-level key alike, and remove `...` and `%` lines.",
+        fix="indent every top-level key alike, and remove `...` and `%` lines",
     )
 
 
 def _directive(problem: Problem, source: SourceText) -> Finding:
     return fault(
-        "a line that begins with % is a directive, which profiles do not need",
+        "a line that begins with `%` is a directive, which profiles do not need",
         source.place(problem.begin),
-        fix="Remove it; profiles are YAML 1.2 without saying so.",
+        fix="remove it; profiles are YAML 1.2 without saying so",
     )
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import yaml
 
 from glmdeploy.errors import ProfileError
+from glmdeploy.profile.stranger import BEGIN
 from glmdeploy.profile.text.characters import SourceText, fault
 from glmdeploy.profile.text.composer import Composer, FatalError, Part
 from glmdeploy.profile.text.syntax import Problem, explain
+from glmdeploy.sglang.wording import styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +42,14 @@ def read_mapping(source: SourceText, *, loader: Loader = FAST) -> Node:
     """
     part = compose(source, loader=loader)
     if part is None or (part.node.value is None and part.empty):
-        raise ProfileError([fault("the profile is empty", source.place(0), expected="A mapping of settings.")])
+        raise ProfileError([fault("the profile is empty", source.place(0), fix=BEGIN)])
     if not isinstance(part.node.value, dict):
         raise ProfileError(
             [
                 fault(
                     f"a profile is a mapping of settings, not {part.node.kind}",
                     part.node.location,
-                    fix="Write `key: value` lines, with a space after each colon.",
+                    fix="write `key: value` lines, with a space after each colon",
                 )
             ]
         )
@@ -112,4 +114,4 @@ def events(source: SourceText, loader: Loader = FAST) -> Iterator[yaml.Event]:
         raise FatalError(finding) from None
     except (yaml.YAMLError, ValueError) as error:
         # The Python parser lets int() and chr() fail on absurd versions and escapes, without a place.
-        raise FatalError(fault(f"this is not YAML: {error}", source.place(0))) from None
+        raise FatalError(fault(f"this is not YAML: {styled(str(error))}", source.place(0))) from None

@@ -42,7 +42,7 @@ def _one(sized: Sized) -> Iterator[Child]:
     pool = size.memory.pool.tokens * size.replicas
     caption = joined(
         tag("strong", "Requests that fit at a time, by the tokens of each"),
-        f" (prompt and answer; both axes double from line to line). {tokens(pool)} in all",
+        f", prompt and answer together. Both axes are logarithmic. {tokens(pool)} in all",
         f" on {sized.gpu}." if size.replicas == 1 else f" of {size.replicas} replicas on {sized.gpu}.",
     )
     says = titled(f"Requests that fit at a time on {sized.gpu}, from few long ones to many short ones. {_words(size)}")
@@ -57,7 +57,8 @@ def _words(size: Size) -> str:
     if size.share is not None:
         each = "of a replica " if size.replicas > 1 else ""
         text += f" With all {size.running} {each}that may run (`max-running-requests`), each has {tokens(size.share)}."
-    return f"{text} With the {size.max_inputs} that Modal sends at a time (`{size.inputs_field}`), {tokens(size.input_share)}."
+    sent = f"With the {size.max_inputs} that Modal sends at a time (`{size.inputs_field}`)"
+    return f"{text} {sent}, {tokens(size.input_share)}."
 
 
 def limits(size: Size) -> list[Limit]:
@@ -99,17 +100,22 @@ def _drawn(size: Size) -> Plot:
         taken.append(place)
         shapes.append(Shape(points=[(0.0, place), (1.0, place)], kind="bound"))
         dots.append((x(meets), place))
-        notes.append(Note(x=1, y=place, text=limit.short, anchor="end", dy=-6, kind="name"))
-        notes.append(Note(x=x(meets), y=place, text=f"{meets:,.0f} tokens each", dx=10, dy=-7, kind="point"))
+        edge_of = x(size.context)
+        notes.append(Note(x=edge_of, y=place, text=limit.short, anchor="end", dx=-6, dy=-6, kind="name"))
+        text = f"{limit.requests:,} × {int(meets):,}"
+        notes.append(Note(x=x(meets), y=place, text=text, dx=9, dy=-7, kind="point"))
     last = pool // end
     dots.append((x(end), y(last)))
-    right = x(end) < 0.55
-    text = f"{counted(last, 'request')} of {end:,}"
-    notes.append(
-        Note(x=x(end), y=y(last), text=text, anchor="start" if right else "end", dx=10 if right else 0, dy=-12, kind="point")
-    )
+    if not any(abs(y(last) - other) * Plot.height < _APART for other in taken):
+        text, at = f"{last:,} × {end:,}", x(end)
+        # Beside the dot where there is room, at the edge where there is little, else before the dot.
+        place, anchor, dx = (at, "start", 9) if at < 0.6 else (1.0, "end", -2) if at < 0.9 else (at, "end", -6)
+        notes.append(Note(x=place, y=y(last), text=text, anchor=anchor, dx=dx, dy=-12, kind="point"))
+    notes.append(Note(x=0, y=1, text="requests at a time", dy=-9, kind="name"))
     shapes.append(Shape(points=[(x(size.context), 0.0), (x(size.context), 1.0)], kind="bound"))
-    notes.append(Note(x=x(size.context), y=1, text="whole context", anchor="end", dx=-6, dy=12, kind="name"))
+    notes.append(
+        Note(x=x(size.context), y=1, text=f"whole context {size.context:,}", anchor="end", dx=-6, dy=-9, kind="name")
+    )
     return Plot(across=_lengths(low, high), up=_counts(top), shapes=shapes, dots=dots, notes=notes, height=240)
 
 
@@ -118,13 +124,17 @@ def _lengths(low: float, high: float) -> list[Tick]:
     powers = range(int(low) + 1, int(high) + 1)
     step = max(1, -(-len(powers) // 6))
     some = [power for power in powers if (power - powers[0]) % step == 0]
-    return [Tick(at=(power - low) / (high - low), text=_short(2**power)) for power in some]
+    last = some[-1] if some else 0
+    return [
+        Tick(at=(power - low) / (high - low), text=_short(2**power) + " tokens" * (power == last)) for power in some
+    ]
 
 
 def _counts(top: float) -> list[Tick]:
     powers = range(int(top) + 1)
     step = max(1, -(-len(powers) // 5))
-    return [Tick(at=power / top, text=f"{2**power:,}") for power in powers if power % step == 0 and power < top - 0.2]
+    some = [power for power in powers if power % step == 0 and power < top - 0.2]
+    return [Tick(at=power / top, text=f"{2**power:,}") for power in some]
 
 
 def _short(count: int) -> str:
@@ -133,10 +143,12 @@ def _short(count: int) -> str:
 
 def _table(size: Size) -> Markup:
     lengths = [2**power for power in range(12, 31) if 2**power < size.context]
-    rows = []
+    rows: list[list[Child]] = []
     for length in [*lengths, size.context]:
         each = size.memory.pool.tokens // length * size.replicas
-        what = "whole context" if length == size.context else ""
-        rows.append((f"{length:,}", f"{each:,}", *(f"{min(each, bound.requests):,}" for bound in limits(size)), what))
-    head = ("tokens of each", "requests that fit", *(f"with {bound.field}" for bound in limits(size)), "")
-    return table("Requests that fit at a time, by their length", head, rows, numbers=range(2 + len(limits(size))))
+        name = joined(f"{length:,}", tag("span", "whole context", class_="more") if length == size.context else None)
+        rows.append([name, f"{each:,}", *(f"{min(each, bound.requests):,}" for bound in limits(size))])
+    with_bounds = (joined("with ", tag("code", each.field)) for each in limits(size))
+    head: list[Child] = ["tokens of each", "requests that fit", *with_bounds]
+    caption = f"Requests that fit at a time on {size.gpu}, by their length"
+    return table(caption, head, rows, numbers=range(2 + len(limits(size))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.plan.price import Cost
 from glmdeploy.report.page.comparison import takes
 from glmdeploy.report.page.figure import table
 from glmdeploy.report.page.markup import Child, Markup, joined, prose, tag
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from glmdeploy.findings import Finding
+    from glmdeploy.plan.price import Cost
     from glmdeploy.report.page.comparison import Changed, Comparison
     from glmdeploy.report.page.subject import Subject
 
@@ -44,12 +44,12 @@ def _changes(found: Comparison, subject: Subject) -> Iterator[Child]:
             if because:
                 yield tag("p", prose(f"`{stage}` runs again: {changes_line(because)}."))
         rows = [_row(each) for each in found.changed]
-        yield table("Values that differ", ("", "value", "before", "after", "brings about"), rows)
+        yield table("Values that differ", ("value", "before", "after"), rows)
     yield from _findings(found)
     if found.effective:
-        yield tag("h3", "What SGLang runs with")
+        yield tag("h3", "What SGLang then decides otherwise")
         rows_of = [
-            (tag("code", name.replace("_", "-")), tag("code", shown(old)), tag("code", shown(new)))
+            (tag("code", name.replace("_", "-")), _plain(old), _plain(new))
             for name, (old, new) in found.effective.items()
         ]
         yield table("Effective values that differ", ("option", "before", "after"), rows_of)
@@ -74,16 +74,25 @@ def _row(each: Changed) -> tuple[Child, ...]:
         tag("span", _WORDS[change.symbol], class_="unseen"),
     )
     costs = (tag("span", str(cost), class_=f"cost {_kind(cost)}") for cost in each.costs)
-    return symbol, tag("code", f"{each.group} {each.name}"), _side(old), _side(new), costs
+    name = joined(symbol, " ", tag("code", f"{each.group} {each.name}"), tag("span", costs, class_="costs"))
+    return name, _side(old), _side(new)
 
 
 def _side(text: str | None) -> Child:
     return "none" if text is None else tag("code", text)
 
 
+def _plain(value: object) -> Child:
+    return "none" if value is None else tag("code", shown(value))
+
+
 def _findings(found: Comparison) -> Iterator[Child]:
     if not found.judged:
-        yield tag("p", "What the rules would say of the other side is not known: what runs is not judged again.", class_="unknown")
+        yield tag(
+            "p",
+            "What the rules would say of the other side is not known: what runs is not judged again.",
+            class_="unknown",
+        )
         return
     for name, some in (("New findings", found.added), ("Findings that are gone", found.removed)):
         if some:

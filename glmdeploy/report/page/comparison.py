@@ -9,13 +9,12 @@ from glmdeploy.plan.outage import Outage, elsewhere, outages
 from glmdeploy.plan.price import Cost, costs, estimate
 from glmdeploy.report.plan_rows import place
 from glmdeploy.report.sides import difference
-from glmdeploy.report.view import view
 from glmdeploy.report.words import about, about_dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from glmdeploy.findings import Finding
+    from glmdeploy.findings import Finding, KeyPath
     from glmdeploy.plan.diff import Change
     from glmdeploy.report.page.subject import Compared, Report, Subject
     from glmdeploy.report.sides import Difference
@@ -48,7 +47,7 @@ class Comparison:
     judged: bool = True
     """Whether the other side's findings are known."""
     effective: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """By name, what SGLang ran with and runs with, where that differs and is known of both."""
+    """By name, what SGLang ran with and runs with, where that differs, is known of both, and no change says it."""
 
 
 def comparison(report: Report) -> Comparison | None:
@@ -68,6 +67,8 @@ def comparison(report: Report) -> Comparison | None:
         return Comparison(why=f"{which} has errors, and so no plan to compare", **values)
     found = difference(before, mine.plan.data())
     classes = costs(found.changes, found.old, found.new, found.again)
+    said = {each.name for each in found.changes if each.section == "sglang"}
+    decided = values.pop("effective").items()
     every = {cost for each in classes.values() for cost in each}
     return Comparison(
         found=found,
@@ -75,6 +76,7 @@ def comparison(report: Report) -> Comparison | None:
         dearest=tuple(cost for cost in Cost if cost in every),
         outages=outages(found.old, found.new),
         other_app=elsewhere(found.old, found.new),
+        effective={name: both for name, both in decided if f"--{name.replace('_', '-')}" not in said},
         **values,
     )
 
@@ -117,13 +119,13 @@ def _once(changes: Sequence[Change]) -> Iterable[Change]:
 
 
 def _beside(some: Iterable[Finding], others: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those that the others do not have, wherever they stand."""
+    """Those that the others do not have at the same value: figures in their words may differ."""
     known = {_key(each) for each in others}
     return tuple(each for each in some if _key(each) not in known)
 
 
-def _key(finding: Finding) -> tuple[str, str, bool]:
-    return finding.id, view(finding).message, finding.waived is None
+def _key(finding: Finding) -> tuple[str, KeyPath, bool]:
+    return finding.id, finding.path, finding.waived is None
 
 
 def _effective(other: Compared, mine: Subject) -> dict[str, tuple[Any, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from glmdeploy import cron
 from glmdeploy.profile.serving import WEB_SERVER
 from glmdeploy.report.page.figure import Note, Plot, Shape, Tick, figure, plot, table, ticks, titled
-from glmdeploy.report.page.markup import Child, Markup, joined, link, prose, tag
+from glmdeploy.report.page.markup import Child, Markup, joined, linked, prose, tag
 from glmdeploy.report.page.times import steps, total
 from glmdeploy.report.words import cents, counted, dollars, duration
 from glmdeploy.sizing.cost import HOURS_A_DAY, Spending, Traffic, spend
@@ -28,7 +28,8 @@ class _Bill(NamedTuple):
     """What is needed to price a day of the first GPU."""
 
     price: Price
-    count: int
+    each: int
+    """GPUs of a container."""
     fewest: int
     most: int
     cold: int
@@ -39,7 +40,7 @@ class _Bill(NamedTuple):
         """With requests during so many hours, in one stretch."""
         return spend(
             self.price,
-            gpus=self.count,
+            gpus=self.each,
             containers=(self.fewest, self.most),
             cold_start=self.cold,
             scaledown_window=self.window,
@@ -54,7 +55,7 @@ class _Bill(NamedTuple):
 
     @property
     def hourly(self) -> float:
-        return self.price.dollars * self.count
+        return self.price.dollars * self.each
 
 
 def hourly(subject: Subject) -> float | None:
@@ -80,7 +81,7 @@ def _costs(subject: Subject) -> Iterator[Child]:
     server = facts.profile.server
     bill = _Bill(
         price=price,
-        count=facts.gpu.count,
+        each=facts.gpu.count,
         fewest=server.min_containers,
         most=max(server.max_containers, server.min_containers),
         cold=total(steps(subject))[0],
@@ -90,12 +91,16 @@ def _costs(subject: Subject) -> Iterator[Child]:
     yield tag("p", _sums(bill))
     yield tag("div", _by_hours(bill), _by_requests(subject, bill), class_="pair")
     region = f", × {subject.multiplier:g} for the region" if subject.multiplier != 1 else ""
-    source, _, rest = price.source.partition(",")
-    where = joined(link(source), f",{rest}" if rest else "")
     listed = cents(price.dollars / subject.multiplier)
-    yield tag("p", f"{facts.gpu.count} × {listed} a GPU and hour{region}: ", where, f", read on {price.date}. "
-              "CPU, memory and storage come on top. How many requests a container answers in an hour is not known "
-              "without a measurement, so there is no price of a token here.", class_="aside")  # fmt: skip
+    yield tag(
+        "p",
+        f"{facts.gpu.count} × {listed} a GPU and hour{region}: ",
+        linked(price.source),
+        f", read on {price.date}. "
+        "CPU, memory and storage come on top. How many requests a container answers in an hour is not known "
+        "without a measurement, so there is no price of a token here.",
+        class_="aside",
+    )
     if len(facts.gpus) > 1:
         others = ", ".join(
             f"{gpu} {cents(known.dollars * gpu.count)}" for gpu in facts.gpus[1:] if (known := subject.price(gpu))
@@ -119,9 +124,9 @@ def _sums(bill: _Bill) -> Markup:
         tag("strong", f"{cents(bill.hourly)} an hour"),
         " for each container while it is up; ",
         idle if bill.fewest else "nothing while there are no requests",
-        f". At most {counted(bill.most, 'container')}: {cents(bill.hourly * bill.most)} an hour. A cold start is "
-        f"{cents(bill.hourly * bill.cold / 3600)}, and the {duration(bill.window)} that a container stays up after its last "
-        "request (",
+        f". At most {counted(bill.most, 'container')}: {cents(bill.hourly * bill.most)} an hour. ",
+        f"A cold start is {cents(bill.hourly * bill.cold / 3600)}, and the {duration(bill.window)} ",
+        "that a container stays up after its last request (",
         tag("code", "scaledown_window"),
         f") {cents(bill.hourly * bill.window / 3600)}.",
     ]
@@ -147,10 +152,13 @@ def _by_hours(bill: _Bill) -> Markup:
         tag("strong", "Dollars a day, by the hours in which requests come"),
         " in one stretch, with its cold start and the wait after it.",
     )
-    says = titled("Dollars a day by busy hours: " + ", ".join(
-        f"{hours} h {dollars(bill.day(hours)[0])}" + (f" to {dollars(bill.day(hours)[1])}" if several else "")
-        for hours in (0, 8, 24)
-    ))  # fmt: skip
+    says = titled(
+        "Dollars a day by busy hours: "
+        + ", ".join(
+            f"{hours} h {dollars(bill.day(hours)[0])}" + (f" to {dollars(bill.day(hours)[1])}" if several else "")
+            for hours in (0, 8, 24)
+        )
+    )
     rows = [
         (f"{hours}", cents(bill.day(hours)[0]), *((cents(bill.day(hours)[1]),) if several else ())) for hours in _TOLD
     ]
@@ -180,28 +188,36 @@ def _by_requests(subject: Subject, bill: _Bill) -> Markup | None:
         Shape(points=points, kind="curve"),
         Shape(points=[(full / end, 0.0), (full / end, 1.0)], kind="bound"),
     ]
-    stays = "the most"
+    assert subject.facts is not None
+    beyond = "more wait" if subject.facts.profile.server.kind == WEB_SERVER else "no more containers"
     notes = [
-        Note(x=0, y=points[0][1], text=counted(max(bill.fewest, 1), "container"), dx=44, dy=-8, kind="point"),
-        Note(x=full / end, y=0, text="more wait", dx=6, dy=-8, kind="name"),
+        Note(x=0, y=points[0][1], text=counted(max(bill.fewest, 1), "container"), dx=6, dy=17, kind="point"),
+        Note(x=1, y=0, text=beyond, anchor="end", dx=-2, dy=-8, kind="name"),
     ]
     if most > max(bill.fewest, 1):
-        notes.append(Note(x=1, y=points[-1][1], text=f"{most} containers, {stays}", anchor="end", dy=-8, kind="point"))
+        notes.append(Note(x=1, y=points[-1][1], text=f"at most {most}", anchor="end", dx=-6, dy=17, kind="point"))
     across = _counts(each, most, end)
     caption = joined(
         tag("strong", "Dollars an hour, by requests at a time"),
         prose(f": Modal adds a container at {each:g} requests for each that runs (`{field}`), up to `max_containers`."),
     )
     stairs = [
-        (f"{ceil(each * (containers - 1)) + 1 if containers > 1 else 1:,} to {int(each * containers):,}", containers,
-         cents(bill.hourly * containers))
+        (
+            f"{ceil(each * (containers - 1)) + 1 if containers > 1 else 1:,} to {int(each * containers):,}",
+            containers,
+            cents(bill.hourly * containers),
+        )
         for containers in _some(max(bill.fewest, 1), most)
-    ]  # fmt: skip
+    ]
     if bill.fewest > 1 and stairs:
         stairs[0] = (f"1 to {int(each * bill.fewest):,}", *stairs[0][1:])
     idle = ("none", bill.fewest, cents(bill.hourly * bill.fewest))
-    data = table("Dollars an hour by requests at a time", ("requests", "containers", "an hour"), [idle, *stairs], numbers=(1, 2))
-    says = titled("Dollars an hour by requests at a time: " + ", ".join(f"{row[0]} {row[2]}" for row in [idle, *stairs][:5]))
+    data = table(
+        "Dollars an hour by requests at a time", ("requests", "containers", "an hour"), [idle, *stairs], numbers=(1, 2)
+    )
+    says = titled(
+        "Dollars an hour by requests at a time: " + ", ".join(f"{row[0]} {row[2]}" for row in [idle, *stairs][:5])
+    )
     drawn = Plot(across=across, up=up, shapes=shapes, notes=notes)
     return figure(plot(drawn, says), caption, data, says="The same as a table")
 
@@ -211,7 +227,11 @@ def _adds_at(subject: Subject) -> tuple[float | None, str]:
     assert subject.facts is not None
     server = subject.facts.profile.server
     if server.kind == WEB_SERVER:
-        return (server.max_inputs, "max_inputs") if server.target_inputs is None else (server.target_inputs, "target_inputs")
+        return (
+            (server.max_inputs, "max_inputs")
+            if server.target_inputs is None
+            else (server.target_inputs, "target_inputs")
+        )
     return server.target_concurrency or None, "target_concurrency"
 
 

@@ -20,7 +20,7 @@ from glmdeploy.report.page.memory import memory, verdict
 from glmdeploy.report.page.picture import picture
 from glmdeploy.report.page.times import steps, times, total
 from glmdeploy.report.page.values import command, values
-from glmdeploy.report.words import about, cents, counted, gib, tokens
+from glmdeploy.report.words import about, counted, dollars, gib, tokens
 from glmdeploy.sizing.size import Answer
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ def _sections(report: Report) -> Iterator[Section]:
 
 
 def _section(each: Section) -> Markup:
-    head = tag("div", tag("h2", each.name, id=f"{each.anchor}-title"), tag("p", each.lead, class_="lead"), class_="side")
+    head = tag(
+        "div", tag("h2", each.name, id=f"{each.anchor}-title"), tag("p", each.lead, class_="lead"), class_="side"
+    )
     return tag(
         "section",
         head,
@@ -125,12 +127,19 @@ def _headline(report: Report, name: str) -> Iterator[Child]:
     yield tag("p", "Deployment report", class_="kicker")
     yield tag("h1", tag("bdi", name))
     if subject.facts is None:
-        yield tag("p", "This is no profile that can be read, so there is nothing to plan: see the findings.", class_="subtitle")
+        yield tag(
+            "p",
+            "This is no profile that can be read, so there is nothing to plan: see the findings.",
+            class_="subtitle",
+        )
     else:
         profile, facts = subject.facts.profile, subject.facts
         gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
         yield tag(
-            "p", tag("bdi", tag("strong", profile.model.repo)), f" on {gpus}, SGLang {facts.catalog.version}", class_="subtitle"
+            "p",
+            tag("bdi", tag("strong", profile.model.repo)),
+            f" on {gpus}, SGLang {facts.catalog.version}",
+            class_="subtitle",
         )
         if profile.description:
             yield tag("p", tag("bdi", profile.description), class_="about")
@@ -145,7 +154,7 @@ def _tile(each: Tile) -> Markup:
 def _tiles(report: Report) -> Iterator[Tile]:
     subject = report.subject
     state = "bad" if subject.errors else "warn" if subject.warnings else "good"
-    can = "can be deployed" if subject.plan else "is not deployed with an error"
+    can = "can be deployed" if subject.plan else "not deployed as long as there are errors"
     yield Tile("Findings", summary(subject), can, state)
     if subject.facts is None:
         return
@@ -154,9 +163,17 @@ def _tiles(report: Report) -> Iterator[Tile]:
     if (rate := hourly(subject)) is not None:
         server = profile.server
         most = max(server.max_containers, server.min_containers)
-        bounds = counted(most, "container") if most == server.min_containers else f"{server.min_containers} to {most} containers"
-        idle = "nothing when idle" if not server.min_containers else f"{cents(rate * server.min_containers)} an hour when idle"
-        yield Tile("Cost", f"{cents(rate)} an hour", f"each container; {bounds}, {idle}")
+        bounds = (
+            counted(most, "container")
+            if most == server.min_containers
+            else f"{server.min_containers} to {counted(most, 'container')}"
+        )
+        idle = (
+            "nothing when idle"
+            if not server.min_containers
+            else f"{dollars(rate * server.min_containers)} an hour when idle"
+        )
+        yield Tile("Cost", f"{dollars(rate)} an hour", f"each container; {bounds}, {idle}")
     seconds, least, most = total(steps(subject))
     late = seconds > profile.server.startup_timeout
     if subject.facts.model_loaded is not None:
@@ -164,7 +181,9 @@ def _tiles(report: Report) -> Iterator[Tile]:
     else:
         yield Tile("Cold start", "not known", "the load of the weights is not")
     if (size := subject.first and subject.first.size) and size.fits:
-        whole = counted(size.whole_requests, "whole-context request") if size.whole_requests else "no whole-context request"
+        whole = (
+            counted(size.whole_requests, "whole-context request") if size.whole_requests else "no whole-context request"
+        )
         yield Tile("KV pool", tokens(size.memory.pool.tokens), f"{whole} at a time")
     yield _endpoint(subject)
 
@@ -178,7 +197,11 @@ def _fits(subject: Subject) -> Tile:
     answer, state = words[size.answer]
     if size.uneven is not None:
         answer = "does not start"
-    free = f"{gib(size.free)} of {gib(size.memory.total)} free on each GPU" if size.answer is Answer.FITS else verdict(size)
+    free = (
+        f"{gib(size.free)} of {gib(size.memory.total)} free on each GPU"
+        if size.answer is Answer.FITS
+        else verdict(size)
+    )
     return Tile("Memory", answer, free, state)
 
 
@@ -197,10 +220,18 @@ def _endpoint(subject: Subject) -> Tile:
 
 def _foot(report: Report) -> Iterator[Child]:
     plan = report.subject.plan
-    yield tag("p", f"Made by glmdeploy {__version__} on ", tag("time", report.day.isoformat(), datetime=report.day.isoformat()),
-              f" from {report.subject.name}.", f" Plan {plan.digest[:12]}." if plan else "")  # fmt: skip
-    yield tag("p", "Nothing was asked of Modal or the Hub for this page unless it was asked for, and nothing was run: times, "
-              "memory and money are estimates.")  # fmt: skip
+    yield tag(
+        "p",
+        f"Made by glmdeploy {__version__} on ",
+        tag("time", report.day.isoformat(), datetime=report.day.isoformat()),
+        f" from {report.subject.name}.",
+        f" Plan {plan.digest[:12]}." if plan else "",
+    )
+    yield tag(
+        "p",
+        "Nothing was started for this page: memory, times and money are worked out from what was measured, reported "
+        "or listed, as is said beside them.",
+    )
 
 
 @cache

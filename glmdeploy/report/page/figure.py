@@ -78,7 +78,7 @@ def plot(drawn: Plot, label: Markup) -> Markup:
         grid.append(tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"))
         grid.append(tag("text", tick.text, x="0", y=number(low - tick.at * drawn.height - 5), class_="tick"))
     for tick in drawn.across:
-        anchor = "start" if tick.at < 0.03 else "end" if tick.at > 0.97 else "middle"
+        anchor = "start" if tick.at < 0.05 else "end" if tick.at > 0.88 else "middle"
         grid.append(tag("line", x1=_percent(tick.at), x2=_percent(tick.at), y1=low, y2=low + 5, class_="axis"))
         grid.append(
             tag("text", tick.text, x=_percent(tick.at), y=low + 19, text_anchor=anchor, class_="tick"),
@@ -117,7 +117,9 @@ def figure(image: Child, caption: Child, data: Child, *, says: str) -> Markup:
     return tag("figure", head, image, tag("details", tag("summary", says), data))
 
 
-def table(caption: str, head: Sequence[Child], rows: Iterable[Sequence[Child]], *, numbers: Sequence[int] = ()) -> Markup:
+def table(
+    caption: str, head: Sequence[Child], rows: Iterable[Sequence[Child]], *, numbers: Sequence[int] = ()
+) -> Markup:
     """A table whose first column names its rows. ``numbers`` are the columns that are set flush right.
 
     The caption is for who does not see what stands around it. It scrolls by itself where it is too wide.
@@ -137,11 +139,9 @@ def table(caption: str, head: Sequence[Child], rows: Iterable[Sequence[Child]], 
         )
         for row in rows
     ]
-    inner = tag(
-        "table", tag("caption", caption, class_="unseen"), tag("thead", tag("tr", heads)), tag("tbody", body)
-    )
+    inner = tag("table", tag("caption", caption, class_="unseen"), tag("thead", tag("tr", heads)), tag("tbody", body))
     # What scrolls must be reached by the keyboard, and have a name.
-    return tag("div", inner, class_="scrolls", tabindex="0", role="region", aria_label=caption)
+    return tag("div", inner, class_="scrolls", tabindex="0", role="group", aria_label=caption)
 
 
 def ticks(most: float, shown: Callable[[float], str], *, least: int = 3) -> tuple[float, list[Tick]]:

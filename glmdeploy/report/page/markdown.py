@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.findings import Severity
 from glmdeploy.report.page.comparison import comparison, takes
 from glmdeploy.report.page.costs import hourly
 from glmdeploy.report.page.findings import summary
@@ -13,7 +14,7 @@ from glmdeploy.report.plan_rows import said
 from glmdeploy.report.rules import markdown_text
 from glmdeploy.report.run import finding_data
 from glmdeploy.report.sides import difference_data
-from glmdeploy.report.size import size_data
+from glmdeploy.report.size_data import size_data
 from glmdeploy.report.values import change_data
 from glmdeploy.report.view import clean, shown, view
 from glmdeploy.report.words import about, cents, counted, gib, tokens
@@ -103,12 +104,16 @@ def _changes(found: Comparison, subject: Subject) -> Iterator[str]:
             yield f"And {more} more."
     if found.effective:
         yield ""
-        yield "What SGLang runs with:"
+        yield "What SGLang then decides otherwise:"
         yield ""
         yield "| option | before | after |"
         yield "|---|---|---|"
         for name, (old, new) in [*found.effective.items()][:_MOST]:
-            yield f"| {_code(name.replace('_', '-'))} | {_code(shown(old))} | {_code(shown(new))} |"
+            yield f"| {_code(name.replace('_', '-'))} | {_value(old)} | {_value(new)} |"
+
+
+def _value(value: object) -> str:
+    return "none" if value is None else _code(shown(value))
 
 
 def _standing(subject: Subject) -> list[Finding]:
@@ -116,15 +121,20 @@ def _standing(subject: Subject) -> list[Finding]:
 
 
 def _findings(title: str, some: Iterable[Finding]) -> Iterator[str]:
-    lines = [*map(_finding, some)]
-    if not lines:
-        return
-    yield ""
-    yield f"#### {title}"
-    yield ""
-    yield from lines[:_MOST]
-    if (more := len(lines) - _MOST) > 0:
+    found = [*some]
+    acute = [_finding(each) for each in found if each.severity is not Severity.INFO]
+    remarks = [_finding(each) for each in found if each.severity is Severity.INFO]
+    if found:
+        yield ""
+        yield f"#### {title}"
+        yield ""
+    yield from acute[:_MOST]
+    if (more := len(acute) - _MOST) > 0:
         yield f"- and {more} more"
+    if remarks:
+        yield from (["", "<details>"] if acute else ["<details>"])
+        yield f"<summary>{counted(len(remarks), 'remark')}</summary>"
+        yield from ["", *remarks, "", "</details>"]
 
 
 def _finding(found: Finding) -> str:
@@ -142,7 +152,8 @@ def _size(sized: Sized) -> Iterator[str]:
         return
     yield ""
     yield "<details>"
-    yield f"<summary>Size on {sized.gpu}: {gib(size.memory.total)} a GPU, {tokens(size.memory.pool.tokens)} of KV</summary>"
+    pool = tokens(size.memory.pool.tokens)
+    yield f"<summary>Size on {sized.gpu}: {gib(size.memory.total)} a GPU, {pool} of KV</summary>"
     yield ""
     yield "| part of each GPU | |"
     yield "|---|--:|"
@@ -184,9 +195,7 @@ def report_data(report: Report) -> dict[str, Any]:
         data["compared"] = {
             "with": found.name,
             "why_not": found.why,
-            "values": [
-                change_data(each.change) | {"brings_about": [*map(str, each.costs)]} for each in found.changed
-            ],
+            "values": [change_data(each.change) | {"brings_about": [*map(str, each.costs)]} for each in found.changed],
             "difference": difference_data(found.found) if found.found else None,
             "added": [*map(finding_data, found.added)] if found.judged else None,
             "removed": [*map(finding_data, found.removed)] if found.judged else None,

@@ -6,6 +6,7 @@ name. A test parses the page as XML, which a browser would not complain about.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +20,7 @@ VOID = ("meta", "link", "br", "hr")
 
 _FROM = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 _ESCAPES = str.maketrans(_FROM)
+_ADDRESS = re.compile(r"(https://[^\s,]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Markup:
     html: str
 
 
-Child: TypeAlias = "Markup | str | int | None | Iterable[Child]"
-Value: TypeAlias = "str | float | bool | None"
+Child: TypeAlias = "Markup | str | int | Iterable[Child] | None"
+Value: TypeAlias = str | float | bool | None
 
 
 def tag(element: str, *children: Child, **attributes: Value) -> Markup:
@@ -38,7 +40,9 @@ def tag(element: str, *children: Child, **attributes: Value) -> Markup:
     An attribute that is a word of Python's ends with an underscore (``class_``), other underscores stand for dashes.
     One that is None or False is left out, one that is True has its own name as its value.
     """
-    words = "".join(_attribute(name, value) for name, value in attributes.items() if value not in (None, False))
+    words = "".join(
+        _attribute(name, value) for name, value in attributes.items() if value is not None and value is not False
+    )
     inner = "".join(_pieces(children))
     return Markup(f"<{element}{words}/>" if element in VOID else f"<{element}{words}>{inner}</{element}>")
 
@@ -69,8 +73,22 @@ def link(address: str, *children: Child) -> Markup:
     return tag("a", *inner, href=address, rel="noreferrer")
 
 
+def linked(text: str) -> Markup:
+    """A text whose addresses of the web are anchors."""
+    return joined(link(piece) if place % 2 else piece for place, piece in enumerate(_ADDRESS.split(text)))
+
+
+def sentence(text: str) -> Markup:
+    """A message, which begins small and has no end, as a sentence."""
+    return prose(f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}")
+
+
 def shortened(text: str, most: int) -> str:
-    """The text in at most so many characters, with its middle left out: names tell most at their ends."""
+    """The text in at most so many characters, with its middle left out: names tell most at their ends.
+
+    It is masked first: what is left of a secret has not its form any more.
+    """
+    text = clean(text)
     if len(text) <= most:
         return text
     tail = most // 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from glmdeploy.report.page.figure import figure, svg, table, titled
+from glmdeploy.report.page.figure import svg, table, titled
 from glmdeploy.report.page.markup import Child, Markup, joined, number, prose, tag
 from glmdeploy.report.words import counted, gib, tokens
 from glmdeploy.sizing.memory import GIB
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEIGHT = 40
 """Pixels of a bar."""
 
-_ROOM = 0.13
+_ROOM = 0.2
 """The share of a bar from which on its part has room for its name, on a phone too."""
 
 
@@ -37,7 +37,12 @@ def parts(size: Size) -> list[Part]:
         Part("weights", memory.weights, "weights", "of the model, as this GPU's share"),
         Part("LoRA adapters", memory.adapters, "adapters", "of one batch"),
         Part("linear states", memory.states, "states", "of linear attention, for the requests that run"),
-        Part("KV pool", memory.pool.bytes - size.draft_bytes, "pool", f"{tokens(memory.pool.tokens)} as {memory.kv_dtype}"),
+        Part(
+            "KV pool",
+            memory.pool.bytes - size.draft_bytes,
+            "pool",
+            f"{tokens(memory.pool.tokens)} as {memory.kv_dtype}",
+        ),
         Part("draft’s KV", size.draft_bytes, "draft", "of the draft model’s layers, for the same tokens"),
         Part("activations, CUDA graphs", memory.working, "working", "an estimate of what they take at most"),
         Part("free", max(size.free, 0), "free", "taken by nothing"),
@@ -68,17 +73,18 @@ def memory(report: Report) -> Markup:
 def _one(sized: Sized, report: Report) -> Iterator[Child]:
     size = sized.size
     if size is None:
-        yield tag("p", prose(f"How the memory of {sized.gpu} is used is not known here: {sized.why}."), class_="unknown")
+        yield tag(
+            "p", prose(f"How the memory of {sized.gpu} is used is not known here: {sized.why}."), class_="unknown"
+        )
         return
     several = "" if size.replicas == 1 else f", with the KV pool of one of {size.replicas} replicas"
     caption = joined(
         tag("strong", f"{gib(size.memory.total)} of each {sized.gpu.type} for SGLang"),
         f"{several}, of {sized.gpu.count} GPUs" if sized.gpu.count > 1 else several,
     )
-    rows = [(_key(part), gib(part.bytes), _share(part.bytes, size), part.about) for part in parts(size)]
-    yield tag("figure", tag("figcaption", caption), _bar(size), table(
-        f"Memory of each {sized.gpu.type}", ("part", "GiB", "share", "what it is"), rows, numbers=(1, 2)
-    ), class_="bar")
+    rows = [(_key(part), gib(part.bytes), _share(part.bytes, size)) for part in parts(size)]
+    data = table(f"Memory of each GPU of {sized.gpu}", ("part", "of each GPU", "share"), rows, numbers=(1, 2))
+    yield tag("figure", tag("figcaption", caption), _bar(size), data)
     yield tag("p", prose(_static(size)))
     if (over := -size.memory.spare) > GIB // 10 and size.fits:
         why = "the draft model’s part and the scales of FP8" if size.draft_bytes else "the scales of FP8"
@@ -106,9 +112,16 @@ def _share(part: int, size: Size) -> str:
 
 
 def _key(part: Part) -> Markup:
-    swatch = tag("svg", tag("rect", width="100%", height="100%", class_=f"part {part.kind}"), width=14, height=14,
-                 xmlns="http://www.w3.org/2000/svg", aria_hidden="true", class_="key")  # fmt: skip
-    return joined(swatch, part.name)
+    swatch = tag(
+        "svg",
+        tag("rect", width="100%", height="100%", class_=f"part {part.kind}"),
+        width=14,
+        height=14,
+        xmlns="http://www.w3.org/2000/svg",
+        aria_hidden="true",
+        class_="key",
+    )
+    return joined(swatch, part.name, tag("span", part.about, class_="more"))
 
 
 def _bar(size: Size) -> Markup:
@@ -121,8 +134,8 @@ def _bar(size: Size) -> Markup:
         x, wide = f"{number(start * 100)}%", f"{number(share * 100)}%"
         about = tag("title", f"{part.name}: {gib(part.bytes)}")
         drawn.append(tag("rect", about, x=x, y=1, width=wide, height=HEIGHT, class_=f"part {part.kind}"))
-        if share >= _ROOM:
-            name = part.name if len(part.name) < 14 else part.name.partition(",")[0]
+        if share >= _ROOM and part.kind != "working":
+            name = part.name.partition(",")[0] + (f" {gib(part.bytes)}" if share >= 1.6 * _ROOM else "")
             drawn.append(
                 tag("text", name, x=x, dx=9, y=HEIGHT // 2 + 6, class_=f"within on-{part.kind}", aria_hidden="true")
             )
@@ -138,17 +151,23 @@ def _types(size: Size) -> Markup:
     """What either type of KV cache would hold."""
     rows = []
     for name, pool in size.memory.possible.items():
-        mine = pool.bytes_per_token == size.memory.pool.bytes_per_token
+        chosen = pool.bytes_per_token == size.memory.pool.bytes_per_token
         other = "" if name == size.memory.kv_dtype else f" ({size.memory.kv_dtype})"
-        rows.append((tag("code", name), f"{pool.bytes_per_token:,}", f"{pool.tokens:,}", f"in effect{other}" if mine else ""))
-    head = ("KV cache", "bytes a token", "tokens that fit", "")
+        named = joined(tag("code", name), tag("span", f" in effect{other}", class_="chosen") if chosen else None)
+        rows.append((named, f"{pool.bytes_per_token:,}", f"{pool.tokens:,}"))
+    mine = size.memory.pool
+    known = any(pool.bytes_per_token == mine.bytes_per_token for pool in size.memory.possible.values())
+    if not known:
+        named = joined(tag("code", size.memory.kv_dtype), tag("span", " in effect", class_="chosen"))
+        rows.append((named, f"{mine.bytes_per_token:,}", f"{mine.tokens:,}"))
+    head = ("KV cache", "bytes a token", "tokens that fit")
     capped = None
     if size.cap is not None and size.fits:
-        effect = f"caps the pool at {tokens(size.memory.pool.tokens)}"
-        if size.memory.pool.tokens == size.uncapped:
+        effect = f"caps the pool at {tokens(mine.tokens)}"
+        if known and mine.tokens == size.uncapped:
             effect = f"caps nothing: {tokens(size.cap)} do not fit"
         capped = tag("p", prose(f"`max-total-tokens` {effect}."))
-    caption = f"What a KV cache holds on each {size.gpu.type}"
+    caption = f"What a KV cache holds on {size.gpu}"
     return joined(table(caption, head, rows, numbers=(1, 2)), capped)
 
 

@@ -12,6 +12,7 @@ from glmdeploy.report.page.costs import hourly
 from glmdeploy.report.page.figure import figure, svg, table, titled
 from glmdeploy.report.page.markup import Child, Markup, joined, shortened, tag
 from glmdeploy.report.page.times import steps, total
+from glmdeploy.report.view import clean
 from glmdeploy.report.words import about, count_bytes, counted, dollars
 from glmdeploy.sizing import timeline
 
@@ -56,8 +57,14 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
     once = {step.name: step.seconds for step in timeline.before_the_first(model, compiles=True)} if model else {}
     secrets, volumes = profile.secrets, profile.volumes
     revision = profile.model.revision
-    hub = Box(kind="outside", what="Hugging Face Hub", name=profile.model.repo, details=(f"at {revision}",))
-    size = (f"{count_bytes(model.weights)}, about {about(once['download'])}",) if model else ("size not known",)
+    owner, slash, name = clean(profile.model.repo).rpartition("/")
+    hub = Box(
+        kind="outside",
+        what="Hugging Face Hub",
+        name=name,
+        details=(*([f"of {owner}"] if slash else []), f"at {shortened(revision, 12)}"),
+    )
+    size = (count_bytes(model.weights), f"about {about(once['download'])}") if model else ("size not known",)
     yield [
         hub,
         Box(
@@ -69,11 +76,24 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
         ),
         Box(kind="volume", what="volume", name=volumes.weights.name, details=(f"at {volumes.weights.mount}",)),
     ]
+    # NAME:TAG, NAME@DIGEST or NAME:TAG@DIGEST; a colon before a slash is that of a port.
+    named, at, _ = clean(profile.sglang.image).partition("@")
+    path, _, version = named.rpartition(":") if ":" in named.rpartition("/")[2] else (named, "", "")
+    steps_on = len(profile.sglang.image_steps)
     image = Box(
         kind="outside",
         what="image",
-        name=profile.sglang.image,
-        details=(counted(len(profile.sglang.image_steps), "step") + " on top",) if profile.sglang.image_steps else (),
+        name=path,
+        details=tuple(
+            filter(
+                None,
+                (
+                    version or None,
+                    "pinned by digest" if at else None,
+                    f"{counted(steps_on, 'step')} on top" if steps_on else None,
+                ),
+            )
+        ),
         secret=secrets.registry.name if secrets.registry else None,
     )
     if profile.compile is None:
@@ -85,7 +105,11 @@ def _chains(subject: Subject, facts: Facts) -> Iterator[list[Box]]:
         yield [
             image,
             compiler,
-            *([Box(kind="volume", what="volume", name=kernels.name, details=(f"at {kernels.mount}",))] if kernels else []),
+            *(
+                [Box(kind="volume", what="volume", name=kernels.name, details=(f"at {kernels.mount}",))]
+                if kernels
+                else []
+            ),
         ]
     for further in volumes.further:
         yield [Box(kind="volume", what="volume", name=further.name, details=(f"at {further.mount}",))]
@@ -112,13 +136,17 @@ def _endpoint(profile: Profile) -> Box:
 def _server(subject: Subject, facts: Facts) -> Box:
     server = facts.profile.server
     most = max(server.max_containers, server.min_containers)
-    bounds = f"{server.min_containers} to {most} containers" if server.min_containers != most else counted(most, "container")
+    bounds = (
+        f"{server.min_containers} to {counted(most, 'container')}"
+        if server.min_containers != most
+        else counted(most, "container")
+    )
     gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
     details = [f"SGLang {facts.catalog.version}", bounds]
     if (rate := hourly(subject)) is not None:
         details.append(f"{dollars(rate)} an hour each")
     if facts.model_loaded is not None:
-        details.append(f"cold start about {about(total(steps(subject))[0])}")
+        details.append(f"start about {about(total(steps(subject))[0])}")
     return Box(kind="server", what="server", name=gpus, details=tuple(details), more=most)
 
 
@@ -140,61 +168,71 @@ def picture(subject: Subject) -> Markup | None:
     return figure(image, None, data, says="The same as a table")
 
 
-WIDTH, HIGH, GAP, LINE = 210, 92, 18, 17
-ARROW = 34
-LETTER = 7.1
-"""Pixels of a letter on average in the picture's text, for what has to be shortened."""
+WIDTH, GAP, ARROW, LINE = 210, 16, 34, 17
+"""Of a box, between two rows, of an arrow, and of a line of text."""
+
+STEP, WHOLE, BETWEEN = 26, 340, 12
+"""Of an arrow that points down, of the whole width on a phone, and between its two columns."""
+
+LETTER, SMALL = 9.0, 7.4
+"""Pixels of a letter on average in a box's name and in its details, for what has to be shortened."""
 
 
 def _wide(drawn: Scene, title: Markup) -> Markup:
     """A chain a row; the server stands at the right end of all."""
     deepest = 3
     x = [place * (WIDTH + ARROW) for place in range(deepest + 1)]
-    height = len(drawn.chains) * (HIGH + GAP) - GAP
     pieces: list[Child] = []
-    for row, chain in enumerate(drawn.chains):
-        y = row * (HIGH + GAP)
+    y = 0
+    for chain in drawn.chains:
+        high = max(map(_height, chain))
         for place, box in enumerate(chain):
-            pieces += _box(box, x[place], y, WIDTH, HIGH)
+            pieces += _box(box, x[place], y, WIDTH, high)
             until = x[place + 1] if place + 1 < len(chain) else x[deepest]
-            pieces.append(_arrow(x[place] + WIDTH, y + HIGH / 2, until - 3, y + HIGH / 2))
-    high = max(height, 4 * HIGH // 2)
-    pieces += _box(drawn.server, x[deepest], 0, WIDTH, high - 8, stacked=True)
+            pieces.append(_arrow(x[place] + WIDTH, y + high / 2, until - 3, y + high / 2))
+        y += high + GAP
+    high = y - GAP
+    pieces += _box(drawn.server, x[deepest], 0, WIDTH, high - 8, middle=True)
     return svg(title, *pieces, view=f"-1 -1 {x[deepest] + WIDTH + 12} {high + 2}", kind="picture wide")
 
 
 def _tall(drawn: Scene, title: Markup) -> Markup:
-    """What is made in columns above the server, and what it serves in a row below."""
+    """What is made in two columns above the server, and what it serves below."""
     *made, asked = drawn.chains
-    whole, step = 340, 26
-    wide = (whole - 12) // 2
+    wide = (WHOLE - BETWEEN) // 2
     pieces: list[Child] = []
-    above = 0.0
+    y = 0
     for row in range(0, len(made), 2):
         pair = made[row : row + 2]
-        deepest = max(map(len, pair))
-        low = above + deepest * (HIGH + step)
+        heights = [
+            max(_height(chain[place]) for chain in pair if place < len(chain)) for place in range(max(map(len, pair)))
+        ]
+        tops = [y + sum(heights[:place]) + STEP * place for place in range(len(heights) + 1)]
         for column, chain in enumerate(pair):
-            x = column * (wide + 12)
+            x = column * (wide + BETWEEN)
             for place, box in enumerate(chain):
-                y = above + place * (HIGH + step)
-                pieces += _box(box, x, y, wide, HIGH)
-                until = y + HIGH + step if place + 1 < len(chain) else low
-                pieces.append(_arrow(x + wide / 2, y + HIGH, x + wide / 2, until - 3))
-        above = low
-    server = HIGH + 34
-    pieces += _box(drawn.server, 0, above, whole, server, stacked=True)
-    above += server + 8
-    for place, box in enumerate(reversed(asked)):
-        y = above + step + place * (HIGH + step)
-        pieces += _box(box, 0, y, whole, HIGH)
-        pieces.append(_arrow(whole / 2, y, whole / 2, y - step + 3))
-    end = above + len(asked) * (HIGH + step)
-    return svg(title, *pieces, view=f"-1 -1 {whole + 12} {end + 2:g}", kind="picture tall")
+                pieces += _box(box, x, tops[place], wide, heights[place])
+                until = tops[place + 1] if place + 1 < len(chain) else tops[-1]
+                middle = x + wide / 2
+                pieces.append(_arrow(middle, tops[place] + heights[place], middle, until - 3))
+        y = tops[-1]
+    high = _height(drawn.server)
+    pieces += _box(drawn.server, 0, y, WHOLE, high)
+    y += high + 8
+    for box in reversed(asked):
+        high = _height(box)
+        pieces += _box(box, 0, y + STEP, WHOLE, high)
+        pieces.append(_arrow(WHOLE / 2, y + STEP, WHOLE / 2, y + 3))
+        y += STEP + high
+    return svg(title, *pieces, view=f"-1 -1 {WHOLE + 12} {y + 2}", kind="picture tall")
 
 
-def _box(box: Box, x: float, y: float, wide: float, high: float, *, stacked: bool = False) -> Iterator[Child]:
-    if stacked and box.more > 1:
+def _height(box: Box) -> int:
+    return max(54 + LINE * (len(box.details) + bool(box.secret)), 54 + LINE)
+
+
+def _box(box: Box, x: float, y: float, wide: float, high: float, *, middle: bool = False) -> Iterator[Child]:
+    if box.more > 1:
         for behind in range(min(box.more - 1, 2), 0, -1):
             away = behind * 4
             yield tag("rect", x=x + away, y=y + away, width=wide, height=high, rx=8, class_="box server behind")
@@ -202,17 +240,17 @@ def _box(box: Box, x: float, y: float, wide: float, high: float, *, stacked: boo
     if box.kind == "volume":
         yield tag("path", d=f"M{x:g} {y + 26:g}h{wide:g}", class_="lid")
     left, on = x + 14, " on" if box.kind == "server" else ""
-    room = int((wide - 26) / LETTER)
-    top = y + 18 if not stacked or high < 150 else y + high / 2 - 46
-    yield tag("text", box.what.upper(), x=float(left), y=float(top), class_=f"what{on}")
+    room, rest = int((wide - 24) / LETTER), int((wide - 24) / SMALL)
+    top = y + 18 if not middle else y + (high - _height(box)) / 2 + 18
+    yield tag("text", box.what, x=float(left), y=float(top), class_=f"what{on}")
     yield tag("text", shortened(box.name, room), x=float(left), y=float(top + 24), class_=f"title{on}")
     said = [*box.details]
     for place, text in enumerate(said):
-        yield tag("text", shortened(text, room + 2), x=float(left), y=float(top + 43 + place * LINE), class_=f"detail{on}")
+        yield tag("text", shortened(text, rest), x=float(left), y=float(top + 43 + place * LINE), class_=f"detail{on}")
     if box.secret:
         line = top + 43 + len(said) * LINE
         yield from _key(left, line - 5)
-        yield tag("text", shortened(box.secret, room - 1), x=float(left + 20), y=float(line), class_="detail")
+        yield tag("text", shortened(box.secret, rest - 3), x=float(left + 20), y=float(line), class_="detail")
 
 
 def _key(x: float, y: float) -> Iterator[Child]:

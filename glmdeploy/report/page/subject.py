@@ -132,6 +132,8 @@ def _sized(facts: Facts, standing: set[str]) -> Sized:
         return Sized(gpu=facts.gpu, size=None, why="an option that SGLang does not take stands in the way")
     if MISFIT in standing:
         return Sized(gpu=facts.gpu, size=None, why="the options use other GPUs than the profile rents")
+    if (device := facts.value("device")) not in (None, "cuda"):
+        return Sized(gpu=facts.gpu, size=None, why=f"SGLang runs on `{device}`, whose memory is not counted")
     if facts.model is None:
         what = f"the dimensions of {facts.profile.model.repo} do not ship with glmdeploy"
         return Sized(gpu=facts.gpu, size=None, why=f"{what}: {_ASK}")

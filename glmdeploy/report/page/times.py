@@ -43,24 +43,37 @@ def _cold_start(subject: Subject) -> Iterator[Child]:
     facts, some = subject.facts, steps(subject)
     if facts is None or not some:
         return
+    yield tag("h3", "Each cold start")
+    if (device := facts.value("device")) not in (None, "cuda"):
+        why = f"SGLang runs on `{device}`, and what was measured was measured on a GPU"
+        yield tag("p", prose(f"How long it takes is not known here: {why}."), class_="unknown")
+        return
     limit = facts.profile.server.startup_timeout
     seconds, least, most = total(some)
     late = seconds > limit
     said = f"about {about(seconds)} of the {duration(limit)} that `startup_timeout` allows"
-    yield tag("h3", "Each cold start")
-    yield tag("p", prose(f"{said[0].upper()}{said[1:]}{': it is not reached in time' * late}."), class_="bad" if late else None)
-    if facts.value("device") not in (None, "cuda"):
-        yield tag("p", prose("SGLang runs on another device here; the times were measured on a GPU, and the load of the weights is "
-                             "not known."), class_="unknown")  # fmt: skip
-    elif facts.model is None:
-        yield tag("p", prose(f"How long the weights of {facts.profile.model.repo} load is not known here: their size "
-                             "is not."), class_="unknown")  # fmt: skip
+    yield tag(
+        "p",
+        prose(f"{said[0].upper()}{said[1:]}{': it is not reached in time' * late}."),
+        class_="bad" if late else None,
+    )
+    if facts.model is None:
+        yield tag(
+            "p",
+            prose(f"How long the weights of {facts.profile.model.repo} load is not known here: their size is not."),
+            class_="unknown",
+        )
     caption = joined(
         tag("strong", "From a container’s start to its first answer"),
         f". Between {about(least)} and {about(most)}, by the least and the most that was measured or reported of each "
         "step: the thin lines.",
     )
-    yield figure(_gantt(some, limit, "A cold start"), caption, _table("Steps of a cold start", some), says="Where the times are from")
+    yield figure(
+        _gantt(some, limit, "A cold start"),
+        caption,
+        _table("Steps of a cold start", some),
+        says="Where the times are from",
+    )
 
 
 def _once(subject: Subject) -> Iterator[Child]:
@@ -107,28 +120,42 @@ def _gantt(some: Sequence[Step], limit: int | None, what: str) -> Markup:
         x = f"{number(limit / reach * 100)}%"
         drawn.append(tag("line", x1=x, x2=x, y1=0, y2=low, class_="limit"))
         drawn.append(tag("text", "startup_timeout", x=x, dx=-6, y=13, text_anchor="end", class_="name"))
-    said = ", ".join(f"{step.name} {duration(step.seconds)}" for step in some)
+    said = ", ".join(f"{step.name} about {about(step.seconds)}" for step in some)
     return svg(titled(f"{what}: {said}"), *drawn, height=low + _AXIS, kind="gantt")
 
 
 def _row(step: Step, start: int, reach: float, y: int) -> Iterator[Child]:
     begin, wide = start / reach, max(step.seconds / reach, 0.004)
     late = begin > 0.6
-    text = tag("text", joined(tag("tspan", step.name, class_="strong"), f" {duration(step.seconds)}"),
-               x=f"{number((begin + wide if late else begin) * 100)}%", y=y + 16,
-               text_anchor="end" if late else "start", class_="step")  # fmt: skip
+    text = tag(
+        "text",
+        joined(tag("tspan", step.name, class_="strong"), f" {about(step.seconds)}"),
+        x=f"{number((begin + wide if late else begin) * 100)}%",
+        y=y + 16,
+        text_anchor="end" if late else "start",
+        class_="step",
+    )
     middle = y + 23 + BAR / 2
     least, most = (f"{number((start + each) / reach * 100)}%" for each in (step.least, step.most))
-    about_it = tag("title", f"{step.name}: {duration(step.least)} to {duration(step.most)}")
+    about_it = tag("title", f"{step.name}: {about(step.least)} to {about(step.most)}")
     return iter(
         (
             text,
             tag("line", x1=least, x2=most, y1=middle, y2=middle, class_="range"),
-            tag("rect", about_it, x=f"{number(begin * 100)}%", y=y + 23, width=f"{number(wide * 100)}%", height=BAR, rx=2,
-                class_="span"),
-            *(tag("line", x1=end, x2=end, y1=middle - 4, y2=middle + 4, class_="range") for end in (least, most)),
+            tag(
+                "rect",
+                about_it,
+                x=f"{number(begin * 100)}%",
+                y=y + 23,
+                width=f"{number(wide * 100)}%",
+                height=BAR,
+                rx=2,
+                class_="span",
+            ),
+            tag("line", x1=least, x2=least, y1=middle - 4, y2=middle + 4, class_="least"),
+            tag("line", x1=most, x2=most, y1=middle - 4, y2=middle + 4, class_="range"),
         )
-    )  # fmt: skip
+    )
 
 
 def _marks(reach: float, limit: int | None) -> list[tuple[float, str]]:
@@ -142,11 +169,15 @@ def _marks(reach: float, limit: int | None) -> list[tuple[float, str]]:
 
 
 def _table(caption: str, some: Sequence[Step]) -> Markup:
-    rows = [
-        (step.name, duration(step.seconds), f"{duration(step.least)} to {duration(step.most)}", step.basis)
+    rows: list[tuple[Child, str, str]] = [
+        (
+            joined(step.name, tag("span", step.basis, class_="more")),
+            about(step.seconds),
+            f"{about(step.least)} to {about(step.most)}",
+        )
         for step in some
     ]
     if len(some) > 1:
         seconds, least, most = total(some)
-        rows.append(("all", duration(seconds), f"{duration(least)} to {duration(most)}", ""))
-    return table(caption, ("step", "about", "from, to", "where that is from"), rows, numbers=(1, 2))
+        rows.append(("all", about(seconds), f"{about(least)} to {about(most)}"))
+    return table(caption, ("step, and where its time is from", "about", "from, to"), rows, numbers=(1, 2))

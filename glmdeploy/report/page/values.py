@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glmdeploy import redaction
 from glmdeploy.report.page.figure import table
 from glmdeploy.report.page.markup import Child, Markup, joined, prose, tag
-from glmdeploy.report.view import shown
+from glmdeploy.report.view import clean, shown
 from glmdeploy.report.words import counted
 from glmdeploy.sglang.command import shell
-from glmdeploy.sglang.effective import REPORTED, Basis, Origin
+from glmdeploy.sglang.effective import REPORTED, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,17 +44,15 @@ def _groups(subject: Subject) -> Iterator[Child]:
     yield _group("Set by the profile", given, "or by the container that it starts in", opened=True)
     yield _group("Not known before it starts", open_, "and so not judged", opened=False)
     yield _group("Defaults of what SGLang often decides", matter, "of the release", opened=False)
-    yield _group("All other defaults", rest, "of the release", opened=False, reasons=False)
+    yield _group("All other defaults", rest, "of the release", opened=False)
 
 
-def _group(name: str, rows: Sequence[Row], about: str, *, opened: bool, reasons: bool = True) -> Markup | None:
+def _group(name: str, rows: Sequence[Row], about: str, *, opened: bool) -> Markup | None:
     if not rows:
         return None
     summary = tag("summary", tag("strong", name), f" {about}", tag("span", counted(len(rows), "value"), class_="count"))
-    if reasons and any(row.effective.why or row.effective.basis for row in rows):
-        body = table(name, ("option", "value", "known by", "why"), map(_reasoned, rows))
-    elif reasons:
-        body = table(name, ("option", "value"), ((_option(row), _value(row)) for row in rows))
+    if any(row.effective.why or row.effective.basis for row in rows):
+        body = table(name, ("option", "value", "why"), map(_reasoned, rows))
     else:
         items = (joined(tag("dt", _option(row)), tag("dd", _value(row))) for row in rows)
         body = tag("dl", (tag("div", item) for item in items), class_="dense")
@@ -62,12 +61,8 @@ def _group(name: str, rows: Sequence[Row], about: str, *, opened: bool, reasons:
 
 def _reasoned(row: Row) -> tuple[Child, ...]:
     found = row.effective
-    why = joined(prose(found.why or ""), tag("span", f" {found.file}", class_="file") if found.file else None)
-    return _option(row), _value(row), _basis(found.basis), why
-
-
-def _basis(basis: Basis | None) -> str:
-    return str(basis) if basis else ""
+    source = ", ".join(str(each) for each in (found.basis, found.file) if each)
+    return _option(row), _value(row), joined(prose(found.why or ""), tag("span", source, class_="more"))
 
 
 def _option(row: Row) -> Markup:
@@ -77,7 +72,7 @@ def _option(row: Row) -> Markup:
 def _value(row: Row) -> Markup:
     if not row.effective.known:
         return tag("span", "not known", class_="unknown")
-    text = shown(row.effective.value)
+    text = clean(shown(row.effective.value))  # before it is cut: a part of a secret does not look like one
     return tag("code", text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
@@ -86,13 +81,18 @@ def command(subject: Subject) -> Markup:
     if subject.facts is None:
         return tag("p", "There is no command: this is no profile yet.", class_="unknown")
     key = subject.facts.profile.secrets.api_key
-    text = shell(subject.facts.command, key.keys[0] if key else None)
-    # A line a child: masked and escaped by itself, and its end stays an end.
+    text = redaction.mask(shell(subject.facts.command, key.keys[0] if key else None))
+    # A line a child: escaped by itself, so that its end stays one.
     shown_lines = Markup("\n".join(joined(line).html for line in text.split("\n")))
     refused = sum(found.id == "sglang" for found in subject.findings)
     return joined(
-        tag("p", prose(f"{counted(refused, 'option')} that SGLang refuses left out."), class_="bad") if refused else None,
-        tag("pre", tag("code", shown_lines), tabindex="0", role="region", aria_label="The command of SGLang"),
-        tag("p", "One click marks all of it. The key is a variable here; in the container SGLang gets it through a pipe.",
-            class_="aside"),
-    )  # fmt: skip
+        tag("p", prose(f"{counted(refused, 'option')} that SGLang refuses left out."), class_="bad")
+        if refused
+        else None,
+        tag("pre", tag("code", shown_lines), tabindex="0", role="group", aria_label="The command of SGLang"),
+        tag(
+            "p",
+            "One click marks all of it. The key is a variable here; in the container SGLang gets it through a pipe.",
+            class_="aside",
+        ),
+    )

@@ -8,6 +8,8 @@ from glmdeploy import gpus
 from glmdeploy.sglang.catalog import boolean, version_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Set
+
     from glmdeploy.sglang.decisions.situation import Situation
 
 OPTIONS = (
@@ -43,10 +45,29 @@ Source: ``ServerArgs._handle_piecewise_cuda_graph`` (0.5.10 to 0.5.13.post1), fr
 """
 
 
+_RANKS = ("pp_size", "attn_cp_size", "dcp_size")
+
+READ: Mapping[str, tuple[str, ...]] = {
+    **MERGED,
+    "algorithm": ("speculative_algorithm",),
+    "draft": ("speculative_draft_model_path",),
+    "attention_dp": ("enable_dp_attention", "dp_size", "attn_dp_size"),
+    "compiles": ("disaggregation_mode", "moe_a2a_backend", *_RANKS, "enable_dp_attention", *NOT_COMPILED),
+    "lora": ("enable_lora", "lora_paths"),
+}
+"""The options that an input is made of where it has another name, or several."""
+
+
+def lost(options: Set[str]) -> frozenset[str]:
+    """The inputs that are not known where these options are not."""
+    made = (name for name, read in READ.items() if not options.isdisjoint(read)) if options else ()
+    return frozenset((*options, *made))
+
+
 def _compiles(now: Situation) -> bool:
     """Whether nothing that is asked for excludes prefill graphs of torch.compile."""
     apart = now["disaggregation_mode"] not in (None, "null") or now["moe_a2a_backend"] not in (None, "none")
-    ranks = any((now[name] or 1) > 1 for name in ("pp_size", "attn_cp_size", "dcp_size"))
+    ranks = any((now[name] or 1) > 1 for name in _RANKS)
     return not (apart or ranks or now["enable_dp_attention"] or any(now[name] for name in NOT_COMPILED))
 
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.decisions.formulas import FORMULAS
-from glmdeploy.sglang.decisions.inputs import inputs
+from glmdeploy.sglang.decisions.inputs import inputs, lost
+from glmdeploy.sglang.decisions.watched import questions, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,12 +42,13 @@ class Decided:
     """What SGLang makes of one name. ``value`` is :data:`OPEN` where it is not known.
 
     ``recorded``: the real resolution was asked in this situation, as far as it decides. ``because`` are the inputs
-    that decide, in the order in which they do.
+    that decide, in the order in which they do. ``lost``: it is not known for want of an option that is not.
     """
 
     value: Any
     recorded: bool
     because: tuple[str, ...]
+    lost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,8 @@ class Recordings:
     def decide(self, now: Situation, asked: Mapping[str, Any]) -> dict[str, Decided]:
         """What SGLang makes of every name, ``asked`` being the options' own values."""
         known: dict[str, Any] = inputs(now)
+        missing = set(lost(unknown(now.values)))
+        known |= dict.fromkeys(missing, OPEN)
         place = self._place(now)
         found: dict[str, Decided] = {}
         for name, tree in self.trees.items():
@@ -76,14 +80,27 @@ class Recordings:
                 continue
             decided = self._leaf(tree, known, place)
             leaf, because = decided
-            value = OPEN if leaf is None else self._value(leaf, name, now, asked, found)
-            if value is not asked[name] and self._stands(value, leaf, name, asked[name]):
+            before = questions(now.values)
+            try:
+                value = OPEN if leaf is None else self._value(leaf, name, now, asked, found)
+            except TypeError:
+                # A formula counts with a value that nobody knows, of which None is the stand-in.
+                if questions(now.values) == before:
+                    raise
+                value = OPEN
+            gone = name in missing or questions(now.values) > before or (leaf is None and because[-1] in missing)
+            if gone:
+                value = OPEN
+            if name not in missing and value is not asked[name] and self._stands(value, leaf, name, asked[name]):
                 value = asked[name]
             recorded = (
                 value is not OPEN and leaf is not None and place is not None and bool(int(leaf[2], 16) >> place & 1)
             )
-            found[name] = Decided(value=value, recorded=recorded, because=because)
+            gone = gone and value is OPEN
+            found[name] = Decided(value=value, recorded=recorded, because=because, lost=gone)
             known[f"={name}"] = OPEN if value is OPEN else value or None
+            if gone:
+                missing.add(f"={name}")
         return found
 
     def _stands(self, value: Any, leaf: Sequence[Any] | None, name: str, mine: Any) -> bool:

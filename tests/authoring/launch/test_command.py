@@ -38,7 +38,7 @@ def profile(*arguments: str, stdin: str = LAUNCH, code: int = 0) -> dict[str, An
 def test_the_profile_goes_to_standard_output_and_notes_to_standard_error() -> None:
     result = run()
     assert made(check(read_text(result.stdout, "x"))) is not None
-    assert result.stdout.startswith("# yaml-language-server: ")
+    assert result.stdout.startswith("# Imported from <stdin>.")
     assert "<stdin>:1:1: warning import: the text does not say which SGLang it is for" in result.stderr
     assert "B200:8 was assumed" in result.stderr
 

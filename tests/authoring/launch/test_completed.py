@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
-
 import pytest
 
-from glmdeploy.authoring.launch.imported import Imported, import_script, schema_line
+from glmdeploy.authoring.launch.imported import Imported, import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script
 from glmdeploy.findings import Severity
-from glmdeploy.resources import profiles_dir
 
 LAUNCH = "python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp 8 --kv-cache-dtype bf16"
 OF_TIME = {"GLM017", "GLM040", "GLM041", "GLM042", "GLM043", "GLM044", "GLM045", "GLM046"}
@@ -69,22 +62,3 @@ def test_what_sglang_is_given_stays_the_launch_s() -> None:
     result = imported(LAUNCH)
     assert result.data is not None
     assert result.data["sglang"]["args"] == {"tp-size": 8, "kv-cache-dtype": "bf16"}
-
-
-def place(line: str, folder: Path) -> Path:
-    match = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", line)
-    assert match
-    split = urlsplit(match[1])
-    assert split.scheme in ("", "file")
-    return Path(unquote(split.path)) if split.scheme else Path(os.path.normpath(folder / match[1]))
-
-
-def test_the_schema_is_found_from_any_folder(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "a" / "b", profiles_dir(), profiles_dir() / "deeper", Path()):
-        assert place(schema_line(folder), folder.resolve()).is_file()
-    assert place(schema_line(), tmp_path).is_file()
-
-
-def test_beside_the_schema_the_way_is_the_shipped_profiles_own() -> None:
-    first: Any = next(profiles_dir().glob("*.yaml")).read_text(encoding="utf-8").partition("\n")[0]
-    assert schema_line(profiles_dir()) == first
