@@ -84,7 +84,7 @@ def many(context: click.Context, named: Sequence[str], planning: click.Command) 
     """
     profiles, options = expanded(named), context.params
     if options.get("out"):
-        raise UsageError("a saved plan is one profile's: name one with --out")
+        raise UsageError("a saved plan is one profile's: name one with `--out`")
     _check_apps(profiles, options)
     as_json, passed = bool(options["as_json"]), list(_passed(context))
     crew = _Crew(int(options.get("parallel") or PARALLEL))

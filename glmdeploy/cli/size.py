@@ -108,7 +108,7 @@ def size(
     from glmdeploy.sizing.cost import Traffic
 
     if price is not None and modal_prices:
-        raise click.UsageError("--price and --modal-prices exclude each other")
+        raise click.UsageError("`--price` and `--modal-prices` exclude each other")
     checked = check(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
     facts = checked.facts
     faults = [finding for finding in checked.findings if finding.id in FAULTS and not finding.waived]
