@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,8 @@ release that had it first (0.1.0 was not published). [profiles.md](profiles.md) 
 combined, [first-profile.md](first-profile.md) how to get one. `glmdeploy schema` prints the same as a JSON Schema,
 which editors read.
 
-Keys in bold must be there. `null` removes a key that another file has set. A duration is a number of seconds, or a
+Keys in bold must be there. What may stand under `sglang.args` is what the pinned release takes: `glmdeploy catalog show
+0.5.23` lists it. `null` removes a key that another file has set. A duration is a number of seconds, or a
 text such as `90s`, `15m` or `2h`.
 
 """
@@ -253,7 +255,9 @@ def page() -> str:
         parts.append("| key | what it is | takes | left out | example | since |\n|---|---|---|---|---|---|\n")
         for key in of:
             name = f"**`{key.name}`**" if key.needed else f"`{key.name}`"
-            cells = (f'<a id="{key.path}"></a>{name}', key.about, key.takes, key.left_out, _inline(key), came[key.path])
+            inner = next((each for each in (key.path, f"{key.path}[]") if each in sections), None)
+            takes = f"[{key.takes}](#{re.sub(r'[^a-z0-9_]', '', inner)})" if inner else key.takes
+            cells = (f'<a id="{key.path}"></a>{name}', key.about, takes, key.left_out, _inline(key), came[key.path])
             parts.append(f"| {' | '.join(_cell(each) for each in cells)} |\n")
         parts.append("\n")
     return "".join(parts).rstrip("\n") + "\n"

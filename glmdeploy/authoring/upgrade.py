@@ -136,7 +136,7 @@ def _release(version: str) -> Catalog:
         return catalog.load(version)
     except catalog.UnknownVersion as error:
         raise GlmdeployError(
-            f"glmdeploy does not know SGLang {error.version}", advice=f"Known releases: {', '.join(error.known)}."
+            f"glmdeploy does not know SGLang {error.version}", advice=f"known releases: {', '.join(error.known)}"
         ) from None
 
 
@@ -183,8 +183,10 @@ _VERSION: KeyPath = ("sglang", "version")
 _IMAGE: KeyPath = ("sglang", "image")
 
 
-def write(document: Document, upgrade: Upgrade) -> None:
+def write(document: Document, upgrade: Upgrade) -> Path | None:
     """Edit the profile's file: the release, its image, its schema line, and everything that the translation changes.
+
+    Returns the copy of the target's schema, where one was put beside it.
 
     The new text replaces the file at once, and only if it gives, with all that the profile extends, exactly the
     upgraded profile.
@@ -197,19 +199,20 @@ def write(document: Document, upgrade: Upgrade) -> None:
     if upgrade.new_image is None:
         raise GlmdeployError(
             f"no image of SGLang {upgrade.target} follows from the tag of {upgrade.old_image}",
-            advice="Name one with --image.",
+            advice="name one with `--image`",
         )
     edited = _edited(OwnFile.read(document.files[0]), upgrade)
     data = edited.document.data
     if {**data, "sglang": {"args": {}, "env": {}, **data["sglang"]}} != upgrade.data:
         raise EditError(f"the edited {edited.name} would not give the upgraded profile; nothing was written")
-    file = Path(edited.name)
+    kept, file = None, Path(edited.name)
     if schema_line.has_line(edited.text):
-        schema_line.keep_schema(file, upgrade.target)
+        kept = schema_line.keep_schema(file, upgrade.target)
         edited = dataclasses.replace(
             edited, text=schema_line.with_line(edited.text, schema_line.schema_line(file, upgrade.target))
         )
     edited.write()
+    return kept
 
 
 def _edited(file: OwnFile, upgrade: Upgrade) -> OwnFile:

@@ -40,7 +40,7 @@ TABLE = {
     },
     "Check it": {
         "validate": ("validate.validate", "Check profiles: syntax, schema, SGLang options and guard rules."),
-        "diff": ("diff.diff", "Show what changes from OLD to NEW, and which warnings."),
+        "diff": ("diff.diff", "Show what changes from OLD to NEW."),
         "explain": ("explain.explain", "Show what SGLang will really run with, and why."),
         "size": ("size.size", "Show how much memory, money and time a profile takes."),
         "report": ("report.report", "Write what a profile deploys, takes and costs as one page."),
@@ -147,6 +147,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        common.tell(error.format_message())
+        return error.exit_code
     except click.ClickException as error:
         from glmdeploy.cli.usage import usage_message, usage_text
 

@@ -45,7 +45,7 @@ def diff(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Show what changes from OLD to NEW, and which warnings.
+    """Show what changes from OLD to NEW. Warnings that come and go are told too.
 
     Each is a profile; live:APP or live:APP@VERSION, what runs or ran under that name; git:REVISION:PATH, a profile as a
     revision of this Git repository has it, with what it extends; or both are folders, whose profiles are matched by
@@ -103,7 +103,7 @@ def _side(text: str, overlays: tuple[str, ...], sets: tuple[str, ...], reached: 
 def _two(before: Side, after: Side, *, as_json: bool, everything: bool) -> int:
     from glmdeploy.report import sides
 
-    found = sides.difference(before, after)
+    found = sides.between(before, after)
     if as_json:
         common.echo_json(sides.difference_data(found))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -18,8 +19,9 @@ from glmdeploy.errors import GlmdeployError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glmdeploy.authoring.first.candidates import Candidate, Found, Wanted
+    from glmdeploy.authoring.first.candidates import Candidate, Wanted
     from glmdeploy.authoring.first.subject import Subject
+    from glmdeploy.authoring.first.written import Written
 
 REQUESTS = 8
 """Requests at a time, where nobody says how many."""
@@ -36,8 +38,8 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 EPILOG = """\b
 Examples:
-  glmdeploy init Qwen/Qwen3-8B  # show what fits, ask, write qwen3-8b.yaml
-  glmdeploy init Qwen/Qwen3-32B --context 32k --concurrency 16 --yes
+  glmdeploy init Qwen/Qwen3-8B                    # show what fits, and ask
+  glmdeploy init Qwen/Qwen3-32B --budget 5 --yes  # take the best for that money
 """
 
 
@@ -48,8 +50,14 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
     match = _TOKENS.fullmatch(value.strip().replace(",", "").replace("_", ""))
     count = int(match[1]) * _UNITS[match[2].lower()] if match else 0
     if not 1 <= count <= 1 << 40:
-        raise click.BadParameter(f"{value!r} is no number of tokens such as 32k or 40960", context, parameter)
+        raise click.BadParameter(f"`{value}` is no number of tokens such as 32k or 40960", context, parameter)
     return count
+
+
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("a number is wanted", context, parameter)
+    return value
 
 
 @click.command(cls=Documented, epilog=EPILOG)
@@ -63,7 +71,11 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--gpu", metavar="TYPE[:N]", shell_complete=complete.gpus, help="Only this GPU, such as H100 or H100:4.")
 @click.option(
-    "--budget", type=click.FloatRange(0, 100_000), metavar="DOLLARS", help="An hour of one container at most."
+    "--budget",
+    type=click.FloatRange(0, 100_000),
+    callback=_finite,
+    metavar="DOLLARS",
+    help="An hour of one container at most.",
 )
 @click.option("--choose", type=click.IntRange(min=1), metavar="N", help="Take the Nth of the table without asking.")
 @click.option("-y", "--yes", is_flag=True, help="Take the first of the table without asking.")
@@ -108,9 +120,10 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     from glmdeploy.authoring.first.subject import subject
     from glmdeploy.gpus import PRICES
     from glmdeploy.report.init import found_data, found_text, offered
+    from glmdeploy.report.run import error_data
 
     if options["choose"] and options["yes"]:
-        raise UsageError("--choose and --yes contradict each other")
+        raise UsageError("`--choose` and `--yes` contradict each other")
     gpu = _gpu(options["gpu"])
     if model is None:
         model, context, concurrency, options["budget"] = _asked(context, concurrency, options["budget"])
@@ -122,21 +135,30 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     )
     wanted = _wanted(about, context, concurrency, gpu, options)
     file = options["output"] or f"{wanted.name}.yaml"
+    decided = options["choose"] or options["yes"]
+    if decided or person():
+        _free(file, force=options["force"])
     found = search(about, wanted, prices=PRICES)
     if not found.candidates:
         if as_json:
-            common.echo_json(found_data(found) | {"error": {"message": nowhere(found).message}})
+            common.echo_json(found_data(found, ()) | error_data(nowhere(found)))
             return 1
         raise nowhere(found)
     rows = offered(found, everything=options["everything"])
-    if not as_json:
+    if not as_json and not (common.is_quiet() and decided):
         width = shutil.get_terminal_size().columns
         click.echo(found_text(found, width, everything=options["everything"]), err=file == "-")
-    chosen = _chosen(rows, found, as_json=as_json, **options)
+    chosen = _chosen(rows, as_json=as_json, **options)
     if chosen is None:
-        common.echo_json(found_data(found))
+        common.echo_json(found_data(found, rows))
         return 0
-    _write(found, chosen, file, force=options["force"], as_json=as_json)
+    profile = _write(chosen, file, force=options["force"])
+    if as_json:
+        common.echo_json(found_data(found, rows, chosen=chosen, file=file, profile=profile))
+    elif file == "-":
+        click.echo(profile.text, nl=False)
+    else:
+        _told(file, profile)
     return 0
 
 
@@ -152,13 +174,13 @@ def _gpu(text: str | None) -> tuple[str | None, int | None]:
     if found is None:
         near = nearest(name, gpus.TYPES)
         raise UsageError(
-            f"--gpu: Modal rents no {name}" + (f": did you mean {near[0]}?" if near else ""),
+            f"`--gpu`: Modal rents no `{name}`" + (f": did you mean `{near[0]}`?" if near else ""),
             advice=f"one of: {', '.join(gpus.TYPES)}",
         )
     most = gpus.TYPES[found].most
     counts = [count for count in (1, 2, 4, 8) if count <= most]
     if colon and (not number.isdecimal() or int(number) not in counts):
-        raise UsageError(f"--gpu: {number or 'nothing'} is no number of GPUs to try", advice=f"one of: {counts}"[:-1])
+        raise UsageError(f"`--gpu`: {number or 'nothing'} is no number of GPUs to try", advice=f"one of: {counts}"[:-1])
     return found, int(number) if colon else None
 
 
@@ -169,12 +191,12 @@ def _asked(
 
     :raises UsageError: where there is nobody to ask.
     """
-    if not _person():
+    if not person():
         raise UsageError("no model is named", advice="name its repository: glmdeploy init Qwen/Qwen3-8B")
     model = click.prompt("Model (a repository of the Hugging Face Hub, such as Qwen/Qwen3-8B)", type=str)
     if context is None:
         text = click.prompt(
-            "Longest request in tokens, such as 32k (empty: you decide)", default="", show_default=False
+            "Longest request in tokens, such as 32k (empty: by the model)", default="", show_default=False
         )
         context = _tokens(click.get_current_context(), click.Option(["--context"]), text or None)
     if concurrency is None:
@@ -193,12 +215,14 @@ def _wanted(
     options: dict[str, Any],
 ) -> Wanted:
     from glmdeploy.authoring.first.candidates import Wanted
+    from glmdeploy.profile.fields import TAG
+    from glmdeploy.profile.text.characters import shown
     from glmdeploy.sglang import architectures, catalog
 
     own = about.context
     if context is not None and context > own:
         raise UsageError(
-            f"--context: {about.repo} has {own:,} tokens of context, fewer than {context:,}",
+            f"`--context`: {about.repo} has {own:,} tokens of context, fewer than {context:,}",
             advice=f"ask for {own} at most",
         )
     if about.task is not architectures.Task.GENERATE:
@@ -210,10 +234,13 @@ def _wanted(
         catalog.load(release)
     except catalog.UnknownVersion as error:
         raise UsageError(
-            f"--release: {error}; the nearest is {error.nearest}", advice=f"known: {', '.join(error.known)}"
+            f"`--release`: {error}; the nearest is {error.nearest}", advice=f"known: {', '.join(error.known)}"
         ) from None
     slug = re.sub(r"[^a-z0-9._-]+", "-", about.name.lower())[:55]
     name = options["name"] or slug
+    for option in ("name", "app"):
+        if options[option] and not re.fullmatch(TAG.pattern, options[option]):
+            raise UsageError(f"--{option}: {shown(options[option])} is no name", advice=f"expected: {TAG.expected}")
     return Wanted(
         context=context or usual,
         running=concurrency or REQUESTS,
@@ -226,67 +253,75 @@ def _wanted(
     )
 
 
-def _chosen(
-    rows: Sequence[Candidate], found: Found, *, as_json: bool, choose: int | None, yes: bool, **_: Any
-) -> Candidate | None:
+def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes: bool, **_: Any) -> Candidate | None:
     """The candidate that is to be written; None where JSON alone was asked for.
 
     :raises UsageError: where there is nobody to ask.
     """
     if yes:
         return rows[0]
-    numbered = found.candidates if as_json else rows
     if choose is not None:
-        if choose > len(numbered):
-            raise UsageError(f"--choose: there is no {choose}, the table ends with {len(numbered)}")
-        return numbered[choose - 1]
+        if choose > len(rows):
+            raise UsageError(f"`--choose`: there is no {choose}, the table ends with {len(rows)}")
+        return rows[choose - 1]
     if as_json:
         return None
-    if not _person():
+    if not person():
         raise UsageError(
-            "nothing is written: nobody chose", advice="take the first with --yes, or another with --choose N"
+            "nothing is written: nobody chose", advice="take the first with `--yes`, or another with `--choose N`"
         )
     number = click.prompt("\nWhich?", type=click.IntRange(1, len(rows)), default=1)
     return rows[number - 1]
 
 
-def _person() -> bool:
+def person() -> bool:
     """Whether somebody sits before it who can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _write(found: Found, chosen: Candidate, file: str, *, force: bool, as_json: bool) -> None:
+def _free(file: str, *, force: bool) -> None:
+    """:raises GlmdeployError: where the file cannot be written, as far as that can be told beforehand."""
+    if file == "-":
+        return
+    if Path(file).is_dir():
+        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
+    if Path(file).exists() and not force:
+        raise GlmdeployError(
+            f"{file} exists already, and was left as it is",
+            advice="overwrite it with --force, or write another one with -o FILE",
+        )
+
+
+def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
+    """The profile, in its file now where one was named, with the schema that its first line names."""
     from glmdeploy.authoring.first.written import written
     from glmdeploy.authoring.schema_line import keep_schema
-    from glmdeploy.report.init import found_data, written_text
 
     path = None if file == "-" else Path(file)
     profile = written(chosen, path)
     if path is not None:
-        if path.is_dir():
-            raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Never over a file that came in the meantime.
             with path.open("w" if force else "x", encoding="utf-8") as stream:
                 stream.write(profile.text)
-        except FileExistsError:
-            raise GlmdeployError(
-                f"{file} exists already, and was left as it is",
-                advice="overwrite it with --force, or write another one with -o FILE",
-            ) from None
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
         if kept := keep_schema(path, chosen.draft.release):
-            common.note(f"wrote {kept}: what editors judge {file} by")
-    if as_json:
-        common.echo_json(found_data(found, chosen=chosen, file=file, profile=profile))
+            common.note(f"wrote {kept}, by which editors judge it")
+    return profile
+
+
+def _told(file: str, profile: Written) -> None:
+    """What was written, and what comes next."""
+    from glmdeploy.report.init import written_text
+
+    if common.is_quiet():
+        click.echo(written_text(file, profile))
         return
-    if path is None:
-        click.echo(profile.text, nl=False)
-        return
-    click.echo(written_text(file, profile))
-    quoted = shlex.quote(file)
-    program = common.program()
-    click.echo(f"next: {program} apply {quoted} --target local --yes --make-secrets")
-    click.echo("      tries it on the embedded cloud: this machine, no GPU, no bill. On Modal then:")
-    click.echo(f"      {program} apply {quoted}")
+    click.echo(f"\n{written_text(file, profile)}")
+    command = f"{common.program()} apply {shlex.quote(file)}"
+    click.echo(f"next: {command} --target local --yes --make-secrets")
+    click.echo("  tries it on the embedded cloud: on this machine, without a GPU or a bill")
+    click.echo(f"then: {command}")
+    click.echo("a launch command that you have already becomes a profile with `glmdeploy import`")

@@ -56,13 +56,13 @@ def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: 
 
     if write:
         if name or as_json or form or look:
-            raise UsageError("--write shows nothing: leave out the rule's id and the format")
+            raise UsageError("`--write` shows nothing: leave out the rule's id and the format")
         for file, text in made(Path()).items():
             common.write(Path(file), text)
         return 0
     if look:
         if name or form:
-            raise UsageError("--look lists rules by itself: leave out the rule's id and the format")
+            raise UsageError("`--look` lists rules by itself: leave out the rule's id and the format")
         return _look(as_json=as_json)
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:
@@ -91,10 +91,10 @@ def _look(*, as_json: bool) -> int:
 
 
 def _list(some: Sequence[Rule]) -> None:
-    from glmdeploy.report.rules import table
+    from glmdeploy.report.rules import listing
 
-    click.echo(table(some, common.width()))
-    common.note("`glmdeploy rules ID` tells all about one")
+    click.echo(listing(some, common.width()))
+    common.hint("`glmdeploy rules ID` tells all about one")
 
 
 def _overview(everything: Sequence[Rule]) -> None:
@@ -104,7 +104,7 @@ def _overview(everything: Sequence[Rule]) -> None:
 
     click.echo(overview(everything, common.width()))
     click.echo(wrapped(f"checks before the rules: {', '.join(CHECKS)}", common.width()))
-    common.note(
+    common.hint(
         "`glmdeploy rules ID` tells all about one, `glmdeploy rules timeouts` lists those of a topic, "
         "`glmdeploy rules fp8` those with a word, `glmdeploy rules --all` all"
     )

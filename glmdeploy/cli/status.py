@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy import redaction
-from glmdeploy.cli import app, common, target_options
+from glmdeploy.cli import app, common, streams, target_options
 from glmdeploy.cli.commands import Documented
 from glmdeploy.cli.live import busy
 from glmdeploy.errors import DeployError, UsageError
@@ -51,7 +51,7 @@ def status(
     What is not known is left out. Nothing is started, and no container is kept from going to sleep.
     """
     if watch is not None and as_json:
-        raise UsageError("--json is one look: --watch goes on looking")
+        raise UsageError("`--json` is one look: `--watch` goes on looking")
     found = app.target_app(named, where, environment, reading=True)
 
     from glmdeploy.operate.status import status_of
@@ -60,7 +60,11 @@ def status(
     with busy(found.app, "looks at what runs", quiet=common.is_quiet()):
         seen = status_of(found.app, found.target, api_key_env=api_key_env)
     _show(seen, as_json=as_json, local=local, again=watch is not None)
-    while watch is not None:
+    if seen.deployed is None and not as_json:
+        from glmdeploy.operate.listing import not_deployed
+
+        common.note(not_deployed(found.app, found.target).advice or "")
+    while watch is not None and streams.heard():
         time.sleep(watch)
         try:
             _show(status_of(found.app, found.target, api_key_env=api_key_env), as_json=False, local=local, again=True)

@@ -42,13 +42,14 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, everythin
     result = upgrade.upgraded(document, target, image)
     impossible = bool(result.translation.impossible)
     written = write and not impossible
-    if written:
-        upgrade.write(document, result)
+    kept = upgrade.write(document, result) if written else None
     if as_json:
         common.echo_json(values.upgrade_data(result, written=written))
     else:
         common.echo(values.upgrade_text(result, common.width(), everything=everything))
         common.note(_outcome(document.files[0], asked=write, impossible=impossible))
+        if kept:
+            common.note(f"Wrote {kept}, by which editors judge it.")
     return int(impossible)
 
 

@@ -27,6 +27,7 @@ POLL_SECONDS = 0.5
 LINES, COLUMNS = 20, 200
 """How many of the last lines of a failed start are shown, and how much of each: SGLang prints its arguments in one."""
 
+_ARGUMENTS = re.compile(r"\bserver_args=")
 _PROTECTED = "/v1/models"
 """A route that SGLang protects, which costs it nothing (0.5.10 to 0.5.23)."""
 
@@ -148,7 +149,8 @@ def failed_start(message: str) -> tuple[str, list[str]]:
 
 
 def framed(lines: Sequence[str]) -> list[str]:
-    """Lines of others as an advice shows them."""
+    """Lines of others as an advice shows them, without SGLang's dump of its arguments."""
+    lines = [line for line in lines if not _ARGUMENTS.search(line)]
     return [f"  | {line if len(line) <= COLUMNS else line[:COLUMNS] + ' ...'}" for line in lines[-LINES:]]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 MOST_LINES = 12
 SECONDS = 10.0
 """What the log gets: the version before is to come back, and who reads it can ask again."""
-_ARGUMENTS = re.compile(r"\bserver_args=")
-"""SGLang's own dump of its arguments, in one line of some thousand characters."""
 CLOCK = timedelta(seconds=60)
 """The log's clock may be another one."""
 
@@ -35,7 +32,7 @@ def with_last_words(fault: DeployError, app: str, number: int | None, published:
         with contextlib.suppress(DeployError):
             app_id = find_app(app, target)
             log = Log(app, app_id or "", target, Wanted(version=number))
-            advice += framed(last_words(log.between(published - CLOCK, seconds=SECONDS)))
+            advice += framed(last_words(log.between(published - CLOCK, seconds=SECONDS)))[-MOST_LINES:]
     if number is not None and "glmdeploy logs" not in "\n".join(advice):
         advice.append(f"all of its output: {target.glmdeploy(f'logs {app} --version {number}')}")
     fault.advice = "\n".join(advice) or None
@@ -50,7 +47,6 @@ def last_words(lines: Iterable[Line]) -> Sequence[str]:
     for line in lines:
         if line.task == task and line.ours and line.is_error:
             break  # what comes then is the traceback of our own exception
-        theirs = line.task == task and not line.ours and line.source != "system"
-        if theirs and line.text.strip() and not _ARGUMENTS.search(line.text):
+        if line.task == task and not line.ours and line.text.strip() and line.source != "system":
             said.append(line.text)
-    return said[-MOST_LINES:]
+    return said

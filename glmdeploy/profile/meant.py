@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
 from glmdeploy.profile.fields import UNITS, describe
+from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang import catalog, models
 from glmdeploy.sglang.spelling import nearest
 
@@ -38,9 +39,14 @@ _COUNTED = (
     re.compile(r"(?P<count>[1-9][0-9]?)\s*(?:[x×*:]|\s)\s*(?P<name>[A-Za-z].*)"),
     re.compile(r"(?P<name>[A-Za-z].*?)\s*(?:[x×*@=]|\s)\s*(?P<count>[1-9][0-9]?)"),
     re.compile(r"(?P<name>[A-Za-z].*?)\s*:\s*(?P<count>[0-9]+)"),
+    re.compile(r"(?P<name>[A-Za-z].*?)[-_/](?P<count>[1-8])"),
     re.compile(r"(?P<name>[A-Za-z].*)"),
 )
 """How people write a number of GPUs: ``8xB200``, ``B200 x 8``, ``b200:8``, ``b200``."""
+
+_OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]*)(?:[ =]([^-\s]\S*))?")
+_OPTIONS = 3
+"""Options that are shown as they have to be written."""
 
 _HUB = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s?#]+).*")
 _MEBIBYTES = {"mi": 1, "mib": 1, "gi": 1024, "gib": 1024, "ti": 1024**2, "tib": 1024**2}
@@ -164,6 +170,8 @@ def _choice(_: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -> 
 
 def _spelled(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -> Iterator[Meant]:
     """The same name or path as it has to be spelled."""
+    if path == ("sglang", "version") and isinstance(value, int | float):
+        yield Meant(fix=f"write a release such as `{catalog.versions()[-1]}`")
     if not isinstance(value, str):
         return
     text = value.strip()
@@ -203,7 +211,12 @@ def _shape(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -
         elif value == "":
             yield Meant(fix="remove it, or write its items between `[` and `]`")
     if kinds == {"object"} and path == ("sglang", "args") and isinstance(value, str | list):
-        yield Meant(fix="write an option a line, without its dashes: `tp: 8`")
+        text = value if isinstance(value, str) else " ".join(map(str, value))
+        # No value of an option that is called a key or a token: it may be one.
+        given = {name: "..." if is_secret_name(name) else said or "true" for name, said in _OPTION.findall(text)}
+        options = [f"`{name}: {said}`" for name, said in given.items()] or ["`tp: 8`"]
+        more = " and so on" if len(options) > _OPTIONS else ""
+        yield Meant(fix=f"write an option a line, without its dashes: {', '.join(options[:_OPTIONS])}{more}")
     elif kinds == {"object"} and isinstance(value, list):
         pairs = [item for item in value if isinstance(item, str) and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*=.*", item)]
         if pairs:

@@ -27,7 +27,7 @@ REMOVED = "#/definitions/removed"
 """Null, which removes what an extended profile says."""
 
 _RARE = "#/definitions/rare"
-"""What any option with one value may be besides: removed, or a list of that value."""
+"""What a deprecated option, or one that may go without a value, can be besides: removed, or a list of one value."""
 
 # As Python reads a number: with blanks around it and underscores in it; its digits may be those of any script.
 _DIGITS = r"(?:[0-9]|[^\x00-\x7f])(?:_?(?:[0-9]|[^\x00-\x7f]))*"
@@ -142,7 +142,7 @@ def _branches(option: Option) -> Iterator[Json]:
         yield {"$ref": REMOVED}
     else:
         yield from one
-        yield {"$ref": _RARE}
+        yield {"$ref": REMOVED if option.nargs is None and option.action == "store" else _RARE}
 
 
 def _values(option: Option) -> Iterator[Json]:

@@ -205,17 +205,15 @@ def _wrong(document: Document, fault: Fault) -> Finding:
         message = f"{_named(path)} {guess.why or f'is {size}'}"
     elif value is None:
         message = f"{_named(path)} is null, which is no value"
-    elif hidden:
+    elif hidden or (path == ARGS and isinstance(value, str)):
         message = f"{_named(path)} is text"
     else:
         repeated = shown(written or write(value), _SHOWN)
         why = guess.why if guess.why and guess.why.startswith(":") else f" {guess.why}"
         message = f"`{_last(path)}: {repeated}`{why}" if guess.why else f"`{dotted(path)}` cannot be `{repeated}`"
     edits = () if guess.value is None else (SetValue(path=path, value=guess.value),)
-    # A fix that leaves no question needs no list of what else there is.
-    expected = None if guess.value is not None and not choices_of(schema) else takes
-    if guess.why and path[:1] == ("gpu",):
-        expected = None
+    # Who is told what to write needs not be told what may be written; of choices another may be meant.
+    expected = takes if not guess.fix or choices_of(schema) else None
     return _made(document, path, message, expected=expected, fix=guess.fix, key=block, edits=edits, secret=secret)
 
 
@@ -229,7 +227,7 @@ def _taken(schema: Mapping[str, Any]) -> str | None:
     keys = [f"`{name}`" for name in schema.get("required", ())] if kinds == ["object"] else []
     low, high = schema.get("minItems"), schema.get("maxItems")
     if kinds == ["array"] and low:
-        words = f"a list of {low}" if low == high else f"a list of at least {low}"
+        words = f"a list of {low}" if low == high else "a list of one or more"
     return f"{words} with {_listed(keys)}" if keys else words or None
 
 
@@ -239,6 +237,7 @@ def marked(text: str | None) -> str | None:
         return None
     if text.startswith("one of: "):
         return "one of: " + ", ".join(f"`{each}`" for each in text.removeprefix("one of: ").split(", "))
+    text = re.sub(r"(?<=, of )([A-Z][A-Z0-9!+-]+(?:, [A-Z][A-Z0-9!+-]+)+)", lambda found: _coded(found[1]), text)
     text = re.sub(r"(?<=such as )([^\s,`]+)", r"`\1`", text)
     return re.sub(r"\(([a-z0-9]+(?:, [a-z0-9]+)*)\)", lambda found: f"({_coded(found[1])})", text)
 

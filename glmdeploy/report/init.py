@@ -91,7 +91,7 @@ def _table(found: Found, rows: Sequence[Candidate], width: int) -> Iterator[str]
         return
     wide = width >= _WIDE
     requests = f"requests of {_tokens(found.wanted.context)}" if wide else "requests"
-    head = ("GPU", "tp", "KV", requests, "KV tokens", "an hour", "cold start")
+    head = ("GPU", "tp", "KV", requests, "KV tokens", "an hour", "cold start" if wide else "start")
     cells = [head, *(_cells(each) for each in rows)]
     if not wide:
         cells = [(row[0], *row[2:]) for row in cells]  # `tp` is the number of GPUs
@@ -162,7 +162,7 @@ def _foot(found: Found, rows: Sequence[Candidate], width: int, *, everything: bo
     less = cheaper(found)
     refused = [each for each in found.refused if everything or each.dollars < less]
     for kind, title in _LIST.items():
-        names = _largest([each for each in refused if each.kind == kind], everything=everything)
+        names = _largest([each for each in refused if each.kind == kind])
         if names and (kind != DEAR or everything):
             lines += _wrapped(f"{title}: {', '.join(names)}", width, dim=True)
     others = _reasons([each for each in refused if each.kind == OTHER])
@@ -177,10 +177,9 @@ def _foot(found: Found, rows: Sequence[Candidate], width: int, *, everything: bo
     return lines + _wrapped(_UNKNOWN, width)
 
 
-def _largest(refused: Sequence[Refused], *, everything: bool) -> list[str]:
+def _largest(refused: Sequence[Refused]) -> list[str]:
     """The largest count of each GPU, which says it of the smaller ones too."""
-    largest = {each.gpu: each for each in sorted(refused, key=lambda each: each.count)}
-    return [each.rented for each in (refused if everything else largest.values())]
+    return [each.rented for each in {each.gpu: each for each in sorted(refused, key=lambda each: each.count)}.values()]
 
 
 def _reasons(refused: Sequence[Refused]) -> list[tuple[list[str], str]]:
@@ -205,7 +204,7 @@ def _bold(text: str, *, first: bool) -> str:
 
 def _wrapped(text: str, width: int, *, indent: int = 0, **style: Any) -> list[str]:
     lines = textwrap.wrap(text, width - indent, break_long_words=True, break_on_hyphens=False)
-    return [" " * indent + click.style(line, **style) for line in lines]
+    return [" " * indent + (click.style(line, **style) if style else line) for line in lines]
 
 
 def written_text(file: str, profile: Written) -> str:
@@ -215,12 +214,17 @@ def written_text(file: str, profile: Written) -> str:
 
 
 def found_data(
-    found: Found, *, chosen: Candidate | None = None, file: str | None = None, profile: Written | None = None
+    found: Found,
+    rows: Sequence[Candidate],
+    *,
+    chosen: Candidate | None = None,
+    file: str | None = None,
+    profile: Written | None = None,
 ) -> dict[str, Any]:
     """Everything, as JSON data; the names of numbers end in their unit, and bytes are those of one GPU.
 
-    ``candidates`` are numbered from 1 in their order, which ``--choose`` takes together with ``--all``. ``profile`` is
-    null, and ``written`` too, where none was chosen.
+    A candidate's ``number`` is that of the table, as ``--choose`` takes it, null for one that the table leaves out.
+    ``chosen``, ``written`` and ``profile`` are null where none was chosen.
     """
     model, wanted = found.subject.model, found.wanted
     return {
@@ -242,7 +246,7 @@ def found_data(
             "count": wanted.count,
             "sglang": wanted.release,
         },
-        "candidates": [_candidate_data(found, each) for each in found.candidates],
+        "candidates": [_candidate_data(found, each, rows) for each in found.candidates],
         "refused": [
             {
                 "gpu": {"type": each.gpu, "count": each.count},
@@ -255,16 +259,17 @@ def found_data(
             for each in found.refused
         ],
         "throughput": None,
-        "chosen": found.candidates.index(chosen) + 1 if chosen else None,
+        "chosen": rows.index(chosen) + 1 if chosen else None,
         "written": file,
         "profile": profile.text if profile else None,
         "findings": {str(severity): profile.count(severity) for severity in Severity} if profile else None,
     }
 
 
-def _candidate_data(found: Found, each: Candidate) -> dict[str, Any]:
+def _candidate_data(found: Found, each: Candidate, rows: Sequence[Candidate]) -> dict[str, Any]:
     memory, draft = each.size.memory, each.draft
     return {
+        "number": rows.index(each) + 1 if each in rows else None,
         "gpu": {"type": draft.gpu, "count": draft.count},
         "tp": draft.count,
         "kv_cache_dtype": each.kv,

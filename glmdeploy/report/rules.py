@@ -15,8 +15,7 @@ from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.text import COLORS
 from glmdeploy.report.view import view
 from glmdeploy.report.words import counted
-from glmdeploy.report.wrap import table as grid
-from glmdeploy.report.wrap import wrapped
+from glmdeploy.report.wrap import table, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -69,14 +68,14 @@ def overview(rules: Sequence[Rule], width: int = UNLIMITED) -> str:
         counts = Counter(rule.severity for rule in group)
         kinds = ", ".join(counted(counts[each], _KINDS[each]) for each in COLORS if counts[each])
         rows.append([click.style(name, bold=True), f"{len(group):>3}", kinds])
-    return "\n".join([f"{counted(len(rules), 'guard rule')}, by topic:", *grid(rows, width)])
+    return "\n".join([f"{counted(len(rules), 'guard rule')}, by topic:", *table(rows, width)])
 
 
-def table(rules: Sequence[Rule], width: int = UNLIMITED) -> str:
+def listing(rules: Sequence[Rule], width: int = UNLIMITED) -> str:
     """A row for each rule, under its topic: id, severity, title, and what it holds for where that is not everything."""
     blocks = []
     for name, group in by_topic(rules).items():
-        rows = grid([_row(rule) for rule in group], width)
+        rows = table([_row(rule) for rule in group], width)
         blocks.append("\n".join((click.style(name[0].upper() + name[1:], bold=True), *rows)))
     return "\n\n".join(blocks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,21 +67,24 @@ class Pair:
     error: ProfileError | None = None
 
 
-def difference(old: Side, new: Side) -> Difference:
-    """What differs between two sides."""
-    before, after = comparable(old.data, new.data)
-    come = gone = None
-    if old.warnings is not None and new.warnings is not None:
-        come, gone = _only_in(new.warnings, old.warnings), _only_in(old.warnings, new.warnings)
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
+    """What differs between the data of two plans."""
+    before, after = comparable(old, new)
     return Difference(
         old=before,
         new=after,
-        digests=(digest(old.data), digest(new.data)),
+        digests=(digest(old), digest(new)),
         changes=diff(before, after),
         again=impact(before, after),
-        come=come,
-        gone=gone,
     )
+
+
+def between(old: Side, new: Side) -> Difference:
+    """The same of two sides, with the warnings that come and go."""
+    found = difference(old.data, new.data)
+    if old.warnings is None or new.warnings is None:
+        return found
+    return replace(found, come=_only_in(new.warnings, old.warnings), gone=_only_in(old.warnings, new.warnings))
 
 
 def _only_in(some: Sequence[Finding], others: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -146,7 +149,7 @@ def _pair(name: str, old: Side | ProfileError | None, new: Side | ProfileError |
         return Pair(name=name, state="added")
     if not isinstance(new, Side):
         return Pair(name=name, state="removed")
-    found = difference(old, new)
+    found = between(old, new)
     return Pair(name=name, state="same" if found.same else "changed", found=found)
 
 

@@ -48,7 +48,7 @@ def knowledge(facts: Facts, judgement: Judgement, document: Document, refused: S
 def unjudged(lost: Sequence[Set[Gap]], refused: Sequence[Finding]) -> Finding:
     """The finding about rules that asked for what the profile says wrongly, as the ``refused`` findings tell."""
     paths = list(dict.fromkeys(each.path for each in refused))
-    names = [f"`{path[-1] if path[:2] == ARGS else dotted(path)}`" for path in paths[:_NAMED]]
+    names = [f"`{path[-1] if path[:2] == ARGS and len(path) > len(ARGS) else dotted(path)}`" for path in paths[:_NAMED]]
     rest = len(paths) - len(names)
     said = [*names, f"{rest} more"] if rest else names
     return Finding(

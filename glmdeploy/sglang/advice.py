@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.sglang import engines, releases
+from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.spelling import nearest
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def unknown(key: str, value: Any, release: Catalog, near: Sequence[str], reserve
     names = [name.removeprefix("--") for name in near]
     if len(names) == 1 and _plain(key) == names[0]:
         return Advice(fix=f"write `{names[0]}`", instead={names[0]: value})
+    if (plain := _plain(key)) != key and _takes(release, plain):
+        return Advice(fix=f"write `{plain}`", instead={plain: value}, meant=tuple(names))
     if known := engines.equivalent(key):
         engine, equal = known
         return _foreign(f", which is {engine.name}'s", equal, value, release, reserved)
@@ -81,6 +84,8 @@ def _came(option: str, version: str) -> str:
 def refused(option: Option, value: Any, release: Catalog) -> Advice:
     """What to do about a value that is none of the option's choices."""
     name = option.canonical.removeprefix("--")
+    if option.type == "human_readable_int" and isinstance(value, str):
+        return _sized(value)
     if not option.choices or not isinstance(value, str):
         return Advice()
     if meant := engines.word(name, value, release):
@@ -105,6 +110,28 @@ def switched(key: str, value: Any) -> Advice:
     """What to do about a switch that is given a word or a digit."""
     meant = _SWITCH.get(str(value).lower())
     return Advice() if meant is None else Advice(fix=f"write `{str(meant).lower()}`", instead={key: meant})
+
+
+def _sized(value: str) -> Advice:
+    """What to do about an integer whose unit is written in another way: ``128K`` is not known to be 128,000."""
+    found = re.fullmatch(r"\s*([0-9]+)\s*([kmgt])(i?b?)\s*", value, re.IGNORECASE)
+    if found is None:
+        return Advice()
+    letter = "k" if found[2] in "kK" else found[2].upper()
+    power = "kMGT".index(letter) + 1
+    thousands, binary = f"{found[1]}{letter}", f"{found[1]}{letter.upper()}i"
+    counted = int(found[1])
+    return Advice(
+        fix=f"did you mean `{thousands}` ({counted * 1000**power:,}) or `{binary}` ({counted * 1024**power:,})?"
+    )
+
+
+def _takes(release: Catalog, name: str) -> bool:
+    try:
+        release.find(name)
+    except (UnknownOption, AmbiguousOption):
+        return False
+    return True
 
 
 def _plain(key: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STEPS = (
     "write what was renamed into glmdeploy/sglang/renames.py",
     "record the release's own answers: pytest tests/sglang/real --record",
-    "renew the schema: glmdeploy schema > schemas/profile.schema.json",
+    "renew the schemas: glmdeploy schema --write",
     "read what it decides otherwise, then raise LAST of glmdeploy/sglang/decisions/situation.py",
     "hold the rules against it: glmdeploy rules --look",
 )

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The repository's root with 80 columns, no colors, and nothing of the developer's own set-up."""
+    """The repository's root, no colors, and nothing of the developer's own set-up.
+
+    There is no terminal, so help has 80 columns, and no other line is broken.
+    """
     monkeypatch.chdir(ROOT)
     for name in [name for name in os.environ if name.startswith((*STRANGE, "FORCE_COLOR", "NO_COLOR"))]:
         monkeypatch.delenv(name)
-    for name, value in {"COLUMNS": "80", "HOME": str(tmp_path), "GLMDEPLOY_HOME": str(tmp_path / "home")}.items():
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for name, value in {"HOME": str(tmp_path), "GLMDEPLOY_HOME": str(tmp_path / "home")}.items():
         monkeypatch.setenv(name, value)
 
 

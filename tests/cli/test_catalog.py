@@ -53,10 +53,13 @@ def test_show_all() -> None:
     release = catalog.load("0.5.23")
     assert len(shown["options"]) == len(release.options)
     assert shown["variables"].keys() == release.env.keys()
-    lines = call("catalog", "show", "0.5.23")[1].splitlines()
+    lines = call("catalog", "show", "0.5.23", "--all")[1].splitlines()
     assert "--tp-size <int> = 1" in lines
     assert "--enable-dp-attention <switch>  (deprecated)" in lines
     assert len(lines) == len(release.options) + len(release.env)
+    brief = call("catalog", "show", "0.5.23")[1].splitlines()
+    assert brief[0] == f"SGLang 0.5.23 understands {len(release.options)} options and {len(release.env)} variables"
+    assert len(brief) == 2
 
 
 def test_diff(shows: Shows) -> None:
@@ -67,7 +70,7 @@ def test_diff(shows: Shows) -> None:
 
 
 def test_diff_of_equal_releases() -> None:
-    assert call("catalog", "diff", "0.5.10", "0.5.10.post1") == (0, "No changes.\n", "")
+    assert call("catalog", "diff", "0.5.10", "0.5.10.post1") == (0, "no differences\n", "")
     assert data("diff", "0.5.23", "0.5.23") == []
 
 

@@ -56,7 +56,7 @@ def test_a_revision_is_read_with_what_it_extends(old: str, repository: Path) -> 
         "sglang.--max-running-requests": ("40", "41"),
         "compile command.--max-running-requests": ("40", "41"),
     }
-    assert call("diff", old, old) == (0, "No changes.\n", "")
+    assert call("diff", old, old) == (0, "no differences\n", "")
 
 
 def test_a_path_is_from_here_or_from_the_top(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def shell(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_what_runs(shell: Shell) -> None:
     local = ("--target", "local")
     same = shell.run("diff", "live:glm51-fp8", PROFILE, *local)
-    assert (same.stdout, same.stderr) == ("No changes.\n", "")
+    assert (same.stdout, same.stderr) == ("no differences\n", "")
     other = shell.json("diff", "live:glm51-fp8@1", PROFILE, "--set", "server.max_containers=5", *local, code=1)
     assert [each["name"] for each in other["changes"]] == ["max_containers"]
     assert "has no version 9" in shell.run("diff", "live:glm51-fp8@9", PROFILE, *local, code=2).stderr

@@ -53,12 +53,12 @@ def data(*arguments: str | Path, code: int = 0) -> Any:
 class TestCommand:
     def test_text(self, shows: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("COLUMNS", "60")
-        code, out, err = shows("size-60-columns", "size", B200)
+        code, out, err = shows("size-60-columns", "size", B200, "--all")
         assert (code, err) == (0, "")
         assert max(map(len, out.splitlines())) <= 60
         assert "\x1b[" not in out
         monkeypatch.setenv("FORCE_COLOR", "1")
-        colored = call("size", B200)[1]
+        colored = call("size", B200, "--all")[1]
         assert colored != out
         assert click.unstyle(colored) == out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -30,7 +31,7 @@ def is_alone(form: str, out: str) -> bool:
             return ElementTree.fromstring(out).tag == "testsuites"
         case "github":
             return all(line.startswith(("::error ", "::warning ", "::notice ")) for line in out.splitlines())
-    return " in 1 profile" in out.splitlines()[-1]
+    return bool(re.match(r"\S+|standard input: (ok|\d+ )", out.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -50,7 +51,7 @@ def test_standard_input(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("name", ["missing.yaml", "no-such-profile", ".", "", "clean.yaml/below"])
+@pytest.mark.parametrize("name", ["missing.yaml", "no-such-profile", "", "clean.yaml/below"])
 def test_a_file_that_is_not_there(form: str, name: str) -> None:
     code, out, err = call("validate", name, "--format", form)
     assert is_alone(form, out)
@@ -111,9 +112,23 @@ def test_strict(form: str) -> None:
     assert call("validate", "waived.yaml", "--strict", "--format", form, "--select", "GLM004")[0] == 0
 
 
-def test_other_commands_tell_warnings_and_no_remarks() -> None:
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_folder_is_all_of_its_profiles(form: str) -> None:
+    """What is broken beyond recognition, or empty, is no profile; it is counted, and no format is disturbed."""
+    code, out, err = call("validate", ".", "--format", form)
+    assert code == 1
+    assert err == "left out 2 files that are no profiles: broken.yaml, empty.yaml\n"
+    if form == "pretty":
+        assert out.splitlines()[-1].startswith("7 profiles: ")
+    else:
+        assert is_alone(form, out)
+    if form == "json":
+        found = [each["profile"] for each in json.loads(out)["profiles"]]
+        assert found == sorted(f"{name}.yaml" for name in PROFILES if name not in ("broken", "empty"))
+
+
+def test_other_commands_tell_the_number_of_warnings_in_one_line() -> None:
     code, _, err = call("command", "waived.yaml")
-    assert code == 0
-    assert " waived GLM004: " in err
-    assert " info " not in err
-    assert " warning GLM004: " in call("command", "warning.yaml")[2]
+    assert (code, err) == (0, "3 warnings: `glmdeploy validate waived.yaml` shows them\n")
+    assert call("command", "warning.yaml")[2] == "4 warnings: `glmdeploy validate warning.yaml` shows them\n"
+    assert call("command", "warning.yaml", "-q")[2] == call("-q", "command", "warning.yaml")[2] == ""

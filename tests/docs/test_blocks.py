@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -37,7 +37,14 @@ ELSEWHERE = {
 LANGUAGES = {"sh", "console", "yaml", "python", "json", "text"}
 """``text`` is nothing to run: a drawing, what a program says."""
 
-WITH_BLOCKS = [page for page in pages() if blocks(page) and name(page) not in ELSEWHERE]
+
+def _with_blocks() -> Iterator[Any]:
+    """The pages with something to run, to parametrize with."""
+    for page in pages():
+        run = [each for each in blocks(page) if "not run" not in each.marks and each.language != "text"]
+        if run and name(page) not in ELSEWHERE:
+            thorough = all("thorough" in each.marks for each in run)
+            yield pytest.param(page, id=name(page), marks=pytest.mark.thorough if thorough else ())
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def _empty(shell: Shell) -> None:
             call(shell.cloud, "AppStop", api_pb2.AppStopRequest(app_id=app.app_id))
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=name)
+@pytest.mark.parametrize("page", [*_with_blocks()])
 def test_page(page: Path, terminal: Terminal, request: pytest.FixtureRequest) -> None:
     program = ""
     everything = request.config.getoption("--all")

@@ -94,7 +94,7 @@ def wrong(file: Path) -> set[int]:
 
 
 def test_what_validate_takes_is_not_underlined(editor: Editor) -> None:
-    spelled = PROFILE.replace("    tp: 1\n", "    --tensor-parallel: '1'\n    mem-frac: '0.8'\n    ep-size: [1]\n")
+    spelled = PROFILE.replace("    tp: 1\n", "    --tensor-parallel: '1'\n    mem-frac: '0.8'\n    ep-size: 1\n")
     instead = "    cuda-graph-bs: 8\n    json-model-override-args: {a: {b: 1}}\n"
     spelled = spelled.replace("    kv-cache-dtype: auto\n", instead)
     spelled += "    lora-paths: [a, b=c]\n    dsa-prefill-backend: null\n    page-size: null\n"
@@ -214,6 +214,27 @@ def test_one_schema_for_all_releases_follows_the_version(editor: Editor) -> None
         )
         editor.server.opened(file)
     assert [len(editor.server.diagnostics(file)) for file in files] == [1, 0]
+
+
+def test_every_pattern_is_one_for_an_editor_too() -> None:
+    """An editor passes over a pattern that JavaScript does not read, and says nothing."""
+    text = """
+        const schemas = process.argv.slice(1).map((file) => JSON.parse(require("fs").readFileSync(file)));
+        const seen = new Set();
+        const walk = (node) => {
+          if (node === null || typeof node !== "object") return;
+          if (typeof node.pattern === "string") seen.add(node.pattern);
+          Object.keys(node.patternProperties ?? {}).forEach((pattern) => seen.add(pattern));
+          Object.values(node).forEach(walk);
+        };
+        schemas.forEach(walk);
+        seen.forEach((pattern) => new RegExp(pattern, "u"));
+        console.log(seen.size);
+    """
+    files = [release_file(release) for release in ("0.5.8", RELEASE, "0.5.23")]
+    done = subprocess.run([program("node"), "-e", text, *files], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert int(done.stdout) > 500
 
 
 def test_nothing_is_fetched_for_it(editor: Editor) -> None:

@@ -107,7 +107,7 @@ def beyond(option: Option, value: Any) -> bool:
     return (
         (json_options.is_json(option) and (isinstance(value, str) or several or bool(option.json_keys)))
         or option.action == "lora_paths"
-        or (several and len(value) == 1)
+        or (several and len(value) == 1 and (option.nargs == "?" or option.action != "store"))
         or (several and any(str(item).startswith("-") for item in value))
     )
 

@@ -6,6 +6,7 @@ import json
 import re
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,6 +52,7 @@ def chat(url: str, key: str | None, **more: Any) -> tuple[int, str]:
 def test_first_apply_creates(applied: dict[str, Any]) -> None:
     assert applied["app"] == "glm51-fp8"
     assert applied["stages"] == {"download": True, "compile": True}
+    assert "downloading zai-org/GLM-5.1-FP8" in Path(applied["output"]).read_text()
     assert applied["healthy_after"] > 0
     assert {change["old"] for change in applied["changes"]} == {None}
     for words in (
@@ -100,7 +102,8 @@ def test_the_key_is_nowhere_but_in_the_secret(cloud: Shell, applied: dict[str, A
 
 def test_again_changes_nothing(cloud: Shell, applied: dict[str, Any]) -> None:
     before = cloud.deployments("glm51-fp8")
-    assert ", as planned\n\nNo changes.\n" in cloud.run(*APPLY).stdout
+    quiet = cloud.run(*APPLY, "-q")
+    assert (quiet.stdout, quiet.stderr) == (f"{applied['url']}\n", "")
     again = cloud.json(*APPLY)
     assert (again["changed"], again["changes"], again["url"]) == (False, [], applied["url"])
     assert again["stages"] == {"download": False, "compile": False}
@@ -171,7 +174,7 @@ def test_nobody_to_ask(cloud: Shell, applied: dict[str, Any]) -> None:
     before = cloud.deployments("glm51-fp8")
     done = cloud.run("apply", PROFILE, "--target", "local", "--set", "server.max_inputs=5", code=1)
     assert "  ~ server     max_inputs  20 → 5  new containers\n" in done.stdout
-    assert "run again with --yes" in done.stderr
+    assert "run again with `--yes`" in done.stderr
     assert cloud.deployments("glm51-fp8") == before
 
 

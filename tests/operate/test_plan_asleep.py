@@ -41,3 +41,11 @@ def test_what_was_never_started_is_empty(tmp_path: Path) -> None:
     done = Shell(tmp_path / "home").run("plan", *LOCAL)
     assert "glm51-fp8 on the embedded cloud: not deployed yet\n" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_finds_nothing_starts_nothing(fresh: Shell) -> None:
+    refused = fresh.run("destroy", "typo", "--target", "local", "--yes", code=1)
+    assert "error: typo is not deployed in the embedded cloud\n" in refused.stderr
+    assert "Nothing to remove." in fresh.run("clean", "--target", "local", "--yes").stdout
+    assert fresh.run("status", "typo", "--target", "local", code=1).stdout == "typo   not deployed\n"
+    assert not (fresh.home / "daemon.log").exists()

@@ -12,6 +12,7 @@ import pytest
 from looked_at import NOW
 
 from glmdeploy.operate import transcript
+from glmdeploy.operate.endpoint import framed
 from glmdeploy.operate.last_words import last_words
 from glmdeploy.operate.logs import Line
 from glmdeploy.operate.transcript import KEPT_FILES, Transcript
@@ -122,6 +123,6 @@ def test_the_last_words_are_those_of_the_container_that_gave_up() -> None:
         *said("glmdeploy start imports took 1 s", refused, "Traceback (most recent call last):"),
         *said("the other one goes on", task="ta-2"),
     ]
-    assert last_words(lines) == ["torch.OutOfMemoryError: CUDA out of memory"]
+    assert framed(last_words(lines)) == ["  | torch.OutOfMemoryError: CUDA out of memory"]
     assert last_words([line for line in lines if not line.is_error])[-1] == "the other one goes on"
     assert last_words([]) == []

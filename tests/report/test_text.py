@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reporting import TOKEN, finding, fixable
@@ -11,7 +10,7 @@ from reporting import TOKEN, finding, fixable
 from glmdeploy.findings import Location, Severity
 from glmdeploy.profile.text.load import standard_input
 from glmdeploy.profile.text.sets import FILE
-from glmdeploy.report.text import finding_text, summary
+from glmdeploy.report.text import finding_text
 from glmdeploy.report.view import NO_FILES
 
 
@@ -74,19 +73,3 @@ def test_nothing_invisible_reaches_a_terminal(message: str, fix: str, reason: st
     for found in (finding(message, fix=fix), finding(message, waived=reason)):
         lines = click.unstyle(finding_text(found)).split("\n")
         assert all(line.isprintable() for line in lines), lines
-
-
-@pytest.mark.parametrize(
-    ("severities", "expected"),
-    [
-        ("", "0 errors, 0 warnings in 1 profile"),
-        ("e", "1 error, 0 warnings in 1 profile"),
-        ("eww", "1 error, 2 warnings in 1 profile"),
-        ("ewwiii", "1 error, 2 warnings, 3 infos in 1 profile"),
-        ("i", "0 errors, 0 warnings, 1 info in 1 profile"),
-    ],
-)
-def test_summary(severities: str, expected: str) -> None:
-    names = {"e": Severity.ERROR, "w": Severity.WARNING, "i": Severity.INFO}
-    waived = finding(waived="measured")
-    assert summary([waived, *(finding(severity=names[letter]) for letter in severities)], 1) == expected

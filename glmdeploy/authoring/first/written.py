@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.schema_line import schema_line
-from glmdeploy.errors import UsageError
 from glmdeploy.profile import fields
+from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import write
 from glmdeploy.rules.check import check
@@ -17,6 +17,7 @@ from glmdeploy.sizing.pool import FP8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from glmdeploy.authoring.first.candidates import Candidate
     from glmdeploy.findings import Finding, Severity
@@ -25,6 +26,8 @@ _FLOW = ("volumes", "secrets")
 """Sections whose entries are written on one line each."""
 
 _TIMES = ("timeout", "startup_timeout", "scaledown_window")
+
+_TOKEN = "  # huggingface: {name: huggingface-secret, keys: [HF_TOKEN]}  # if the model is gated or private"
 
 _WIDEST = 46
 """Columns of the longest entry that the comments of its section stand aside for."""
@@ -49,15 +52,9 @@ class Written:
 
 
 def written(candidate: Candidate, file: Path | None) -> Written:
-    """The profile as it is to be written to ``file``; None for one that nobody keeps yet.
-
-    :raises UsageError: where a name that was asked for cannot stand in a profile.
-    """
+    """The profile as it is to be written to ``file``; None for one that nobody keeps yet."""
     text = profile(candidate, file)
     checked = check(read_text(text, str(file or "<profile>")), checkpoint=candidate.draft.subject.checkpoint)
-    for found in checked.findings:
-        if found.id == "schema" and found.path and found.path[0] in ("name", "app"):
-            raise UsageError(f"--{found.path[0]}: {found.message}", advice=f"expected: {found.expected}")
     return Written(text=text, findings=checked.findings)
 
 
@@ -65,13 +62,15 @@ def profile(candidate: Candidate, file: Path | None) -> str:
     """The text of the profile, with comments; the schema is named where it is known where the file will lie."""
     data, notes = candidate.draft.data(), _notes(candidate)
     lines = [schema_line(file, candidate.draft.release), "#"] if file else []
-    lines += [f"# {line}" for line in _head(candidate, str(file or f"{candidate.draft.name}.yaml"))]
+    lines += [f"# {line}" for line in _head(candidate, file.name if file else f"{candidate.draft.name}.yaml")]
     was_block = False
     for index, (key, value) in enumerate(data.items()):
         block = isinstance(value, dict)
         if index and (block or was_block):
             lines.append("")
         lines += _aligned(list(_entry((key,), value, notes)))
+        if key == "secrets" and candidate.draft.subject.checkpoint is not None and "huggingface" not in value:
+            lines.append(_TOKEN)
         was_block = block
     return "\n".join(lines) + "\n"
 
@@ -83,7 +82,7 @@ def _head(candidate: Candidate, file: str) -> Iterator[str]:
         f"${candidate.dollars:.2f} an hour while a container runs (Modal's price of {price.date}, GPUs alone), nothing "
         "while none does."
     )
-    yield f"Memory, costs and times: `glmdeploy size {write(file)}`."
+    yield f"Memory, costs and times: `glmdeploy size {shlex.quote(shown(file))}`."
 
 
 def _notes(candidate: Candidate) -> Mapping[tuple[str, ...], str]:
@@ -129,8 +128,8 @@ def _entry(path: tuple[str, ...], value: Any, notes: Mapping[tuple[str, ...], st
         for key, item in value.items():
             yield from _entry((*path, key), item, notes)
     else:
-        shown = fields.describe(value) if path[-1] in _TIMES else write(value)
-        yield f"{indent}{name}: {shown}", notes.get(path, "")
+        text = fields.describe(value) if path[-1] in _TIMES else write(value)
+        yield f"{indent}{name}: {text}", notes.get(path, "")
 
 
 def _aligned(lines: list[tuple[str, str]]) -> Iterator[str]:

@@ -242,11 +242,14 @@ class Composer:
         if value.empty and ":" not in self.source.text[key.end : value.start]:
             written = shown(self.source.text[key.start : key.end])
             glued = re.search(r":(?=.)", written)
+            flag = re.fullmatch(r"--([A-Za-z][\w-]*)(?:[ =](.*))?", written)
             return fault(
                 f"there is no space after the colon in `{written}`" if glued else f"the key `{written}` has no value",
                 place,
                 path=(*self._path(), name),
-                fix="write `key: value`; a list is written with `[ ]`",
+                fix=f"write `{flag[1]}: {(flag[2] or 'true').strip()}`"
+                if flag
+                else "write `key: value`; a list is written with `[ ]`",
             )
         if name in entries:
             first = entries[name].key

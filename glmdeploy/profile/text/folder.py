@@ -40,7 +40,7 @@ class Found:
 
 def is_folder(source: str) -> bool:
     """Whether a name on the command line means a folder: a profile of that bare name comes first."""
-    if source == "-" or not Path(source).is_dir():
+    if source in ("", "-") or not Path(source).is_dir():
         return False
     return not is_bare(source) or not any((each / f"{source}.yaml").is_file() for each in (LOCAL, profiles_dir()))
 

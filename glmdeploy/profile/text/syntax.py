@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # `key:value` and nothing on the line that would make it a key after all; `http://` is no such slip.
 _GLUED = r"(\s*(?:- +)*[^\s:'\"#]+):(?!//)\S(?!.*:(?:\s|$))"
 
+# `--tp 8`, `--tp=8`, `--trust-remote-code`, where a key with a value belongs.
+_FLAG = r"(\s*)--([A-Za-z][\w-]*)(?:[ =]([^:]*))?"
+
 _QUOTE_IT = "put the value in quotes if it is text"
 _INDENT_ALIKE = "indent the keys of one mapping, and the items of one list, by the same number of spaces"
 
@@ -137,6 +140,8 @@ def _colon(problem: Problem, source: SourceText) -> Finding:
     above = place.line - 2
     while above >= 0 and not source.lines[above].split("#")[0].strip():
         above -= 1
+    if above >= 0 and (flag := re.fullmatch(_FLAG, source.lines[above])):
+        return _flag(flag, source, source.starts[above])
     glued = re.match(_GLUED, source.lines[above]) if above >= 0 else None
     if glued:
         return fault(
@@ -152,8 +157,19 @@ def _colon(problem: Problem, source: SourceText) -> Finding:
     )
 
 
+def _flag(flag: re.Match[str], source: SourceText, start: int) -> Finding:
+    name, value = flag[2], (flag[3] or "true").strip()
+    return fault(
+        "this line is an option as a shell takes it, and has no colon",
+        source.place(start + flag.end(1), start + len(flag[0])),
+        fix=f"write `{shown(name)}: {shown(value)}`",
+    )
+
+
 def _no_colon(problem: Problem, source: SourceText) -> Finding:
     line = source.place(problem.begin)
+    if flag := re.fullmatch(_FLAG, line.text):
+        return _flag(flag, source, source.starts[line.line - 1])
     glued = re.search(r":(?=\S)", line.text)
     return fault(
         "this line has no colon followed by a space, so it is not a key with a value",

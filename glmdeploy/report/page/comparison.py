@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from glmdeploy.authoring.sides import Side
 from glmdeploy.plan.outage import Outage, elsewhere, outages
 from glmdeploy.plan.price import Cost, costs, estimate
 from glmdeploy.report.plan_rows import place
@@ -66,7 +65,7 @@ def comparison(report: Report) -> Comparison | None:
     if mine.plan is None or before is None:
         which = "this profile" if mine.plan is None else other.name
         return Comparison(why=f"{which} has errors, and so no plan to compare", **values)
-    found = difference(Side(name=other.name, data=before), Side(name=mine.name, data=mine.plan.data()))
+    found = difference(before, mine.plan.data())
     classes = costs(found.changes, found.old, found.new, found.again)
     said = {each.name for each in found.changes if each.section == "sglang"}
     decided = values.pop("effective").items()

@@ -1,0 +1,197 @@
+"""What the search promises: its order, and that asking for more never gives more."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glmdeploy import gpus
+from glmdeploy.authoring.first.candidates import COUNTS, Candidate, Found, Wanted, search
+from glmdeploy.authoring.first.nowhere import nowhere, smaller
+from glmdeploy.authoring.first.subject import repository, subject
+from glmdeploy.authoring.first.written import written
+from glmdeploy.errors import GlmdeployError, UsageError
+from glmdeploy.gpus import PRICES, TYPES, Price
+from glmdeploy.sglang import models
+
+if TYPE_CHECKING:
+    from glmdeploy.authoring.first.subject import Subject
+
+REPOS = ("Qwen/Qwen3-8B", "Qwen/Qwen3-32B", "deepseek-ai/DeepSeek-V3", "openai/gpt-oss-120b", "Qwen/Qwen3-0.6B")
+CONTEXTS = (1024, 4096, 8192, 16_384, 32_768)
+
+
+@cache
+def known(repo: str) -> Subject:
+    return subject(repo, config=None, ask_hub=False, tell=print)
+
+
+@cache
+def found(repo: str, **values: Any) -> Found:
+    asked: dict[str, Any] = {"context": 8192, "running": 8, "release": "0.5.23", "name": "mine", "app": "mine"}
+    return search(known(repo), Wanted(**asked | values), prices=PRICES)
+
+
+def same(one: Candidate, found: Found) -> Candidate | None:
+    """The candidate on the same GPUs with the same KV cache."""
+    place = (one.draft.rented, one.draft.kv)
+    return next((each for each in found.candidates if (each.draft.rented, each.draft.kv) == place), None)
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(REPOS), st.floats(0.5, 60), st.floats(0, 40))
+def test_more_money_never_gives_a_worse_best(repo: str, budget: float, more: float) -> None:
+    less, rich = found(repo, budget=budget), found(repo, budget=budget + more)
+    assert all(each.dollars <= budget for each in less.candidates)
+    if less.candidates:
+        assert rich.candidates[0].rank <= less.candidates[0].rank
+        assert rich.candidates[0].lacking <= less.candidates[0].lacking
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(REPOS), st.sampled_from(CONTEXTS), st.sampled_from(CONTEXTS), st.sampled_from((1, 8, 24)))
+def test_a_longer_context_never_gives_more_requests(repo: str, one: int, other: int, running: int) -> None:
+    short, long = (found(repo, context=each, running=running) for each in sorted((one, other)))
+    for each in long.candidates:
+        before = same(each, short)
+        assert before is None or before.requests >= each.requests
+    if long.candidates and not long.candidates[0].lacking:
+        # What is enough for the longer one is enough for the shorter, so that its best costs no more.
+        assert short.candidates[0].rank <= long.candidates[0].rank
+
+
+@pytest.mark.parametrize("repo", REPOS)
+def test_the_order_and_the_words_are_those_of_the_numbers(repo: str) -> None:
+    all_ = found(repo)
+    ranks = [each.rank for each in all_.candidates]
+    assert ranks == sorted(ranks)
+    enough = [each for each in all_.candidates if not each.lacking]
+    plain = [each for each in enough if not each.halved and not each.apart]
+    assert all_.candidates[0] == min(plain, key=lambda each: (each.dollars, each.draft.count, each.draft.gpu))
+    for each in all_.candidates:
+        gpu = TYPES[each.draft.gpu]
+        assert gpu.capability[0] >= gpus.AMPERE
+        assert each.draft.count in COUNTS
+        assert each.dollars == pytest.approx(PRICES[each.draft.gpu].dollars * each.draft.count)
+        assert not each.halved or gpu.capability >= (8, 9)
+        assert each.requests == each.size.memory.pool.tokens // 8192
+    tried = {each.draft.gpu for each in all_.candidates} | {each.gpu for each in all_.refused}
+    assert tried == {
+        name
+        for name, each in TYPES.items()
+        if each.memory_mib and each.capability[0] >= gpus.AMPERE and name not in ("A100", "H100!")
+    }
+
+
+def test_nvfp4_is_blackwells() -> None:
+    nvfp4 = found("nvidia/GLM-5.1-NVFP4")
+    assert {each.draft.gpu for each in nvfp4.candidates} == {"B200", "B300"}
+    assert any("no FP4" in each.why for each in nvfp4.refused)
+
+
+def test_blocks_of_fp8_are_not_cut_through() -> None:
+    """MiniMax's experts of 1,536 in eight parts: with expert parallelism they stay whole."""
+    eight = found("MiniMaxAI/MiniMax-M2", gpu="H100", count=8).candidates[0]
+    assert eight.draft.arguments()["ep"] == 8
+    assert found("MiniMaxAI/MiniMax-M2", gpu="H200", count=4).candidates[0].draft.whole_experts is False
+
+
+def test_kernels_are_compiled_where_there_are_some() -> None:
+    assert found("Qwen/Qwen3-8B-FP8", gpu="H100").candidates[0].draft.data()["compile"] == {"timeout": 3600}
+    for gpu in ("L40S", "RTX-PRO-6000", "A100-80GB"):
+        assert "compile" not in found("Qwen/Qwen3-8B-FP8", gpu=gpu).candidates[0].draft.data()
+    assert "compile" not in found("Qwen/Qwen3-8B", gpu="H100").candidates[0].draft.data()
+
+
+def test_secrets_are_for_who_needs_them() -> None:
+    open_, gated = (found(repo, gpu="H200").candidates[0].draft.data()["secrets"] for repo in (
+        "Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct"
+    ))  # fmt: skip
+    assert open_ == {"api_key": {"name": "mine-api-key", "keys": ["API_KEY"]}}
+    assert gated["huggingface"] == {"name": "huggingface-secret", "keys": ["HF_TOKEN"]}
+
+
+def test_embedding_models_say_so() -> None:
+    arguments = found("Qwen/Qwen3-Embedding-0.6B").candidates[0].draft.arguments()
+    assert arguments["is-embedding"] is True
+    assert not {"reasoning-parser", "tool-call-parser"} & set(arguments)
+    # Qwen3's rerankers answer yes or no, as models that generate.
+    assert "is-embedding" not in found("Qwen/Qwen3-Reranker-0.6B").candidates[0].draft.arguments()
+
+
+@pytest.mark.parametrize(
+    ("repo", "asked", "said", "advice"),
+    [
+        ("zai-org/GLM-5.1-FP8", {"gpu": "H100"}, "each GPU of H100:8 is 26.4 GiB short", "leave --gpu out"),
+        ("zai-org/GLM-5.1", {"gpu": "H200"}, "does not fit on H200", "zai-org/GLM-5.1-FP8"),
+        ("Qwen/Qwen3-8B", {"budget": 0.1}, "$0.10 an hour is too little: L4 costs $0.80", "raise --budget"),
+        ("Qwen/Qwen3-32B", {"budget": 1.0}, "on any GPU that Modal rents for $1.00 an hour", "Qwen/Qwen3-32B-FP8"),
+        ("Qwen/Qwen3-32B", {"gpu": "H100", "count": 1, "context": 40_960}, "one request of 40,960", "--context 12288"),
+        ("Qwen/Qwen2.5-7B-Instruct", {"gpu": "H100", "count": 8}, "28 attention heads", "leave --gpu out"),
+        ("Qwen/Qwen3-8B", {"gpu": "T4"}, "does not fit on T4", "leave --gpu out"),
+        ("Qwen/Qwen3-0.6B", {"gpu": "T4", "count": 1}, "no BF16", "leave --gpu out"),
+        ("Qwen/Qwen3-8B", {"gpu": "A10"}, "how much memory A10 leaves", "leave --gpu out"),
+    ],
+)  # fmt: skip
+def test_nothing_fits(repo: str, asked: dict[str, Any], said: str, advice: str) -> None:
+    nothing = found(repo, **asked)
+    assert not nothing.candidates
+    error = nowhere(nothing)
+    assert said in error.message
+    assert advice in (error.advice or "")
+
+
+def test_smaller_forms_are_others_that_are_published() -> None:
+    assert smaller("Qwen/Qwen3-8B") == ("Qwen/Qwen3-8B-FP8", "Qwen/Qwen3-8B-AWQ", "Qwen/Qwen3-8B-GPTQ-Int4")
+    assert smaller("Qwen/Qwen3-8B-FP8") == ("Qwen/Qwen3-8B-AWQ", "Qwen/Qwen3-8B-GPTQ-Int4", "Qwen/Qwen3-8B-GPTQ-Int8")
+    assert smaller("Qwen/Qwen3-8B-AWQ") == ()
+    assert smaller("Qwen/Qwen2.5-7B") == (), "only the tuned model is published in fewer bits"
+    assert smaller("acme/unheard-of") == ()
+    for repo in models.published().values():
+        assert models.family(repo), repo
+        assert repo not in models.variants(repo)
+
+
+@pytest.mark.parametrize(
+    ("named", "repo"),
+    [
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+        ("qwen3-8b", "Qwen/Qwen3-8B"),
+        ("qwen/qwen3-8b", "Qwen/Qwen3-8B"),
+        ("https://huggingface.co/Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "Qwen/Qwen3-8B"),
+        ("unsloth/Qwen3-8B", "unsloth/Qwen3-8B"),
+        ("acme/Own-7B", "acme/Own-7B"),
+        ("GLM-5.1-NVFP4", "nvidia/GLM-5.1-NVFP4"),
+    ],
+)
+def test_names_of_models(named: str, repo: str) -> None:
+    assert repository(named) == repo
+
+
+@pytest.mark.parametrize(
+    "named", ["", "/", "Qwen3-9B", "a b", "x/y/z", "../etc/passwd", "acme/x y", "-", "ä/ö", "\x1b[31m"]
+)
+def test_what_is_no_model(named: str) -> None:
+    with pytest.raises(UsageError) as failure:
+        repository(named)
+    assert failure.value.advice
+    assert "\x1b" not in failure.value.message
+
+
+def test_a_slip_is_told() -> None:
+    with pytest.raises(GlmdeployError) as failure:
+        subject("acme/Qwen3-80B", config=None, ask_hub=False, tell=print)
+    assert "did you mean Qwen/Qwen3-8B?" in str(failure.value.advice)
+
+
+def test_prices_are_those_that_are_given() -> None:
+    dear = {name: Price(dollars=100.0, date="2026-11-29", source="a test") for name in TYPES}
+    wanted = Wanted(context=8192, running=8, release="0.5.23", name="mine", app="mine", gpu="H100")
+    [candidate, *_] = search(known("Qwen/Qwen3-8B"), wanted, prices=dear).candidates
+    assert candidate.dollars == 100
+    assert "$100.00 an hour" in written(candidate, None).text
