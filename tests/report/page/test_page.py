@@ -283,6 +283,14 @@ def test_the_command(profiles: Path) -> None:
     assert not (profiles / "other.html").exists()
 
 
+def test_no_page_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("glmdeploy.cli.report.sys", terminal)
+    code, out, err = call("report", "local-cpu")
+    assert (code, out, "-o report.html" in err) == (2, "", True)
+    assert call("report", "local-cpu", "--format", "markdown")[0] == 0
+
+
 def test_the_data() -> None:
     """For a program: the parts that other commands have, each under its name."""
     code, out, _ = call("report", "b200-longcontext-bf16kv", "--compare", "b200-eagle-bf16kv", "--json")
