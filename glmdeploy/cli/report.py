@@ -30,7 +30,12 @@ Examples:
 
 @click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile", shell_complete=complete.profiles)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file; left out: to standard output.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file; left out: to standard output.",
+)
 @click.option(
     "--format",
     "name",
