@@ -318,14 +318,26 @@ def planned(read: Document) -> Plan:
     return resolved
 
 
-def note_warnings(findings: Iterable[Finding], profile: str) -> None:
-    """Say in one line how many warnings stand, and which command shows them: nothing where there are none."""
+def note_warnings(findings: Iterable[Finding], file: str | None) -> None:
+    """Say in one line how many warnings stand, and which command shows them: nothing where there are none.
+
+    ``file`` is the profile's; None where it is not written anywhere.
+    """
     from glmdeploy.findings import Severity
     from glmdeploy.report.words import counted
 
     count = sum(each.severity is Severity.WARNING and each.waived is None for each in findings)
     if count:
-        shown = "standard input" if profile == "<stdin>" else f"`glmdeploy validate {shlex.quote(profile)}`"
-        which = "them" if count > 1 else "it"
-        more = f" shows {which}" if profile != "<stdin>" else ""
-        note(f"{counted(count, 'warning')}: {shown}{more}" if more else f"{counted(count, 'warning')} ({shown})")
+        command = f"glmdeploy validate {shlex.quote(_name(file))}" if file else "glmdeploy validate"
+        note(f"{counted(count, 'warning')}: `{command}` shows {'it' if count == 1 else 'them'}")
+
+
+def _name(file: str) -> str:
+    """What a user calls a profile that was read from this file: a profile that ships by its name alone."""
+    from glmdeploy.profile.text.load import LOCAL
+    from glmdeploy.resources import profiles_dir
+
+    path = Path(file)
+    if file == "<stdin>":
+        return "-"
+    return path.stem if path.suffix == ".yaml" and path.parent in (LOCAL, profiles_dir()) else file

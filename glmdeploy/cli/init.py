@@ -38,7 +38,7 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 EPILOG = """\b
 Examples:
-  glmdeploy init Qwen/Qwen3-8B                    # show what fits, ask, write qwen3-8b.yaml
+  glmdeploy init Qwen/Qwen3-8B                    # show what fits, and ask
   glmdeploy init Qwen/Qwen3-32B --budget 5 --yes  # take the best for that money
 """
 
@@ -120,6 +120,7 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     from glmdeploy.authoring.first.subject import subject
     from glmdeploy.gpus import PRICES
     from glmdeploy.report.init import found_data, found_text, offered
+    from glmdeploy.report.run import error_data
 
     if options["choose"] and options["yes"]:
         raise UsageError("`--choose` and `--yes` contradict each other")
@@ -134,14 +135,16 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     )
     wanted = _wanted(about, context, concurrency, gpu, options)
     file = options["output"] or f"{wanted.name}.yaml"
+    decided = options["choose"] or options["yes"]
+    if decided or person():
+        _free(file, force=options["force"])
     found = search(about, wanted, prices=PRICES)
     if not found.candidates:
         if as_json:
-            common.echo_json(found_data(found, ()) | {"error": {"message": nowhere(found).message}})
+            common.echo_json(found_data(found, ()) | error_data(nowhere(found)))
             return 1
         raise nowhere(found)
     rows = offered(found, everything=options["everything"])
-    decided = options["choose"] or options["yes"]
     if not as_json and not (common.is_quiet() and decided):
         width = shutil.get_terminal_size().columns
         click.echo(found_text(found, width, everything=options["everything"]), err=file == "-")
@@ -188,7 +191,7 @@ def _asked(
 
     :raises UsageError: where there is nobody to ask.
     """
-    if not _person():
+    if not person():
         raise UsageError("no model is named", advice="name its repository: glmdeploy init Qwen/Qwen3-8B")
     model = click.prompt("Model (a repository of the Hugging Face Hub, such as Qwen/Qwen3-8B)", type=str)
     if context is None:
@@ -263,7 +266,7 @@ def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes
         return rows[choose - 1]
     if as_json:
         return None
-    if not _person():
+    if not person():
         raise UsageError(
             "nothing is written: nobody chose", advice="take the first with `--yes`, or another with `--choose N`"
         )
@@ -271,9 +274,22 @@ def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes
     return rows[number - 1]
 
 
-def _person() -> bool:
+def person() -> bool:
     """Whether somebody sits before it who can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _free(file: str, *, force: bool) -> None:
+    """:raises GlmdeployError: where the file cannot be written, as far as that can be told beforehand."""
+    if file == "-":
+        return
+    if Path(file).is_dir():
+        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
+    if Path(file).exists() and not force:
+        raise GlmdeployError(
+            f"{file} exists already, and was left as it is",
+            advice="overwrite it with --force, or write another one with -o FILE",
+        )
 
 
 def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
@@ -284,17 +300,11 @@ def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
     path = None if file == "-" else Path(file)
     profile = written(chosen, path)
     if path is not None:
-        if path.is_dir():
-            raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with `-o FILE`")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Never over a file that came in the meantime.
             with path.open("w" if force else "x", encoding="utf-8") as stream:
                 stream.write(profile.text)
-        except FileExistsError:
-            raise GlmdeployError(
-                f"{file} exists already, and was left as it is",
-                advice="overwrite it with `--force`, or write another one with `-o FILE`",
-            ) from None
         except OSError as error:
             raise GlmdeployError(f"cannot write {file}: {error.strerror}") from None
         if kept := keep_schema(path, chosen.draft.release):

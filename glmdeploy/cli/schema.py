@@ -10,7 +10,7 @@ from glmdeploy.errors import UsageError
 
 EPILOG = """\b
 Examples:
-  glmdeploy schema mine.yaml --write  # the editor then judges mine.yaml by its release
+  glmdeploy schema mine.yaml --write  # for the editor: its release
   glmdeploy schema --release 0.5.23 > profile.schema.json
 """
 
@@ -41,8 +41,11 @@ def schema(profiles: tuple[str, ...], release: str | None, write: bool) -> int:
         for profile in profiles:
             if profile == "-":
                 raise UsageError("standard input cannot be edited: name a file")
-            for file in schema_line.name_schema(common.document(profile)):
+            changed = schema_line.name_schema(common.document(profile))
+            for file in changed:
                 common.note(f"wrote {file}")
+            if not changed:
+                common.note(f"{profile} names its release's schema, and that is there: nothing to write")
     elif write:
         if checkout() is None:
             raise UsageError("`--write` needs a profile: without one it renews the schemas of a checkout of glmdeploy")

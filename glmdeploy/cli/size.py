@@ -11,6 +11,7 @@ import click
 
 from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 
@@ -116,7 +117,8 @@ def size(
     dimensions = size.dimensions(facts, model_config)
     prices = _prices({each.type for each in facts.gpus}, price, ask_modal=modal_prices)
     traffic = None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts)
-    found = [size.size(each, dimensions, prices=prices, traffic=traffic) for each in facts.each_gpu()]
+    with busy("size", "asks the hub where the model is not known", quiet=common.is_quiet()):
+        found = [size.size(each, dimensions, prices=prices, traffic=traffic) for each in facts.each_gpu()]
     _warn(checked)
     if as_json:
         data = [size_data(each) for each in found]

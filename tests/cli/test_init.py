@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -175,69 +170,26 @@ def test_a_folder_with_its_config(tmp_path: Path) -> None:
     assert "is no JSON" in err
 
 
-def test_a_person_is_asked(tmp_path: Path) -> None:
+def test_a_person_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal: without a model for all of it, and which of the table."""
-    answers = [
-        ("Model", MODEL),
-        ("Longest request", "8k"),
-        ("Requests at a time", "4"),
-        ("Dollars", "3"),
-        ("Which", ""),
-    ]
-    code, shown = on_terminal(tmp_path, ["init"], answers)
-    assert code == 0, shown
+    monkeypatch.setattr("glmdeploy.cli.init.person", lambda: True)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("init", stdin=f"{MODEL}\n8k\n4\n3\n\n")
+    assert code == 0, err
+    for question in ("Model (", "Longest request", "Requests at a time [8]", "Dollars an hour", "Which? [1]"):
+        assert question in out + err
     data = load(str(tmp_path / "qwen3-8b.yaml")).data
     assert data["sglang"]["args"]["context-length"] == 8192
     assert data["server"]["max_inputs"] == 4
-    code, shown = on_terminal(tmp_path, ["init", MODEL], [("Which", "9"), ("Which", "2")])
+    second = call("init", MODEL, "-o", "two.yaml", stdin="9\n2\n")
+    assert second[0] == 0
+    assert load(str(tmp_path / "two.yaml")).data["gpu"] == "RTX-PRO-6000"
+    code, _, err = call("init", MODEL, "-o", "three.yaml", stdin="")
+    assert (code, (tmp_path / "three.yaml").exists()) == (130, False)
+    code, _, err = call("init", MODEL, stdin="\n")
     assert code == 1
-    assert "exists already" in shown
-    code, shown = on_terminal(tmp_path, ["init", MODEL, "-o", "two.yaml"], [("Which", "\x03")])
-    assert code == 130
-    assert not (tmp_path / "two.yaml").exists()
-
-
-def on_terminal(folder: Path, words: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
-    """A command in a terminal of its own: what it ends with, and what it showed."""
-    master, slave = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm", "GLMDEPLOY_HOME": str(folder / "home")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "glmdeploy", *words],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        cwd=folder,
-        env=environment,
-        start_new_session=True,
-    )
-    os.close(slave)
-    shown, ends = "", time.monotonic() + 60
-    waiting = list(answers)
-    seen = 0
-    try:
-        while time.monotonic() < ends:
-            ready, _, _ = select.select([master], [], [], 0.2)
-            if ready:
-                try:
-                    chunk = os.read(master, 65_536)
-                except OSError:
-                    break
-                if not chunk:
-                    break
-                shown += chunk.decode(errors="replace")
-            if waiting and (at := shown.find(waiting[0][0], seen)) >= 0 and shown.rstrip(" ").endswith(":"):
-                seen = at + len(waiting[0][0])
-                answer = waiting.pop(0)[1]
-                if answer == "\x03":
-                    os.killpg(process.pid, 2)
-                else:
-                    os.write(master, f"{answer}\n".encode())
-            if process.poll() is not None and not ready:
-                break
-        return process.wait(timeout=10), shown
-    finally:
-        process.kill()
-        os.close(master)
+    assert "exists already" in err
+    assert call("init", "--context", "8k", stdin="\n\n\n")[0] in (2, 130)
 
 
 @pytest.fixture(scope="module")

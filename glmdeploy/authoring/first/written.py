@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.schema_line import schema_line
@@ -18,6 +17,7 @@ from glmdeploy.sizing.pool import FP8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from glmdeploy.authoring.first.candidates import Candidate
     from glmdeploy.findings import Finding, Severity
