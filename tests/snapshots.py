@@ -42,6 +42,7 @@ def steady(text: str, **places: Path) -> str:
     """The text without what differs between machines, days and versions; ``places`` are folders, by their names."""
     for name, path in (*places.items(), ("ROOT", ROOT)):
         text = text.replace(str(path), name)
+    text = text.replace(", ".join(f"`{version}`" for version in versions()), "RELEASES")
     text = text.replace(", ".join(versions()), "RELEASES").replace(datetime.now(UTC).date().isoformat(), "TODAY")
     text = re.sub(rf"(?<![\d.]){re.escape(__version__)}(?![\d.])", "VERSION", text)
     # Which of its names click gives the option of help is click's matter.

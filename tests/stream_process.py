@@ -1,11 +1,12 @@
 """Runs commands one after the other, each in a fork of a process that has imported what they import.
 
-Standard input has a JSON object: ``folder`` is where they run, and ``calls`` are pairs of a list of arguments and of a way
-in which a standard stream can fail. For each a line of JSON on standard output tells exit code and standard error.
+Standard input has a JSON object: ``folder`` is where they run, and ``calls`` are pairs of a list of arguments and of a
+way in which a standard stream can fail. For each a line of JSON on standard output tells exit code and standard error.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -44,7 +45,8 @@ def become(arguments: list[str], way: str, errors: int) -> NoReturn:
             os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     if way == "mute":
         os.dup2(1, 2)
-    os.closerange(3, 256)
+    os.closerange(3, errors)
+    os.closerange(errors + 1, 256)
     if way == "closed":
         os.close(1)
     # As Python starts: the streams stand on the descriptors, and a closed one is none.
@@ -56,8 +58,19 @@ def become(arguments: list[str], way: str, errors: int) -> NoReturn:
         arguments = ["logs", "app", "-f", "--target", "local"]
     signal.alarm(SECONDS)
     sys.argv[1:] = arguments
-    runpy.run_module("glmdeploy", run_name="__main__", alter_sys=True)
-    sys.exit()
+    code: Any = 0
+    try:
+        runpy.run_module("glmdeploy", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    # What Python does at its end. To take apart all that was imported would be most of a command's time.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.write(errors, f"Exception ignored while flushing: {error}".encode())
+            code = 120
+    os._exit(code)
 
 
 def _endless() -> None:
@@ -91,6 +104,7 @@ def main() -> None:
     os.chdir(asked["folder"])
     for name in IMPORTED:
         __import__(name)
+    gc.freeze()
     running: dict[int, tuple[list[str], str, Any]] = {}
     waiting = [*asked["calls"]]
     while waiting or running:
@@ -101,10 +115,16 @@ def main() -> None:
             if not (child := os.fork()):
                 become(arguments, way, errors.fileno())
             running[child] = (arguments, way, errors)
-        child, status = os.wait()
+        child, status, used = os.wait4(-1, 0)
         arguments, way, errors = running.pop(child)
         text = Path(f"/proc/self/fd/{errors.fileno()}").read_text(encoding="utf-8")
-        told = {"call": arguments, "way": way, "code": os.waitstatus_to_exitcode(status), "err": text}
+        told = {
+            "call": arguments,
+            "way": way,
+            "code": os.waitstatus_to_exitcode(status),
+            "err": text,
+            "cpu": round(used.ru_utime + used.ru_stime, 2),
+        }
         print(json.dumps(told), flush=True)
         errors.close()
 

@@ -97,7 +97,7 @@ def _prove(text: str, intended: Any, edit: _Step, file: str) -> None:
         good = False
     if not good:
         what = "is written in a way (an alias, or over several lines) that"
-        raise EditError(f"`{dotted(edit.path)}` in {file} {what} cannot be changed safely", advice="Edit it by hand.")
+        raise EditError(f"`{dotted(edit.path)}` in {file} {what} cannot be changed safely", advice="edit it by hand")
 
 
 class _Surgeon:
@@ -139,7 +139,7 @@ class _Surgeon:
 
     def _refuse_alias(self, path: KeyPath) -> None:
         if self._slice(self._document.marks[path].value).startswith("*"):
-            raise EditError(f"`{dotted(path)}` in {self._file} is an alias", advice="Edit it by hand.")
+            raise EditError(f"`{dotted(path)}` in {self._file} is an alias", advice="edit it by hand")
 
     def _rename(self, edit: RenameKey, key: Location) -> str:
         written, value = self._slice(key), self._document.marks[edit.path].value

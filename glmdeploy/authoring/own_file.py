@@ -77,7 +77,7 @@ class OwnFile:
         :raises EditError: if a value stands in another file, or an edit cannot be made safely.
         """
         if edits and _ships(self.name):
-            raise EditError(f"{self.name} ships with glmdeploy", advice="Copy it into your own folder, and edit that.")
+            raise EditError(f"{self.name} ships with glmdeploy", advice="copy it into your own folder, and edit that")
         file = self
         for edit in edits:
             file = file._edited(edit, override=override)
@@ -100,7 +100,7 @@ class OwnFile:
                 os.fsync(file.fileno())
             _dress(draft, like=real)
             if real.read_bytes() != self.saved.encode("utf-8"):
-                raise GlmdeployError(f"{self.name} was changed meanwhile; nothing was written", advice="Try again.")
+                raise GlmdeployError(f"{self.name} was changed meanwhile; nothing was written", advice="try again")
             draft.replace(real)
 
     def _edited(self, edit: Edit, *, override: bool) -> OwnFile:
@@ -109,15 +109,15 @@ class OwnFile:
             place = self.document.locate(edit.path)
             raise EditError(
                 f"`{dotted(edit.path)}` is not written in {self.name}, but in {place.file}, line {place.line}",
-                advice=("Override it" if _ships(place.file) else "Change it there, or override it")
-                + f" in {self.name}.",
+                advice=("override it" if _ships(place.file) else "change it there, or override it")
+                + f" in {self.name}",
             )
         step = Remove(path=self._whole(edit.path)) if mine and isinstance(edit, Remove) else edit
         changed = replace(self, text=editor.apply(self.text, [step], self.name))
         if _meaning(changed.document.data) != _meaning(edit.applied_to(self.document.data)):
             raise EditError(
                 f"`{dotted(edit.path)}` in {self.name} covers what {self._uncovered(changed)} says",
-                advice="Edit it by hand.",
+                advice="edit it by hand",
             )
         return changed
 

@@ -72,7 +72,7 @@ def name_schema(document: Document) -> tuple[str, ...]:
     """
     file = OwnFile.read(document.files[0])
     if file.name.endswith(".json"):
-        raise GlmdeployError(f"{file.name} is JSON, which has no comments", advice="Keep the profile as YAML.")
+        raise GlmdeployError(f"{file.name} is JSON, which has no comments", advice="keep the profile as YAML")
     release = release_of(document)
     changed = replace(file, text=with_line(file.text, schema_line(Path(file.name), release)))
     kept = keep_schema(Path(file.name), release)
@@ -85,7 +85,7 @@ def release_of(document: Document) -> str:
     engine = document.data.get("sglang")
     release = engine.get("version") if isinstance(engine, dict) else None
     if not isinstance(release, str):
-        raise GlmdeployError(f"{document.files[0]} says no SGLang release", advice="It stands in `sglang.version`.")
+        raise GlmdeployError(f"{document.files[0]} says no SGLang release", advice="it stands in `sglang.version`")
     return known(release)
 
 
@@ -93,7 +93,7 @@ def known(release: str) -> str:
     """The release itself. :raises GlmdeployError: if it has no catalog."""
     if release not in catalog.versions():
         raise GlmdeployError(
-            f"glmdeploy does not know SGLang {release}", advice=f"Known releases: {', '.join(catalog.versions())}."
+            f"glmdeploy does not know SGLang {release}", advice=f"known releases: {', '.join(catalog.versions())}"
         )
     return release
 

@@ -136,7 +136,7 @@ def _release(version: str) -> Catalog:
         return catalog.load(version)
     except catalog.UnknownVersion as error:
         raise GlmdeployError(
-            f"glmdeploy does not know SGLang {error.version}", advice=f"Known releases: {', '.join(error.known)}."
+            f"glmdeploy does not know SGLang {error.version}", advice=f"known releases: {', '.join(error.known)}"
         ) from None
 
 
@@ -199,7 +199,7 @@ def write(document: Document, upgrade: Upgrade) -> Path | None:
     if upgrade.new_image is None:
         raise GlmdeployError(
             f"no image of SGLang {upgrade.target} follows from the tag of {upgrade.old_image}",
-            advice="Name one with --image.",
+            advice="name one with `--image`",
         )
     edited = _edited(OwnFile.read(document.files[0]), upgrade)
     data = edited.document.data

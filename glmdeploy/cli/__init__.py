@@ -147,6 +147,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = group.main(args=list(arguments), prog_name="glmdeploy", standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        common.tell(error.format_message())
+        return error.exit_code
     except click.ClickException as error:
         from glmdeploy.cli.usage import usage_message, usage_text
 

@@ -126,7 +126,7 @@ def confirm(question: str, *, yes: bool, as_json: bool, refused: str) -> None:
         return
     if as_json or not sys.stdin.isatty():
         raise GlmdeployError(
-            "nobody can be asked: there is no terminal", advice="run again with --yes (-y) to go ahead"
+            "nobody can be asked: there is no terminal", advice="run again with `--yes` (`-y`) to go ahead"
         )
     if not click.confirm(question, default=False):
         raise GlmdeployError(refused)

@@ -107,7 +107,7 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     as_json, dry_run = options["as_json"], options["dry_run"]
     if options["make_secrets"] and where != target.LOCAL:
         raise UsageError(
-            "--make-secrets is for the embedded cloud: nobody could use an endpoint with a made-up key",
+            "`--make-secrets` is for the embedded cloud: nobody could use an endpoint with a made-up key",
             advice="create them with `modal secret create`, or add `--target local`",
         )
     common.quiet()
@@ -217,7 +217,7 @@ def _check_room(found: Preview, strategy: str) -> None:
     if found.running and strategy == "rolling":
         raise DeployError(
             f"there is no room for a new version beside the one that serves: {found.shortage.text}",
-            advice="raise the limit; or, with nobody served for a whole cold start, --strategy recreate",
+            advice="raise the limit; or, with nobody served for a whole cold start, `--strategy recreate`",
         )
     if not found.running:
         raise DeployError(f"there is no room for it: {found.shortage.text}", advice="raise the limit")

@@ -127,7 +127,7 @@ def build(version: str, out: Path | None, cache: Path | None, as_json: bool) -> 
     try:
         version_key(version)
     except ValueError:
-        raise UsageError(f"{version!r} is not a version such as 0.5.23") from None
+        raise UsageError(f"`{version}` is not a version such as 0.5.23") from None
     paths = build(version, out=out, cache=cache)
     if as_json:
         click.echo(json.dumps({"path": str(paths[0]), "options": len(read(paths[0]).options)}))
@@ -143,7 +143,7 @@ def _load(version: str) -> Catalog:
     except UnknownVersion as error:
         raise GlmdeployError(
             f"there is no catalog of SGLang {version}",
-            advice=f"Known releases: {', '.join(error.known)}. `glmdeploy catalog build {version}` makes another one.",
+            advice=f"known releases: {', '.join(error.known)}; `glmdeploy catalog build {version}` makes another one",
         ) from None
 
 

@@ -84,7 +84,7 @@ def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
     from glmdeploy.sizing import checkpoint
 
     if model_config is not None and ask_hub:
-        raise UsageError("--model-config and --ask-hub exclude each other")
+        raise UsageError("`--model-config` and `--ask-hub` exclude each other")
     given = checkpoint.from_folder(model_config) if model_config is not None else None
 
     def ask(document: Document) -> Checkpoint | None:
@@ -158,7 +158,7 @@ json_option = click.option(
 def one_format(name: str | None, *, as_json: bool, default: str) -> str:
     """The format that ``--format`` and ``--json`` ask for. :raises UsageError: if they ask for different ones."""
     if as_json and name not in (None, "json"):
-        raise UsageError(f"--json and --format {name} contradict each other")
+        raise UsageError(f"`--json` and `--format {name}` contradict each other")
     return "json" if as_json else name or default
 
 
@@ -318,14 +318,26 @@ def planned(read: Document) -> Plan:
     return resolved
 
 
-def note_warnings(findings: Iterable[Finding], profile: str) -> None:
-    """Say in one line how many warnings stand, and which command shows them: nothing where there are none."""
+def note_warnings(findings: Iterable[Finding], file: str | None) -> None:
+    """Say in one line how many warnings stand, and which command shows them: nothing where there are none.
+
+    ``file`` is the profile's; None where it is not written anywhere.
+    """
     from glmdeploy.findings import Severity
     from glmdeploy.report.words import counted
 
     count = sum(each.severity is Severity.WARNING and each.waived is None for each in findings)
     if count:
-        shown = "standard input" if profile == "<stdin>" else f"`glmdeploy validate {shlex.quote(profile)}`"
-        which = "them" if count > 1 else "it"
-        more = f" shows {which}" if profile != "<stdin>" else ""
-        note(f"{counted(count, 'warning')}: {shown}{more}" if more else f"{counted(count, 'warning')} ({shown})")
+        command = f"glmdeploy validate {shlex.quote(_name(file))}" if file else "glmdeploy validate"
+        note(f"{counted(count, 'warning')}: `{command}` shows {'it' if count == 1 else 'them'}")
+
+
+def _name(file: str) -> str:
+    """What a user calls a profile that was read from this file: a profile that ships by its name alone."""
+    from glmdeploy.profile.text.load import LOCAL
+    from glmdeploy.resources import profiles_dir
+
+    path = Path(file)
+    if file == "<stdin>":
+        return "-"
+    return path.stem if path.suffix == ".yaml" and path.parent in (LOCAL, profiles_dir()) else file

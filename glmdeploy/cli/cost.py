@@ -45,7 +45,7 @@ def cost(
     end = min(until or now, now)
     begin = since or end - SINCE
     if begin >= end:
-        raise UsageError("--since must be before --until, and in the past")
+        raise UsageError("`--since` must be before `--until`, and in the past")
     if named:
         found = app.target_app(named, where, environment, reading=True)
         target, name = found.target, found.app
@@ -61,7 +61,7 @@ def cost(
 
     when = stretch(begin, end)
     if when is None:
-        raise UsageError("there is no full hour between --since and --until: Modal bills and tells by the hour")
+        raise UsageError("there is no full hour between `--since` and `--until`: Modal bills and tells by the hour")
     with busy("cost", "asks what was billed, and what ran", quiet=common.is_quiet()):
         told = cost(when, target, name)
     if as_json:

@@ -85,7 +85,7 @@ def import_(
         common.write(output, imported.text)
         if kept := keep_schema(output, imported.data["sglang"]["version"]):
             common.note(f"wrote {kept}, by which editors judge it")
-    _show(imported, as_json=as_json, written=output is not None)
+    _show(imported, as_json=as_json, written=str(output) if output else None)
     return int(not imported.complete)
 
 
@@ -116,14 +116,19 @@ def _unfit(path: Path) -> str | None:
     return "a directory" if stat.S_ISDIR(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def _show(imported: Imported, *, as_json: bool, written: bool) -> None:
+def _show(imported: Imported, *, as_json: bool, written: str | None) -> None:
+    from glmdeploy.findings import Severity
     from glmdeploy.report.run import imported_data
     from glmdeploy.report.text import finding_text
 
     if as_json:
         click.echo(json.dumps(imported_data(imported), indent=2, ensure_ascii=False))
         return
-    for finding in imported.findings:
-        click.echo(finding_text(finding), err=True)
-    if imported.text is not None and not written:
+    # What the rules find in the profile is what `validate` shows.
+    told = [each for each in imported.findings if each.id == "import" or each.severity is Severity.ERROR]
+    for finding in told:
+        if finding.severity is Severity.ERROR or not common.is_quiet():
+            click.echo(finding_text(finding, common.width(err=True)), err=True)
+    common.note_warnings((each for each in imported.findings if each not in told), written)
+    if imported.text is not None and written is None:
         click.echo(imported.text, nl=False)

@@ -38,7 +38,7 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 EPILOG = """\b
 Examples:
-  glmdeploy init Qwen/Qwen3-8B                    # show what fits, ask, write qwen3-8b.yaml
+  glmdeploy init Qwen/Qwen3-8B                    # show what fits, and ask
   glmdeploy init Qwen/Qwen3-32B --budget 5 --yes  # take the best for that money
 """
 
@@ -50,7 +50,7 @@ def _tokens(context: click.Context, parameter: click.Parameter, value: str | Non
     match = _TOKENS.fullmatch(value.strip().replace(",", "").replace("_", ""))
     count = int(match[1]) * _UNITS[match[2].lower()] if match else 0
     if not 1 <= count <= 1 << 40:
-        raise click.BadParameter(f"{value!r} is no number of tokens such as 32k or 40960", context, parameter)
+        raise click.BadParameter(f"`{value}` is no number of tokens such as 32k or 40960", context, parameter)
     return count
 
 
@@ -123,7 +123,7 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     from glmdeploy.report.run import error_data
 
     if options["choose"] and options["yes"]:
-        raise UsageError("--choose and --yes contradict each other")
+        raise UsageError("`--choose` and `--yes` contradict each other")
     gpu = _gpu(options["gpu"])
     if model is None:
         model, context, concurrency, options["budget"] = _asked(context, concurrency, options["budget"])
@@ -174,13 +174,13 @@ def _gpu(text: str | None) -> tuple[str | None, int | None]:
     if found is None:
         near = nearest(name, gpus.TYPES)
         raise UsageError(
-            f"--gpu: Modal rents no {name}" + (f": did you mean {near[0]}?" if near else ""),
+            f"`--gpu`: Modal rents no `{name}`" + (f": did you mean `{near[0]}`?" if near else ""),
             advice=f"one of: {', '.join(gpus.TYPES)}",
         )
     most = gpus.TYPES[found].most
     counts = [count for count in (1, 2, 4, 8) if count <= most]
     if colon and (not number.isdecimal() or int(number) not in counts):
-        raise UsageError(f"--gpu: {number or 'nothing'} is no number of GPUs to try", advice=f"one of: {counts}"[:-1])
+        raise UsageError(f"`--gpu`: {number or 'nothing'} is no number of GPUs to try", advice=f"one of: {counts}"[:-1])
     return found, int(number) if colon else None
 
 
@@ -222,7 +222,7 @@ def _wanted(
     own = about.context
     if context is not None and context > own:
         raise UsageError(
-            f"--context: {about.repo} has {own:,} tokens of context, fewer than {context:,}",
+            f"`--context`: {about.repo} has {own:,} tokens of context, fewer than {context:,}",
             advice=f"ask for {own} at most",
         )
     if about.task is not architectures.Task.GENERATE:
@@ -234,7 +234,7 @@ def _wanted(
         catalog.load(release)
     except catalog.UnknownVersion as error:
         raise UsageError(
-            f"--release: {error}; the nearest is {error.nearest}", advice=f"known: {', '.join(error.known)}"
+            f"`--release`: {error}; the nearest is {error.nearest}", advice=f"known: {', '.join(error.known)}"
         ) from None
     slug = re.sub(r"[^a-z0-9._-]+", "-", about.name.lower())[:55]
     name = options["name"] or slug
@@ -262,13 +262,13 @@ def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes
         return rows[0]
     if choose is not None:
         if choose > len(rows):
-            raise UsageError(f"--choose: there is no {choose}, the table ends with {len(rows)}")
+            raise UsageError(f"`--choose`: there is no {choose}, the table ends with {len(rows)}")
         return rows[choose - 1]
     if as_json:
         return None
     if not person():
         raise UsageError(
-            "nothing is written: nobody chose", advice="take the first with --yes, or another with --choose N"
+            "nothing is written: nobody chose", advice="take the first with `--yes`, or another with `--choose N`"
         )
     number = click.prompt("\nWhich?", type=click.IntRange(1, len(rows)), default=1)
     return rows[number - 1]

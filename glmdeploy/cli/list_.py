@@ -27,7 +27,7 @@ Examples:
 def list_(where: str, environment: str | None, everything: bool, all_environments: bool, as_json: bool) -> None:
     """Show the deployed apps of an Environment, a line each."""
     if all_environments and environment:
-        raise UsageError("--env and --all-environments exclude each other")
+        raise UsageError("`--env` and `--all-environments` exclude each other")
     common.quiet()
     from glmdeploy.operate import target
 

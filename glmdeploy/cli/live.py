@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 0.12
 PATIENCE_SECONDS = 1.0
 """What takes less is not told at all."""
-PLAIN_SECONDS = 10.0
+PLAIN_SECONDS = 20.0
 """The same where nothing is drawn again: a line that says what is waited for is worth it later."""
 LIFE_SECONDS = (60.0, 120.0)
 """Without a terminal a step that takes long gives a sign of life: after so long, and then so often."""

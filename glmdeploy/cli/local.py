@@ -147,7 +147,7 @@ def reset(yes: bool) -> None:
 
     if not yes:
         if not sys.stdin.isatty():
-            raise GlmdeployError("nobody can be asked: there is no terminal", advice="run again with --yes (-y)")
+            raise GlmdeployError("nobody can be asked: there is no terminal", advice="run again with `--yes` (`-y`)")
         if not click.confirm(f"Delete everything in {cloud.home()}?", default=False):
             raise GlmdeployError("nothing was deleted")
     with busy("local", "its containers end, and its data goes", quiet=common.is_quiet()):

@@ -36,7 +36,11 @@ class Moment(click.ParamType[datetime]):
                 return datetime.now(UTC) - ago
             return datetime.fromisoformat(value).astimezone(UTC)  # without a zone: of this machine's
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: give one as 10m, 1h30m, 3d, 2026-11-27 or 2026-11-27T10:31", param, ctx)
+            self.fail(
+                f"`{value}` is no time: give one as `10m`, `1h30m`, `3d`, `2026-11-27` or `2026-11-27T10:31`",
+                param,
+                ctx,
+            )
 
 
 EPILOG = """\b
@@ -97,9 +101,9 @@ def logs(
     """
     now = datetime.now(UTC)
     if follow and until:
-        raise UsageError("--follow goes on for ever: --until contradicts it")
+        raise UsageError("`--follow` goes on for ever: `--until` contradicts it")
     if since and since >= (until or now):
-        raise UsageError("--since must be before --until" if until else "--since must be in the past")
+        raise UsageError("`--since` must be before `--until`" if until else "`--since` must be in the past")
     found = app.target_app(named, where, environment, reading=True)
 
     from glmdeploy.operate.logs import Log, Wanted

@@ -30,7 +30,7 @@ PARALLEL = 4
 """How many are worked on at a time where nobody says."""
 CHANGES = 2
 """Exit code of ``plan --detailed-exitcode`` where something is to be done."""
-_HOW = ("yes", "as_json", "dry_run", "parallel", "out", "detailed_exitcode")
+_HOW = ("yes", "as_json", "dry_run", "parallel", "out", "detailed_exitcode", "quiet", "verbose")
 """Options that the command itself heeds, and does not pass on as they are."""
 
 
@@ -84,7 +84,7 @@ def many(context: click.Context, named: Sequence[str], planning: click.Command) 
     """
     profiles, options = expanded(named), context.params
     if options.get("out"):
-        raise UsageError("a saved plan is one profile's: name one with --out")
+        raise UsageError("a saved plan is one profile's: name one with `--out`")
     _check_apps(profiles, options)
     as_json, passed = bool(options["as_json"]), list(_passed(context))
     crew = _Crew(int(options.get("parallel") or PARALLEL))
@@ -92,26 +92,31 @@ def many(context: click.Context, named: Sequence[str], planning: click.Command) 
         profiles,
         ["plan", *_of_plan(passed, context.command, planning), "--detailed-exitcode", *(["--json"] if as_json else [])],
     )
-    if not as_json:
+    if not as_json and not (common.is_quiet() and options.get("yes")):
         for one in planned:
             click.echo(f"{click.style(one.profile, bold=True)}\n{(one.out or one.err).strip()}\n")
     failed = [one for one in planned if one.code not in (0, CHANGES)]
     changing = [one.profile for one in planned if one.code == CHANGES]
     if context.command is planning or options.get("dry_run"):
         return _told(planned, as_json=as_json, detailed=bool(options.get("detailed_exitcode")))
-    click.echo(f"{len(changing)} to apply, {len(planned) - len(changing) - len(failed)} without changes", err=True)
+    common.note(f"{len(changing)} to apply, {len(planned) - len(changing) - len(failed)} without changes")
     if failed:
-        click.echo(f"{len(failed)} that cannot be planned: {_names(failed)}", err=True)
+        common.note(f"{len(failed)} that cannot be planned: {_names(failed)}")
     if changing:
         app.confirm("Apply?", yes=bool(options["yes"]), as_json=as_json, refused="nothing was applied")
     done = crew.run(
         changing,
-        ["apply", *passed, "--yes", *(["--json"] if as_json else [])],
+        ["apply", *passed, "--yes", *_manner(), *(["--json"] if as_json else [])],
         tell=lambda profile, line: click.echo(f"{Path(profile).stem} | {line}", err=True),
     )
     ended = {one.profile: one for one in [*planned, *done]}
     unchanged = [one for one in planned if one.code == 0]
     return _told([*(ended[one] for one in profiles)], as_json=as_json, without=len(unchanged), applied=True)
+
+
+def _manner() -> list[str]:
+    """How much each process says."""
+    return ["--quiet"] * common.is_quiet() + ["--verbose"] * common.verbose()
 
 
 def _told(
@@ -178,7 +183,7 @@ def _passed(context: click.Context) -> Iterator[str]:
             continue
         if context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT:
             continue
-        value = context.params[name]
+        value = context.params.get(name, True)  # how much is said, is no parameter of the command's
         if parameter.is_flag:
             yield (parameter.opts if value else parameter.secondary_opts)[0]
         elif parameter.count:

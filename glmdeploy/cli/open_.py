@@ -63,7 +63,7 @@ def _endpoint(found: AppTarget) -> str:
     if now.plan is None:
         raise GlmdeployError(
             f"the endpoint of {found.app} is not known: its plan is not kept in {found.target}",
-            advice="its page shows it: leave --endpoint out",
+            advice="its page shows it: leave `--endpoint` out",
         )
     return endpoint(now.plan, found.target)
 

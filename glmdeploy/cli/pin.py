@@ -49,11 +49,11 @@ def pin(profile: str, model: bool, image: bool, revision: str | None, check: boo
     from glmdeploy.report import pins
 
     if profile == "-" and not check:
-        raise UsageError("standard input cannot be edited: name a file, or use --check")
+        raise UsageError("standard input cannot be edited: name a file, or use `--check`")
     if check and dry_run:
-        raise UsageError("--check and --dry-run contradict each other: neither writes")
+        raise UsageError("`--check` and `--dry-run` contradict each other: neither writes")
     if revision and image and not model:
-        raise UsageError("--revision is the model's: leave out --image")
+        raise UsageError("`--revision` is the model's: leave out `--image`")
     document = common.document(profile)
     found = list(_pins(document, model=model or not image, image=image or not model, revision=revision))
     file: OwnFile | None = None

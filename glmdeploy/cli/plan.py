@@ -89,12 +89,12 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
 
     [profile] = profiles
     if str(options["out"]) == "-":
-        raise UsageError("a plan is saved in a file, and not on standard output", advice="--json prints what it says")
+        raise UsageError("a plan is saved in a file, and not on standard output", advice="`--json` prints what it says")
     as_json, as_markdown = options["as_json"], options["as_markdown"]
     if as_json and as_markdown:
-        raise UsageError("--json and --markdown contradict each other")
+        raise UsageError("`--json` and `--markdown` contradict each other")
     if options["make_secrets"] and where != target.LOCAL:
-        raise UsageError("--make-secrets is for the embedded cloud", advice="add `--target local`, or leave it out")
+        raise UsageError("`--make-secrets` is for the embedded cloud", advice="add `--target local`, or leave it out")
     common.quiet()
     wanted, findings = plan_of(common.document(profile, options["overlays"], options["sets"]))
     destination = target.connect(where, wanted, options["environment"], reading=True)

@@ -56,13 +56,13 @@ def rules(name: str | None, as_json: bool, form: str | None, write: bool, look: 
 
     if write:
         if name or as_json or form or look:
-            raise UsageError("--write shows nothing: leave out the rule's id and the format")
+            raise UsageError("`--write` shows nothing: leave out the rule's id and the format")
         for file, text in made(Path()).items():
             common.write(Path(file), text)
         return 0
     if look:
         if name or form:
-            raise UsageError("--look lists rules by itself: leave out the rule's id and the format")
+            raise UsageError("`--look` lists rules by itself: leave out the rule's id and the format")
         return _look(as_json=as_json)
     form = common.one_format(form, as_json=as_json, default="text")
     if name is not None:

@@ -10,7 +10,7 @@ from glmdeploy.errors import UsageError
 
 EPILOG = """\b
 Examples:
-  glmdeploy schema mine.yaml --write  # the editor then judges mine.yaml by its release
+  glmdeploy schema mine.yaml --write  # for the editor: its release
   glmdeploy schema --release 0.5.23 > profile.schema.json
 """
 
@@ -36,16 +36,19 @@ def schema(profiles: tuple[str, ...], release: str | None, write: bool) -> int:
     from glmdeploy.resources import checkout
 
     if release and (profiles or write):
-        raise UsageError("--release shows a schema by itself: leave out the profiles and --write")
+        raise UsageError("`--release` shows a schema by itself: leave out the profiles and `--write`")
     if write and profiles:
         for profile in profiles:
             if profile == "-":
                 raise UsageError("standard input cannot be edited: name a file")
-            for file in schema_line.name_schema(common.document(profile)):
+            changed = schema_line.name_schema(common.document(profile))
+            for file in changed:
                 common.note(f"wrote {file}")
+            if not changed:
+                common.note(f"{profile} names its release's schema, and that is there: nothing to write")
     elif write:
         if checkout() is None:
-            raise UsageError("--write needs a profile: without one it renews the schemas of a checkout of glmdeploy")
+            raise UsageError("`--write` needs a profile: without one it renews the schemas of a checkout of glmdeploy")
         for path, text in release_schema.files():
             common.write(path, text)
     elif len(profiles) > 1:

@@ -40,7 +40,7 @@ def show(file: Path, *, everything: bool, offline: bool, as_markdown: bool, as_j
     from glmdeploy.report.words import iso, moment
 
     if as_json and as_markdown:
-        raise UsageError("--json and --markdown contradict each other")
+        raise UsageError("`--json` and `--markdown` contradict each other")
     common.quiet()
     saved = load_saved(file)
     warning, stale = ("not compared with what runs now", None) if offline else _compared(saved)

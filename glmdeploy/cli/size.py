@@ -11,6 +11,7 @@ import click
 
 from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
+from glmdeploy.cli.live import busy
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity
 
@@ -107,7 +108,7 @@ def size(
     from glmdeploy.sizing.cost import Traffic
 
     if price is not None and modal_prices:
-        raise click.UsageError("--price and --modal-prices exclude each other")
+        raise click.UsageError("`--price` and `--modal-prices` exclude each other")
     checked = check(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
     facts = checked.facts
     faults = [finding for finding in checked.findings if finding.id in FAULTS and not finding.waived]
@@ -116,7 +117,8 @@ def size(
     dimensions = size.dimensions(facts, model_config)
     prices = _prices({each.type for each in facts.gpus}, price, ask_modal=modal_prices)
     traffic = None if busy_hours is None else Traffic(busy_hours=busy_hours, cold_starts=cold_starts)
-    found = [size.size(each, dimensions, prices=prices, traffic=traffic) for each in facts.each_gpu()]
+    with busy("size", "asks the hub where the model is not known", quiet=common.is_quiet()):
+        found = [size.size(each, dimensions, prices=prices, traffic=traffic) for each in facts.each_gpu()]
     _warn(checked)
     if as_json:
         data = [size_data(each) for each in found]

@@ -51,7 +51,7 @@ def status(
     What is not known is left out. Nothing is started, and no container is kept from going to sleep.
     """
     if watch is not None and as_json:
-        raise UsageError("--json is one look: --watch goes on looking")
+        raise UsageError("`--json` is one look: `--watch` goes on looking")
     found = app.target_app(named, where, environment, reading=True)
 
     from glmdeploy.operate.status import status_of

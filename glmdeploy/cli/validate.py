@@ -85,7 +85,7 @@ def validate(
     repairs: dict[str, Repair] = {}
     if fix or diff:
         if overlays or sets:
-            raise UsageError("--fix and --diff edit the profile's own file: leave out --overlay and --set")
+            raise UsageError("`--fix` and `--diff` edit the profile's own file: leave out `--overlay` and `--set`")
         repairs = _repair(named, chosen, write=not diff, err=form != "pretty")
     judging = _Judging(
         overlays=overlays,

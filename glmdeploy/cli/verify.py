@@ -143,7 +143,7 @@ def verify(subject: str, **options: Any) -> int:
     wanted = _wanted(options)
     source = click.get_current_context().get_parameter_source("tolerance")
     if source is click.core.ParameterSource.COMMANDLINE and not options["baseline"]:
-        raise UsageError("--tolerance is of a comparison: it needs --baseline")
+        raise UsageError("`--tolerance` is of a comparison: it needs `--baseline`")
     before = None
     if options["baseline"]:
         from glmdeploy.operate.baseline import read_baseline
@@ -163,9 +163,9 @@ def _wanted(options: dict[str, Any]) -> Wanted:
 
     quick, file = options["quick"], options["canary_file"]
     if file and options["no_canary"]:
-        raise UsageError("--canary and --no-canary contradict each other")
+        raise UsageError("`--canary` and `--no-canary` contradict each other")
     if options["bench"] == "sglang" and (options["no_load"] or quick):
-        raise UsageError(f"--bench sglang and {'--quick' if quick else '--no-load'} contradict each other")
+        raise UsageError(f"`--bench sglang` and {'`--quick`' if quick else '`--no-load`'} contradict each other")
     # Read before anything is asked: a mistake in it costs nothing then.
     asks = file or not (quick or options["no_canary"])
     return Wanted(
@@ -200,13 +200,13 @@ def _check_url(url: str) -> None:
         raise UsageError("the URL has no host", advice="https://example--glm.modal.run, as `apply` printed it")
     if parts.username or parts.password:
         raise UsageError(
-            "a URL with a name or a password in it would be shown", advice="the key comes from --api-key-env NAME"
+            "a URL with a name or a password in it would be shown", advice="the key comes from `--api-key-env NAME`"
         )
 
 
 def _by_name(named: str, wanted: Wanted, options: dict[str, Any], see: Callable[[str], None]) -> Verification:
     if options["proxy_env"]:
-        raise UsageError("--proxy-token-env is for a URL: a profile names its proxy token as `secrets.proxy_token`")
+        raise UsageError("`--proxy-token-env` is for a URL: a profile names its proxy token as `secrets.proxy_token`")
     found = app.target_app(named, options["where"], options["environment"], reading=False)
     plan = _plan(found, options)
 

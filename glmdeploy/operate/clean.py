@@ -183,7 +183,7 @@ def _data(app: str, number: int | None, target: Target) -> dict[str, Any]:
     which = app if number is None else f"version {number} of {app}"
     raise DeployError(
         f"the plan of {which} cannot be read, so what it needs is not known: nothing was removed",
-        advice="deploy it again with `glmdeploy apply`, stop it, or keep fewer versions with --keep",
+        advice="deploy it again with `glmdeploy apply`, stop it, or keep fewer versions with `--keep`",
     )
 
 

@@ -244,14 +244,14 @@ def _foreign(now: Deployed) -> DeployError:
     if now.origin:
         return DeployError(
             f"what runs as {now.app} is not known: the plan of version {version.number} is not in the volume {VOLUME}",
-            advice="the app itself could not be asked; replace it, whatever it is: --adopt",
+            advice="the app itself could not be asked; replace it, whatever it is: `--adopt`",
         )
     by = f", deployed by {version.by}" if version.by else ""
     return DeployError(
         f"an app {now.app} that glmdeploy did not deploy runs already: version {version.number} of "
         f"{version.at.astimezone():%d %b %Y %H:%M}{by}",
-        advice="give the profile another name (`app:`, or --set app=NAME) to run beside it; "
-        "or replace it, with all that it serves: --adopt",
+        advice="give the profile another name (`app:`, or `--set app=NAME`) to run beside it; "
+        "or replace it, with all that it serves: `--adopt`",
     )
 
 

@@ -40,6 +40,6 @@ def workspace_prices() -> dict[str, Price]:
     prices = gpus.prices(answer, source=source, date=datetime.now(UTC).date().isoformat())
     if not prices:
         raise DeployError(
-            "Modal's rates name no GPU that glmdeploy knows", advice="see `modal billing rates`, and use --price"
+            "Modal's rates name no GPU that glmdeploy knows", advice="see `modal billing rates`, and use `--price`"
         )
     return prices

@@ -78,7 +78,7 @@ def verify(
         lacking = "proxy token" if token is None else "API key"
         raise UsageError(
             f"the {lacking} is not at hand, and a Modal Secret cannot be read back",
-            advice="name the variable that holds the key with --api-key-env, or let a container ask: --from container",
+            advice="name the variable of the key with `--api-key-env`, or let a container ask: `--from container`",
         )
     benched = wanted.bench and bool(wanted.concurrency)
     in_container = where == CONTAINER or not at_hand

@@ -120,6 +120,13 @@ class Option:
     def takes_value(self) -> bool:
         return self.nargs != 0
 
+    def negates(self, flag: str) -> bool:
+        """Whether a spelling, maybe abbreviated, is the ``--no-`` one of an option that has both."""
+        if self.action != "boolean_optional":
+            return False
+        negatives = {f"--no-{each.removeprefix('--')}" for each in self.flags} & set(self.flags)
+        return flag in negatives or not any(each.startswith(flag) for each in set(self.flags) - negatives)
+
     @property
     def help(self) -> str | None:
         """SGLang's own help text in this release, if it gives one."""

@@ -249,6 +249,8 @@ def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentPars
         fix = None if one is None else f"write {_quoted(one)}"
         message = f"`{key}` takes one value, and is a list"
         raise _OptionError(message, expected=_expected(option), fix=fix, instead=None if one is None else {key: one})
+    if isinstance(value, bool) and option.negates(f"--{key.lstrip('-')}"):
+        value = not value  # `no-x: true` is `x: false`
     words = _words(option, value)
     if json_options.is_json(option) and len(words) <= 2 and (reason := json_options.fault(option, _value(words))):
         raise _OptionError(f"`{key}` is not the JSON that SGLang reads there: {reason}", expected="a mapping, or JSON")

@@ -80,13 +80,13 @@ def ask(
     if gpu.type not in simulated:
         raise GlmdeployError(
             f"{gpu.type} is not among the GPUs that can be simulated",
-            advice=f"choose one of {', '.join(simulated)} with --gpu",
+            advice=f"choose one of {', '.join(simulated)} with `--gpu`",
         )
     config = config or models.known(repo)
     if config is None:
         raise GlmdeployError(
             f"the configuration of {repo} is not known here",
-            advice="give the checkpoint's config.json with --model-config",
+            advice="give the checkpoint's config.json with `--model-config`",
         )
     return real.resolve(words[len(SERVER) :], gpu=gpu.type, count=gpu.count, config=config, env=env)
 
@@ -114,6 +114,6 @@ def place_of(version: str, cache: Path | None, *, build: bool) -> Environment:
         return environment.build(version, cache)
     raise GlmdeployError(
         f"the real SGLang {version} is not here to be asked",
-        advice=f"add --build to make an environment for it in {cache}: minutes and 1.5 GB the first time, then half "
+        advice=f"add `--build` to make an environment for it in {cache}: minutes and 1.5 GB the first time, then half "
         f"a minute a release; or install glmdeploy's extra `sglang` with sglang=={version}",
     )

@@ -212,7 +212,7 @@ def size(
     if price is None:
         raise GlmdeployError(
             f"the price of {sizable.gpu.type} is not known here",
-            advice="give the dollars of a GPU and hour with --price",
+            advice="give the dollars of a GPU and hour with `--price`",
         )
     # Before Hopper, and on the Blackwell of workstations, DeepGEMM has no kernels that a start could compile.
     compiled = profile.compile is not None or sizable.gpu.major not in (HOPPER, BLACKWELL)
@@ -301,7 +301,7 @@ def _unknown(sizable: Sizable, model: Model) -> GlmdeployError:
     if sizable.gpu.memory_mib is None:
         return GlmdeployError(
             f"how much memory {sizable.gpu.type} leaves to SGLang is not known here",
-            advice="try another GPU with --gpu, such as H100:8, H200:8 or B200:8",
+            advice="try another GPU with `--gpu`, such as H100:8, H200:8 or B200:8",
         )
     taken, there = loaded(model, sizable.value), sizable.gpu.memory_mib * MIB
     if taken >= there and obstacle(model, sizable.value) is None:
@@ -315,7 +315,7 @@ def _unknown(sizable: Sizable, model: Model) -> GlmdeployError:
             option, why = dest.replace("_", "-"), sizable.effective[dest].why
             return GlmdeployError(
                 f"the value of `{option}` is not known: {why or 'nothing sets it'}",
-                advice=f"write it under `sglang.args`, or try one with --set sglang.args.{option}={known}",
+                advice=f"write it under `sglang.args`, or try one with `--set sglang.args.{option}={known}`",
             )
     for dest, setting in sizable.settings.items():
         if _memory(sizable, model, **{dest: None}):
@@ -323,13 +323,15 @@ def _unknown(sizable: Sizable, model: Model) -> GlmdeployError:
             return GlmdeployError(
                 f"what {model.architecture} takes with this `{setting.key}` is not known here"
                 + (f": {what} is not counted" if what else ""),
-                advice=f"leave that option out of the calculation with --set sglang.args.{setting.key}=null",
+                advice=f"leave that option out of the calculation with `--set sglang.args.{setting.key}=null`",
             )
     if (what := obstacle(model, sizable.value)) is not None:
-        advice = "give the checkpoint's config.json with the index beside it to --model-config"
+        advice = "give the checkpoint's config.json with the index beside it to `--model-config`"
         return GlmdeployError(
             f"the size of {model.architecture} is not known here: sizing does not count {what}",
-            advice=advice if model.uncounted else "leave the options that ask for it out of the calculation with --set",
+            advice=advice
+            if model.uncounted
+            else "leave the options that ask for it out of the calculation with `--set`",
         )
     return GlmdeployError(
         f"what {model.architecture} takes with these parallel sizes is not known here",

@@ -74,7 +74,7 @@ def test_help_of_a_command_by_its_name() -> None:
     assert call("help") == call("--help")
     code, _, err = call("help", "validat")
     assert code == 2
-    assert "Did you mean 'validate'?" in err
+    assert "did you mean `validate`?" in err
     code, _, err = call("help", "validate", "x")
     assert code == 2
     assert "`glmdeploy validate` has no commands of its own" in err

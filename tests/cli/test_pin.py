@@ -56,7 +56,7 @@ def test_a_profile_is_pinned_checked_and_found_moved(shell: Shell, images: Regis
     assert file.read_text() == before
 
     done = shell.run("pin", str(file))
-    assert f"Wrote {file}." in done.stderr
+    assert f"wrote {file}\n" in done.stderr
     assert "compiles the kernels anew" in done.stderr
     after = load(str(file)).data
     commit = after["model"]["revision"]

@@ -117,4 +117,4 @@ def test_a_secret_without_its_key_is_never_made_up(shell: Shell) -> None:
 
 def test_on_modal_none_is_made_up(shell: Shell) -> None:
     done = shell.run("apply", "b200-eagle-bf16kv", "--target", "modal", "--make-secrets", code=2)
-    assert "--make-secrets is for the embedded cloud" in done.stderr
+    assert "`--make-secrets` is for the embedded cloud" in done.stderr

@@ -199,7 +199,7 @@ def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
     assert "--max-running-requests: 24 -> 48" in dry
     assert "About 8 min and $7." in dry
     asked = shell.run("rollback", APP, "--target", "local", code=1)
-    assert "run again with --yes" in asked.stderr
+    assert "run again with `--yes`" in asked.stderr
     result = json.loads(shell.run("rollback", APP, "--target", "local", "--yes", "--json").stdout)
     assert (result["proven"], result["guarded"]) == (True, True)
     assert as_planned(shell)

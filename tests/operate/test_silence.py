@@ -93,9 +93,8 @@ def test_a_control_plane_that_stops(ready: Shell, moment: str, fault: Fault) -> 
     assert ("is deployed" in stderr) == (moment == "start ..."), stderr
     again = ready.run(*APPLY, "--no-wait")
     assert "error" not in again.stderr
-    fault(
-        f"control plane stopped {f'at `{moment}`' if moment else 'from the start'}", errors[0].removeprefix("error: ")
-    )
+    when = f"at `{moment.removesuffix(' ...')}`" if moment else "from the start"
+    fault(f"control plane stopped {when}", errors[0].removeprefix("error: "))
     assert ready.deployed() == ["glm51-fp8"]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-import xmlschema
 from hypothesis import given
 from hypothesis import strategies as st
 from reporting import PROFILES, call, finding, run_of, write_profiles
@@ -16,12 +16,19 @@ from glmdeploy.report.junit import suites, xml_text
 
 if TYPE_CHECKING:
     import pytest
+    from xmlschema import XMLSchema
 
-SCHEMA = xmlschema.XMLSchema(Path(__file__).parent.parent / "data" / "junit-10.xsd")
+
+@cache
+def schema() -> XMLSchema:
+    # Not while the tests are collected: each worker does that, and one of them needs this.
+    from xmlschema import XMLSchema
+
+    return XMLSchema(Path(__file__).parent.parent / "data" / "junit-10.xsd")
 
 
 def read(text: str) -> ElementTree.Element:
-    SCHEMA.validate(text)
+    schema().validate(text)
     return ElementTree.fromstring(text.encode())
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glmdeploy.sglang import catalog
+from glmdeploy.sglang import catalog, command
 from glmdeploy.sglang.parser import build_parser, human_readable_int, json_strict, nullable_str
 
 if TYPE_CHECKING:
@@ -243,3 +243,17 @@ def test_the_program_name_is_the_callers(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         build_parser(catalog.load("0.5.11"), prog="sglang.launch_server").parse_args([])
     assert "sglang.launch_server: error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_a_switch_with_both_names_means_what_its_name_says(version: str) -> None:
+    release = catalog.load(version)
+    for option in release.options:
+        for flag in option.flags if option.action == "boolean_optional" else ():
+            for value in (True, False):
+                found, problems = command.read({flag.removeprefix("--"): value}, release)
+                assert not problems
+                setting = found[option.dest]
+                positive = value is not flag.startswith("--no-")
+                assert setting.value is positive
+                assert setting.words[0].startswith("--no-") is not positive

@@ -128,7 +128,7 @@ def subject(named: str, *, config: Path | None, ask_hub: bool, tell: Callable[[s
     if (uncounted := dimensions.model.uncounted) is not None:
         raise GlmdeployError(
             f"how large {repo} is is not known here: it has {uncounted}",
-            advice="give its config.json with the index beside it to --model-config, or let the Hub be asked",
+            advice="give its config.json with the index beside it to `--model-config`, or let the Hub be asked",
         )
     return Subject(repo=repo, dimensions=dimensions, checkpoint=stored, family=models.family(repo))
 
@@ -156,7 +156,7 @@ def repository(named: str) -> str:
         raise UsageError(
             f"{shown(text)} is no repository of the Hugging Face Hub",
             advice="name it as ORG/NAME, such as Qwen/Qwen3-8B; of a folder on this machine, its config.json with "
-            "--model-config",
+            "`--model-config`",
         )
     return text
 

@@ -186,7 +186,8 @@ def _check_options(checked: Checked, options: ImportOptions) -> None:
     wrong = {found.path: found for found in checked.findings if found.id == "schema"}
     for path, option in OPTIONS.items():
         if path in wrong and getattr(options, option.removeprefix("--")) is not None:
-            raise UsageError(f"{option}: {wrong[path].message}", advice=f"Expected: {wrong[path].expected}")
+            told = wrong[path]
+            raise UsageError(f"`{option}`: {told.message}", advice=told.fix or f"expected: {told.expected}")
 
 
 def profile_text(data: Mapping[str, Any], remarks: Sequence[str], output: Path | None = None) -> str:

@@ -143,14 +143,7 @@ def _given(word: Word, values: Sequence[Word], release: Catalog) -> tuple[Given 
     notes = [_stray(each) for each in more]
     if not taken and option.nargs in (None, "+"):
         return None, [*notes, _error(f"{name} lacks its value", word)]
-    negative = option.action == "boolean_optional" and _is_negative(name, option)
-    return Given(name=name, flag=word, values=tuple(taken), option=option, negative=negative), notes
-
-
-def _is_negative(name: str, option: Option) -> bool:
-    """Whether a spelling, maybe abbreviated, is the ``--no-`` one."""
-    negatives = {f"--no-{flag.removeprefix('--')}" for flag in option.flags} & set(option.flags)
-    return name in negatives or not any(flag.startswith(name) for flag in set(option.flags) - negatives)
+    return Given(name=name, flag=word, values=tuple(taken), option=option, negative=option.negates(name)), notes
 
 
 def _is_option(word: Word, release: Catalog) -> bool:

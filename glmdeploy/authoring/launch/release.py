@@ -59,7 +59,7 @@ def release(read: Callable[[Catalog], Launch], wanted: ImportOptions) -> Release
         try:
             found = catalog.load(wanted.sglang_version)
         except catalog.UnknownVersion as error:
-            raise UsageError(f"{error}; the nearest is {error.nearest}", advice=f"Known: {', '.join(known)}") from None
+            raise UsageError(f"{error}; the nearest is {error.nearest}", advice=f"known: {', '.join(known)}") from None
         return Release(catalog=found, launch=read(found), notes=())
     launch = read(catalog.load(known[-1]))
     word, version, notes = named(launch)

@@ -42,7 +42,7 @@ def _limits(facts: Facts) -> Iterator[Violation]:
         path = facts.env_path(_CHECK_TIMEOUT)
         yield Violation(
             path=path,
-            message=f"`{_CHECK_TIMEOUT}` is {given!r}, and `server.health.limit` is {health.limit}",
+            message=f"`{_CHECK_TIMEOUT}` is `{given}`, and `server.health.limit` is {health.limit}",
             edits=(Remove(path=path),),
         )
 

@@ -87,15 +87,15 @@ def test_a_missing_profile_lists_what_was_tried_and_near_names(repo: Path) -> No
     assert finding.expected is not None
     assert "profiles/shiped.yaml" in finding.expected
     assert "shelf/shiped.yaml" in finding.expected
-    assert finding.fix == "Did you mean shipped or shopped?"
+    assert finding.fix == "did you mean `shipped` or `shopped`?"
 
 
 def test_a_missing_file_offers_near_files(repo: Path) -> None:
     write(repo / "sub/production.yaml", "name: a\n")
     finding = fault("sub/prodution.yaml")
     assert finding.message == "there is no file sub/prodution.yaml"
-    assert finding.fix == "Did you mean sub/production.yaml?"
-    assert fault("shipped.yml").fix == "Did you mean shipped?"
+    assert finding.fix == "did you mean `sub/production.yaml`?"
+    assert fault("shipped.yml").fix == "did you mean `shipped`?"
     assert fault("nothing/like/it.yaml").fix is None
 
 
@@ -278,7 +278,7 @@ def test_what_cannot_be_extended(repo: Path, value: str, column: int, fragment: 
 def test_near_names_to_extend(repo: Path) -> None:
     write(repo / "lib/base.yaml", "name: base\n")
     write(repo / "p.yaml", "extends: [lib/bas.yaml, shiped]\n")
-    assert [each.fix for each in faults("p.yaml")] == ["Did you mean lib/base.yaml?", "Did you mean shipped?"]
+    assert [each.fix for each in faults("p.yaml")] == ["did you mean `lib/base.yaml`?", "did you mean `shipped`?"]
 
 
 def test_the_boundary_is_the_repository_of_the_profile_itself(repo: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_bad_argument_is_refused_in_place(argument: str, column: int, fragment
 
 
 def test_removing_what_is_not_there_offers_near_names() -> None:
-    assert refusal("nane=null").fix == "Did you mean name?"
+    assert refusal("nane=null").fix == "did you mean `name`?"
 
 
 names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)

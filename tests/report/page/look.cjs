@@ -26,15 +26,16 @@ async function look(page, file, width, scheme) {
     return [`${root.scrollWidth} pixels wide`, ...over.slice(0, 3).map((each) => each.outerHTML.slice(0, 120))];
   });
   if (wide.length) problems.push(["scrolls", ...wide]);
-  const most = Math.max(...asked.widths), least = Math.min(...asked.widths);
-  const few = [`${least} light`, `${most} dark`];
-  // A run of axe-core takes most of the time: of the pages that differ least, one for each scheme.
-  if (!(asked.whole || []).includes(path.basename(file)) && !few.includes(`${width} ${scheme}`)) return name(problems);
-  const found = await page.evaluate(() => {
+  // A run of axe-core takes most of the time, and in it the contrast of colors, which depends on no width. So that is
+  // looked at once for each scheme; and of a page whose parts others have too, one run is made in all.
+  const whole = (asked.whole || []).includes(path.basename(file));
+  const full = `${width} ${scheme}` === (scheme === "light" ? `${Math.min(...asked.widths)} light` : `${Math.max(...asked.widths)} dark`);
+  if (!whole && !(full && scheme === (asked.pages.indexOf(file) % 2 ? "light" : "dark"))) return name(problems);
+  const found = await page.evaluate((rules) => {
     // What is folded is looked at once, unfolded: to find out of each of its elements that it is hidden takes long.
     const folded = [["details:not([open]) > :not(summary)"]];
-    return window.axe.run({ include: [["html"]], exclude: folded }, { resultTypes: ["violations"] });
-  });
+    return window.axe.run({ include: [["html"]], exclude: folded }, { resultTypes: ["violations"], rules });
+  }, full ? {} : { "color-contrast": { enabled: false } });
   for (const each of found.violations) {
     problems.push(["axe", each.id, ...each.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.failureSummary}`)]);
   }
