@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.first.subject import Subject
 
 REPOS = ("Qwen/Qwen3-8B", "Qwen/Qwen3-32B", "deepseek-ai/DeepSeek-V3", "openai/gpt-oss-120b", "Qwen/Qwen3-0.6B")
-CONTEXTS = (1024, 4096, 8192, 16_384, 32_768)
+CONTEXTS = (1024, 8192, 32_768)
 
 
 @cache
@@ -42,9 +44,9 @@ def same(one: Candidate, found: Found) -> Candidate | None:
     return next((each for each in found.candidates if (each.draft.rented, each.draft.kv) == place), None)
 
 
-@settings(max_examples=8)
-@given(st.sampled_from(REPOS), st.floats(0.5, 60), st.floats(0, 40))
-def test_more_money_never_gives_a_worse_best(repo: str, budget: float, more: float) -> None:
+@settings(max_examples=5)
+@given(st.sampled_from(REPOS[:3]), st.integers(1, 40), st.sampled_from((0.5, 4, 30)))
+def test_more_money_never_gives_a_worse_best(repo: str, budget: int, more: float) -> None:
     less, rich = found(repo, budget=budget), found(repo, budget=budget + more)
     assert all(each.dollars <= budget for each in less.candidates)
     if less.candidates:
@@ -52,8 +54,8 @@ def test_more_money_never_gives_a_worse_best(repo: str, budget: float, more: flo
         assert rich.candidates[0].lacking <= less.candidates[0].lacking
 
 
-@settings(max_examples=8)
-@given(st.sampled_from(REPOS), st.sampled_from(CONTEXTS), st.sampled_from(CONTEXTS), st.sampled_from((1, 8, 24)))
+@settings(max_examples=5)
+@given(st.sampled_from(REPOS[:3]), st.sampled_from(CONTEXTS), st.sampled_from(CONTEXTS), st.sampled_from((8, 24)))
 def test_a_longer_context_never_gives_more_requests(repo: str, one: int, other: int, running: int) -> None:
     short, long = (found(repo, context=each, running=running) for each in sorted((one, other)))
     for each in long.candidates:
@@ -103,7 +105,9 @@ def test_blocks_of_fp8_are_not_cut_through() -> None:
 def test_kernels_are_compiled_where_there_are_some() -> None:
     assert found("Qwen/Qwen3-8B-FP8", gpu="H100").candidates[0].draft.data()["compile"] == {"timeout": 3600}
     for gpu in ("L40S", "RTX-PRO-6000", "A100-80GB"):
-        assert "compile" not in found("Qwen/Qwen3-8B-FP8", gpu=gpu).candidates[0].draft.data()
+        first = found("Qwen/Qwen3-8B-FP8", gpu=gpu).candidates[0]
+        assert "compile" not in first.draft.data()
+        assert "kernels" not in {step.name for step in first.size.steps}, "DeepGEMM has none for it"
     assert "compile" not in found("Qwen/Qwen3-8B", gpu="H100").candidates[0].draft.data()
 
 
@@ -121,6 +125,20 @@ def test_embedding_models_say_so() -> None:
     assert not {"reasoning-parser", "tool-call-parser"} & set(arguments)
     # Qwen3's rerankers answer yes or no, as models that generate.
     assert "is-embedding" not in found("Qwen/Qwen3-Reranker-0.6B").candidates[0].draft.arguments()
+
+
+def test_encoders_are_taken_whole(tmp_path: Path) -> None:
+    told = json.loads((Path(__file__).parent / "configs.json").read_text(encoding="utf-8"))["BAAI/bge-m3"]["config"]
+    (tmp_path / "config.json").write_text(json.dumps(told), encoding="utf-8")
+    about = subject("BAAI/bge-m3", config=tmp_path, ask_hub=False, tell=print)
+    # The page of BGE-M3 says 568M, with the embedding of positions, which is not counted.
+    assert about.model.parameters == pytest.approx(568e6, rel=0.02)
+    assert about.context == 8192
+    wanted = Wanted(context=8192, running=8, release="0.5.23", name="mine", app="mine")
+    arguments = search(about, wanted, prices=PRICES).candidates[0].draft.arguments()
+    assert arguments["chunked-prefill-size"] == -1
+    assert arguments["attention-backend"] == "triton"
+    assert arguments["context-length"] == 8192
 
 
 @pytest.mark.parametrize(
