@@ -25,7 +25,7 @@ MARKS = {"not run", "exits", "file", "over", "thorough"}
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}) *(?P<language>[\w-]*)")
 _MARK = re.compile(r"^ *<!-- (?P<name>[a-z ]+?)(?:: (?P<value>.*?))? -->$")
-_LINK = re.compile(r"!?\[[^\]]*\]\((?P<to>[^)\s]+)\)|<img [^>]*src=\"(?P<src>[^\"]+)\"")
+_LINK = re.compile(r"!?\[[^\]]*\]\((?P<to>[^)\s]+)\)|<(?:img|source) [^>]*src(?:set)?=\"(?P<src>[^\"]+)\"")
 _CODE = re.compile(r"`+[^`]*`+")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import click
 
 from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
-from glmdeploy.errors import GlmdeployError, ProfileError
+from glmdeploy.errors import GlmdeployError, ProfileError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.cli.common import Asking
@@ -29,7 +30,12 @@ Examples:
 
 @click.command(cls=Documented, epilog=EPILOG)
 @click.argument("profile", shell_complete=complete.profiles)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file; left out: to standard output.",
+)
 @click.option(
     "--format",
     "name",
@@ -80,6 +86,8 @@ def report(
     from glmdeploy.report.page.subject import Report
 
     kind = common.one_format(name, as_json=as_json, default="html")
+    if kind == "html" and output is None and sys.stdout.isatty():
+        raise UsageError("a page is for a browser", advice="write it to a file, such as -o report.html")
     today = day.date() if day else datetime.now(UTC).date()
     ask = common.asking(model_config, ask_hub=ask_hub)
     mine = _subject(profile, today, ask, overlays, sets)

@@ -199,8 +199,9 @@ def _wrong(document: Document, fault: Fault) -> Finding:
     hidden = path[:1] == ("secrets",) and isinstance(value, str) and path[-1] != "name" and not _NAME.fullmatch(value)
     takes = _taken(schema)
     secret = hidden and len(value) >= _SECRET
-    block = isinstance(value, dict | list)
-    if block:
+    several = isinstance(value, dict | list)
+    block = several and document.locate(path).line != document.locate(path, key=True).line
+    if several:
         size = "an empty list" if value == [] else _KINDS["object" if isinstance(value, dict) else "array"]
         message = f"{_named(path)} {guess.why or f'is {size}'}"
     elif value is None:

@@ -141,7 +141,9 @@ class Steps:
                 told = self._end(text, DOUBTED if found.doubts else DONE)
                 if found.placeholders:
                     names = listed(found.placeholders)
-                    told.append(Note(text=f"placeholders stand in for {names}, which need a driver to be imported"))
+                    told.append(
+                        Note(text=f"placeholders stand in for {names}, which cannot be imported without a driver")
+                    )
                 return [*told, *(Note(text=doubt, warning=True) for doubt in doubts)]
             case _:
                 return self._of_rollout(event)

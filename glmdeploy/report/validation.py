@@ -9,7 +9,7 @@ import click
 
 from glmdeploy.findings import Severity
 from glmdeploy.report.grid import UNLIMITED
-from glmdeploy.report.text import COLORS, finding_line, finding_text
+from glmdeploy.report.text import COLORS, finding_text
 from glmdeploy.report.view import clean
 from glmdeploy.report.words import counted, listed
 from glmdeploy.report.wrap import table, wrapped
@@ -31,33 +31,34 @@ def validation_text(run: Run, width: int = UNLIMITED, *, everything: bool = Fals
     """All of a run. Of one profile errors and warnings stand in full, then one line sums it up.
 
     Of several there is a line for each, and below it what fails in full. Remarks, and of several profiles warnings,
-    are counted; ``everything`` has them in full. What could not be judged is always said.
+    are counted; ``everything`` has them in full. What could not be judged is said in the line that sums a profile up.
     """
     if len(run.profiles) == 1:
         [judged] = run.profiles
-        shown = [each for each in judged.findings if everything or _stands(each)]
-        texts = [_text(each, width) for each in shown]
+        shown = [each for each in judged.findings if (everything or _stands(each)) and not _unjudged(each)]
+        texts = [finding_text(each, width) for each in shown]
         return "\n".join([*texts, wrapped(_summary(judged, run, everything=everything), width, indent=2)])
     rows = [_row(judged, run) for judged in run.profiles]
-    shown = [each for each in run.findings if everything or run.fails(each)]
-    texts = [_text(each, width) for each in shown]
+    shown = [each for each in run.findings if (everything or run.fails(each)) and not _unjudged(each)]
+    texts = [finding_text(each, width) for each in shown]
     return "\n".join([*table(rows, width), *texts, *wrapped(_total(run, everything=everything), width).split("\n")])
 
 
-def _text(finding: Finding, width: int) -> str:
-    return finding_line(finding, width) if finding.id == _UNJUDGED else finding_text(finding, width)
+def _unjudged(finding: Finding) -> bool:
+    """Whether a finding says what could not be judged; with ``--strict-knowledge`` that is an error as others are."""
+    return finding.id == _UNJUDGED and finding.severity is Severity.INFO
 
 
 def _stands(finding: Finding) -> bool:
     """Whether a finding stands in full without being asked for."""
-    return finding.waived is None and (finding.severity is not Severity.INFO or finding.id == _UNJUDGED)
+    return finding.waived is None and (finding.severity is not Severity.INFO or _unjudged(finding))
 
 
 def state(judged: Judged, run: Run) -> str:
     """:data:`OK`, :data:`ERROR` or :data:`UNKNOWN`."""
     if any(map(run.fails, judged.findings)):
         return ERROR
-    return UNKNOWN if any(each.id == _UNJUDGED for each in judged.findings) else OK
+    return UNKNOWN if any(map(_unjudged, judged.findings)) else OK
 
 
 def _summary(judged: Judged, run: Run, *, everything: bool) -> str:
@@ -65,10 +66,11 @@ def _summary(judged: Judged, run: Run, *, everything: bool) -> str:
     found = state(judged, run)
     counts = _counts(judged.findings, strict=run.strict)
     hidden = not everything and any(not _stands(each) for each in judged.findings)
+    unjudged = "".join(f"; {clean(each.message)}" for each in judged.findings if _unjudged(each))
     words = {OK: ["ok"], UNKNOWN: ["ok as far as it was judged"], ERROR: []}[found]
     label = click.style(words[0], fg=_COLORS[found]) if words else ""
     text = ", ".join(filter(None, (label, *counts)))
-    return f"{_name(judged)}: {text}{' (--all shows them)' if hidden else ''}"
+    return f"{_name(judged)}: {text}{' (--all shows them)' if hidden else ''}{unjudged}"
 
 
 def _name(judged: Judged) -> str:
@@ -78,7 +80,7 @@ def _name(judged: Judged) -> str:
 def _row(judged: Judged, run: Run) -> list[str]:
     """State, profile, and how much was found; what could not be judged in words."""
     found = state(judged, run)
-    unjudged = [clean(each.message) for each in judged.findings if each.id == _UNJUDGED and each.waived is None]
+    unjudged = [clean(each.message) for each in judged.findings if _unjudged(each)]
     counts = ", ".join(_counts(judged.findings, strict=run.strict))
     text = "; ".join(filter(None, [counts, *unjudged]))
     return [click.style(found, fg=_COLORS[found]), _name(judged), text]
@@ -101,7 +103,7 @@ def _counts(findings: Sequence[Finding], *, strict: bool) -> Iterator[str]:
 def _kind(finding: Finding) -> str:
     if finding.waived is not None:
         return "waived"
-    return _UNJUDGED if finding.id == _UNJUDGED and finding.severity is Severity.INFO else finding.severity
+    return _UNJUDGED if _unjudged(finding) else finding.severity
 
 
 def _total(run: Run, *, everything: bool) -> str:
@@ -110,6 +112,6 @@ def _total(run: Run, *, everything: bool) -> str:
     names = {OK: "ok", ERROR: "with errors", UNKNOWN: "not wholly judged"}
     parts = listed([f"{states[each]} {name}" for each, name in names.items() if states[each]])
     counts = ", ".join(_counts(run.findings, strict=run.strict))
-    hidden = not everything and any(not run.fails(each) and each.id != _UNJUDGED for each in run.findings)
+    hidden = not everything and any(not run.fails(each) and not _unjudged(each) for each in run.findings)
     more = " (--all shows them)" if hidden else ""
     return f"{counted(len(run.profiles), 'profile')}: {parts}{'; ' if counts else ''}{counts}{more}"

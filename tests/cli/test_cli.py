@@ -74,7 +74,7 @@ def test_wrong_use(name: str, arguments: tuple[str, ...], code: int, shows: Show
 
 
 def test_wrong_use_as_json() -> None:
-    assert "Missing argument" in json.loads(call("apply", "--json")[1])["error"]["message"]
+    assert "is missing" in json.loads(call("apply", "--json")[1])["error"]["message"]
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

@@ -101,7 +101,7 @@ def test_what_leaves_the_repository_is_not_read(repository: Path) -> None:
     git("commit", "--quiet", "--all", "-m", "outside")
     code, _, err = call("diff", "git:HEAD:mine", "git:HEAD~1:mine")
     assert code == 2
-    assert "which a profile may not leave" in err
+    assert "which it may not leave" in err
 
 
 def test_folders_profile_by_profile(repository: Path) -> None:

@@ -182,7 +182,7 @@ def test_checks_before_the_rules() -> None:
 def test_unknown(name: str, near: str) -> None:
     code, out, err = call("rules", name)
     assert (code, out) == (2, "")
-    assert f"there is no rule {name}" in err
+    assert f"there is no rule `{name}`" in err
     assert near in err
     assert name in json.loads(call("rules", name, "--json")[1])["error"]["message"]
 

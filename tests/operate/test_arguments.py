@@ -8,15 +8,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from support import PATIENCE, Shell, copied_cloud
 
 from glmdeploy.cli.apply import places
 from glmdeploy.errors import DeployError
+from glmdeploy.operate import events
 from glmdeploy.operate.preflight import ArgumentsRefused, judged_preflight, judged_rehearsal, named
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
-from glmdeploy.report.progress import preflight_lines
+from glmdeploy.report.rows import told_lines
+from glmdeploy.report.steps import Steps
 from glmdeploy.runtime.preflight_image import Judgement
 
 if TYPE_CHECKING:
@@ -171,6 +174,14 @@ def test_another_release_than_the_profiles_stops_it() -> None:
     assert raised.value.message == f"the image {image} has SGLang 0.5.12, and `sglang.version` is 0.5.11"
 
 
+def told(found: Preflight) -> list[str]:
+    """What is told of it, without marks' colors; a line each however long it is."""
+    steps = Steps(clock=lambda: 0.0)
+    steps.hear(events.StageStarted(name="preflight"))
+    lines = [line for each in steps.hear(events.Judged(found=found)) for line in told_lines(each, 100)]
+    return [" ".join(click.unstyle(line).split()) for line in lines]
+
+
 @pytest.mark.parametrize(
     ("answer", "doubt"),
     [
@@ -184,8 +195,9 @@ def test_another_release_than_the_profiles_stops_it() -> None:
 )
 def test_no_verdict_is_a_warning(answer: dict[str, Any], doubt: str) -> None:
     found = judged_preflight(judged(**answer), PLAN, None)  # type: ignore[arg-type]
-    lines = list(preflight_lines(found))
-    assert [line for line in lines if line.startswith("  warning: ") and doubt in line]
+    [row, *_] = told(found)
+    assert row.startswith("! preflight")
+    assert doubt in " ".join(told(found))
 
 
 def test_a_build_of_the_release_is_the_release() -> None:
@@ -198,12 +210,12 @@ def test_room() -> None:
         return judged_preflight({"unusable": [], "room": room}, PLAN, None)  # type: ignore[arg-type]
 
     fits = with_room(coming=756_000_000_000, free=756_000_000_000)
-    assert "  2 secrets; room for 756 GB" in preflight_lines(fits)
+    assert "2 secrets; room for 756 GB" in told(fits)[0]
     with pytest.raises(DeployError, match=r"there is no room: 756\.0 GB .* and the volume \S+ has 11\.0 GB"):
         with_room(coming=756_000_000_000, free=11_000_000_000)
     unknown = with_room(unknown="the volume's file system does not tell how much is free")
     assert unknown.coming is None
-    assert "  warning: whether there is room for the weights is not known" in "\n".join(preflight_lines(unknown))
+    assert "warning: whether there is room for the weights is not known" in " ".join(told(unknown))
 
 
 def test_what_the_rehearsal_finds() -> None:
@@ -215,7 +227,7 @@ def test_what_the_rehearsal_finds() -> None:
     with pytest.raises(ArgumentsRefused, match=words):
         judged_rehearsal({"lacking": [], "on_cpu": False, "arguments": [refused]}, PLAN)
     good = judged(placeholders={"sgl_kernel": "libcuda.so.1: cannot open shared object file"})["arguments"]
-    assert list(preflight_lines(judged_rehearsal({"lacking": [], "on_cpu": False, "arguments": [good]}, PLAN))) == [
-        "  SGLang 0.5.11 takes them with these weights on a simulated B200:8",
-        "  placeholders stand in for sgl_kernel, which cannot be imported without a driver",
+    assert told(judged_rehearsal({"lacking": [], "on_cpu": False, "arguments": [good]}, PLAN)) == [
+        "✓ preflight SGLang 0.5.11 takes them with these weights on a simulated B200:8 < 1 s",
+        "placeholders stand in for sgl_kernel, which cannot be imported without a driver",
     ]

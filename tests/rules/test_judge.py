@@ -66,7 +66,7 @@ def test_the_longest_wins(select: list[str], ignore: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("GLM999", "mean GLM"),
+        ("GLM999", "mean `GLM"),
         ("shema", "schema"),
         ("GML021", "GLM021"),
         ("", None),
@@ -88,7 +88,7 @@ def test_unknown(name: str, near: str | None) -> None:
 
 def test_retired(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glmdeploy.rules.registry.RETIRED", {"GLM555": "GLM001 covers it"})
-    with pytest.raises(UsageError, match="GLM555 is no rule any more: GLM001 covers it"):
+    with pytest.raises(UsageError, match="`GLM555` is no rule any more: GLM001 covers it"):
         selection(("glm555",), ())
 
 

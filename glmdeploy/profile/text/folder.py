@@ -58,11 +58,11 @@ def profiles_of(folder: str) -> Found:
         for path in _files(Path(folder)):
             (profiles if is_profile(path) else others).append(str(path))
     except OSError as error:
-        raise GlmdeployError(f"cannot read {error.filename}: {error.strerror}") from None
+        raise GlmdeployError(f"cannot read `{error.filename}`: {error.strerror}") from None
     if not profiles:
         what = f"{len(others)} other YAML or JSON file{'s' * (len(others) != 1)}" if others else "no YAML or JSON file"
         raise GlmdeployError(
-            f"there is no profile in {folder}, but {what}" if others else f"there is no profile in {folder}: {what}",
+            f"there is no profile in `{folder}`{', but' if others else ':'} {what}",
             advice="a file that is named itself is judged whatever it holds",
         )
     return Found(profiles=tuple(profiles), others=tuple(others))

@@ -66,7 +66,7 @@ class Revision:
         real = Path(os.path.normpath(by.real.parent / value))
         if not real.is_relative_to(self.top):
             raise refused(
-                f"`{shown(value)}` is outside `{self.top}`, which a profile may not leave",
+                f"`{shown(value)}` is outside the repository of the profile, which it may not leave",
                 location,
                 fix="keep the files that a profile extends in its repository",
             )

@@ -93,7 +93,7 @@ def extended(value: str, by: Place, location: Location) -> Place:
         if not real.is_relative_to(by.boundary) and not real.is_relative_to(shipped):
             # Before the file is looked at: a profile must not find out what lies elsewhere on a machine.
             raise refused(
-                f"`{shown(value)}` is outside `{by.boundary}`, which a profile may not leave",
+                f"`{shown(value)}` is outside the repository or folder of the profile, which it may not leave",
                 location,
                 fix="keep the files that a profile extends in its repository",
             )

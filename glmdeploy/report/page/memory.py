@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from glmdeploy.report.page.figure import svg, table, titled
 from glmdeploy.report.page.markup import Child, Markup, joined, number, prose, tag
-from glmdeploy.report.words import counted, gib, tokens
+from glmdeploy.report.words import gib, tokens
 from glmdeploy.sizing.memory import GIB
 from glmdeploy.sizing.size import Answer
 
@@ -169,8 +169,3 @@ def _types(size: Size) -> Markup:
         capped = tag("p", prose(f"`max-total-tokens` {effect}."))
     caption = f"What a KV cache holds on {size.gpu}"
     return joined(table(caption, head, rows, numbers=(1, 2)), capped)
-
-
-def replicas(size: Size) -> str:
-    """``the KV pools of 8 replicas``."""
-    return "the KV pool" if size.replicas == 1 else f"the KV pools of {counted(size.replicas, 'replica')}"

@@ -83,17 +83,17 @@ def test_a_missing_profile_lists_what_was_tried_and_near_names(repo: Path) -> No
     write(repo / "profiles/shopped.yaml", "name: local\n")
     finding = fault("shiped")
     assert place(finding) == ("shiped", 1, 1)
-    assert finding.message == "there is no profile shiped"
+    assert finding.message == "there is no profile `shiped`"
     assert finding.expected is not None
-    assert "profiles/shiped.yaml" in finding.expected
-    assert "shelf/shiped.yaml" in finding.expected
+    assert "`profiles`" in finding.expected
+    assert "`shipped`" in finding.expected
     assert finding.fix == "did you mean `shipped` or `shopped`?"
 
 
 def test_a_missing_file_offers_near_files(repo: Path) -> None:
     write(repo / "sub/production.yaml", "name: a\n")
     finding = fault("sub/prodution.yaml")
-    assert finding.message == "there is no file sub/prodution.yaml"
+    assert finding.message == "there is no file `sub/prodution.yaml`"
     assert finding.fix == "did you mean `sub/production.yaml`?"
     assert fault("shipped.yml").fix == "did you mean `shipped`?"
     assert fault("nothing/like/it.yaml").fix is None
@@ -112,7 +112,7 @@ def test_what_cannot_be_read(repo: Path) -> None:
         ("a\0b.yaml", "there is no file"),
     ):
         finding = fault(source)
-        assert fragment in finding.message
+        assert fragment.replace("`", "") in finding.message.replace("`", "")
         assert place(finding) == (source, 1, 1)
     assert place(fault("loop.yaml")) == ("loop.yaml", 1, 1)
 
@@ -245,10 +245,10 @@ def test_a_shipped_profile_extends_its_neighbours(repo: Path) -> None:
         ("[base.yaml, null]", 22, "not null"),
         ("[[base.yaml]]", 11, "not a list"),
         ('""', 10, "not empty text"),
-        ("bas.yaml", 10, "there is no file bas.yaml beside p.yaml to extend"),
-        ("[base.yaml, bas.yaml]", 22, "there is no file bas.yaml"),
-        ("shiped", 10, "there is no shipped profile shiped to extend"),
-        ("sub", 10, "there is no shipped profile sub"),
+        ("bas.yaml", 10, "there is no file `bas.yaml` beside `p.yaml` to extend"),
+        ("[base.yaml, bas.yaml]", 22, "there is no file `bas.yaml`"),
+        ("shiped", 10, "there is no shipped profile `shiped` to extend"),
+        ("sub", 10, "there is no shipped profile `sub`"),
         ("sub/", 10, "sub/ is not a file"),
         ("base.yaml/x.yaml", 10, "cannot be read"),
         ('"a\\0b.yaml"', 10, "cannot be read"),
@@ -259,7 +259,7 @@ def test_a_shipped_profile_extends_its_neighbours(repo: Path) -> None:
         ("/etc/passwd.yaml", 10, "/etc/passwd.yaml is outside"),
         ("link.yaml", 10, "link.yaml is outside"),
         ("linked/outside.yaml", 10, "linked/outside.yaml is outside"),
-        ("~/x.yaml", 10, "there is no file ~/x.yaml"),
+        ("~/x.yaml", 10, "there is no file `~/x.yaml`"),
     ],
 )
 def test_what_cannot_be_extended(repo: Path, value: str, column: int, fragment: str) -> None:
@@ -270,7 +270,7 @@ def test_what_cannot_be_extended(repo: Path, value: str, column: int, fragment: 
     (repo / "linked").symlink_to(repo.parent)
     write(repo / "p.yaml", f"extends: {value}\n")
     finding = fault("p.yaml")
-    assert fragment in finding.message
+    assert fragment.replace("`", "") in finding.message.replace("`", "")
     assert place(finding) == ("p.yaml", 1, column)
     assert finding.path == ("extends",)
 

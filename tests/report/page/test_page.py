@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date
 from functools import cache
@@ -280,6 +281,27 @@ def test_the_command(profiles: Path) -> None:
         code, _, err = call("report", name, "-o", "other.html")
         assert (code, said in err) == (1, True)
     assert not (profiles / "other.html").exists()
+
+
+def test_no_page_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("glmdeploy.cli.report.sys", terminal)
+    code, out, err = call("report", "local-cpu")
+    assert (code, out, "-o report.html" in err) == (2, "", True)
+    assert call("report", "local-cpu", "--format", "markdown")[0] == 0
+
+
+def test_the_data() -> None:
+    """For a program: the parts that other commands have, each under its name."""
+    code, out, _ = call("report", "b200-longcontext-bf16kv", "--compare", "b200-eagle-bf16kv", "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert data["sizes"][0]["memory"]["weights_bytes"] > 90 * 2**30
+    assert data["values"]["kv_cache_dtype"] == "bfloat16"
+    assert {"name": "scaledown_window", "brings_about": ["live"]}.items() <= data["compared"]["values"][3].items()
+    assert [each["id"] for each in data["compared"]["added"]] == ["GLM212"]
+    code, out, _ = call("report", "local-cpu", "--json")
+    assert (code, json.loads(out)["sizes"][0]["gpu"]) == (0, "T4:1")
 
 
 def test_a_revision_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
