@@ -314,14 +314,15 @@ def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
 
 def _told(file: str, profile: Written) -> None:
     """What was written, and what comes next."""
-    from glmdeploy.report.init import written_text
+    from glmdeploy.report.init import wrapped, written_text
 
     if common.is_quiet():
         click.echo(written_text(file, profile))
         return
     click.echo(f"\n{written_text(file, profile)}")
     command = f"{common.program()} apply {shlex.quote(file)}"
+    width = shutil.get_terminal_size().columns
     click.echo(f"next: {command} --target local --yes --make-secrets")
-    click.echo("  tries it on the embedded cloud: on this machine, without a GPU or a bill")
+    click.echo(wrapped("  tries it on the embedded cloud: on this machine, without a GPU or a bill", width))
     click.echo(f"then: {command}")
-    click.echo("a launch command that you have already becomes a profile with `glmdeploy import`")
+    click.echo(wrapped("a launch command that you have already becomes a profile with `glmdeploy import`", width))
