@@ -284,11 +284,11 @@ def _free(file: str, *, force: bool) -> None:
     if file == "-":
         return
     if Path(file).is_dir():
-        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
+        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with `-o FILE`")
     if Path(file).exists() and not force:
         raise GlmdeployError(
             f"{file} exists already, and was left as it is",
-            advice="overwrite it with --force, or write another one with -o FILE",
+            advice="overwrite it with `--force`, or write another one with `-o FILE`",
         )
 
 
@@ -314,14 +314,15 @@ def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
 
 def _told(file: str, profile: Written) -> None:
     """What was written, and what comes next."""
-    from glmdeploy.report.init import written_text
+    from glmdeploy.report.init import wrapped, written_text
 
     if common.is_quiet():
         click.echo(written_text(file, profile))
         return
     click.echo(f"\n{written_text(file, profile)}")
     command = f"{common.program()} apply {shlex.quote(file)}"
+    width = shutil.get_terminal_size().columns
     click.echo(f"next: {command} --target local --yes --make-secrets")
-    click.echo("  tries it on the embedded cloud: on this machine, without a GPU or a bill")
+    click.echo(wrapped("  tries it on the embedded cloud: on this machine, without a GPU or a bill", width))
     click.echo(f"then: {command}")
-    click.echo("a launch command that you have already becomes a profile with `glmdeploy import`")
+    click.echo(wrapped("a launch command that you have already becomes a profile with `glmdeploy import`", width))

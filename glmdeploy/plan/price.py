@@ -4,9 +4,6 @@ Works on plans alone, as :mod:`glmdeploy.plan.diff` does: a plan that another re
 no entry here knows is classed as new containers, which is what any deployment means: the plan lies in every container
 as a file of a mount, and a function with another mount is another function to Modal (modal 1.6.4, ``mount_ids`` of a
 function's definition), the keep-alive's and a tag's change included. The autoscaler's fields alone need none.
-
-Multipliers of prices for a chosen region: Modal's guide (region-selection): 1.5 for a broad region such as ``us``, 1.75
-for a narrow one such as ``us-west``. An earlier edition of that page had 1.25 and 2.5.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ from glmdeploy.plan import autoscaler
 from glmdeploy.plan.diff import options
 from glmdeploy.plan.outage import outages
 from glmdeploy.sizing import timeline
-from glmdeploy.sizing.cost import hourly
+from glmdeploy.sizing.cost import hourly, region_multiplier
 from glmdeploy.sizing.model import known
 
 if TYPE_CHECKING:
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from glmdeploy.plan.impact import Impact
     from glmdeploy.plan.plan import Plan
     from glmdeploy.sizing.timeline import Step
-
-BROAD, NARROW = 1.5, 1.75
 
 
 class Cost(StrEnum):
@@ -126,7 +121,7 @@ def estimate(plan: Plan, prices: Mapping[str, Price] = gpus.PRICES) -> Estimate:
     price = prices.get(gpu.type)
     if price is None:
         unknown.append(f"the price of {gpu.type} is not known")
-    multiplier = region_multiplier(plan.server.keywords("cls") | plan.server.keywords("server"))
+    multiplier = region_multiplier(_regions(plan))
     dollars = hourly(gpu, prices)
     once = {step.name: step.seconds for step in timeline.before_the_first(model, compiles=True)} if model else {}
     return Estimate(
@@ -157,8 +152,6 @@ def _cold_start(plan: Plan) -> tuple[Step, ...]:
     return timeline.cold_start(model if on == "cuda" else None, compiled=not compiles)
 
 
-def region_multiplier(keywords: Mapping[str, Any]) -> float:
-    """What Modal multiplies the price by for the chosen region; of several regions the dearest."""
-    chosen = keywords.get("region") or keywords.get("compute_region") or ()
-    regions = (chosen,) if isinstance(chosen, str) else tuple(chosen)
-    return max((NARROW if "-" in region else BROAD for region in regions), default=1.0)
+def _regions(plan: Plan) -> str | tuple[str, ...]:
+    keywords = plan.server.keywords("cls") | plan.server.keywords("server")
+    return keywords.get("region") or keywords.get("compute_region") or ()

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy import redaction
 from glmdeploy.findings import Finding, RenameKey, SetValue, Severity, at, dotted
 from glmdeploy.profile import stranger
 from glmdeploy.profile.faults import Kind, faults
@@ -180,7 +181,9 @@ def _misnamed(document: Document, fault: Fault) -> Finding:
     name = str(key)
     words = re.fullmatch(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", name)
     right = re.sub(r"[-. ]", "_", name.strip())
-    fix = f"write `{right}`" if re.fullmatch(fault.schema["pattern"], right) else None
+    # A secret that is spelt otherwise is one that nothing knows by its form any more.
+    told = redaction.mask(name) == name and re.fullmatch(fault.schema["pattern"], right)
+    fix = f"write `{right}`" if told else None
     return _made(
         document,
         fault.path,

@@ -43,8 +43,8 @@ def fixes_text(repairs: Iterable[Repair], *, wrote: bool) -> str:
         lines += [f"  {_change(each)}" for each in repair.replaced]
         for item in repair.outcome.not_fixed:
             place = item.finding.location
-            text = redaction.mask(". ".join(filter(None, (item.reason, item.advice))))
-            lines.append(f"{place.file}:{place.line}:{place.column}: {item.finding.id} is not fixed: {text}")
+            text = redaction.mask("; ".join(filter(None, (item.reason, item.advice))))
+            lines.append(f"{view.short(place.file)}:{place.line}:{place.column}: {item.finding.id} is not fixed: {text}")
     if not any_fixed:
         lines.append("Nothing was fixed." if wrote else "Nothing would be fixed.")
     return "\n".join(lines)

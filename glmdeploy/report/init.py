@@ -207,6 +207,12 @@ def _wrapped(text: str, width: int, *, indent: int = 0, **style: Any) -> list[st
     return [" " * indent + (click.style(line, **style) if style else line) for line in lines]
 
 
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of the terminal, with the indent that it has."""
+    indent = len(text) - len(text.lstrip())
+    return "\n".join(_wrapped(text.strip(), max(NARROWEST, width), indent=indent))
+
+
 def written_text(file: str, profile: Written) -> str:
     """``wrote qwen3-8b.yaml (37 lines): valid, 0 warnings``."""
     warnings = counted(profile.count(Severity.WARNING), "warning")

@@ -171,7 +171,8 @@ def _costs(size: Size, width: int) -> Iterator[str]:
     column = max(len(name) for name, _ in rows)
     yield from (f"  {name:<{column}}  {value}" for name, value in rows)
     price = costs.price
-    note = f"{count} × {cents(price.dollars)} a GPU and hour ({price.source}, {price.date}). GPUs alone."
+    region = f" × {costs.multiplier:g} for the region" if costs.multiplier != 1 else ""
+    note = f"{count} × {cents(price.dollars)} a GPU and hour{region} ({price.source}, {price.date}). GPUs alone."
     if not costs.day:
         note += " State the traffic with --busy-hours for the cost of a day."
     yield from _wrapped(note, width, indent=2, dim=True)

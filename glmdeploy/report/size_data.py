@@ -65,6 +65,7 @@ def size_data(size: Size) -> dict[str, Any]:
         },
         "cost": {
             "gpu_hour_dollars": costs.price.dollars,
+            "region_multiplier": costs.multiplier,
             "price_source": costs.price.source,
             "price_date": costs.price.date,
             "container_hour_dollars": round(costs.container, 4),

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from glmdeploy.findings import Finding, RenameKey, SetValue, Severity
-from glmdeploy.profile import violations
-from glmdeploy.profile.mended import mended
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
 from glmdeploy.redaction import hide
@@ -19,7 +17,6 @@ from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.judge import judge
 from glmdeploy.rules.knowledge import KNOWLEDGE, knowledge, nothing_judged
-from glmdeploy.rules.partly import PartFacts, Partly
 from glmdeploy.rules.registry import rules
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.spelling import nearest
@@ -70,6 +67,8 @@ def check(document: Document, *, today: date | None = None, checkpoint: Checkpoi
     except ValidationError as error:
         # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
         # That it need not run for a document that the models accept saves a third of the time of `validate`.
+        from glmdeploy.profile import violations
+
         faults = violations.faults_of(document)
         found = violations.told(document, faults) or _model_findings(error, document)
         return Checked(findings=_shown([*found, *_rest(document, faults, found, day, checkpoint)]))
@@ -99,6 +98,9 @@ def _rest(
     """What is wrong beside the faults of a document's shape, which were ``found``, and what these leave open."""
     if not faults or found[0].path == ():
         return []  # It is no profile, and there is nothing to judge.
+    from glmdeploy.profile.mended import mended
+    from glmdeploy.rules.partly import PartFacts, Partly
+
     rest = mended(document.data, faults)
     try:
         profile = Profile.model_validate(rest.data) if rest else None

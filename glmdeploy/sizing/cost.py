@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.gpus import PRICES, SECONDS_AN_HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from glmdeploy.cron import Cron
     from glmdeploy.gpus import Gpu, Price
@@ -25,6 +25,17 @@ def of(gpu: Gpu, seconds: float, prices: Mapping[str, Price] = PRICES) -> float 
     """Dollars that one container's GPUs cost for that long; None where the price is not known."""
     rate = hourly(gpu, prices)
     return None if rate is None else rate * seconds / SECONDS_AN_HOUR
+
+
+BROAD, NARROW = 1.5, 1.75
+"""What Modal multiplies prices by for a chosen region, such as ``us``, and such as ``us-west``: its guide
+(region-selection). An earlier edition of that page had 1.25 and 2.5."""
+
+
+def region_multiplier(regions: str | Sequence[str] | None) -> float:
+    """The factor of the chosen region, 1 for none; of several regions the dearest."""
+    chosen = (regions,) if isinstance(regions, str) else regions or ()
+    return max((NARROW if "-" in region else BROAD for region in chosen), default=1.0)
 
 
 DAY = 24 * SECONDS_AN_HOUR
@@ -58,7 +69,9 @@ class Spending:
     """Dollars. What Modal bills beside the GPUs, CPU cores and memory in use, is not in them."""
 
     price: Price
-    """Of one GPU and hour."""
+    """Of one GPU and hour, without a region."""
+    multiplier: float
+    """Of the price, for the chosen region; 1 for none."""
     container: float
     """An hour of one container."""
     min_containers: int
@@ -88,17 +101,20 @@ def spend(
     scaledown_window: int,
     traffic: Traffic | None = None,
     schedule: Cron | None = None,
+    multiplier: float = 1.0,
 ) -> Spending:
     """What containers of ``gpus`` GPUs cost; ``containers`` are the fewest and the most of them.
 
-    ``cold_start`` and ``scaledown_window`` are in seconds, ``schedule`` is the keep-alive's.
+    ``cold_start`` and ``scaledown_window`` are in seconds, ``schedule`` is the keep-alive's,
+    ``multiplier`` the region's.
     """
     fewest, most = containers
-    hourly = price.dollars * gpus
+    hourly = price.dollars * gpus * multiplier
     own = billed_hours(traffic, cold_start=cold_start, scaledown_window=scaledown_window) if traffic else 0.0
     kept = kept_hours(schedule, cold_start=cold_start, scaledown_window=scaledown_window) if schedule else 0.0
     return Spending(
         price=price,
+        multiplier=multiplier,
         container=hourly,
         min_containers=fewest,
         max_containers=most,

@@ -91,6 +91,8 @@ class Memory:
     kv_dtype: str
     pool: Pool
     """What SGLang allocates: capped by ``max-total-tokens``; 0 tokens where the weights leave nothing."""
+    uncapped: int
+    """Tokens that the memory would hold without ``max-total-tokens``."""
     possible: Mapping[str, Pool]
     """What the memory could hold, uncapped, for ``bfloat16`` and ``fp8_e4m3``."""
     working: int
@@ -146,6 +148,7 @@ def memory(model: Model, gpu: Gpu, value: Value, *, version: str | None = None) 
         static=static,
         kv_dtype=dtype,
         pool=Pool(bytes_per_token=mine.bytes_per_token, tokens=tokens, page=page),
+        uncapped=mine.tokens,
         possible={name: largest(name) for name in (BF16, FP8)},
         working=_working(gpu.memory_mib, shards, value),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.gpus import BLACKWELL, HOPPER, PRICES
+from glmdeploy.gpus import PRICES
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang import models
 from glmdeploy.sizing import checkpoint, cost, timeline
@@ -60,6 +60,8 @@ class Sizable(Protocol):
     def effective(self) -> Mapping[str, Effective]: ...
     @property
     def model(self) -> Model | None: ...
+    @property
+    def compiles_at_start(self) -> bool: ...
     @property
     def at_once(self) -> tuple[str, float]: ...
 
@@ -139,9 +141,7 @@ class Size:
     @property
     def uncapped(self) -> int:
         """Tokens that the memory would hold without ``max-total-tokens``."""
-        mine = self.memory.pool
-        same = (pool.tokens for pool in self.memory.possible.values() if pool.bytes_per_token == mine.bytes_per_token)
-        return next(same, mine.tokens)
+        return self.memory.uncapped
 
     @property
     def whole_requests(self) -> int:
@@ -214,9 +214,7 @@ def size(
             f"the price of {sizable.gpu.type} is not known here",
             advice="give the dollars of a GPU and hour with `--price`",
         )
-    # Before Hopper, and on the Blackwell of workstations, DeepGEMM has no kernels that a start could compile.
-    compiled = profile.compile is not None or sizable.gpu.major not in (HOPPER, BLACKWELL)
-    steps = timeline.cold_start(model, compiled=compiled)
+    steps = timeline.cold_start(model, compiled=not sizable.compiles_at_start)
     replicas = sizable.number("dp_size") or 1
     running, server, (field, inputs) = sizable.number("max_running_requests"), profile.server, sizable.at_once
     return Size(
@@ -244,6 +242,7 @@ def size(
             scaledown_window=server.scaledown_window,
             traffic=traffic,
             schedule=_schedule(sizable),
+            multiplier=cost.region_multiplier(server.region),
         ),
         steps=steps,
         once=timeline.before_the_first(model, compiles=profile.compile is not None),

@@ -72,10 +72,10 @@ def test_an_overlay_is_of_the_same_revision(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("side", "words"),
     [
-        ("git:nope:mine", "there is no revision nope"),
-        ("git:--all:mine", "there is no revision --all"),
+        ("git:nope:mine", "there is no revision `nope`"),
+        ("git:--all:mine", "there is no revision `--all`"),
         ("git:HEAD", "write git:REVISION:PATH"),
-        ("git:HEAD:profiles/other.yaml", "HEAD has no file profiles/other.yaml"),
+        ("git:HEAD:profiles/other.yaml", "`HEAD` has no file `profiles/other.yaml`"),
         ("git:HEAD:../../etc/passwd", "has no file"),
         ("live:", "write live:APP"),
         ("live:app@latest", "with a number"),

@@ -13,7 +13,8 @@ from glmdeploy.gpus import PRICES
 from glmdeploy.plan import autoscaler
 from glmdeploy.plan.diff import diff, flat
 from glmdeploy.plan.impact import Impact, impact
-from glmdeploy.plan.price import BROAD, NARROW, Cost, costs, estimate, region_multiplier
+from glmdeploy.plan.price import Cost, costs, estimate
+from glmdeploy.sizing.cost import BROAD, NARROW, region_multiplier
 
 
 def classes(*sets: str, old: tuple[str, ...] = ()) -> dict[str, str]:
@@ -98,17 +99,11 @@ def test_every_leaf_of_a_new_plan_has_a_class(sets: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keywords", "factor"),
-    [
-        ({}, 1.0),
-        ({"region": "us"}, BROAD),
-        ({"region": "us-west"}, NARROW),
-        ({"region": ("us", "eu-west")}, NARROW),
-        ({"compute_region": ("eu", "us")}, BROAD),
-    ],
+    ("regions", "factor"),
+    [(None, 1.0), ("us", BROAD), ("us-west", NARROW), (("us", "eu-west"), NARROW), (["eu", "us"], BROAD)],
 )
-def test_a_region_multiplies_the_price(keywords: dict[str, Any], factor: float) -> None:
-    assert region_multiplier(keywords) == factor
+def test_a_region_multiplies_the_price(regions: Any, factor: float) -> None:
+    assert region_multiplier(regions) == factor
 
 
 def test_an_estimate_of_known_dimensions() -> None:

@@ -28,6 +28,8 @@ PARTS = ("aB3dE6gH9j", BODY)
 LINES = (profiles_dir() / "b200-eagle-bf16kv.yaml").read_text().splitlines()
 ENTRIES = [number for number, line in enumerate(LINES) if re.match(r" *[\w-]+: [^#{\[|>]", line)]
 IMAGE = next(number for number in ENTRIES if LINES[number].startswith("  image:"))
+ENV_NAME = 46
+"""A variable's name, which another is suggested for."""
 NAME = next(number for number in ENTRIES if LINES[number].startswith("name:"))
 BESIDE = (
     ("command", "a.yaml"),
@@ -108,6 +110,7 @@ def assert_hidden(*arguments: str, stdin: str = "") -> None:
     st.sampled_from([*(("validate", "a.yaml", "--format", form) for form in FORMATS), *BESIDE]),
 )
 @example(NAME, "plain value", "github", ("upgrade", "a.yaml", "--to", "0.5.16"))
+@example(ENV_NAME, "key", "jwt", ("validate", "a.yaml", "--format", "pretty"))
 @example(IMAGE, "plain value", "url", ("validate", "a.yaml", "--format", "pretty"))
 @example(IMAGE, "plain value", "url", ("report", "a.yaml", "--compare", "b200-eagle-bf16kv"))
 def test_anywhere_in_a_profile(number: int, how: str, kind: str, command: tuple[str, ...]) -> None:

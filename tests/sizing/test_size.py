@@ -54,6 +54,22 @@ class TestNumbers:
         assert cache["possible"]["bfloat16"]["tokens"] == cache["uncapped_tokens"] > 600_000
         assert cache["possible"]["fp8_e4m3"]["tokens"] > cache["uncapped_tokens"]
 
+    def test_what_the_memory_would_hold_in_any_type_of_the_cache(self) -> None:
+        sets = ("gpu=L4", "sglang.args.device=cuda")
+        found = sized("local-cpu-embedding", *sets)
+        free = sized("local-cpu-embedding", *sets, "sglang.args.max-total-tokens=null")
+        assert found.memory.kv_dtype == "float32"
+        assert found.memory.pool.tokens < found.uncapped == free.memory.pool.tokens
+
+    def test_a_region_has_its_price(self) -> None:
+        plain, chosen = sized().spending, sized(B200, "server.region=us-west").spending
+        assert chosen.container == pytest.approx(1.75 * plain.container)
+        assert chosen.cold_start == pytest.approx(1.75 * plain.cold_start)
+
+    def test_kernels_are_compiled_at_a_start_as_the_rules_see_it(self) -> None:
+        sets = ("compile=null", "sglang.env.SGLANG_JIT_DEEPGEMM_PRECOMPILE=0")
+        assert sized(B200, *sets).cold_start == sized().cold_start < sized(B200, "compile=null").cold_start
+
     def test_requests_share_the_pool(self) -> None:
         capped = data()["requests"]
         assert (capped["whole_context_requests"], capped["running_request_tokens"]) == (0, 65536 // 48)

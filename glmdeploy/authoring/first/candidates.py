@@ -177,10 +177,10 @@ def _of_type(subject: Subject, wanted: Wanted, gpu: str, prices: Mapping[str, Pr
     counts = [count for count in COUNTS if count <= TYPES[gpu].most and wanted.count in (None, count)]
     for count in counts:
         # Where more GPUs come next, those that weights alone overfill need not be judged.
-        if count != counts[-1] and (over := _over(subject, gpu, count)) > 0:
+        if count != counts[-1] and (too_much := over(subject, gpu, count)) > 0:
             draft = _draft(subject, wanted, gpu, count, BF16)
             dollars = prices.get(gpu, TYPES[gpu].price).dollars * count
-            yield replace(_refused(draft, dollars, SMALL, _short_by(over)), missing=over)
+            yield replace(_refused(draft, dollars, SMALL, _short_by(too_much)), missing=too_much)
             continue
         plain = _judged(_draft(subject, wanted, gpu, count, BF16), wanted, prices)
         yield plain
@@ -194,7 +194,7 @@ def _of_type(subject: Subject, wanted: Wanted, gpu: str, prices: Mapping[str, Pr
                 sooner = not half.lacking
 
 
-def _over(subject: Subject, gpu: str, count: int) -> int:
+def over(subject: Subject, gpu: str, count: int) -> int:
     """Bytes by which the weights alone are more than each GPU has; below 0 where they are less, or nobody knows."""
     there = TYPES[gpu].memory_mib
     taken = loaded(subject.model, {"tp_size": count}.get)

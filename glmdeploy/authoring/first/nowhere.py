@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.first.candidates import DEAR, FP4, OTHER, SHORT, SMALL
+from glmdeploy.authoring.first.candidates import DEAR, FP4, OTHER, SHORT, SMALL, over
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.gpus import BLACKWELL, TYPES
 from glmdeploy.sglang import models
@@ -46,14 +46,18 @@ def _message(found: Found) -> str:
             f"{repo} fits {where}{within}, but not with one request of {found.wanted.context:,} tokens: {short.rented} "
             f"holds {short.holds or 0:,}"
         )
-    if (small := _nearest(refused, SMALL)) is not None:
+    # What has the memory, and is refused all the same, is nearer than what lacks it.
+    large = [each for each in refused if each.kind == OTHER and over(found.subject, each.gpu, each.count) < 0]
+    if not large and (small := _nearest(refused, SMALL)) is not None:
         missing = (
             f": each GPU of {small.rented} is {small.missing / GIB:,.1f} GiB short"
             if small.missing
             else (f": {small.rented}: {small.why}")
         )
         return f"{repo} does not fit {where}{within}{missing}"
-    other = next(each for each in reversed(refused) if each.kind == OTHER)
+    # What is said of a type of GPU is no reason where all types are refused.
+    others = large or [each for each in refused if each.kind == OTHER]
+    other = min(others, key=lambda each: (f" on {each.gpu}" in each.why, each.dollars if large else -each.dollars))
     return f"{repo} cannot be served {where}{within}: {other.rented}: {other.why}"
 
 

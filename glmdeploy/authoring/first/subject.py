@@ -127,7 +127,7 @@ def subject(named: str, *, config: Path | None, ask_hub: bool, tell: Callable[[s
         dimensions = size.understood(stored, f"{checkpoint.CONFIG} of {repo} on the Hugging Face Hub")
     if (uncounted := dimensions.model.uncounted) is not None:
         raise GlmdeployError(
-            f"how large {repo} is is not known here: it has {uncounted}",
+            f"the size of {repo} is not known here: it has {uncounted}",
             advice="give its config.json with the index beside it to `--model-config`, or let the Hub be asked",
         )
     return Subject(repo=repo, dimensions=dimensions, checkpoint=stored, family=models.family(repo))

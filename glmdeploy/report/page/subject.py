@@ -9,9 +9,9 @@ from glmdeploy import gpus
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import Severity
 from glmdeploy.plan.make import made
-from glmdeploy.plan.price import region_multiplier
 from glmdeploy.sglang import explain
 from glmdeploy.sizing import size
+from glmdeploy.sizing.cost import region_multiplier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,8 +114,6 @@ def subject(name: str, checked: Checked) -> Subject:
     standing = {found.id for found in checked.findings if found.waived is None and found.severity is Severity.ERROR}
     unread = standing.intersection(UNREAD)
     plan = made(checked)
-    server = facts.profile.server
-    chosen = {"region": getattr(server, "region", None) or ()}
     return Subject(
         name=name,
         findings=checked.findings,
@@ -123,7 +121,7 @@ def subject(name: str, checked: Checked) -> Subject:
         plan=plan,
         sizes=tuple(_sized(each, standing) for each in facts.each_gpu()),
         rows=() if unread else tuple(explain.rows(facts.effective, everything=True)),
-        multiplier=region_multiplier(chosen),
+        multiplier=region_multiplier(facts.profile.server.region),
     )
 
 
