@@ -288,7 +288,7 @@ def _free(file: str, *, force: bool) -> None:
     if Path(file).exists() and not force:
         raise GlmdeployError(
             f"{file} exists already, and was left as it is",
-            advice="overwrite it with --force, or write another one with -o FILE",
+            advice="overwrite it with `--force`, or write another one with `-o FILE`",
         )
 
 
