@@ -56,6 +56,12 @@ These say more:
 With `--json`, standard output is JSON alone, errors included: `{"error": {"message": ..., "advice": ..., "findings":
 [...]}}`. Progress and logs go to standard error.
 
+| `COLUMNS` | the width of what is shown, also without a terminal, where nothing is wrapped otherwise |
+an error: 1.
+
+`-q`, before or behind a command, leaves the result and errors alone; `-v`, and `--all` where a command has it, show all
+detail.
+
 ## Environment variables
 
 | variable | what it does |
@@ -65,6 +71,7 @@ With `--json`, standard output is JSON alone, errors included: `{"error": {"mess
 | `GLMDEPLOY_ENGINE` | where the real engine is installed; default `~/.cache/glmdeploy/sglang-cpu` |
 | `GLMDEPLOY_DEBUG=1` | shows the traceback of a bug |
 | `NO_COLOR`, `FORCE_COLOR` | no colors; colors without a terminal |
+| `COLUMNS` | the width of what is shown, also where there is no terminal; without either nothing is wrapped |
 | `TZ` | the time zone of times that are shown; JSON is UTC |
 | `MODAL_ENVIRONMENT` | the Modal Environment, after `--env` and before the profile's `environment` |
 | `HF_TOKEN`, `HF_ENDPOINT` | the Hugging Face Hub, for `size`, `pin` and `--ask-hub` |

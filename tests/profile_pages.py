@@ -27,7 +27,7 @@ combined, [first-profile.md](first-profile.md) how to get one. `glmdeploy schema
 which editors read.
 
 Keys in bold must be there. What may stand under `sglang.args` is what the pinned release takes: `glmdeploy catalog show
-0.5.23` lists it. `null` removes a key that another file has set. A duration is a number of seconds, or a
+0.5.23 --all` lists it. `null` removes a key that another file has set. A duration is a number of seconds, or a
 text such as `90s`, `15m` or `2h`.
 
 """

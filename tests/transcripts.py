@@ -1,7 +1,7 @@
 """Transcripts of a terminal in a page: what was typed and what came, held to what comes now.
 
 A line that is ``...`` stands for any lines, and ``...`` within a line for any text. What is another one each time is
-not compared: times, ports, identities, what a machine needs for something.
+not compared: times, ports, identities, and that a slow machine is told what goes on (a line that ends in `` ...``).
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def steady(line: str) -> str:
 
 def fits(shown: tuple[str, ...], came: list[str]) -> bool:
     """Whether what came is what the page shows."""
-    shown, came = _without_blanks([*shown]), _without_blanks(came)
-    return _fits([*shown], came)
+    shown, came = _without_blanks([*shown]), [line for line in _without_blanks(came) if not line.endswith(" ...")]
+    return _fits([*shown], tuple(came))
 
 
 def _without_blanks(lines: list[str]) -> tuple[str, ...]:

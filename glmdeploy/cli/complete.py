@@ -169,8 +169,8 @@ def rules_with_commas(_: click.Context, __: click.Parameter, incomplete: str) ->
 
 
 def _rules() -> dict[str, str]:
+    from glmdeploy.cli.rule_titles import titles
     from glmdeploy.findings import CHECKS
-    from glmdeploy.rules.titles import titles
 
     return {**titles(), **CHECKS}
 

@@ -284,7 +284,7 @@ def _free(file: str, *, force: bool) -> None:
     if file == "-":
         return
     if Path(file).is_dir():
-        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with -o FILE")
+        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with `-o FILE`")
     if Path(file).exists() and not force:
         raise GlmdeployError(
             f"{file} exists already, and was left as it is",

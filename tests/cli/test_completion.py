@@ -16,10 +16,10 @@ from typed_line import ALL, installed, typed
 
 from glmdeploy.cli import COMMANDS, group
 from glmdeploy.cli.complete_shells import Bash, Zsh
+from glmdeploy.cli.rule_titles import titles
 from glmdeploy.gpus import TYPES
 from glmdeploy.local.state.names import DEPLOYED
 from glmdeploy.rules import registry
-from glmdeploy.rules.titles import titles
 from glmdeploy.sglang.catalog import versions
 
 if TYPE_CHECKING:

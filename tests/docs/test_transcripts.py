@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ("http://127.0.0.1:8000/x", "http://127.0.0.1:34567/x", True),
         ("$7 each", "$8 each", False),
         ("8 of 20", "9 of 20", False),
+        ("Stopped.", "glm: what runs, and what it uses ...\nStopped.", True),
     ],
 )
 def test_fits(shown: str, came: str, fit: bool) -> None:

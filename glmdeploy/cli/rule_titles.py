@@ -15,7 +15,7 @@ _IN_YAML = re.compile(r"^- id: (GLM\d+)\n  title: (.+)$", re.MULTILINE)
 def titles() -> dict[str, str]:
     """The title of each rule by its id, in the order of ids."""
     found: dict[str, str] = {}
-    for path in (Path(__file__).parent / "guards").iterdir():
+    for path in (Path(__file__).parents[1] / "rules" / "guards").iterdir():
         pattern = {".py": _IN_PYTHON, ".yaml": _IN_YAML}.get(path.suffix)
         if pattern is not None:
             found.update(pattern.findall(path.read_text(encoding="utf-8")))
