@@ -56,8 +56,8 @@ These say more:
 With `--json`, standard output is JSON alone, errors included: `{"error": {"message": ..., "advice": ..., "findings":
 [...]}}`. Progress and logs go to standard error.
 
-| `COLUMNS` | the width of what is shown, also without a terminal, where nothing is wrapped otherwise |
-an error: 1.
+Who stops reading (`| head`) changes no exit code. What cannot be written, on a full disk or a closed standard output,
+is an error: 1.
 
 `-q`, before or behind a command, leaves the result and errors alone; `-v`, and `--all` where a command has it, show all
 detail.

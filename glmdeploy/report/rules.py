@@ -50,6 +50,7 @@ before the rules:
 
 `waive:` in a profile switches a rule off there, with a reason and until a date:
 
+<!-- over: b200-eagle-bf16kv -->
 ```yaml
 waive:
 - {{rule: GLM004, reason: measured on our traffic, until: 2027-01-31}}

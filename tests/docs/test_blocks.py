@@ -29,20 +29,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ELSEWHERE = {
-    "docs/rules.md": "tests/rules judges every example of every rule",
-    "docs/commands.md": "tests/cli/test_help.py runs every example of the help",
+    ("docs/rules.md", "sh"): "tests/rules judges every example of every rule",
+    ("docs/commands.md", "text"): "tests/cli/test_help.py runs every example of the help",
 }
-"""Pages whose blocks another test runs."""
+"""Blocks, by page and language, that another test runs."""
 
 LANGUAGES = {"sh", "console", "yaml", "python", "json", "text"}
 """``text`` is nothing to run: a drawing, what a program says."""
 
 
+def _own(page: Path) -> list[Block]:
+    """The blocks of a page that no other test runs."""
+    return [each for each in blocks(page) if (each.page, each.language) not in ELSEWHERE]
+
+
 def _with_blocks() -> Iterator[Any]:
     """The pages with something to run, to parametrize with."""
     for page in pages():
-        run = [each for each in blocks(page) if "not run" not in each.marks and each.language != "text"]
-        if run and name(page) not in ELSEWHERE:
+        if run := [each for each in _own(page) if "not run" not in each.marks and each.language != "text"]:
             thorough = all("thorough" in each.marks for each in run)
             yield pytest.param(page, id=name(page), marks=pytest.mark.thorough if thorough else ())
 
@@ -79,7 +83,7 @@ def _empty(shell: Shell) -> None:
 def test_page(page: Path, terminal: Terminal, request: pytest.FixtureRequest) -> None:
     program = ""
     everything = request.config.getoption("--all")
-    for block in blocks(page):
+    for block in _own(page):
         if "not run" in block.marks or ("thorough" in block.marks and not everything):
             continue
         if file := block.marks.get("file"):
@@ -156,7 +160,7 @@ def test_every_block_says_what_it_is() -> None:
 
 def test_what_is_not_run_is_known() -> None:
     """A block that nothing runs is asked for here, with its reason, so that none comes unseen."""
-    every = [block for page in pages() if name(page) not in ELSEWHERE for block in blocks(page)]
+    every = [block for page in pages() for block in _own(page)]
     marked = [f"{block.page}: {block.marks['not run']}" for block in every if "not run" in block.marks]
     marked += [f"{block.page}: text" for block in every if block.language == "text"]
     known = (ROOT / "tests" / "docs" / "not_run.txt").read_text(encoding="utf-8").splitlines()
