@@ -44,7 +44,9 @@ def fixes_text(repairs: Iterable[Repair], *, wrote: bool) -> str:
         for item in repair.outcome.not_fixed:
             place = item.finding.location
             text = redaction.mask("; ".join(filter(None, (item.reason, item.advice))))
-            lines.append(f"{view.short(place.file)}:{place.line}:{place.column}: {item.finding.id} is not fixed: {text}")
+            lines.append(
+                f"{view.short(place.file)}:{place.line}:{place.column}: {item.finding.id} is not fixed: {text}"
+            )
     if not any_fixed:
         lines.append("Nothing was fixed." if wrote else "Nothing would be fixed.")
     return "\n".join(lines)

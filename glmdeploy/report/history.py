@@ -41,8 +41,8 @@ def history_text(found: Versions, width: int, *, now: datetime | None = None, zo
 
 def _below(row: Sequence[Cell]) -> list[str]:
     *head, what, proof = row
-    cells = [cell for cell in (*head, proof) if cell.text]
-    return [*(click.style(cell.text, **_STYLES.get(cell.style, {})) for cell in cells), what.text]
+    cells = (click.style(cell.text, **_STYLES.get(cell.style, {})) if cell.text else "" for cell in (*head, proof))
+    return [*cells, what.text]
 
 
 _STYLES: Mapping[str, Mapping[str, Any]] = {"bold": {"bold": True}, "green": {"fg": "green"}, "red": {"fg": "red"}}

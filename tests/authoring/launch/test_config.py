@@ -70,7 +70,7 @@ def test_import() -> None:
     ("text", "place", "message"),
     [
         ("model-path: a/b\ntp_size: 8", (2, 1), "has no option `tp_size`"),
-        ("model-path: a/b\ntp: eight", (2, 5), "which SGLang refuses"),
+        ("model-path: a/b\ntp: eight", (2, 5), "`tp-size` cannot be `eight`"),
         ("model-path: a/b\nlora-strict-loading: true", (2, 22), "cannot set lora-strict-loading"),
         ("model-path: a/b\nport: 0x1F90\ntp: 0o10", (3, 5), "another number in YAML 1.1"),
         ("model-path: a/b\ncontext-length: 1_000", (2, 17), "another number in YAML 1.1"),
