@@ -32,7 +32,8 @@ channel.sendall(json.dumps(wanted).encode())
 channel.shutdown(socket.SHUT_WR)
 code = channel.makefile().read()
 if not code:
-    os.execv({python!r}, [{python!r}, "-m", "glmdeploy", *sys.argv[1:]])
+    entry = "import sys; sys.argv[0] = 'glmdeploy'; from glmdeploy.cli import entry; entry()"
+    os.execv({python!r}, [{python!r}, "-c", entry, *sys.argv[1:]])
 sys.exit(int(code))
 """
 

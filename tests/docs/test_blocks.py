@@ -69,7 +69,7 @@ def terminal(shell: Shell, bin_folder: Path, tmp_path: Path) -> Terminal:
     _empty(shell)
     (tmp_path / "page").mkdir()
     path = f"{bin_folder}:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"  # noqa: PTH120
-    return Terminal(tmp_path / "page", {**shell.env, "PATH": path, "COLUMNS": "100", "TZ": "UTC"})
+    return Terminal(tmp_path / "page", {**shell.env, "PATH": path, "COLUMNS": "100"})
 
 
 def _empty(shell: Shell) -> None:
