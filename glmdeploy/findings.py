@@ -28,6 +28,12 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """As people enumerate: ``a``, ``a and b``, ``a, b and c``; nothing for none."""
+    *first, final = parts or [""]
+    return f"{', '.join(first)} {last} {final}" if first else final
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Edit:
     """A place by its path; what becomes of it is said by the classes below."""
@@ -105,7 +111,7 @@ class AddAfter(_Edit):
 Edit: TypeAlias = SetValue | RenameKey | Remove | AddAfter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CHECKS: Mapping[str, str] = {
     "yaml": "a file that cannot be read as a profile",

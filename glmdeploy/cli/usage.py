@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from glmdeploy.findings import listed
 from glmdeploy.sglang.wording import styled
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def usage_message(error: click.ClickException) -> str:
         return f"`{error.option_name}` needs a value"
     if found := re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", said):
         words = found[1].split()
-        return f"{_listed([f'`{word}`' for word in words])} {'are' if len(words) > 1 else 'is'} too much here"
+        return f"{listed([f'`{word}`' for word in words])} {'are' if len(words) > 1 else 'is'} too much here"
     return styled(said)
 
 
@@ -81,8 +82,4 @@ def _why(message: str) -> str:
 
 def _meant(names: Sequence[str] | None) -> str:
     near = sorted(names or ())[:3]
-    return f"; did you mean {_listed([f'`{each}`' for each in near], 'or')}?" if near else ""
-
-
-def _listed(parts: Sequence[str], word: str = "and") -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+    return f"; did you mean {listed([f'`{each}`' for each in near], 'or')}?" if near else ""

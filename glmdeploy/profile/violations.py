@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import redaction
-from glmdeploy.findings import Finding, RenameKey, SetValue, Severity, at, dotted
+from glmdeploy.findings import Finding, RenameKey, SetValue, Severity, at, dotted, listed
 from glmdeploy.profile import stranger
 from glmdeploy.profile.faults import Kind, faults
 from glmdeploy.profile.meant import choices_of, meant
@@ -116,9 +116,9 @@ def _made(
 def _nothing(document: Document, needed: Sequence[str], found: Sequence[Fault]) -> Finding:
     """One finding for a document that has nothing of a profile."""
     strangers = [fault for fault in found if fault.kind is Kind.UNKNOWN]
-    lacking = _listed([f"`{key}`" for key in needed])
+    lacking = listed([f"`{key}`" for key in needed])
     if strangers:
-        keys = _listed([f"`{shown(str(fault.path[0]))}`" for fault in strangers[:3]])
+        keys = listed([f"`{shown(str(fault.path[0]))}`" for fault in strangers[:3]])
         more = " and more" if len(strangers) > 3 else ""
         message = f"this is no profile: it has {keys}{more}, and none of the keys {lacking}"
     else:
@@ -134,14 +134,14 @@ def _unknown(document: Document, fault: Fault) -> Finding:
     edits: tuple[Edit, ...] = ()
     expected = fix = None
     if places := _elsewhere(name, path) if not any(same(name, each) for each in near) else []:
-        fix = f"write it under {_listed(places, 'or')}"
+        fix = f"write it under {listed(places, 'or')}"
     elif not near and path != ARGS and _is_option(name):
         fix = "write it under `sglang.args`, with SGLang's other options"
     elif near:
         holder = at(document.data, path)
         sure = len(near) == 1 and near[0] not in holder and re.findall(r"\d+", near[0]) == re.findall(r"\d+", name)
         edits = (RenameKey(path=fault.path, name=near[0]),) if sure else ()
-        fix = f"write `{near[0]}`" if sure else f"did you mean {_listed([f'`{each}`' for each in near], 'or')}?"
+        fix = f"write `{near[0]}`" if sure else f"did you mean {listed([f'`{each}`' for each in near], 'or')}?"
         if len(near) == 1 and near[0] in holder:
             fix = f"remove it: `{near[0]}` stands there already"
     else:
@@ -162,7 +162,7 @@ def _missing(document: Document, fault: Fault) -> Finding:
     verb = "write" if null else "add"
     fix = f"{verb} `{key}:`" if example is None else f"{verb} `{key}: {write(example)}`, or another value"
     if needs:
-        fix = f"{verb} `{key}:` with {_listed([f'`{name}`' for name in needs])} in it"
+        fix = f"{verb} `{key}:` with {listed([f'`{name}`' for name in needs])} in it"
     return _made(
         document,
         fault.path,
@@ -232,7 +232,7 @@ def _taken(schema: Mapping[str, Any]) -> str | None:
     low, high = schema.get("minItems"), schema.get("maxItems")
     if kinds == ["array"] and low:
         words = f"a list of {low}" if low == high else "a list of one or more"
-    return f"{words} with {_listed(keys)}" if keys else words or None
+    return f"{words} with {listed(keys)}" if keys else words or None
 
 
 def marked(text: str | None) -> str | None:
@@ -310,7 +310,3 @@ def _is_option(name: str) -> bool:
     except (catalog.UnknownOption, catalog.AmbiguousOption):
         return False
     return True
-
-
-def _listed(parts: Sequence[str], word: str = "and") -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"

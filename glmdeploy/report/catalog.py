@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.findings import listed
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.view import shown
-from glmdeploy.report.words import counted, listed
+from glmdeploy.report.words import counted
 from glmdeploy.report.wrap import lines, whole, wrapped
 from glmdeploy.sglang.releases import flags
 

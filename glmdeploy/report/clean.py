@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.findings import listed
 from glmdeploy.report.grid import UNLIMITED, Cell, columns
-from glmdeploy.report.words import count_bytes, counted, listed
+from glmdeploy.report.words import count_bytes, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

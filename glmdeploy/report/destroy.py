@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.findings import listed
 from glmdeploy.operate.destroy import AppGone, AppStopped, VolumeRemoved
 from glmdeploy.report.view import clean
-from glmdeploy.report.words import count_bytes, counted, duration, iso, listed
+from glmdeploy.report.words import count_bytes, counted, duration, iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

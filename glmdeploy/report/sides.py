@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.authoring.sides import Side, comparable
+from glmdeploy.findings import listed
 from glmdeploy.plan.diff import diff
 from glmdeploy.plan.impact import impact
 from glmdeploy.plan.plan import digest
@@ -17,7 +18,7 @@ from glmdeploy.report.outage import outage_data, outage_text
 from glmdeploy.report.run import error_data, finding_data
 from glmdeploy.report.text import error_text, finding_line
 from glmdeploy.report.values import changes_text, diff_data, impact_text
-from glmdeploy.report.words import counted, listed
+from glmdeploy.report.words import counted
 from glmdeploy.report.wrap import wrapped
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.findings import listed
 from glmdeploy.gpus import SECONDS_AN_HOUR
 from glmdeploy.report.grid import UNLIMITED, Bar, bars
-from glmdeploy.report.words import about, cents, duration, gib, listed, tokens
+from glmdeploy.report.words import about, cents, duration, gib, tokens
 from glmdeploy.report.wrap import NARROWEST, lines
 from glmdeploy.sizing.memory import GIB
 from glmdeploy.sizing.size import Answer

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.findings import listed
 from glmdeploy.operate import events, proof
 from glmdeploy.report.view import clean
-from glmdeploy.report.words import about, count_bytes, counted, duration, listed
+from glmdeploy.report.words import about, count_bytes, counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Severity, listed
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.text import COLORS, finding_text
 from glmdeploy.report.view import clean
-from glmdeploy.report.words import counted, listed
+from glmdeploy.report.words import counted
 from glmdeploy.report.wrap import table, wrapped
 
 if TYPE_CHECKING:

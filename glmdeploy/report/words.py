@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import tzinfo
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -94,9 +93,3 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 def tokens(count: int) -> str:
     """``64,512 tokens``."""
     return counted(count, "token")
-
-
-def listed(names: Sequence[str], *, last: str = "and") -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    *first, final = names or [""]
-    return f"{', '.join(first)} {last} {final}" if first else final

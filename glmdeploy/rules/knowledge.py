@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.findings import Finding, Severity, dotted
+from glmdeploy.findings import Finding, Severity, dotted, listed
 from glmdeploy.rules.facts import ARGS
 from glmdeploy.rules.gaps import Gap
 from glmdeploy.sglang import models
@@ -54,7 +54,7 @@ def unjudged(lost: Sequence[Set[Gap]], refused: Sequence[Finding]) -> Finding:
     return Finding(
         id=KNOWLEDGE,
         severity=Severity.INFO,
-        message=f"what depends on {_listed(said)} was not judged: {_counted(lost)[0]}",
+        message=f"what depends on {listed(said)} was not judged: {_counted(lost)[0]}",
         location=refused[0].location,
         path=paths[0],
     )
@@ -76,7 +76,7 @@ def _counted(unjudged: Sequence[Set[Gap]]) -> tuple[str, str]:
     met = frozenset().union(*unjudged)
     named = [gap.value for gap in (Gap.MEMORY, Gap.VALUES) if gap in met]
     rules = f"{len(unjudged)} rule{'s' if len(unjudged) > 1 else ''}"
-    return _listed([*named, rules]), "was" if not named and len(unjudged) == 1 else "were"
+    return listed([*named, rules]), "was" if not named and len(unjudged) == 1 else "were"
 
 
 def _reasons(facts: Facts) -> Iterator[str]:
@@ -95,7 +95,3 @@ def _reasons(facts: Facts) -> Iterator[str]:
     yield from filter(None, unknown)
     if facts.model is not None and facts.memory is None:
         yield "what the GPU holds with these options is not counted"
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

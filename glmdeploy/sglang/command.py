@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.sglang import json_options
 from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.parser import build_parser
-from glmdeploy.sglang.wording import listed, styled
+from glmdeploy.sglang.wording import one_of, styled
 
 if TYPE_CHECKING:
     import argparse
@@ -138,7 +138,7 @@ def _find(key: str, value: Any, found: Mapping[str, Option], catalog: Catalog) -
         meant = (*error.candidates, *given.meant)
         if ambiguous:
             message = missing if given.reason else f"`{key}` is short for several options of SGLang {catalog.version}"
-            expected = None if given.reason else listed([name[2:] for name in error.candidates])
+            expected = None if given.reason else one_of([name[2:] for name in error.candidates])
             raise _OptionError(message, at_key=True, expected=expected, fix=given.fix, meant=meant) from None
         expected = None if given.fix else "an option that `glmdeploy catalog show` lists for the release"
         raise _OptionError(
@@ -313,7 +313,7 @@ def _parse(
 
 def _expected(option: Option) -> str:
     if option.choices:
-        return listed(option.choices)
+        return one_of(option.choices)
     kinds = {"int": "an integer", "human_readable_int": "an integer, also `64k` or `64Ki`", "float": "a number"}
     kind = kinds.get(option.type or "", "a mapping (JSON)" if "json" in (option.type or "") else "a string")
     return f"a list, each {kind}" if option.nargs in ("+", "*") else kind

@@ -34,7 +34,7 @@ def _coded(text: str) -> str:
     return "".join(piece if piece.startswith("`") else _FLAG.sub(r"`\1`", piece) for piece in pieces)
 
 
-def listed(values: object) -> str:
+def one_of(values: object) -> str:
     """``one of: `a`, `b` `` for the values of a list or a tuple."""
     assert isinstance(values, list | tuple)
     return "one of: " + ", ".join(f"`{value}`" for value in values)

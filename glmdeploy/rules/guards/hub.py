@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from glmdeploy import redaction
-from glmdeploy.findings import Remove, Severity
+from glmdeploy.findings import Remove, Severity, listed
 from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.image import parse
@@ -99,12 +99,11 @@ def _at_start(facts: Facts) -> Iterator[Violation]:
     for dest, repo in _fetched(facts):
         by_option.setdefault(dest, []).append(repo)
     for dest, repos in by_option.items():
-        *others, last = dict.fromkeys(repos)
-        named = f"{', '.join(others)} and {last}" if others else last
+        names, key = list(dict.fromkeys(repos)), facts.settings[dest].key
         yield Violation(
             path=facts.path(dest),
-            message=f"every container fetches {named} from the hub for `{facts.settings[dest].key}`, without a token",
-            edits=_local(facts, dest, last),
+            message=f"every container fetches {listed(names)} from the hub for `{key}`, without a token",
+            edits=_local(facts, dest, names[-1]),
         )
 
 

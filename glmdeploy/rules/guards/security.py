@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from glmdeploy.findings import Severity
+from glmdeploy.findings import Severity, listed
 from glmdeploy.rules.rule import AIR, ISSUES, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 
@@ -60,12 +60,11 @@ def _open_routes(facts: Facts) -> Iterator[Violation]:
     routes += ["`/ready*`"] if release >= version_key(READY_SINCE) else []
     routes += ["`/metrics*`"] if metrics else []
     routes += ["the WebSocket `/v1/realtime`"] if release >= version_key(REALTIME_SINCE) else []
-    listed = f"{', '.join(routes[:-1])} and {routes[-1]} answer" if len(routes) > 1 else f"{routes[0]} answers"
     shown = metrics and "enable_metrics" in facts.settings
     yield Violation(
         path=facts.path("enable_metrics") if shown else ("secrets", "api_key"),
         key=True,
-        message=f"{listed} without the API key",
+        message=f"{listed(routes)} answer{'' if len(routes) > 1 else 's'} without the API key",
     )
 
 
