@@ -137,7 +137,7 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     file = options["output"] or f"{wanted.name}.yaml"
     decided = options["choose"] or options["yes"]
     if decided or person():
-        _free(file, force=options["force"])
+        common.free(file, force=options["force"])
     found = search(about, wanted, prices=PRICES)
     if not found.candidates:
         if as_json:
@@ -288,19 +288,6 @@ def _number(text: object, most: int) -> int:
 def person() -> bool:
     """Whether somebody sits before it who can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _free(file: str, *, force: bool) -> None:
-    """:raises GlmdeployError: where the file cannot be written, as far as that can be told beforehand."""
-    if file == "-":
-        return
-    if Path(file).is_dir():
-        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with `-o FILE`")
-    if Path(file).exists() and not force:
-        raise GlmdeployError(
-            f"{file} exists already, and was left as it is",
-            advice="overwrite it with `--force`, or write another one with `-o FILE`",
-        )
 
 
 def _write(chosen: Candidate, file: str, *, force: bool) -> Written:
