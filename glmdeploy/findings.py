@@ -70,6 +70,7 @@ class SetValue(_Edit):
     """The scalar at ``path`` becomes the scalar ``value``.
 
     Where there is no such place, it is made: the last entry of its mapping, and what lacks of the mappings around it.
+    An item of a list must be there.
     """
 
     value: str | float | bool | None

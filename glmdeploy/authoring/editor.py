@@ -77,7 +77,7 @@ def _grounded(edit: Edit, document: Document, file: str) -> _Step:
 
 def _check(edit: _Step, document: Document, file: str) -> None:
     parent = at(document.data, edit.path[:-1]) if edit.path[:-1] in document.marks else None
-    kinds = (dict, list) if isinstance(edit, Remove) else dict
+    kinds = (dict, list) if isinstance(edit, Remove | SetValue) else dict
     if not edit.path or edit.path not in document.marks or not isinstance(parent, kinds):
         raise EditError(f"{file} has no `{dotted(edit.path)}` of its own")
     if isinstance(edit, SetValue) and isinstance(at(document.data, edit.path), dict | list):
@@ -116,7 +116,7 @@ class _Surgeon:
         for part in range(1, len(edit.path)):
             self._refuse_alias(edit.path[:part])
         mark = self._document.marks[edit.path]
-        # An item of a list has no key, and can only be removed.
+        # An item of a list has no key: it can be removed, and another scalar written instead of it.
         key = mark.key or mark.value
         match edit:
             case SetValue() | _Fill():
@@ -133,6 +133,8 @@ class _Surgeon:
         value = self._document.marks[edit.path].value
         written = self._slice(value)
         if self._empty(edit.path, written):
+            if self._document.marks[edit.path].key is None:
+                raise EditError(f"`{dotted(edit.path)}` in {self._file} is an item without a value")
             colon = self._text.index(":", self._offset(key) + key.length)
             return self._replace(colon + 1, 0, " " + write(edit.value))
         return self._replace(self._offset(value), len(written), _like(written, edit.value))

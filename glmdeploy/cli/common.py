@@ -288,6 +288,22 @@ def write(output: Path, text: str) -> None:
     note(f"wrote {output}")
 
 
+def free(file: str, *, force: bool) -> None:
+    """See that a profile can be written to ``file``: no folder, and without ``force`` nothing that exists.
+
+    :raises GlmdeployError: where the file cannot be written, as far as that can be told beforehand.
+    """
+    if file == "-":
+        return
+    if Path(file).is_dir():
+        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with `-o FILE`")
+    if Path(file).exists() and not force:
+        raise GlmdeployError(
+            f"{file} exists already, and was left as it is",
+            advice="overwrite it with `--force`, or write another one with `-o FILE`",
+        )
+
+
 def document(profile: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Document:
     """Read a profile with its inheritance.
 

@@ -53,6 +53,7 @@ is missing.
 )
 @click.option("--repo", metavar="ORG/NAME", help="The model on the Hugging Face Hub, where the launch names a folder.")
 @click.option("--public", is_flag=True, help="An endpoint that is open to anyone, if the launch has no --api-key.")
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the profile to this file.")
 @common.json_option
 def import_(
@@ -63,6 +64,7 @@ def import_(
     sglang_version: str | None,
     repo: str | None,
     public: bool,
+    force: bool,
     output: Path | None,
     as_json: bool,
 ) -> int:
@@ -77,6 +79,9 @@ def import_(
     from glmdeploy.authoring.launch.script import ImportOptions, decode
     from glmdeploy.authoring.schema_line import keep_schema
 
+    # A device such as /dev/stdout is no file that is lost.
+    if output is not None and (not output.exists() or output.is_file()):
+        common.free(str(output), force=force)
     script = decode(_read(file), "<stdin>" if file == "-" else file)
     wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
     place = str(output) if output else "<profile>"

@@ -137,7 +137,7 @@ def init(model: str | None, context: int | None, concurrency: int | None, as_jso
     file = options["output"] or f"{wanted.name}.yaml"
     decided = options["choose"] or options["yes"]
     if decided or person():
-        _free(file, force=options["force"])
+        common.free(file, force=options["force"])
     found = search(about, wanted, prices=PRICES)
     if not found.candidates:
         if as_json:
@@ -180,7 +180,10 @@ def _gpu(text: str | None) -> tuple[str | None, int | None]:
     most = gpus.TYPES[found].most
     counts = [count for count in (1, 2, 4, 8) if count <= most]
     if colon and (not number.isdecimal() or int(number) not in counts):
-        raise UsageError(f"`--gpu`: {number or 'nothing'} is no number of GPUs to try", advice=f"one of: {counts}"[:-1])
+        raise UsageError(
+            f"`--gpu`: {number or 'nothing'} is no number of GPUs to try",
+            advice=f"one of: {', '.join(map(str, counts))}",
+        )
     return found, int(number) if colon else None
 
 
@@ -270,26 +273,21 @@ def _chosen(rows: Sequence[Candidate], *, as_json: bool, choose: int | None, yes
         raise UsageError(
             "nothing is written: nobody chose", advice="take the first with `--yes`, or another with `--choose N`"
         )
-    number = click.prompt("\nWhich?", type=click.IntRange(1, len(rows)), default=1)
+    number = click.prompt("\nWhich?", value_proc=lambda text: _number(text, len(rows)), default=1)
     return rows[number - 1]
+
+
+def _number(text: object, most: int) -> int:
+    """:raises click.UsageError: for what numbers no line of the table; then it is asked again."""
+    found = str(text).strip()
+    if not found.isdecimal() or not 1 <= int(found) <= most:
+        raise click.UsageError(f"`{found}` is no line of the table: answer with a number from 1 to {most}")
+    return int(found)
 
 
 def person() -> bool:
     """Whether somebody sits before it who can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _free(file: str, *, force: bool) -> None:
-    """:raises GlmdeployError: where the file cannot be written, as far as that can be told beforehand."""
-    if file == "-":
-        return
-    if Path(file).is_dir():
-        raise GlmdeployError(f"cannot write {file}: it is a folder", advice="name a file in it with `-o FILE`")
-    if Path(file).exists() and not force:
-        raise GlmdeployError(
-            f"{file} exists already, and was left as it is",
-            advice="overwrite it with `--force`, or write another one with `-o FILE`",
-        )
 
 
 def _write(chosen: Candidate, file: str, *, force: bool) -> Written:

@@ -72,12 +72,20 @@ def _why(message: str) -> str:
         kind = "an integer" if found["kind"] == "integer" else "a number"
         return f"cannot be `{found['value']}`: it is {kind}"
     if found := _RANGE.fullmatch(message):
-        return f"cannot be `{found['value']}`: it lies in {found['range']}"
+        return f"cannot be `{found['value']}`: it must be {_range(found['range'])}"
     if found := _NO_FILE.fullmatch(message):
         what = {"does not exist": "there is no such file", "is a directory": "that is a folder"}
         said = what.get(found["what"], found["what"])
         return f"cannot be `{found['name']}`: {said if found['kind'] != 'Directory' else found['what']}"
     return f"is wrong: {styled(message)}"
+
+
+def _range(written: str) -> str:
+    """Click's ``1<=x<=1000`` and ``x>=1``, in words."""
+    if both := re.fullmatch("(.+)<=x<=(.+)", written):
+        return f"from {both[1]} to {both[2]}"
+    least = re.fullmatch("x>=(.+)", written)
+    return f"at least {least[1]}" if least else f"in the range {written}"
 
 
 def _meant(names: Sequence[str] | None) -> str:

@@ -91,8 +91,10 @@ def _gpu(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -> 
         name, count = found["name"].strip(), found.groupdict().get("count")
         tail = f":{int(count)}" if count else ""
         if known := gpus.named(name):
-            if count and not 1 <= int(count) <= (most := gpus.TYPES[known].most):
-                yield Meant(fix=f"write a count from 1 to {most}", why=f"is more {known} than a container of Modal has")
+            most = gpus.TYPES[known].most
+            if count and not 1 <= int(count) <= most:
+                why = f"is more {known} than a container of Modal has" if int(count) else "counts none"
+                yield Meant(fix=f"write a count from 1 to {most}", why=why)
             yield Meant(fix=f"write `{known}{tail}`", value=f"{known}{tail}", why=f": Modal calls it `{known}{tail}`")
         elif near := nearest(name, gpus.TYPES, most=1):
             yield Meant(fix=f"did you mean `{near[0]}{tail}`?", why=f"names no GPU that Modal rents: {_types()}")

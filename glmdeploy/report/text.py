@@ -82,9 +82,11 @@ def _details(seen: View) -> list[tuple[str, str | None]]:
 
 
 def error_text(error: GlmdeployError, width: int = UNLIMITED) -> str:
-    """What a failure says: its findings, or its message and what to do."""
+    """What a failure says: of its findings the errors, or its message and what to do."""
     if isinstance(error, ProfileError) and error.findings:
-        return "\n".join(finding_text(finding, width) for finding in error.findings)
+        # What else was found is not why it failed: `glmdeploy validate` tells that.
+        faults = [each for each in error.findings if each.severity is Severity.ERROR] or error.findings
+        return "\n".join(finding_text(finding, width) for finding in faults)
     label = click.style("error", fg="red", bold=True)
     lines = filter(None, (f"{label}: {redaction.mask(error.message)}", redaction.mask(error.advice or "")))
     return wrapped("\n".join(lines), width)

@@ -91,7 +91,7 @@ def expected(data: Any, edit: Edit) -> Any:
     """The intended data, worked out another way than the code under test does."""
     holder, last = holder_of(data, edit.path), edit.path[-1]
     if isinstance(holder, list):
-        del holder[last]
+        holder[last : last + 1] = [edit.value] if isinstance(edit, SetValue) else []
         return data
     if holder is None:
         assert isinstance(edit, SetValue)
@@ -121,7 +121,9 @@ def holder_of(data: Any, path: tuple[Any, ...]) -> Any:
 def may_be_refused(data: Any, edit: Edit) -> bool:
     holder, last = holder_of(data, edit.path), edit.path[-1]
     if isinstance(edit, SetValue):
-        inside = isinstance(holder, dict) and last in holder
+        inside = last in (
+            holder if isinstance(holder, dict) else range(len(holder)) if isinstance(holder, list) else ()
+        )
         return isinstance(holder[last], dict | list) if inside else holder is not None and not isinstance(holder, dict)
     if isinstance(edit, Remove):
         return len(holder) == 1
@@ -208,6 +210,8 @@ def comments(lines: list[str]) -> list[str]:
         ("\ufeffa: 1\n", SetValue(path=("a",), value=2), "\ufeffa: 2\n"),
         ('{"a": "0.5.11",\n "b": 1}\n', SetValue(path=("a",), value="0.5.23"), '{"a": "0.5.23",\n "b": 1}\n'),
         ("a: [{b: 1, c: 2}]\n", SetValue(path=("a", 0, "b"), value=3), "a: [{b: 3, c: 2}]\n"),
+        ("a: [b, c]  # d\n", SetValue(path=("a", 1), value="E:1"), "a: [b, E:1]  # d\n"),
+        ("a:\n- b  # one\n- 'c'  # two\n", SetValue(path=("a", 1), value="d"), "a:\n- b  # one\n- 'd'  # two\n"),
     ],
 )
 def test_text(before: str, edit: Edit, after: str) -> None:
@@ -218,7 +222,9 @@ def test_text(before: str, edit: Edit, after: str) -> None:
     ("text", "edit", "words"),
     [
         ("a: 1\n", Remove(path=("b",)), "f has no `b` of its own"),
-        ("a: [1]\n", SetValue(path=("a", 0), value=1), "f has no `a[0]` of its own"),
+        ("a: [1]\n", SetValue(path=("a", 1), value=1), "`a` in f is no mapping that `1` can be added to"),
+        ("a:\n- \n- b\n", SetValue(path=("a", 0), value=1), "`a[0]` in f is an item without a value"),
+        ("a: [&x 1, *x]\n", SetValue(path=("a", 1), value=2), "`a[1]` in f is an alias"),
         ("a: {b: 1}\n", SetValue(path=("a",), value=1), "not a single value"),
         ("a: [b]\n", SetValue(path=("a", "c"), value=1), "`a` in f is no mapping that `c` can be added to"),
         ("a: 1\n", SetValue(path=("a", "c"), value=1), "`a` in f is no mapping that `c` can be added to"),

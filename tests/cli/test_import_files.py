@@ -38,6 +38,16 @@ def test_what_is_no_file_is_refused_by_its_kind(tmp_path: Path) -> None:
         assert kind in told["error"]["message"]
 
 
+def test_a_file_that_exists_is_overwritten_only_with_force(tmp_path: Path) -> None:
+    target = tmp_path / "mine.yaml"
+    target.write_text("# mine\n")
+    result = run("-", "-o", str(target), stdin=LAUNCH.encode())
+    assert (result.returncode, result.stdout, target.read_text()) == (1, b"", "# mine\n")
+    assert f"{target} exists already, and was left as it is" in " ".join(result.stderr.decode().split())
+    assert run("-", "-o", str(target), "--force", stdin=LAUNCH.encode()).returncode == 0
+    assert "repo: Qwen/Qwen3-8B" in target.read_text()
+
+
 @pytest.mark.parametrize("how", ["file", "stdin"])
 def test_more_than_a_mebibyte_is_refused(tmp_path: Path, how: str) -> None:
     data = LAUNCH.encode() + b"#" * 2**20

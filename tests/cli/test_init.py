@@ -125,6 +125,7 @@ def test_data_of_what_fits(tmp_path: Path) -> None:
         ([MODEL, "--context", "many"], 2, "no number of tokens"),
         ([MODEL, "--gpu", "b20"], 2, "did you mean B200?"),
         ([MODEL, "--gpu", "H100:3"], 2, "3 is no number of GPUs to try"),
+        ([MODEL, "--gpu", "H100:3"], 2, "to try one of: 1, 2, 4, 8"),
         ([MODEL, "--gpu", "A10:8"], 2, "8 is no number of GPUs to try"),
         ([MODEL, "--budget", "nan"], 2, "a number is wanted"),
         ([MODEL, "--budget", "0"], 1, "is too little"),
@@ -182,8 +183,10 @@ def test_a_person_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     data = load(str(tmp_path / "qwen3-8b.yaml")).data
     assert data["sglang"]["args"]["context-length"] == 8192
     assert data["server"]["max_inputs"] == 4
-    second = call("init", MODEL, "-o", "two.yaml", stdin="9\n2\n")
-    assert second[0] == 0
+    code, out, err = call("init", MODEL, "-o", "two.yaml", stdin="9\nH100\n2\n")
+    assert code == 0
+    for wrong in ("9", "H100"):
+        assert f"`{wrong}` is no line of the table: answer with a number from 1 to " in out + err
     assert load(str(tmp_path / "two.yaml")).data["gpu"] == "RTX-PRO-6000"
     code, _, err = call("init", MODEL, "-o", "three.yaml", stdin="")
     assert (code, (tmp_path / "three.yaml").exists()) == (130, False)

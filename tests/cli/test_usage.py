@@ -8,6 +8,8 @@ import pytest
 from reporting import call
 
 CASES = [
+    (("init", "--concurrency", "0"), "`--concurrency` cannot be `0`: it must be from 1 to 1000"),
+    (("init", "--choose", "0"), "`--choose` cannot be `0`: it must be at least 1"),
     (("frob",), "there is no command `frob`"),
     (("vlidate", "x"), "there is no command `vlidate`; did you mean `validate`?"),
     (("validate", "--formt", "json", "x"), "there is no option `--formt`; did you mean `--format`?"),

@@ -103,7 +103,10 @@ def _drawn(size: Size) -> Plot:
         edge_of = x(size.context)
         notes.append(Note(x=edge_of, y=place, text=limit.short, anchor="end", dx=-6, dy=-6, kind="name"))
         text = f"{limit.requests:,} × {int(meets):,}"
-        notes.append(Note(x=x(meets), y=place, text=text, dx=9, dy=-7, kind="point"))
+        if x(meets) < 0.55:
+            notes.append(Note(x=x(meets), y=place, text=text, dx=9, dy=-7, kind="point"))
+        else:  # beside the dot it would run over the limit's name, or out of the plot
+            notes.append(Note(x=x(meets), y=place, text=text, anchor="end", dx=-9, dy=16, kind="point"))
     last = pool // end
     dots.append((x(end), y(last)))
     if not any(abs(y(last) - other) * Plot.height < _APART for other in taken):
