@@ -48,10 +48,9 @@ def rollover(named: str, where: str, environment: str | None, **options: Any) ->
         check_afresh(now, found.target)
         running = len(tasks_of(now.app_id, found.target))
         result = afresh_data(now, running)
-        for line in (
-            () if common.is_quiet() and (as_json or options["yes"]) else afresh_text(now, running, common.width())
-        ):
-            click.echo(line, err=as_json)
+        if not (common.is_quiet() and (as_json or options["yes"])):
+            for line in afresh_text(now, running, found.target, common.width()):
+                click.echo(line, err=as_json)
         if not dry_run:
             app.confirm("Go?", yes=options["yes"], as_json=as_json, refused="no container was replaced")
             guard = following.guard(options | {"no_rollback": True})

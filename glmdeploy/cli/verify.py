@@ -236,7 +236,7 @@ def _plan(found: app.AppTarget, options: dict[str, Any]) -> Plan:
     if now is None:
         raise DeployError(
             f"no app {found.app} is deployed in {found.target}, and there is no such profile",
-            advice="`glmdeploy list` shows what is",
+            advice=f"{found.target.glmdeploy('list')} shows what is",
         )
     if now.plan is None:
         raise DeployError(

@@ -177,7 +177,7 @@ def read_secret(name: str, key: str, *, environment: str = "main") -> str:
             raise LocalCloudError(f"{place.database} cannot be read: {fault}") from fault
     if found is None or key not in found.contents:
         raise LocalCloudError(
-            f"the embedded cloud has no secret {name!r}" + (f" with the key {key!r}" if found else "")
+            f"the embedded cloud has no secret `{name}`" + (f" with the key `{key}`" if found else "")
         )
     return found.contents[key]
 

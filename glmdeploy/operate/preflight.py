@@ -36,6 +36,7 @@ class Preflight:
 
     ``arguments`` says who takes them, empty where nobody was asked; ``doubts`` say what was not judged, and why;
     ``placeholders`` are packages of the image that could not be imported there. ``coming`` bytes have room.
+    ``expected`` says that the doubts are those of every rehearsal with a stand-in, of which nobody needs a warning.
     """
 
     arguments: str = ""
@@ -43,6 +44,7 @@ class Preflight:
     coming: int | None = None
     doubts: tuple[str, ...] = ()
     placeholders: tuple[str, ...] = ()
+    expected: bool = False
 
 
 def machines(plan: Plan) -> list[dict[str, Any] | None]:
@@ -76,8 +78,8 @@ def judged_preflight(found: Mapping[str, Any], plan: Plan, target: Target) -> Pr
     )
 
 
-def judged_rehearsal(found: Mapping[str, Any], plan: Plan) -> Preflight:
-    """What the container said after the stages.
+def judged_rehearsal(found: Mapping[str, Any], plan: Plan, *, stand_in: bool = False) -> Preflight:
+    """What the container said after the stages; with ``stand_in`` no SGLang will load what they made.
 
     :raises DeployError: for weights or kernels that are not there, and arguments that are refused.
     """
@@ -93,7 +95,12 @@ def judged_rehearsal(found: Mapping[str, Any], plan: Plan) -> Preflight:
     for judgement in found["arguments"]:
         arguments = _taken(judgement, plan, f"takes them with these weights on {where}", doubts) or arguments
         placeholders |= dict.fromkeys(judgement["placeholders"])
-    return Preflight(arguments=arguments, doubts=tuple(doubts), placeholders=tuple(placeholders))
+    return Preflight(
+        arguments=arguments,
+        doubts=tuple(doubts),
+        placeholders=tuple(placeholders),
+        expected=stand_in and bool(doubts),
+    )
 
 
 def _taken(judgement: Mapping[str, Any], plan: Plan, does: str, doubts: list[str]) -> str:

@@ -12,7 +12,7 @@ from glmdeploy.operate.capacity import room
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.history import stopped_app
 from glmdeploy.operate.live import Needed, needed
-from glmdeploy.operate.secrets import creatable, missing_secrets
+from glmdeploy.operate.secrets import creatable, makes, missing_secrets
 from glmdeploy.operate.serving import image_of, serving
 from glmdeploy.operate.tasks import tasks_of
 from glmdeploy.plan.autoscaler import deployment_digest
@@ -93,6 +93,10 @@ class Preview:
     def updates(self) -> dict[str, Any]:
         """What :func:`glmdeploy.operate.autoscaler.update` is to be told; a deployment needs no telling."""
         return {} if self.changed else {each.field: each.wanted for each in self.live}
+
+    def makes(self, missing: MissingSecret) -> bool:
+        """Whether :func:`carry_out` creates it, with random values: asked for, and in the embedded cloud alone."""
+        return makes(missing, self.target, make=self.make_secrets)
 
     def check_secrets(self) -> None:
         """:raises DeployError: with the commands that create them, for secrets that :func:`carry_out` cannot create."""

@@ -54,12 +54,17 @@ def _missing(secret: Secret, target: Target) -> MissingSecret | None:
     return within(target, f"look for the secret {secret.name}", look)
 
 
+def makes(missing: MissingSecret, target: Target, *, make: bool) -> bool:
+    """Whether it gets a random value: where that is asked for (``make``), in the embedded cloud, and not there yet."""
+    return bool(make and target.cloud and missing.absent)
+
+
 def creatable(missing: Sequence[MissingSecret], target: Target, *, make: bool) -> list[Secret]:
     """Those that get a random value, which is for rehearsals alone: absent from the embedded cloud, and asked for.
 
     :raises DeployError: where there are others, with the commands that create them.
     """
-    others = [item for item in missing if not (make and target.cloud and item.absent)]
+    others = [item for item in missing if not makes(item, target, make=make)]
     if others:
         named = ", ".join(f"{item.secret.name} with {' and '.join(item.secret.keys)}" for item in others)
         advice = ["create with:", *(f"  {create_command(item.secret, target, new=item.absent)}" for item in others)]

@@ -12,6 +12,7 @@ import modal
 
 from glmdeploy.app import build
 from glmdeploy.errors import DeployError, GlmdeployError
+from glmdeploy.local.engine import STANDIN
 from glmdeploy.operate.asking import attended, within
 from glmdeploy.operate.preflight import check_secrets, judged_preflight, judged_rehearsal, machines
 from glmdeploy.operate.transcript import current, overheard
@@ -68,7 +69,9 @@ class Running:
         :raises DeployError: also for what would end the server.
         """
         assert self.stages.rehearse is not None
-        return judged_rehearsal(self._run("rehearse", self.stages.rehearse, machines=machines(self.plan)), self.plan)
+        found = self._run("rehearse", self.stages.rehearse, machines=machines(self.plan))
+        engine = self.target.engine(self.plan)
+        return judged_rehearsal(found, self.plan, stand_in=engine is not None and engine.name == STANDIN)
 
     def verify(self, subject: Mapping[str, Any]) -> dict[str, Any]:
         """What the checks of a deployed endpoint came to, made by a container that has the plan's secrets.

@@ -29,6 +29,7 @@ LARGEST = 16 * 1024 * 1024
 """Bytes of a file that are read at most."""
 OPTIONS = ("force", "adopt", "make_secrets", "verify_weights")
 """What the plan was made with, and is done with: keywords of :func:`glmdeploy.operate.preview.preview`."""
+NOT_SAVED = "it was not saved by `glmdeploy plan --out`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,8 @@ def load_saved(path: Path) -> Saved:
         why = str(fault)
     except RecursionError:
         why = "it is nested too deeply"
+    except json.JSONDecodeError:
+        why = NOT_SAVED
     except KeyError as fault:
         why = f"it lacks {fault}"
     except (ValueError, TypeError, AttributeError) as fault:
@@ -137,7 +140,7 @@ def load_saved(path: Path) -> Saved:
 
 def _saved(content: Any) -> Saved:
     if not isinstance(content, dict) or "saved_plan" not in content:
-        raise ValueError("it was not saved by `glmdeploy plan --out`")
+        raise ValueError(NOT_SAVED)
     if content["saved_plan"] != FORMAT:
         raise ValueError(f"its format is {content['saved_plan']!r}, and this glmdeploy reads {FORMAT}")
     text, target, environment = content["body"], content["target"], content["environment"]

@@ -111,11 +111,12 @@ def _by(each: Mapping[str, Any], zone: tzinfo | None) -> str:
 
 def _missing(data: Mapping[str, Any], width: int) -> Iterator[str]:
     for each in data["missing_secrets"]:
+        named = f"{clean(each['name'])} with {' and '.join(map(clean, each['keys']))}"
+        if each["made"]:
+            yield from _wrapped(f"  + secret     {named}: made up, with a random value", width, 15, fg="green")
+            continue
         what = "is not there" if each["absent"] else "lacks a key"
-        keys = " and ".join(map(clean, each["keys"]))
-        yield from _wrapped(
-            f"  ! secret     {clean(each['name'])} with {keys} {what}: create it first", width, 15, fg="red"
-        )
+        yield from _wrapped(f"  ! secret     {named} {what}: create it first", width, 15, fg="red")
 
 
 def _table(rows: Sequence[Row], width: int) -> Iterator[str]:

@@ -56,7 +56,12 @@ def preview_data(preview: Preview, estimate: Estimate | None = None) -> dict[str
         "running": preview.running,
         "shortage": preview.shortage.text if preview.shortage else None,
         "missing_secrets": [
-            {"name": each.secret.name, "keys": list(each.secret.keys), "absent": each.absent}
+            {
+                "name": each.secret.name,
+                "keys": list(each.secret.keys),
+                "absent": each.absent,
+                "made": preview.makes(each),
+            }
             for each in preview.missing
         ],
     }

@@ -33,7 +33,8 @@ def _lines(data: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     for outage in data["outages"]:
         yield f"- **outage** (`{outage['field']}`): {_plain(clean(outage['text']))}"
     for each in data["missing_secrets"]:
-        yield f"- **missing**: the secret `{clean(each['name'])}`"
+        how = " (made up, with a random value)" if each["made"] else ""
+        yield f"- **missing**: the secret `{clean(each['name'])}`{how}"
     rows = [*grouped(data, plan)]
     if rows:
         yield ""

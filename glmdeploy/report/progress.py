@@ -11,6 +11,7 @@ import click
 from glmdeploy.operate import events, proof
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.words import counted, dollars, duration
+from glmdeploy.report.wrap import wrapped
 from glmdeploy.runtime.public import TOKEN_HEADERS
 from glmdeploy.runtime.purpose import first_request, purpose_of
 
@@ -107,7 +108,9 @@ def endpoint_text(
     ``program`` is how the user calls glmdeploy, ``hourly`` the dollars of a container's hour.
     """
     path, body = first_request(purpose_of(plan.server.command), plan.model.served_name)
-    lines = [*_beside(click.style(url, bold=True), len(url), costs_text(plan, target, hourly), width), ""]
+    costs = costs_text(plan, target, hourly)
+    first, *below = _beside(click.style(url, bold=True), len(url), costs, width)
+    lines = [first, *(line for text in below for line in wrapped(text, width).split("\n")), ""]
     header = []
     if plan.api_key:
         key = plan.api_key.keys[0]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.operate.deployed import Deployed
     from glmdeploy.operate.rollback import WayBack
+    from glmdeploy.operate.target import Target
     from glmdeploy.plan.price import Estimate
 
 
@@ -28,7 +29,7 @@ def way_text(way: WayBack, width: int) -> Iterator[str]:
         )
         return
     told = short_changes(way.changes)
-    sentence = f"Back to version {number}: {told or 'what it changed is not known'}. {_price(way.estimate)}"
+    sentence = f"Back to version {number}: {told or 'what it changed is not known'}. {_price(way.estimate, way.target)}"
     yield from lines(sentence, width)
     for outage in way.outages:
         yield from lines(f"Outage (server.{outage.field}): {outage.text}.", width)
@@ -60,9 +61,9 @@ def way_data(way: WayBack) -> dict[str, Any]:
     }
 
 
-def afresh_text(now: Deployed, running: int, width: int) -> Iterator[str]:
+def afresh_text(now: Deployed, running: int, target: Target, width: int) -> Iterator[str]:
     """What `rollover` would do."""
-    price = f" {_price(estimate(now.plan))}" if now.plan else ""
+    price = f" {_price(estimate(now.plan), target)}" if now.plan else ""
     of = counted(running, "container") if running else "none that runs"
     yield from lines(f"Fresh containers of version {now.version.number} of {now.app} in place of {of}.{price}", width)
 
@@ -77,11 +78,13 @@ def afresh_data(now: Deployed, running: int) -> dict[str, Any]:
     }
 
 
-def _price(found: Estimate) -> str:
+def _price(found: Estimate, target: Target) -> str:
+    """Of one cold start, which takes that long and costs that where there are GPUs."""
     if found.cold_start is None:
         return "How long a cold start takes is not known."
     dollars = found.dollars(found.cold_start)
-    return f"About {about(found.cold_start)}{f' and {about_dollars(dollars)}' if dollars is not None else ''}."
+    where = "On Modal about" if target.cloud else "About"
+    return f"{where} {about(found.cold_start)}{f' and {about_dollars(dollars)}' if dollars is not None else ''}."
 
 
 def _estimate_data(found: Estimate) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import listed
 from glmdeploy.operate import events, proof
+from glmdeploy.report.plan_rows import said
 from glmdeploy.report.view import clean
 from glmdeploy.report.words import about, count_bytes, counted, duration
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 RUNNING, DONE, FAILED, DOUBTED = "running", "done", "failed", "doubted"
 NAMES = {"preflight": "preflight", "download": "weights", "compile": "kernels", "rehearse": "rehearsal"}
 """Of the stages, as the plan calls what they make."""
+_NOT_JUDGED = "the server finds what it loads; whether SGLang takes it is judged on Modal"
+"""Of a rehearsal with a stand-in, which loads nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +134,8 @@ class Steps:
                 return self._end(_made(event))
             case events.WeightsVerified(files=files):
                 return [Note(text=f"{counted(files, 'file')} of the weights read and compared with their hashes")]
+            case events.Judged(found=found) if found.expected:
+                return self._end(found.arguments or _NOT_JUDGED)
             case events.Judged(found=found):
                 words = [
                     found.arguments,
@@ -380,9 +385,12 @@ def note_text(event: Event) -> str | None:
         case events.Unguarded(why=why):
             return f"not guarded: {why}"
         case events.Rescaled(changes=changes, restored=restored):
-            again = ", as it was set before the deployment" if restored else ", without a deployment"
-            values = (f"{name} {'without a bound' if value is None else value}" for name, value in changes.items())
-            return f"the autoscaler has {', '.join(values)}{again}"
+            how = "as it was set before the deployment" if restored else "live: no container restarts"
+            values = (
+                f"{name} is {'without a bound' if value is None else said(name, value)}"
+                for name, value in changes.items()
+            )
+            return f"{', '.join(values)} now, {how}"
         case events.Left(version=version, why=why, mend=mend):
             change = f"; to change that: {mend}" if mend else ""
             return f"version {version} is deployed and stays: {clean(why)}{change}"

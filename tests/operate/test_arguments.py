@@ -18,6 +18,7 @@ from glmdeploy.operate import events
 from glmdeploy.operate.preflight import ArgumentsRefused, judged_preflight, judged_rehearsal, named
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
+from glmdeploy.report.progress import preflight_data
 from glmdeploy.report.rows import told_lines
 from glmdeploy.report.steps import Steps
 from glmdeploy.runtime.preflight_image import Judgement
@@ -139,7 +140,7 @@ def test_what_changes_no_argument_is_not_judged_again(shell: Shell) -> None:
     assert "rehearsal" not in scaling.stderr
     flags = shell.run(*APPLY, "--set", "sglang.args.max-running-requests=40")
     assert "the stand-in for SGLang 0.5.11 takes the arguments" in flags.stderr
-    assert "was not judged: a stand-in resolves nothing" in flags.stderr
+    assert "✓ rehearsal   the server finds what it loads" in flags.stderr
     skipped = shell.run(*APPLY, "--no-preflight", "--set", "sglang.args.max-running-requests=41")
     assert "takes the arguments" not in skipped.stderr
     assert "rehearsal" not in skipped.stderr
@@ -231,3 +232,17 @@ def test_what_the_rehearsal_finds() -> None:
         "✓ preflight SGLang 0.5.11 takes them with these weights on a simulated B200:8 < 1 s",
         "placeholders stand in for sgl_kernel, which cannot be imported without a driver",
     ]
+
+
+def test_a_rehearsal_with_a_stand_in_warns_of_nothing_that_a_stand_in_cannot_know() -> None:
+    found = {"lacking": [], "on_cpu": False, "arguments": judged_rehearsals(unjudged="a stand-in resolves nothing")}
+    quiet = judged_rehearsal(found, PLAN, stand_in=True)
+    assert told(quiet) == [
+        "✓ preflight the server finds what it loads; whether SGLang takes it is judged on Modal < 1 s"
+    ]
+    assert preflight_data(quiet)["not_judged"], "a program is still told of it"
+    assert told(judged_rehearsal(found, PLAN))[0].startswith("! preflight")
+
+
+def judged_rehearsals(**arguments: Any) -> list[dict[str, Any]]:
+    return [judged(**arguments)["arguments"]]

@@ -89,6 +89,13 @@ def test_no_plan(tmp_path: Path, content: bytes) -> None:
         load_saved(tmp_path / "x")
 
 
+def test_a_profile_is_no_plan(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("schema: 1\nname: mine\n")
+    with pytest.raises(DeployError) as caught:
+        load_saved(tmp_path / "mine.yaml")
+    assert caught.value.message.endswith("it was not saved by `glmdeploy plan --out`")
+
+
 def test_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "x"):
         with pytest.raises(DeployError, match="cannot read"):

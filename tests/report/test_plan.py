@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from variations import SETS, variation
 
+from glmdeploy.local.cloud import Cloud
 from glmdeploy.local.engine import Engine
 from glmdeploy.operate.deployed import Deployed
 from glmdeploy.operate.drift import Drift
@@ -94,6 +96,24 @@ EVERY_DRIFT = (
 LIVE = (LiveChange(field="max_containers", now=5, wanted=3, by="ops@example.com", at=EARLIER),)
 SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null", "server.max_concurrency=20")
 
+MISSING = (MissingSecret(secret=variation().api_key or pytest.fail("no key"), absent=True),)
+
+HERE = Target(
+    name="local",
+    environment=None,
+    cloud=Cloud(
+        pid=1,
+        home=Path("home"),
+        engines=Path("engines"),
+        server_url="",
+        gateway_url="",
+        hub_url="http://hub",
+        token_id="",
+        token_secret="",
+        started_at=0,
+    ),
+)
+
 SCREENS: dict[str, Callable[[], Preview]] = {
     "new": lambda: seen(variation()),
     "new_there": lambda: seen(
@@ -133,7 +153,14 @@ SCREENS: dict[str, Callable[[], Preview]] = {
         variation(),
         target=Target(name="local", environment=None),
         engine=Engine(python=None, why="the profile is for a GPU, and there is none here"),
-        missing=(MissingSecret(secret=variation().api_key or pytest.fail("no key"), absent=True),),
+        missing=MISSING,
+    ),
+    "made": lambda: seen(
+        variation(),
+        target=HERE,
+        engine=Engine(python=None, why="the profile is for a GPU, and there is none here"),
+        missing=MISSING,
+        make_secrets=True,
     ),
 }
 
