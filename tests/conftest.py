@@ -27,6 +27,9 @@ pytest_plugins = ["snapshots", "fault_rows"]
 for name, examples in (("every run", 30), ("all", 100)):
     settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
+# xdist tells its workers the width of the terminal: what is printed here has none, unless a test says one.
+os.environ.pop("COLUMNS", None)
+
 # Whether the real engine is installed here decides no test but those that ask for it: see tests/real_engine.py.
 os.environ.setdefault("GLMDEPLOY_TEST_ENGINE", str(environment.engine_cache()))
 os.environ["GLMDEPLOY_ENGINE"] = str(HERE / "no-engine")

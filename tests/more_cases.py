@@ -52,7 +52,7 @@ SLIPS = (
     foreign("open-quote.sh", "never closed", lines=(1,)),
     refused(
         "slips.sh",
-        *("`tp-size`", "invalid float value: '0,8'", "`reasoning-parser`", "`disable-cuda-graph`", "`port`"),
+        *("`tp-size`", "cannot be `0,8`", "`reasoning-parser`", "`disable-cuda-graph`", "`port`"),
         *("--enable-metrics-for-all-schedulers", "a comma stands behind"),
     ),
     refused(

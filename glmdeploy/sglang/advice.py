@@ -43,8 +43,8 @@ def unknown(key: str, value: Any, release: Catalog, near: Sequence[str], reserve
     names = [name.removeprefix("--") for name in near]
     if len(names) == 1 and _plain(key) == names[0]:
         return Advice(fix=f"write `{names[0]}`", instead={names[0]: value})
-    if (plain := _plain(key)) != key and _takes(release, plain):
-        return Advice(fix=f"write `{plain}`", instead={plain: value}, meant=tuple(names))
+    if (plain := _plain(key)) != key and (name := _spelled(release, plain)):
+        return Advice(fix=f"write `{name}`", instead={name: value}, meant=tuple(names))
     if known := engines.equivalent(key):
         engine, equal = known
         return _foreign(f", which is {engine.name}'s", equal, value, release, reserved)
@@ -126,12 +126,13 @@ def _sized(value: str) -> Advice:
     )
 
 
-def _takes(release: Catalog, name: str) -> bool:
+def _spelled(release: Catalog, name: str) -> str | None:
+    """The release's own spelling of an option that it takes by this name; None where it takes none."""
     try:
-        release.find(name)
+        option = release.find(name)
     except (UnknownOption, AmbiguousOption):
-        return False
-    return True
+        return None
+    return name if option.negates(f"--{name}") else option.canonical.removeprefix("--")
 
 
 def _plain(key: str) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from glmdeploy.findings import listed
 from glmdeploy.report import words
 
 NOW = datetime(2026, 11, 29, 3, 20, tzinfo=UTC)
@@ -86,5 +87,7 @@ def test_numbers_and_lists() -> None:
     assert words.counted(1, "container") == "1 container"
     assert words.counted(1870, "kernel") == "1,870 kernels"
     assert words.counted(2, "entry", "entries") == "2 entries"
-    assert words.listed(["a"]) == "a"
-    assert words.listed(["a", "b", "c"]) == "a, b and c"
+    assert listed([]) == ""
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(["a", "b"], "or") == "a or b"

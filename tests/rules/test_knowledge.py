@@ -67,7 +67,7 @@ def test_validate_fails_on_it_only_when_told_to(tmp_path: Path) -> None:
     words = ["validate", "local-cpu", "--select", "knowledge", *sets("model.repo=someone/Own-Model-7B")]
     lenient, strict = call(*words), call(*words, "--strict-knowledge")
     assert (lenient[0], strict[0]) == (0, 1)
-    assert "info knowledge" in lenient[1]
+    assert "rules were not judged" in lenient[1].replace("\n", " ")
     assert "error knowledge" in strict[1]
     config = tmp_path / "config.json"
     config.write_text(json.dumps(models.known("zai-org/GLM-5.1-FP8")))

@@ -100,9 +100,11 @@ def test_a_kernels_folder_brings_the_compile_stage() -> None:
 
 
 def test_guard_rules_object_without_failing_the_import() -> None:
-    result = run("--gpu", "B200:8", "--sglang-version", "0.5.11", stdin=LAUNCH.replace("bf16", "auto"))
-    assert "warning GLM002" in result.stderr
-    assert "<profile>:" in result.stderr
+    arguments = ("--gpu", "B200:8", "--sglang-version", "0.5.11")
+    launch = LAUNCH.replace("bf16", "auto")
+    assert run(*arguments, stdin=launch).stderr.endswith("warnings: `glmdeploy validate` shows them\n")
+    found = json.loads(run(*arguments, "--json", stdin=launch).stdout)["findings"]
+    assert {"id": "GLM002", "severity": "warning"}.items() <= next(e for e in found if e["id"] == "GLM002").items()
 
 
 def test_output(tmp_path: Path) -> None:

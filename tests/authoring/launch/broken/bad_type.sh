@@ -1,3 +1,3 @@
-# expect: error 3:73 `tp-size` is "eight", which SGLang refuses
+# expect: error 3:73 `tp-size` cannot be `eight`
 # options: --sglang-version 0.5.11 --gpu H200:8
 python3 -m sglang.launch_server --model-path zai-org/GLM-5.1-FP8 --tp   eight
