@@ -53,7 +53,7 @@ SLIPS = (
     refused(
         "slips.sh",
         *("`tp-size`", "cannot be `0,8`", "`reasoning-parser`", "`disable-cuda-graph`", "`port`"),
-        *("--enable-metrics-for-all-schedulers", "a comma stands behind"),
+        *("`enable-metrics-for-all-schedulers`", "a comma stands behind"),
     ),
     refused(
         "single-dashes.sh",
