@@ -33,12 +33,12 @@ def findings(subject: Subject) -> Markup:
 
 
 def summary(subject: Subject) -> str:
-    """``2 errors, 4 warnings``; ``nothing found`` where there is neither."""
+    """``2 errors, 4 warnings``; ``no errors, no warnings`` where there is neither."""
     parts = [counted(subject.errors, "error")] if subject.errors else []
     parts += [counted(subject.warnings, "warning")] if subject.warnings else []
     waived = sum(found.waived is not None for found in subject.findings)
     parts += [f"{waived} waived"] if waived else []
-    return ", ".join(parts) or "nothing found"
+    return ", ".join(parts) or "no errors, no warnings"
 
 
 def _groups(subject: Subject) -> Iterator[Child]:
