@@ -122,7 +122,8 @@ class Transcript(io.TextIOBase):
         if self._folder is None:
             return
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self._folder.parent, self._folder):  # the mode is the last folder's alone
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _remove_old(self._folder)
             at = datetime.now(UTC)
             self.path = self._folder / f"{at:%Y%m%dT%H%M%S}-{self._name}-{os.getpid()}.log"

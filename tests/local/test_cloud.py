@@ -236,7 +236,7 @@ class TestState:
             call.get(timeout=PATIENCE)
         assert modal.Function.from_name("survivor", "act", client=client).remote("double", 4) == 8
         assert cloud.read_secret("kept", "KEY") == "value-of-kept"
-        with pytest.raises(LocalCloudError, match="'kept' with the key 'OTHER'"):
+        with pytest.raises(LocalCloudError, match="`kept` with the key `OTHER`"):
             cloud.read_secret("kept", "OTHER")
         history = [entry.message for entry in modal.App.lookup("survivor", client=client).logs.tail(100)]
         assert any("starts" in message for message in history)

@@ -196,8 +196,8 @@ def test_a_canary_leaves_nothing(shell: Shell, url: str, good: bool) -> None:
 def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
     shell.run(*APPLY, *running(24))
     dry = shell.run("rollback", APP, "--target", "local", "--dry-run").stdout
-    assert "--max-running-requests: 24 -> 48" in dry
-    assert "About 8 min and $7." in dry
+    assert "max-running-requests 24 → 48" in dry
+    assert "On Modal about 8 min and $7." in dry
     asked = shell.run("rollback", APP, "--target", "local", code=1)
     assert "run again with `--yes`" in asked.stderr
     result = json.loads(shell.run("rollback", APP, "--target", "local", "--yes", "--json").stdout)
