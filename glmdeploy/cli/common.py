@@ -74,6 +74,14 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def gpu(text: str) -> str:
+    """A GPU that was typed, as Modal spells it; a type that Modal does not rent as it was typed."""
+    from glmdeploy import gpus
+
+    name, colon, count = text.partition(":")
+    return f"{gpus.named(name) or name}{colon}{count}"
+
+
 def asking(model_config: Path | None, *, ask_hub: bool) -> Asking:
     """What tells a profile's checkpoint: the file, or the Hub where the model is not known; else nothing does.
 

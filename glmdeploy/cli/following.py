@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.rollout import Guard
     from glmdeploy.operate.transcript import Transcript
-    from glmdeploy.report.steps import Told
+    from glmdeploy.report.told import Told
 
 LAST_LINES = 12
 """Of what others printed, below a step that failed."""
@@ -192,7 +192,7 @@ class _Told:
 
     def failed(self, fault: BaseException, *, changing: bool, stages: bool) -> None:
         """What runs now, where no event has told it."""
-        from glmdeploy.report.steps import Note
+        from glmdeploy.report.told import Note
 
         self._quiet = False
         self._say(self._steps.fail(fault, () if self._published else self._heard.tail(LAST_LINES)))
@@ -211,7 +211,7 @@ class _Told:
 
     def _say(self, told: Sequence[Told]) -> None:
         from glmdeploy.report.rows import told_lines
-        from glmdeploy.report.steps import Note
+        from glmdeploy.report.told import Note
 
         live = self._region is not None and self._region.live
         width = columns(sys.stderr if self._region is None else self._region.stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -83,6 +84,7 @@ def import_(
     if output is not None and (not output.exists() or output.is_file()):
         common.free(str(output), force=force)
     script = decode(_read(file), "<stdin>" if file == "-" else file)
+    gpu = common.gpu(gpu) if gpu else None
     wanted = ImportOptions(app=app, name=name, gpu=gpu, sglang_version=sglang_version, repo=repo, public=public)
     place = str(output) if output else "<profile>"
     imported = import_script(script, wanted, file=place, output=output)
@@ -107,7 +109,11 @@ def _read(file: str) -> bytes:
         with path.open("rb") as stream:
             return stream.read(most)
     except (OSError, ValueError) as error:
-        raise GlmdeployError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+        launch = " " in file and isinstance(error, FileNotFoundError)
+        raise GlmdeployError(
+            f"cannot read {file}: {getattr(error, 'strerror', None) or error}",
+            advice="a command goes to standard input: `echo COMMAND | glmdeploy import -`" if launch else None,
+        ) from None
 
 
 def _unfit(path: Path) -> str | None:
@@ -137,3 +143,5 @@ def _show(imported: Imported, *, as_json: bool, written: str | None) -> None:
     common.note_warnings((each for each in imported.findings if each not in told), written)
     if imported.text is not None and written is None:
         click.echo(imported.text, nl=False)
+    elif imported.complete and written is not None:
+        common.note(f"next: {common.program()} apply {shlex.quote(written)} --target local --yes --make-secrets")

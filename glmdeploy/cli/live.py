@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TextIO
 
-    from glmdeploy.report.steps import Row, Steps
+    from glmdeploy.report.steps import Steps
+    from glmdeploy.report.told import Row
 
 FRAME_SECONDS = 0.12
 PATIENCE_SECONDS = 1.0
@@ -158,7 +159,7 @@ class Busy:
     """Something that may take more than a moment: what it is, and how far, in ``whole`` units where that is known."""
 
     def __init__(self, name: str) -> None:
-        from glmdeploy.report.steps import RUNNING, Row
+        from glmdeploy.report.told import RUNNING, Row
 
         self._began = time.monotonic()
         self._row = Row(name=name, state=RUNNING)

@@ -109,7 +109,7 @@ def size(
 
     if price is not None and modal_prices:
         raise click.UsageError("`--price` and `--modal-prices` exclude each other")
-    checked = check(common.document(profile, overlays, (*sets, f"gpu={gpu}") if gpu else sets))
+    checked = check(common.document(profile, overlays, (*sets, f"gpu={common.gpu(gpu)}") if gpu else sets))
     facts = checked.facts
     faults = [finding for finding in checked.findings if finding.id in FAULTS and not finding.waived]
     if facts is None or faults:

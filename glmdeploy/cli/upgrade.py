@@ -40,6 +40,10 @@ def upgrade(profile: str, target: str, image: str | None, write: bool, everythin
         raise UsageError("standard input cannot be edited: name a file")
     document = common.document(profile)
     result = upgrade.upgraded(document, target, image)
+    found = result.translation
+    if result.target == result.source and not (found.changes or found.impossible or image or as_json):
+        common.note(f"{document.files[0]} is on SGLang {target} already: nothing to do")
+        return 0
     impossible = bool(result.translation.impossible)
     written = write and not impossible
     kept = upgrade.write(document, result) if written else None

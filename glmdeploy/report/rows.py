@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glmdeploy.report.steps import DONE, DOUBTED, FAILED, RUNNING, Note, Output, Row, progress_words
+from glmdeploy.report.told import DONE, DOUBTED, FAILED, RUNNING, Note, Output, Row, progress_words
 from glmdeploy.report.words import about, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from glmdeploy.report.steps import Told
+    from glmdeploy.report.told import Told
 
 WIDEST = 100
 """Columns to which times are set; of a file or a pipe too."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.findings import listed
 from glmdeploy.operate import events, proof
 from glmdeploy.report.plan_rows import said
+from glmdeploy.report.told import DONE, DOUBTED, FAILED, RUNNING, Note, Output, Row, Told
 from glmdeploy.report.view import clean
-from glmdeploy.report.words import about, count_bytes, counted, duration
+from glmdeploy.report.words import count_bytes, counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,46 +26,10 @@ if TYPE_CHECKING:
     from glmdeploy.operate.preview import Preview
     from glmdeploy.plan.price import Estimate
 
-RUNNING, DONE, FAILED, DOUBTED = "running", "done", "failed", "doubted"
 NAMES = {"preflight": "preflight", "download": "weights", "compile": "kernels", "rehearse": "rehearsal"}
 """Of the stages, as the plan calls what they make."""
 _NOT_JUDGED = "the server finds what it loads; whether SGLang takes it is judged on Modal"
 """Of a rehearsal with a stand-in, which loads nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A step: ``text`` is what it does, or came to; ``seconds`` it took so far.
-
-    ``fraction`` is how much of it is done, between 0 and 1, and ``left`` about how many seconds it still takes; None
-    where nobody knows.
-    """
-
-    name: str
-    state: str
-    text: str = ""
-    seconds: float = 0.0
-    fraction: float | None = None
-    left: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Note:
-    """What is to be known beside the steps; ``warning`` where it is a doubt, ``passing`` where it holds meanwhile."""
-
-    text: str
-    warning: bool = False
-    passing: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """The last lines that others said before a step failed."""
-
-    lines: tuple[str, ...]
-
-
-Told: TypeAlias = "Row | Note | Output"
 
 
 def steps_of(found: Preview, *, canary: bool = False, wait: bool = True) -> list[str]:
@@ -349,13 +314,6 @@ def _made(event: events.StageEnded) -> str:
 
 def _doubted(told: Told, text: str) -> Told:
     return replace(told, state=DOUBTED, text=text) if isinstance(told, Row) else told
-
-
-def progress_words(row: Row) -> str:
-    """What the row that runs does, with how far it is: ``loading weights  61 %, about 3 min left``."""
-    far = f"{row.fraction * 100:.0f} %" if row.fraction is not None else ""
-    left = f"about {about(max(row.left, 1))} left" if row.left is not None else ""
-    return "  ".join(filter(None, [row.text, ", ".join(filter(None, [far, left]))]))
 
 
 def refusals_text(*, required: bool, proxy: bool) -> str:

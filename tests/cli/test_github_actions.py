@@ -102,6 +102,7 @@ def test_a_pull_request(shell: Shell, checkout: Path) -> None:
     step(shell, checkout, "drift", "Drift", code=1)
 
 
+@pytest.mark.thorough
 def test_a_merge_and_a_night(shell: Shell, checkout: Path) -> None:
     step(shell, checkout, "save", "Save")
     assert "glm-local-cpu" in (checkout / "summary.md").read_text()

@@ -73,6 +73,9 @@ class TestCommand:
         for name in _numbers(json.loads(out)):
             assert name in unitless or units.search(name), name
 
+    def test_a_gpu_in_small_letters(self) -> None:
+        assert data(B200, "--gpu", "b200:8") == data(B200, "--gpu", "B200:8")
+
     def test_another_gpu(self, shows: Shows) -> None:
         assert shows("size-does-not-fit", "size", B200, "--gpu", "H100:8")[0] == 1
         assert data(B200, "--gpu", "H100:8", code=1)["fits"] is False

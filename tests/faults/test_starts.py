@@ -60,6 +60,7 @@ def refusal(url: str) -> str:
     raise AssertionError("it serves")
 
 
+@pytest.mark.thorough
 def test_start_past_its_deadline(shell: Shell, fault: Fault) -> None:
     late = ("--set", "sglang.env.GLMDEPLOY_STANDIN_START_SECONDS='600'", "--set", "server.startup_timeout=60")
     waived = ("--set", "waive=[{rule: GLM040, reason: a test, until: 2099-01-01}]", "--set", "app=late")
@@ -81,6 +82,7 @@ def test_missing_secret(shell: Shell, fault: Fault) -> None:
     fault("missing secret", error.removeprefix("error: "))
 
 
+@pytest.mark.thorough
 def test_kernels_that_are_gone(shell: Shell, fault: Fault) -> None:
     """The next cold start says so, and the next apply compiles them anew."""
     url = shell.json(*APPLY, *QUICK, "--set", "server.max_containers=2")["url"]

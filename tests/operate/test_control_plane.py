@@ -138,6 +138,7 @@ def test_the_rpcs_are_known(plane: Plane, fault: Fault) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_a_slow_control_plane(plane: Plane, fault: Fault) -> None:
     plane.delay = 0.3
     try:

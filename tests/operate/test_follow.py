@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from typing import IO, TYPE_CHECKING
 
+import pytest
 from support import PATIENCE
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def ask(url: str) -> None:
         urllib.request.urlopen(f"{url}/v1/models", timeout=PATIENCE)
 
 
+@pytest.mark.thorough
 def test_a_lost_connection_is_said_and_nothing_is_left_out(warm: Shell) -> None:
     warm.run("local", "start")
     url = warm.json("open", APP, *LOCAL, "--endpoint")["url"]

@@ -45,6 +45,7 @@ def test_a_second_app_serves_beside_it(cloud: Shell, served: dict[str, Any]) -> 
         assert ask_public(f"{url}/v1/models", 60).status == 401
 
 
+@pytest.mark.thorough
 def test_in_its_place_the_other_is_gone(cloud: Shell, served: dict[str, Any]) -> None:
     result = cloud.json(*SERVER, "--json")
     assert [outage["field"] for outage in result["outages"]] == ["server.kind"]

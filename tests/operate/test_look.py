@@ -362,6 +362,7 @@ def test_a_stopped_app_ends_what_follows(plane: Plane) -> None:
         assert (process.returncode, errors) == (0, "-- the app was stopped\n")
 
 
+@pytest.mark.thorough
 def test_after_a_rollback_by_modals_own_client(plane: Plane) -> None:
     """The last test of this module: another version serves from here on."""
     command = [sys.executable, "-m", "modal", "app", "rollback", APP, "v1"]

@@ -66,6 +66,7 @@ def test_a_folder_of_profiles(fresh: Shell, tmp_path: Path, count: str) -> None:
     assert [one["result"]["acts"] for one in again["profiles"]] == [False] * int(count)
 
 
+@pytest.mark.thorough
 def test_an_interrupt_reaches_each(fresh: Shell, tmp_path: Path) -> None:
     folder = tmp_path / "profiles"
     folder.mkdir()

@@ -39,6 +39,7 @@ def test_missing_secrets_are_named_with_their_command(modal: Shell) -> None:
     assert json.loads(modal.modal("app", "list", "--json").stdout) == []
 
 
+@pytest.mark.thorough
 def test_a_secret_without_its_key_is_named(modal: Shell) -> None:
     modal.modal("secret", "create", "huggingface-secret", "HF_TOKEN=hf_x")
     modal.modal("secret", "create", "glm51-api-key", "OTHER=x")
@@ -57,6 +58,7 @@ def test_apply_reaches_an_endpoint(modal: Shell) -> None:
     assert modal.json(*APPLY)["changed"] is False
 
 
+@pytest.mark.thorough
 def test_an_unknown_environment(modal: Shell) -> None:
     done = modal.run(*APPLY, "-e", "no-such-environment", code=1)
     assert "no-such-environment" in done.stderr
@@ -70,6 +72,7 @@ def test_wrong_credentials(modal: Shell) -> None:
     assert "modal setup" in done.stderr
 
 
+@pytest.mark.thorough
 def test_an_app_of_someone_else_is_left_alone(modal: Shell, tmp_path: Path) -> None:
     script = tmp_path / "other.py"
     script.write_text(

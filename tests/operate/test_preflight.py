@@ -83,6 +83,7 @@ def test_it_comes_first_and_is_no_part_of_the_deployment(shell: Shell) -> None:
     assert "preflight" not in deployed
 
 
+@pytest.mark.thorough
 def test_a_plan_without_secrets_needs_none(shell: Shell) -> None:
     bare = ("--set", "secrets=null", "--set", "server.public=true", "--set", "app=bare")
     done = shell.run(*APPLY, *bare)

@@ -101,6 +101,7 @@ def test_what_is_tolerated_may_differ(shell: Shell) -> None:
     assert shell.json(*APPLY, *words)["proven"] is True
 
 
+@pytest.mark.thorough
 def test_an_engine_that_answers_garbage(shell: Shell, fault: Fault) -> None:
     reasons, _ = refused(shell, "garbage", GARBAGE)
     assert reasons == [

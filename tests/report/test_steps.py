@@ -16,7 +16,8 @@ from glmdeploy.operate.preflight import Preflight
 from glmdeploy.operate.proof import Healthy, Starting
 from glmdeploy.report.progress import endpoint_text, event_data, headline
 from glmdeploy.report.rows import coming_line, live_lines, plain_progress, told_lines
-from glmdeploy.report.steps import FAILED, Note, Row, Steps, framed
+from glmdeploy.report.steps import Steps, framed
+from glmdeploy.report.told import FAILED, Note, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -118,6 +118,16 @@ def test_output(tmp_path: Path) -> None:
         run(str(file), "-o", str(tmp_path / "none" / "p.yaml"))
 
 
+def test_a_command_in_the_place_of_a_file_is_told_where_it_goes() -> None:
+    with pytest.raises(GlmdeployError, match="No such file") as caught:
+        run("python -m sglang.launch_server --model-path m")
+    assert "glmdeploy import -" in (caught.value.advice or "")
+
+
+def test_a_gpu_in_small_letters() -> None:
+    assert profile("--gpu", "h200:8") == profile("--gpu", "H200:8")
+
+
 def test_json() -> None:
     data = json.loads(run("--json").stdout)
     assert (data["complete"], data["valid"], len(data["digest"])) == (True, True, 64)

@@ -118,7 +118,6 @@ def test_without_a_network_the_last_words_of_pip_are_told_and_nothing_is_left(tm
     assert "pip could not download the packages of SGLang 0.5.23 (exit code 1)" in done.stderr
     assert "No matching distribution found for torch" in done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("Downloading 0.4 GB\n")
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
