@@ -31,6 +31,7 @@ READING = {
     *("AppGetInfo", "ClassGet", "EnvironmentGetOrCreate", "FunctionGet", "FunctionGetById", "FunctionGetCurrentStats"),
     *("FunctionGetSchedulingParams", "SecretGetOrCreate", "TaskGetInfo", "TaskList", "VolumeGetFile2"),
     *("VolumeGetOrCreate", "ClientHello", "EnvironmentList"),
+    "ContainerHeartbeat",  # of a container that still runs, where this takes long
 }
 """What a look may ask; the SDK looks names up with RPCs that could create something too."""
 
