@@ -13,7 +13,7 @@ from glmdeploy.cli import common, complete, following
 from glmdeploy.errors import GlmdeployError, ProfileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from glmdeploy.operate.target import Target
 
@@ -130,3 +130,19 @@ def confirm(question: str, *, yes: bool, as_json: bool, refused: str) -> None:
         )
     if not click.confirm(question, default=False):
         raise GlmdeployError(refused)
+
+
+def plan_data(app: str, number: int | None, target: Target) -> Mapping[str, Any]:
+    """The data of the plan of the version that runs, or of another one by its number.
+
+    :raises GlmdeployError: if the app is not deployed there, or its plan is not known.
+    """
+    # After the connection, which sets the SDK's configuration.
+    from glmdeploy.operate.deployed import deployed
+
+    found = deployed(app, target, number)
+    if found is None:
+        raise GlmdeployError(f"no app {app} is deployed on {target}")
+    if found.data is None:
+        raise GlmdeployError(f"glmdeploy did not deploy version {found.version.number} of {app}: its plan is not known")
+    return found.data

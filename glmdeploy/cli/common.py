@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import logging
@@ -236,20 +235,10 @@ def all_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def width(*, err: bool = False) -> int:
-    """The columns that COLUMNS says, or the terminal has; of a file or a pipe there is no end.
+    """The columns of standard output, or with ``err`` of standard error."""
+    from glmdeploy.cli.live import all_columns
 
-    ``err`` asks for standard error's.
-    """
-    from glmdeploy.report.grid import UNLIMITED
-
-    with contextlib.suppress(KeyError, ValueError):
-        if (told := int(os.environ["COLUMNS"])) > 0:
-            return told
-    stream = sys.stderr if err else sys.stdout
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if stream.isatty():
-            return os.get_terminal_size(stream.fileno()).columns or UNLIMITED
-    return UNLIMITED
+    return all_columns(sys.stderr if err else sys.stdout)
 
 
 def note(text: str) -> None:

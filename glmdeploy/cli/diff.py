@@ -88,16 +88,9 @@ def _side(text: str, overlays: tuple[str, ...], sets: tuple[str, ...], reached: 
     if named is None:
         return sides.side(text, overlays, sets)
     app, number = named
-    target = reached.target()
-    # After the connection, which sets the SDK's configuration.
-    from glmdeploy.operate.deployed import deployed
+    from glmdeploy.cli.app import plan_data
 
-    found = deployed(app, target, number)
-    if found is None:
-        raise GlmdeployError(f"no app {app} is deployed on {target}")
-    if found.data is None:
-        raise GlmdeployError(f"glmdeploy did not deploy version {found.version.number} of {app}: its plan is not known")
-    return sides.Side(name=text, data=found.data)
+    return sides.Side(name=text, data=plan_data(app, number, reached.target()))
 
 
 def _two(before: Side, after: Side, *, as_json: bool, everything: bool) -> int:

@@ -37,15 +37,21 @@ def redraws(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
-def columns(stream: TextIO) -> int:
-    """Of the terminal, but the last, in which some break a line; of anything else there is no end."""
+def all_columns(stream: TextIO) -> int:
+    """The columns that COLUMNS says, or the terminal has; of a file or a pipe there is no end."""
     with contextlib.suppress(KeyError, ValueError):
         if (told := int(os.environ["COLUMNS"])) > 0:
-            return told - 1
+            return told
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if stream.isatty():
-            return (os.get_terminal_size(stream.fileno()).columns or UNLIMITED) - 1
+            return os.get_terminal_size(stream.fileno()).columns or UNLIMITED
     return UNLIMITED
+
+
+def columns(stream: TextIO) -> int:
+    """Of the terminal, but the last, in which some break a line; of anything else there is no end."""
+    found = all_columns(stream)
+    return found if found == UNLIMITED else found - 1
 
 
 class Region:

@@ -11,7 +11,7 @@ import click
 
 from glmdeploy.cli import common, complete, target_options
 from glmdeploy.cli.commands import Documented
-from glmdeploy.errors import GlmdeployError, ProfileError, UsageError
+from glmdeploy.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
     from glmdeploy.cli.common import Asking
@@ -131,16 +131,8 @@ def _compared(text: str, today: date, ask: Asking, where: str, environment: str 
     if named is None:
         old = _subject(text, today, ask)
         return Compared(name=text, subject=old, data=old.plan.data() if old.plan else None)
+    from glmdeploy.cli.app import plan_data
     from glmdeploy.operate.target import connect
 
     app, number = named
-    target = connect(where, None, environment, reading=True)
-    # After the connection, which sets the SDK's configuration.
-    from glmdeploy.operate.deployed import deployed
-
-    found = deployed(app, target, number)
-    if found is None:
-        raise GlmdeployError(f"no app {app} is deployed on {target}")
-    if found.data is None:
-        raise GlmdeployError(f"glmdeploy did not deploy version {found.version.number} of {app}: its plan is not known")
-    return Compared(name=text, data=found.data)
+    return Compared(name=text, data=plan_data(app, number, connect(where, None, environment, reading=True)))
