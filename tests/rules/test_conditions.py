@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy.profile.models import Profile
+from glmdeploy.profile import schema
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules import conditions
@@ -186,12 +186,12 @@ def unknown(entry: dict[str, Any]) -> Iterator[str]:
 
 
 def is_place(parts: list[str]) -> bool:
-    schema = Profile.model_json_schema()
-    node: dict[str, Any] = schema
+    shape = schema.shape()
+    node: dict[str, Any] = shape
     for part in parts:
         for choice in (node, *node.get("anyOf", ()), *node.get("allOf", ())):
             if "$ref" in choice:
-                node = schema["$defs"][choice["$ref"].rpartition("/")[2]]
+                node = shape["$defs"][choice["$ref"].rpartition("/")[2]]
         if part not in node.get("properties", {}):
             return False
         node = node["properties"][part]
