@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import click
 from glmdeploy.cli import common, complete
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError, UsageError
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -174,7 +175,7 @@ def _repair(profiles: tuple[str, ...], chosen: Selection, *, write: bool, err: b
     return repairs
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Judging:
     """How profiles are judged. ``form`` decides what else is found out: the plan's digest, or what edits change."""
 

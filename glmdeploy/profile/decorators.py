@@ -5,8 +5,9 @@ Names: modal 1.6.4, ``modal/app.py`` and ``modal/_partial_function.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,7 @@ Decorator = Literal["function", "cls", "web_server", "concurrent", "server"]
 """``@app.function``, ``@app.cls``, ``@modal.web_server``, ``@modal.concurrent`` and ``@app.server``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Keyword:
     """A decorator's keyword: its name there, and whether it says the contrary of the profile's field.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from glmdeploy.findings import Finding, RenameKey, SetValue, Severity, dotted
 from glmdeploy.profile.fields import Refused
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
+from glmdeploy.records import record
 from glmdeploy.redaction import hide
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.facts import Facts
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from glmdeploy.sizing.checkpoint import Checkpoint
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Checked:
     """All findings on a document, in the order of their places, and what the rules judged.
 

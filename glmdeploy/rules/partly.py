@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.profile.section import Section
+from glmdeploy.records import record
 from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.gaps import refused
 from glmdeploy.sglang.decisions.watched import Watched
@@ -66,7 +66,7 @@ class _Fields(set[str]):
         return super().__contains__(name)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class PartFacts(Facts):
     """The facts of such a profile."""
 

@@ -12,9 +12,9 @@ import io
 import json
 import re
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
 from glmdeploy.sglang import json_options
 from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.parser import build_parser
@@ -68,7 +68,7 @@ _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 """What argparse takes for a value although it begins with a dash (CPython 3.11, ``argparse.ArgumentParser``)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Setting:
     """One option of a profile: ``key`` as written there, ``value`` as SGLang will hold it, ``words`` of the command."""
 
@@ -78,7 +78,7 @@ class Setting:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Problem:
     """An option that the release does not accept as written. ``at_key`` tells which half is wrong.
 

@@ -17,10 +17,11 @@ cuda_graph_max_bs      the largest batch that decoding captures: ``cuda_graph_ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
 from glmdeploy.sglang.decisions import recorded, trees
 from glmdeploy.sglang.decisions.situation import AT_START, BY_MEMORY_LEFT, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
@@ -134,7 +135,7 @@ class Basis(StrEnum):
     """It is, or depends on, a value that is refused: until that is mended nobody knows it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Effective:
     """A value and who decided it.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,7 +60,7 @@ class Mark:
     key: Location | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Document:
     """A profile's data with its places.
 
