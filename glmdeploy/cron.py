@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from glmdeploy.records import record
@@ -70,6 +71,7 @@ class Cron:
             raise OverflowError(f"{self.expression!r} does not fire again") from None
 
 
+@lru_cache(maxsize=64)
 def parse(expression: str) -> Cron:
     """Read ``expression``.
 

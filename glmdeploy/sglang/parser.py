@@ -39,6 +39,13 @@ def build_parser(catalog: Catalog, *, prog: str = "sglang") -> argparse.Argument
     return parser
 
 
+def option_parser(option: Option) -> argparse.ArgumentParser:
+    """A parser of this option alone, which need not be given. It has no help: that would be printed."""
+    parser = argparse.ArgumentParser(prog="sglang", add_help=False)
+    parser.add_argument(*_spellings(option), **{**_keywords(option), "required": False})
+    return parser
+
+
 def _spellings(option: Option) -> list[str]:
     if option.action != "boolean_optional":
         return list(option.flags)
