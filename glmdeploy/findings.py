@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -131,7 +132,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@record
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Location:
     """A place in a file: ``line`` and ``column`` count from 1; ``text`` is that whole line, without its end.
 
