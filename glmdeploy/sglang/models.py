@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from glmdeploy.records import record
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang.architectures import ARCHITECTURES, Task
 
@@ -31,7 +31,7 @@ NONE = "none"
 """The quantization of weights that are stored as they were trained."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Family:
     """A family of models that go by one name. ``organisation`` publishes it on the Hugging Face Hub.
 
@@ -69,7 +69,7 @@ class _Found(NamedTuple):
     """Of a suffix, None for the checkpoint as it was published."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class _Library:
     """All that ships: by name in lower case."""
 
