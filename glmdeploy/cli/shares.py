@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import pickle
 import signal
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -43,8 +42,13 @@ def shared(function: Callable[[Item], Result], items: Sequence[Item], number: in
     gc.freeze()
     forks: list[_Fork[Result]] = []
     try:
-        for place in range(number):
-            forks.append(_Fork(function, items[place::number], [each.pipe for each in forks]))
+        # An interrupt waits until all forks are known, so that none is left.
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for place in range(number):
+                forks.append(_Fork(function, items[place::number], [each.pipe for each in forks]))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for index, item in enumerate(items):
             sent = forks[index % number].received()
             yield function(item) if sent is None else sent[0]
@@ -60,15 +64,14 @@ class _Fork(Generic[Result]):
         source, target = os.pipe()
         self._process = os.fork()
         if not self._process:
-            os.close(source)
-            for other in others:  # so that the fork notices when nobody reads any more
-                os.close(other.fileno())
-            _do(function, items, target)
+            _do(function, items, target, [source, *(other.fileno() for other in others)])
         os.close(target)
         self.pipe: BinaryIO = os.fdopen(source, "rb")  # closed in `end`
 
     def received(self) -> tuple[Result] | None:
         """The next result; None where the fork sends no more."""
+        import pickle
+
         try:
             result: Result = pickle.load(self.pipe)
         except (EOFError, pickle.UnpicklingError):
@@ -81,11 +84,18 @@ class _Fork(Generic[Result]):
         os.waitpid(self._process, 0)
 
 
-def _do(function: Callable[[Item], Result], items: Sequence[Item], target: int) -> None:
+def _do(function: Callable[[Item], Result], items: Sequence[Item], target: int, others: Sequence[int]) -> None:
+    """The life of a fork. It ends without a word: the process that reads meets whatever goes wrong as well."""
     try:
+        import pickle
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        for other in others:  # so that it notices when nobody reads any more
+            os.close(other)
         with os.fdopen(target, "wb") as pipe:
             for item in items:
                 pickle.dump(function(item), pipe)
                 pipe.flush()
     finally:
-        os._exit(0)  # whatever it was: the process that reads will meet it as well
+        os._exit(0)

@@ -61,7 +61,7 @@ Exit codes: 0 no error, 1 errors; with --strict, 1 for warnings too.
     "--parallel",
     type=click.IntRange(1, 64),
     metavar="N",
-    help="Of many profiles so many at a time (one for each core).",
+    help="Of many profiles so many at a time (one a core).",
 )
 @common.all_option("Show remarks and what is waived in full, and of several profiles warnings too.")
 def validate(
