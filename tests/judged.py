@@ -13,6 +13,7 @@ from glmdeploy.rules.check import check
 
 if TYPE_CHECKING:
     from glmdeploy.findings import Finding
+    from glmdeploy.profile.section import Section
     from glmdeploy.rules.check import Checked
     from glmdeploy.rules.facts import Facts
 
@@ -44,6 +45,11 @@ def facts_of(*sets: str, profile: str = "b200-eagle-bf16kv") -> Facts:
     facts = checked(*sets, profile=profile).facts
     assert facts is not None
     return facts
+
+
+def changed(section: Section, **fields: Any) -> Any:
+    """A section of a profile with some fields of other values."""
+    return type(section)(**{name: value for name, value in section} | fields)  # noqa: C416 - it may have `keys`
 
 
 def messages(rule: str, *sets: str, profile: str = "b200-eagle-bf16kv") -> list[str]:

@@ -24,7 +24,7 @@ ROOMS = {
     *("app", "authoring", "cli", "local", "operate", "plan"),
     *("profile", "report", "rules", "runtime", "sglang", "sizing"),
 }
-VOCABULARY = {"cron", "errors", "findings", "gpus", "redaction", "resources"}
+VOCABULARY = {"cron", "errors", "findings", "gpus", "records", "redaction", "resources"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 IDS = [str(file.relative_to(PACKAGE)) for file in FILES]

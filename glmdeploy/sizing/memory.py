@@ -6,9 +6,9 @@ memory_hook.py`` and ``sglang/srt/mem_cache/kv_cache_configurator.py`` (0.5.23).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sizing import adapters, states
 from glmdeploy.sizing.model import LatentAttention
 from glmdeploy.sizing.pool import BF16, BYTES, DRAFT_COUNTED, FP8, WINDOW_SHARE, Kind, cell
@@ -61,7 +61,7 @@ SGLang reckons with 3, and with 4.5 above 300 requests. GLM-5.1-FP8 on eight B20
 _CONTEXT_PARALLEL = ("attn_cp_size", "dcp_size", "dwdp_size", "moe_dp_size")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Pool:
     """A KV pool on one GPU, the draft layers' included. SGLang adds a page for what is written nowhere."""
 
@@ -74,7 +74,7 @@ class Pool:
         return self.bytes_per_token * (self.tokens + self.page) if self.tokens else 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Memory:
     """Bytes on one GPU (of one data-parallel replica, where there are several)."""
 
