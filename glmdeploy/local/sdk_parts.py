@@ -102,8 +102,10 @@ def check_sdk() -> None:
 def installed() -> str | None:
     """The version of the SDK; None where there is none, or it does not say."""
     try:
-        return str(importlib.import_module("modal_version").__version__)
-    except (ImportError, AttributeError):
+        from modal_version import __version__
+
+        return __version__
+    except ImportError:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
