@@ -102,9 +102,9 @@ def check_sdk() -> None:
 def installed() -> str | None:
     """The version of the SDK; None where there is none, or it does not say."""
     try:
-        from modal_version import __version__
+        from modal_version import __version__  # type: ignore[import-untyped]
 
-        return __version__
+        return str(__version__)
     except ImportError:
         from importlib.metadata import PackageNotFoundError, version
 
