@@ -36,20 +36,16 @@ KINDS = (
     "glmdeploy/*.pyi",
     "glmdeploy/py.typed",
     "glmdeploy/app/templates/*.jinja",
-    "glmdeploy/authoring/*.txt",
-    "glmdeploy/local/*.json",
+    "glmdeploy/local/sdk_protocol.json",
     "glmdeploy/operate/canary.jsonl",
     "glmdeploy/plan/download_image.txt",
-    "glmdeploy/report/page/*.css",
+    "glmdeploy/report/page/style.css",
     "glmdeploy/rules/guards/*.yaml",
-    "glmdeploy/rules/*.txt",
-    "glmdeploy/sglang/*.json",
-    "glmdeploy/sglang/*.txt",
+    "glmdeploy/sglang/variables.txt",
     "glmdeploy/sglang/real/cpu_engine.lock",
     "glmdeploy/data/profiles/*.yaml",
     "glmdeploy/data/schemas/models/*.json",
     "glmdeploy/data/schemas/sglang/*.json",
-    "glmdeploy/data/schemas/sglang/*.json.gz",
     "glmdeploy/data/schemas/profile.schema.json",
 )
 """What a wheel may hold beside its own description."""
@@ -90,9 +86,8 @@ def test_what_is_installed_is_of_the_kinds_that_a_wheel_holds() -> None:
     except PackageNotFoundError:
         pytest.skip("it is not installed here")
     names = {str(file) for file in files if file.parts[0] == "glmdeploy" and "__pycache__" not in file.parts}
-    if not names:
+    if "glmdeploy/__init__.py" not in names:
         pytest.skip("it is edited in place here")
-    assert len(names) > 500
     assert unexpected(names) == set()
 
 
