@@ -124,7 +124,9 @@ def check_credentials(*, otherwise: str) -> None:
     """Ask for credentials for Modal.
 
     :raises DeployError: when there are none; it advises what can be done ``otherwise``.
+    :raises SdkError: as :func:`connect`.
     """
+    check_sdk()
     from modal.config import config
 
     if not (config.get("token_id") or config.get("oauth_refresh_token")):

@@ -115,13 +115,14 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 START = ("local", "start")
 APPLY = ("apply", "local-cpu", "--target", "local", "--yes", "--make-secrets")
 PLAN = ("plan", "local-cpu", "--target", "modal")
+PRICES = ("size", "local-cpu", "--modal-prices")
 STATUS = ("status", "app", "--target", "local")
 
 
 CASES = {
     "no synchronizer": (
         Change("modal/_utils/async_utils.py", "synchronizer", "syncer"),
-        APPLY,
+        PRICES,
         "`modal._utils.async_utils.synchronizer`",
     ),
     "no way to forget a client": (
