@@ -6,6 +6,7 @@ that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``mo
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from glmdeploy.plan import source
 from glmdeploy.plan.plan import (
     COMPILE_SCALEDOWN,
     DESCRIBE_TIMEOUT,
+    LOCKED_INSTALL,
     PING_TIMEOUT,
     SMALL_STARTUP_TIMEOUT,
     STEPS,
@@ -267,7 +269,9 @@ def _image(image: Image, files: Path, registry: Secret | None = None) -> modal.I
         built = built.entrypoint([])
     else:
         built = modal.Image.debian_slim(python_version=image.python)
-    if image.pip:
+    if any("--hash=" in line for line in image.pip):
+        built = built.run_commands(LOCKED_INSTALL.format(shlex.join(image.pip)))
+    elif image.pip:  # an archived plan of before 0.3, deployed again
         built = built.pip_install(*image.pip)
     for step in image.steps:
         for name, words in step.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glmdeploy.errors import ProfileError
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
 
 DOWNLOAD_PYTHON = "3.12"
-DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
-"""The download image: pinned, so that the same plan always builds the same image."""
+DOWNLOAD_LOCK = Path(__file__).with_name("download_image.txt")
+"""The download image, whole and by hash: the same plan always builds of the same bytes."""
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -66,7 +68,7 @@ def make(facts: Facts) -> plan.Plan:
         registry=_secret(profile.secrets.registry),
         secrets=tuple(plan.Secret(name=each.name, keys=each.keys) for each in profile.secrets.further),
         download=plan.Download(
-            image=plan.Image(python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)),
+            image=plan.Image(python=DOWNLOAD_PYTHON, pip=_download_packages(), env=dict(profile.download.env)),
             options=_options(profile.download, stages.options(stages.Download)),
         ),
         compile=_compile(facts),
@@ -152,6 +154,12 @@ def _keepalive(keepalive: models.Keepalive) -> plan.Keepalive:
 
 def _warmup(warmup: Warmup | str) -> dict[str, int] | None:
     return None if isinstance(warmup, str) else {name: value for name, value in warmup if value is not None}
+
+
+@cache
+def _download_packages() -> tuple[str, ...]:
+    lines = DOWNLOAD_LOCK.read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def _secret(secret: models.Secret | None) -> plan.Secret | None:

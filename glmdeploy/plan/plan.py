@@ -39,6 +39,12 @@ SMALL_STARTUP_TIMEOUT = 300
 STEPS = {"apt": "apt_install", "pip": "pip_install", "run": "run_commands"}
 """The steps on top of an image, and the methods of ``modal.Image`` that make them (1.6.4)."""
 
+LOCKED_INSTALL = (
+    "printf '%s\\n' {} | python -m pip install --require-hashes --no-deps --only-binary=:all: -r /dev/stdin"
+)
+"""The command that installs the lines of a lock: pip takes hashes from a file alone. Nothing is resolved, built or
+installed but the files that the lines name."""
+
 
 @record
 class ServedModel:
@@ -62,6 +68,7 @@ class Image:
     registry: str | None = None
     python: str | None = None
     pip: tuple[str, ...] = ()
+    """Packages as lines of a lock, ``NAME==VERSION --hash=sha256:...``; of plans before 0.3 without hashes."""
     steps: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     """What is built on top, in order: each ``apt``, ``pip`` or ``run``, with packages or commands."""
     env: dict[str, str] = dataclasses.field(default_factory=dict)
