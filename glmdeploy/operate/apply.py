@@ -69,7 +69,7 @@ def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) ->
     archive(plan, target)
     if canary:
         yield from tried(plan, target, guard)
-    before = note(what.now, plan.app, target)
+    before = note(what.now, plan.app, target, watched=guard.wait)
 
     def send() -> None:
         publish(plan, target, strategy=guard.strategy, note=tag)
