@@ -72,7 +72,7 @@ class Cloud:
 
     def quietly(self, *command: str) -> str:
         """What a command prints that must succeed."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, env=self.environment, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{' '.join(command[2:])} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
