@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from measuring import ENVIRONMENT, markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 PROFILE = "b200-eagle-bf16kv"
 GLMDEPLOY = [sys.executable, "-m", "glmdeploy"]
@@ -43,11 +43,15 @@ NUMBERS = itertools.count(100)
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds: of the clock, of the processor for the command, and of the processor for the cloud meanwhile."""
+    """Seconds: of the clock, of the processor for the command, and of the processor for the cloud meanwhile.
+
+    ``peak`` is the command's resident set at most, in MiB.
+    """
 
     wall: float
     own: float
     cloud: float
+    peak: float
 
 
 class Cloud:
@@ -88,7 +92,8 @@ class Cloud:
         wall = time.perf_counter() - started
         if child.returncode:
             self.quietly(*command)  # which tells why
-        return Cost(wall, usage.ru_utime + usage.ru_stime, self._processor() - before)
+        own = usage.ru_utime + usage.ru_stime
+        return Cost(wall=wall, own=own, cloud=self._processor() - before, peak=usage.ru_maxrss / 1024)
 
     def _processor(self) -> float:
         """Seconds of the daemon and of all that it has started, those that have ended included."""
@@ -144,38 +149,37 @@ class Pair:
         return [*MODAL, "deploy", str(self._script)]
 
 
-def rows(runs: int) -> Iterator[list[str]]:
-    """A row for each of what both do, with what `apply` takes beside `modal deploy`; and what it does beyond."""
-    with Cloud() as cloud:
-        cloud.quietly(*applied("again-a", "--no-wait", "--make-secrets"))
-        for what, options in (("no secrets", WITHOUT_SECRETS), ("two secrets", ())):
-            pair = Pair(cloud, *options)
-            for name, commands in (
-                ("first deployment", pair.first),
-                ("one edited option", pair.again),
-                ("nothing changed", pair.unchanged),
-            ):
-                for command in commands():  # what is there, is; and bytecode is written
-                    cloud.quietly(*command)
-                ours, theirs = alternated(cloud, commands, runs)
-                yield [f"{name}, {what}", *figures(theirs), *figures(ours), ratio(ours, theirs)]
-        for name, options in (
-            ("and the arguments judged and rehearsed: `apply --no-wait`", ("--no-wait",)),
-            ("and followed until it serves, and verified: `apply`", ()),
+def same_work(cloud: Cloud, runs: int) -> Iterator[list[str]]:
+    """A row for each of what both do."""
+    for what, options in (("no secrets", WITHOUT_SECRETS), ("two secrets", ())):
+        pair = Pair(cloud, *options)
+        for name, commands in (
+            ("first deployment", pair.first),
+            ("one edited option", pair.again),
+            ("nothing changed", pair.unchanged),
         ):
-            costs = [cloud.cost(*applied("again-a", *edited(), *options)) for _ in range(max(2, runs // 2))]
-            yield [name, "", "", "", *figures(costs), ""]
-        costs = [
-            cloud.cost(*GLMDEPLOY, "plan", PROFILE, "--target", "local", "--set", "app=again-a", *edited())
-            for _ in range(runs)
-        ]
-        yield ["the plan and the drift alone: `plan`", "", "", "", *figures(costs), ""]
-        costs = [cloud.cost(*GLMDEPLOY, "validate", PROFILE) for _ in range(runs)]
-        yield ["the profile alone: `validate`", "", "", "", *figures(costs), ""]
+            for command in commands():  # what is there, is; and bytecode is written
+                cloud.quietly(*command)
+            ours, theirs = alternated(cloud, commands, runs)
+            yield compared(f"{name}, {what}", theirs, ours)
 
 
-def alternated(cloud: Cloud, commands: object, runs: int) -> tuple[list[Cost], list[Cost]]:
-    assert callable(commands)
+def more_work(cloud: Cloud, runs: int) -> Iterator[list[str]]:
+    """A row for each of what `apply` alone does."""
+    here = ("--target", "local", "--set", "app=again-a")
+    for name, command in (
+        ("`apply --no-wait`: arguments judged and rehearsed", lambda: applied("again-a", *edited(), "--no-wait")),
+        ("`apply`: followed until it serves, and verified", lambda: applied("again-a", *edited())),
+        ("`plan`: changes, their costs, and drift", lambda: [*GLMDEPLOY, "plan", PROFILE, *here, *edited()]),
+        ("`validate`: the profile alone", lambda: [*GLMDEPLOY, "validate", PROFILE]),
+    ):
+        yield alone(name, [cloud.cost(*command()) for _ in range(max(1, runs // 2))])
+
+
+def alternated(
+    cloud: Cloud, commands: Callable[[], tuple[list[str], list[str]]], runs: int
+) -> tuple[list[Cost], list[Cost]]:
+    """What both cost, run by run, now the one first and now the other."""
     ours, theirs = [], []
     for run in range(runs):
         apply, deploy = commands()
@@ -188,39 +192,51 @@ def alternated(cloud: Cloud, commands: object, runs: int) -> tuple[list[Cost], l
     return ours, theirs
 
 
-def figures(costs: Sequence[Cost]) -> list[str]:
-    """Best and median: processor time of the command, of the cloud, and wall time."""
+def compared(name: str, theirs: Sequence[Cost], ours: Sequence[Cost]) -> list[str]:
+    """A row of :data:`HEAD`: of each kind of time the one, the other, and how many times the one the other is."""
     return [
-        f"{min(times):.2f} / {statistics.median(times):.2f}"
-        for times in ([each.own for each in costs], [each.cloud for each in costs], [each.wall for each in costs])
+        name,
+        *(both([time(each) for each in theirs], [time(each) for each in ours]) for time in (_own, _wall)),
+        *(f"{statistics.median(each.cloud for each in costs):.2f}" for costs in (theirs, ours)),
     ]
 
 
-def ratio(ours: Sequence[Cost], theirs: Sequence[Cost]) -> str:
-    """Of the best, and of the medians, of the command's processor time; then of wall time."""
-    found = [
-        kind([time(each) for each in ours]) / kind([time(each) for each in theirs])
-        for time in (lambda each: each.own, lambda each: each.wall)
-        for kind in (min, statistics.median)
-    ]
-    return "{:.2f} / {:.2f}, {:.2f} / {:.2f}".format(*found)
+def both(theirs: Sequence[float], ours: Sequence[float]) -> str:
+    """The best and the median of both, and the ratio of each."""
+    return ", ".join(f"{kind(theirs):.2f} → {kind(ours):.2f} ({kind(ours) / kind(theirs):.2f})" for kind in KINDS)
 
 
+def alone(name: str, costs: Sequence[Cost]) -> list[str]:
+    """A row of :data:`BEYOND`."""
+    times = ([time(each) for each in costs] for time in (_own, _wall))
+    figures = [", ".join(f"{kind(taken):.2f}" for kind in KINDS) for taken in times]
+    return [name, *figures, f"{statistics.median(each.cloud for each in costs):.2f}"]
+
+
+def _own(cost: Cost) -> float:
+    return cost.own
+
+
+def _wall(cost: Cost) -> float:
+    return cost.wall
+
+
+KINDS = (min, statistics.median)
 HEAD = [
-    "s, best / median",
-    "`modal deploy`: processor",
-    "cloud",
-    "wall",
-    "`apply`: processor",
-    "cloud",
-    "wall",
-    "`apply` : `modal deploy`: processor, wall",
+    "seconds: best, median",
+    "processor: `modal deploy` → `apply` (times)",
+    "wall: `modal deploy` → `apply` (times)",
+    "the cloud's processor: `modal deploy`",
+    "`apply`",
 ]
+BEYOND = ["what more `apply` does, and what of it can be had alone", "processor", "wall", "the cloud's processor"]
 
 
 def table(runs: int) -> str:
-    """The table in Markdown."""
-    return markdown(HEAD, rows(runs))
+    """Both tables in Markdown."""
+    with Cloud() as cloud:
+        cloud.quietly(*applied("again-a", "--no-wait", "--make-secrets"))
+        return f"{markdown(HEAD, same_work(cloud, runs))}\n\n{markdown(BEYOND, more_work(cloud, runs))}"
 
 
 if __name__ == "__main__":
