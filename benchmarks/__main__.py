@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CHECK_JSONSCHEMA = "check-jsonschema is not installed here (`pip install check-jsonschema`): nothing stands beside it."
-    "check-jsonschema is not installed here (`pip install check-jsonschema`): nothing stands beside ours."
-)
 
 
 @dataclass(frozen=True)
