@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glmdeploy import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -27,7 +29,7 @@ def machine() -> str:
 
 def versions() -> str:
     """Of Python, of glmdeploy and of what is measured beside it."""
-    found = [f"Python {platform.python_version()}", f"glmdeploy {_version('glmdeploy')}"]
+    found = [f"Python {platform.python_version()}", f"glmdeploy {__version__}"]
     return ", ".join([*found, *(f"{name} {_version(name)}" for name in PACKAGES)])
 
 

@@ -7,7 +7,6 @@ memory_hook.py`` and ``sglang/srt/mem_cache/kv_cache_configurator.py`` (0.5.23).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
 from glmdeploy.sizing import adapters, states
@@ -269,4 +268,4 @@ def _graph(memory_mib: int, shards: Sharding, value: Value) -> int:
     asked = positive(value("cuda_graph_max_bs")) or positive(value("cuda_graph_max_bs_decode"))
     largest = asked or (_GRAPHS if memory_mib >= _LARGE or shards.tensor >= 4 else _GRAPHS_OF_FEW)
     running = positive(value("max_running_requests"))
-    return min(largest, ceil(running / shards.groups)) if running else largest
+    return min(largest, -(-running // shards.groups)) if running else largest
