@@ -127,7 +127,7 @@ class Pair:
 
     def __init__(self, cloud: Cloud, *options: str) -> None:
         self._cloud, self._options = cloud, options
-        self._script = cloud.folder / "script.py"
+        self._same: list[str] = []
 
     def first(self) -> tuple[list[str], list[str]]:
         """Apps that were not there before."""
@@ -141,12 +141,14 @@ class Pair:
 
     def unchanged(self) -> tuple[list[str], list[str]]:
         """Apps that are there as they are."""
-        return applied("same-a", *self._options, *AS_MODAL), self._modal("same-m")
+        self._same = self._same or self._modal("same-m")  # the same file each time: Python compiles it once
+        return applied("same-a", *self._options, *AS_MODAL), self._same
 
     def _modal(self, app: str, *options: str) -> list[str]:
         rendered = [*GLMDEPLOY, "render", PROFILE, "--set", f"app={app}", *self._options, *options]
-        self._cloud.quietly(*rendered, "--output", str(self._script))
-        return [*MODAL, "deploy", str(self._script)]
+        script = self._cloud.folder / f"{app.replace('-', '_')}.py"
+        self._cloud.quietly(*rendered, "--output", str(script))
+        return [*MODAL, "deploy", str(script)]
 
 
 def same_work(cloud: Cloud, runs: int) -> Iterator[list[str]]:
