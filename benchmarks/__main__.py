@@ -121,7 +121,7 @@ def serving(quick: bool) -> str:
 PARTS = {
     "startup": Part(lambda quick: script("startup.py", *(["3"] if quick else [])), "python benchmarks/startup.py"),
     "validate": Part(validate, "python benchmarks/validate.py"),
-    "apply": Part(lambda quick: apply.table(1 if quick else 7), "python benchmarks/apply.py"),
+    "apply": Part(lambda quick: apply.table(1 if quick else 5), "python benchmarks/apply.py"),
     "memory": Part(lambda quick: memory.table(1 if quick else 3), "python benchmarks/memory.py"),
     "serving": Part(serving, "python benchmarks/serving --rounds 2 --seconds 2 --modes steady"),
     "estimates": Part(lambda _: estimates.tables(), "python benchmarks/estimates.py", timed=False),

@@ -8,7 +8,7 @@ live and that nobody has asked anything: `apply --no-wait --no-preflight`. What 
 deployed (`glmdeploy render`) is not counted.
 
 Processor time is that of the command, and beside it that of the cloud and its containers meanwhile; wall time is of use
-on a machine that does nothing else. Best and median of RUNS (7), and how many times `modal deploy` it is.
+on a machine that does nothing else. Best and median of RUNS (5), and how many times `modal deploy` it is.
 
 What `apply` does beyond that is measured in rows of its own: it has a container look at the secrets' values before
 anything is deployed, has SGLang's parser judge the arguments, and follows the version until it serves.
@@ -242,4 +242,4 @@ def table(runs: int) -> str:
 
 
 if __name__ == "__main__":
-    print(table(int(sys.argv[1]) if len(sys.argv) > 1 else 7))
+    print(table(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
