@@ -126,6 +126,9 @@ def entry() -> None:
         code = code or 1
     if "glmdeploy.operate.asking" in sys.modules:
         _leave_in_time(code)
+    # Else the interpreter looks through all that was imported, several times, for garbage that ends with the process:
+    # with the SDK in memory that took 200 ms and more of the 1.2 s of `apply`.
+    gc.freeze()
     sys.exit(code)
 
 

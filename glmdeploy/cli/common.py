@@ -18,7 +18,7 @@ from glmdeploy.cli import complete, complete_set
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from glmdeploy.findings import Finding
     from glmdeploy.plan.plan import Plan
@@ -282,6 +282,11 @@ def write(output: Path, text: str) -> None:
     except OSError as error:
         raise GlmdeployError(f"cannot write {output}: {error.strerror}") from None
     note(f"wrote {output}")
+
+
+def are_many(named: Sequence[str]) -> bool:
+    """Whether the command line names more than one profile, or a folder of them."""
+    return len(named) != 1 or (named[0] != "-" and Path(named[0]).is_dir())
 
 
 def free(file: str, *, force: bool) -> None:
