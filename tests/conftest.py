@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 SLOW = ("docs", "faults", "operate", "local", "runtime")
 """Folders of tests that take minutes for a few tests: they come first, so that no worker waits for one at the end."""
 
-PLACES = sorted(str(path) for path in HERE.iterdir() if path.match("test_*.py") or (path.is_dir() and [*path.glob("**/test_*.py")]))
+PLACES = sorted({str(HERE / path.relative_to(HERE).parts[0]) for path in HERE.rglob("test_*.py")})
 """All tests. Each worker begins elsewhere, and so they compile a fresh clone's tests together, not each of them all."""
 
 

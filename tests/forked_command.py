@@ -1,7 +1,7 @@
 """``python -m glmdeploy`` for tests, forked from one process that has imported what the commands import.
 
-An ``apply`` is half a second of imports and a fifth of rules read, and the tests run hundreds. What the commands do is the same; whoever wants to
-see a process start, or to signal one, uses ``Shell.started``.
+An ``apply`` is half a second of imports and of rules read, and the tests run hundreds. What the commands do is the
+same; whoever wants to see a process start, or to signal one, uses ``Shell.started``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IMPORTED = (
     *("glmdeploy.local.cloud", "glmdeploy.local.state.store", "glmdeploy.local.tiny_model"),
     *("aiohttp", "email.policy", "huggingface_hub.hf_api", "netrc", "sqlite3", "stringprep"),
     *("modal._utils.git_utils", "modal.output", "modal.runner"),
-    *("rich._emoji_codes", "rich._unicode_data.unicode17-0-0", "rich.console", "rich.live", "rich.progress", "rich.status"),
+    *("rich._emoji_codes", "rich.console", "rich.live", "rich.progress", "rich.status"),
 )
 ROOMS = ("cli", "operate", "plan", "report")
 """All modules of these are imported, but what they have in folders."""
@@ -113,6 +113,20 @@ class Commands:
         return not any(name in self._asked or name.startswith(BEFORE_PYTHON) for name in differing)
 
 
+def import_all() -> None:
+    for name in IMPORTED:
+        import_module(name)
+    for room in ROOMS:
+        for module in pkgutil.iter_modules(import_module(f"glmdeploy.{room}").__path__, f"glmdeploy.{room}."):
+            import_module(module.name)
+
+
+def read_all() -> None:
+    """Have the rules read, and the options of the release of ``READ``."""
+    plan_of = import_module("glmdeploy.plan.make").plan_of
+    plan_of(import_module("glmdeploy.profile.text.load").load(READ))
+
+
 def become(handed: Handed) -> NoReturn:
     """Run the command as ``python -m glmdeploy`` would."""
     with os.fdopen(handed.parameters, "rb") as file:
@@ -136,14 +150,9 @@ def become(handed: Handed) -> NoReturn:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     os.environ.__class__ = Recording
-    for name in IMPORTED:
-        import_module(name)
-    for room in ROOMS:
-        for module in pkgutil.iter_modules(import_module(f"glmdeploy.{room}").__path__, f"glmdeploy.{room}."):
-            import_module(module.name)
+    import_all()
     os.environ.__class__ = os._Environ
-    plan_of = import_module("glmdeploy.plan.make").plan_of
-    plan_of(import_module("glmdeploy.profile.text.load").load(READ))
+    read_all()
     for name in [name for name in sys.modules if name.partition(".")[0] == ANEW]:
         del sys.modules[name]
     assert threading.active_count() == 1
