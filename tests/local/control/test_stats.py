@@ -50,7 +50,9 @@ def client(running: Running) -> modal.Client:
 def act(client: modal.Client, load_app: Callable[[str], ModuleType]) -> modal.Function:
     """A function that was called: five times well, twice not, and once for too long."""
     app = modal.App("counted")
-    app.function(name="act", timeout=6, startup_timeout=600, max_containers=1, scaledown_window=3600)(load_app("functions").act)
+    app.function(name="act", timeout=6, startup_timeout=600, max_containers=1, scaledown_window=3600)(
+        load_app("functions").act
+    )
     app.deploy(client=client)
     found = modal.Function.from_name("counted", "act", client=client)
     assert list(found.map(["double"] * 5, range(5))) == [0, 2, 4, 6, 8]
