@@ -21,6 +21,7 @@ import pytest
 from aiohttp import web
 from forked_command import Commands
 from grpclib.client import Channel
+from hypothesis import settings
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
@@ -134,6 +135,12 @@ def exported(lines: str) -> dict[str, str]:
 def some(kinds: Iterable[str], *every_run: str) -> list[Any]:
     """All of them, to parametrize with; those that are no ``every_run`` are tried with ``--all`` alone."""
     return [pytest.param(one, marks=() if one in every_run else pytest.mark.thorough) for one in kinds]
+
+
+def examples(count: int) -> int:
+    """So many of them with ``--all``, for a property's ``max_examples``; a quarter in every run."""
+    everything: int = settings.get_profile("all").max_examples
+    return count if settings().max_examples == everything else max(1, count // 4)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import yaml
 from faulty_profiles import BAD, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.fix import fix
 from glmdeploy.authoring.own_file import OwnFile
@@ -206,7 +207,7 @@ def faulty(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["", "\ufeff"])) + newline.join(rows) + end
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(text=faulty())
 def test_only_faults_are_touched(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     with chdir(tmp_path_factory.getbasetemp()):
