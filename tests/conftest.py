@@ -44,7 +44,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("the real SGLang", "see tests/sglang_record.py")
     group.addoption("--record", action="store_true", help="ask the real SGLang what is not recorded, and record it")
-    parser.getgroup("faults").addoption("--kills", type=int, default=6, help="how many kills tests/faults makes")
+    parser.getgroup("faults").addoption("--kills", type=int, default=3, help="how many kills tests/faults makes")
     group.addoption("--ask-sglang", action="store_true", help="ask the real SGLang everything, recorded or not")
     group.addoption("--all", action="store_true", help="also what .ci/nightly alone tries, and more examples")
     group.addoption("--engine", action="store_true", help="run the real SGLang on this CPU, where a test needs it")
