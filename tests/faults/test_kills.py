@@ -1,6 +1,7 @@
 """Kills at any moment: of the command, of the engine, of a container, of the embedded cloud.
 
-After each of them the next command converges, what ran before answers, and nothing is left. A few kills in every run; ``pytest tests/faults/test_kills.py --kills 1000`` for more.
+After each of them the next command converges, what ran before answers, and nothing is left. A few kills in every run;
+``pytest tests/faults/test_kills.py --kills 1000`` for more.
 """
 
 from __future__ import annotations

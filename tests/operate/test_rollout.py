@@ -1,4 +1,7 @@
-"""A new version under requests and streams: nobody notices one that serves, and one that does not is taken back."""
+"""A new version under requests and streams: nobody notices one that serves, and one that does not is taken back.
+
+What ``test_life`` does of it is tried here with ``--all`` alone.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,7 @@ def as_planned(shell: Shell, *more: str) -> bool:
     return not (found["changed"] or found["live"] or found["drift"])
 
 
+@pytest.mark.thorough
 def test_nobody_notices_a_new_version(shell: Shell, loop: Traffic) -> None:
     before = planned(shell)["now"]["version"]
     result = shell.json(*APPLY, *running(40))
@@ -76,9 +80,10 @@ def test_nobody_notices_a_new_version(shell: Shell, loop: Traffic) -> None:
     assert as_planned(shell, *running(40)), "what gave it room is set back"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [(GARBAGE, "warm-up: the answer is not JSON"), pytest.param(CRASH, "SGLang ", marks=pytest.mark.thorough)],
+    [(GARBAGE, "warm-up: the answer is not JSON"), (CRASH, "SGLang ")],
     ids=["garbage", "no start"],
 )
 def test_one_that_does_not_serve_is_taken_back(
