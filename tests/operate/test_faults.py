@@ -75,6 +75,7 @@ def test_interrupt(ready: Shell, moment: str) -> None:
     wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "preflight ..."))
 
 
+@pytest.mark.thorough
 def test_two_applies_at_once(ready: Shell) -> None:
     with ready.started(*APPLY, "-v", *SLOW) as first:
         read_until(first, "preflight ...")

@@ -36,6 +36,7 @@ def test_another_kind_is_an_outage_and_says_how_to_spare_it(cloud: Shell, served
     assert [outage["field"] for outage in data["outages"]] == ["server.kind"]
 
 
+@pytest.mark.thorough
 def test_a_second_app_serves_beside_it(cloud: Shell, served: dict[str, Any]) -> None:
     result = cloud.json(*SERVER, *MORE, "--set", "app=glm-local-cpu-2", "--json")
     assert result["url"] != served["url"]

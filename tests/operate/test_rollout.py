@@ -198,13 +198,20 @@ def test_a_canary_leaves_nothing(shell: Shell, url: str, good: bool) -> None:
     assert good or "production is untouched" in done.stderr
 
 
-def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
-    shell.run(*APPLY, *running(24))
+def test_what_a_rollback_would_do(shell: Shell, url: str) -> None:
+    shell.run(*APPLY)
+    shell.run(*APPLY, *running(24), "--no-wait")
     dry = shell.run("rollback", APP, "--target", "local", "--dry-run").stdout
     assert "max-running-requests 24 → 48" in dry
     assert "On Modal about 8 min and $7." in dry
     asked = shell.run("rollback", APP, "--target", "local", code=1)
     assert "run again with `--yes`" in asked.stderr
+    assert "no version 99" in shell.run("rollback", APP, "99", "--target", "local", "--yes", code=1).stderr
+
+
+@pytest.mark.thorough
+def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
+    shell.run(*APPLY, *running(24))
     result = json.loads(shell.run("rollback", APP, "--target", "local", "--yes", "--json").stdout)
     assert (result["proven"], result["guarded"]) == (True, True)
     assert as_planned(shell)
@@ -214,4 +221,3 @@ def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
     assert not shell.containers(APP) & old
     assert as_planned(shell)
     assert loop.faults() == []
-    assert "no version 99" in shell.run("rollback", APP, "99", "--target", "local", "--yes", code=1).stderr

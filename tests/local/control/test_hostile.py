@@ -371,7 +371,7 @@ def test_anything_is_answered_or_refused(
         return client
 
     @settings(
-        max_examples=examples(8) if rpc in WAITING else 60,
+        max_examples=examples(8 if rpc in WAITING else 60),
         database=None,
         suppress_health_check=list(HealthCheck),
         deadline=None,
