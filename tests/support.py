@@ -137,6 +137,11 @@ def some(kinds: Iterable[str], *every_run: str) -> list[Any]:
     return [pytest.param(one, marks=() if one in every_run else pytest.mark.thorough) for one in kinds]
 
 
+def one_in(count: int, cases: Iterable[Any]) -> list[Any]:
+    """All of them, to parametrize with; all but every ``count``-th are tried with ``--all`` alone."""
+    return [pytest.param(one, marks=pytest.mark.thorough if number % count else ()) for number, one in enumerate(cases)]
+
+
 def examples(count: int) -> int:
     """So many of them with ``--all``, for a property's ``max_examples``; a quarter in every run."""
     everything: int = settings.get_profile("all").max_examples

@@ -111,6 +111,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         install.install_engine(tmp_path / "cache")
 
 
+@pytest.mark.thorough
 def test_without_a_network_the_last_words_of_pip_are_told_and_nothing_is_left(tmp_path: Path) -> None:
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_INDEX": "", "PIP_CONFIG_FILE": os.devnull}
     done = glmdeploy(tmp_path, "install", **nowhere, PIP_FIND_LINKS="", PIP_EXTRA_INDEX_URL="", **PROXIES)
