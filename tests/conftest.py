@@ -26,7 +26,7 @@ pytest_plugins = ["snapshots", "fault_rows"]
 # How fast an example runs says more about the machine than about the code. What is found by chance must fail who looks
 # for it, which the nightly job does, and nobody who changed something else: every run tries the same examples.
 _at_any_speed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("every run", _at_any_speed, max_examples=15, derandomize=True)
+settings.register_profile("every run", _at_any_speed, max_examples=10, derandomize=True)
 settings.register_profile("all", _at_any_speed, max_examples=100)
 
 # xdist tells its workers the width of the terminal: what is printed here has none, unless a test says one.

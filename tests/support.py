@@ -138,14 +138,18 @@ def some(kinds: Iterable[str], *every_run: str) -> list[Any]:
 
 
 def one_in(count: int, cases: Iterable[Any]) -> list[Any]:
-    """All of them, to parametrize with; all but every ``count``-th are tried with ``--all`` alone."""
-    return [pytest.param(one, marks=pytest.mark.thorough if number % count else ()) for number, one in enumerate(cases)]
+    """All of them, to parametrize with; all but every ``count``-th are tried with ``--all`` alone.
+
+    One that is a tuple has the values of several parameters.
+    """
+    values = [one if isinstance(one, tuple) else (one,) for one in cases]
+    return [pytest.param(*one, marks=pytest.mark.thorough if at % count else ()) for at, one in enumerate(values)]
 
 
 def examples(count: int) -> int:
-    """So many of them with ``--all``, for a property's ``max_examples``; a quarter in every run."""
+    """So many of them with ``--all``, for a property's ``max_examples``; a sixth in every run."""
     everything: int = settings.get_profile("all").max_examples
-    return count if settings().max_examples == everything else max(1, count // 4)
+    return count if settings().max_examples == everything else max(1, count // 6)
 
 
 @contextmanager

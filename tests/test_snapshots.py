@@ -41,7 +41,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("workers", [pytest.param((), marks=pytest.mark.thorough), ("-p", "xdist", "-n", "2")])
+@pytest.mark.parametrize("workers", some([(), ("-p", "xdist", "-n", "2")], ()))
 def test_an_unused_one_fails(folder: Path, workers: tuple[str, ...]) -> None:
     code, out = run(folder, *workers, ".")
     assert (code, "no test uses" in out, "third.txt" in out) == (1, True, True)

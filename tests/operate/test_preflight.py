@@ -92,6 +92,7 @@ def test_a_plan_without_secrets_needs_none(shell: Shell) -> None:
     assert preflight.split("  ")[1:3] == ["✓ preflight", " the stand-in for SGLang 0.5.11 takes the arguments"]
 
 
+@pytest.mark.thorough
 def test_secrets_are_made_up_only_when_that_is_asked_for(fresh: Shell) -> None:
     refused = fresh.run(*APPLY, code=1)
     errors = refused.stderr[refused.stderr.index("error: ") :].splitlines()

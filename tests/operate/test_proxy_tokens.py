@@ -97,6 +97,7 @@ def test_without_a_token_apply_says_that_it_did_not_ask(ready: Shell) -> None:
     assert settings.min_containers == 0, "what had it start is set back"
 
 
+@pytest.mark.thorough
 def test_a_token_that_is_refused_is_told_at_once(ready: Shell) -> None:
     ready.run("local", "start")
     client = connect(ready.cloud)

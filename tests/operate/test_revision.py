@@ -129,6 +129,7 @@ def test_a_missing_secret_is_named(shell: Shell, nobody: str) -> None:
     assert "a container would ask with the secret absent: Modal (main) has no such secret" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_token_that_cannot_be_used_is_named(shell: Shell, nobody: str) -> None:
     shell.modal("secret", "create", "broken", f"HF_TOKEN={TOKEN}\n")
     done = resolve(asking(shell, nobody), "secrets.huggingface.name=broken", code=1)

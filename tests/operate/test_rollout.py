@@ -103,6 +103,7 @@ def test_one_that_does_not_serve_is_taken_back(
         fault("new version that answers garbage while the old one serves", "it is taken back; no request fails")
 
 
+@pytest.mark.thorough
 def test_one_that_is_late_is_taken_back_and_overrides_come_back(shell: Shell, loop: Traffic) -> None:
     shell.run(*APPLY, "--set", "server.scaledown_window=777")
     done = shell.run(*APPLY, *LATE, "--timeout", "5", code=1)
