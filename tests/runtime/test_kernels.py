@@ -53,7 +53,10 @@ FAULTS = {
         "lost the server that it had started\nBegin\n",
     ),
     "hangs with its server": ("worker(); worker(start_new_session=True); time.sleep(1e6)", "did not finish in 10 s\n"),
-    "hangs alone": ("signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1e6)", "did not finish in 10 s\nBegin\n"),
+    "hangs alone": (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1e6)",
+        "did not finish in 10 s\nBegin\n",
+    ),
 }
 
 
