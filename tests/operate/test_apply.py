@@ -180,6 +180,7 @@ def test_nobody_to_ask(cloud: Shell, applied: dict[str, Any]) -> None:
     assert cloud.deployments("glm51-fp8") == before
 
 
+@pytest.mark.thorough
 def test_restart_keeps_everything(cloud: Shell, applied: dict[str, Any], api_key: str) -> None:
     current = cloud.json(*APPLY)
     cloud.run("local", "stop")

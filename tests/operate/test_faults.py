@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE, copied_cloud, some, wait_until
+from support import PATIENCE, copied_cloud, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,8 @@ def test_daemon_killed_while_waiting(ready: Shell) -> None:
     assert ready.json(*APPLY, *SLOW, "--no-wait")["changed"] is False, "the deployment survived"
 
 
-@pytest.mark.parametrize("moment", some(["preflight ...", "start ..."], "start ..."))
+@pytest.mark.thorough
+@pytest.mark.parametrize("moment", ["preflight ...", "start ..."])
 def test_interrupt(ready: Shell, moment: str) -> None:
     with ready.started(*APPLY, "-v", *SLOW) as process:
         read_until(process, moment)
