@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import settings
+from support import examples
 
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.rules.check import check
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 TODAY = date(2026, 11, 23)
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=examples(60), deadline=None)
 
 MINIMAL = """\
 # pinned

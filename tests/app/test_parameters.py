@@ -275,10 +275,13 @@ EVERYTHING = (
     "sets",
     [
         (),
-        AS["server"],
+        pytest.param(AS["server"], marks=pytest.mark.thorough),
         *((*AS[kind], *EVERYTHING, *(f"server.{text}" for text, _, _ in rows(kind))) for kind in KINDS),
         ("compile=null", "volumes.kernels=null", "secrets.huggingface=null", "server.cpu=8.5", "download.cpu=4"),
-        ("gpu=[B200:8]", "secrets.api_key=null", "server.public=true", "volumes.weights.read_only=false"),
+        pytest.param(
+            ("gpu=[B200:8]", "secrets.api_key=null", "server.public=true", "volumes.weights.read_only=false"),
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["as it ships", "server", "all of a web function", "all of a server", "little", "open"],
 )

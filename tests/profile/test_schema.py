@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
+from support import examples
 from validators import accepts
 
 from glmdeploy.profile import durations, release_schema, schema
@@ -154,7 +155,7 @@ def of_options(path: tuple[Any, ...]) -> bool:
     return path in ((), ("sglang",)) or path[:2] in (("sglang", "args"), ("sglang", "version"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(path=st.sampled_from(paths(BASE)), value=VALUES)
 @example(path=("server", "cpu"), value=[1, 2])
 @example(path=("server", "cpu"), value=[1, 2, 3])
