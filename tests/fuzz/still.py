@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BEGINNING = 1_800_000_000.0
-"""What the clocks say first: seconds since the epoch."""
+"""What the clock on the wall says first: seconds since the epoch. The loop's begins at 0."""
 
 
 class StalledError(AssertionError):
@@ -30,7 +30,7 @@ class _Nothing(selectors.BaseSelector):
     """Watches no file, and moves the clock on."""
 
     def __init__(self) -> None:
-        self.now = BEGINNING
+        self.now = 0.0
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -76,7 +76,8 @@ def loop() -> Iterator[Loop]:
     made = Loop()
     asyncio.set_event_loop(made)
     try:
-        with patch.object(time, "monotonic", made.time), patch.object(time, "time", made.time):
+        wall = patch.object(time, "time", lambda: BEGINNING + made.time())
+        with patch.object(time, "monotonic", made.time), wall:
             yield made
             _end(made)
     finally:
