@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,7 @@ def _fuzz(name: str, *, seconds: float | None, runs: int | None, keeping: bool) 
         began = time.monotonic()
         log = _atheris(
             name,
+            place,
             *limits,
             f"-max_len={target.longest}",
             f"-timeout={DEADLINE}",
@@ -128,17 +130,21 @@ def _fuzz(name: str, *, seconds: float | None, runs: int | None, keeping: bool) 
         elif keeping:
             smallest = place / "smallest"
             smallest.mkdir()
-            _atheris(name, "-merge=1", f"-max_len={target.longest}", str(smallest), str(begun), str(grown))
-            keep(name, [file.read_bytes() for file in smallest.iterdir()])
+            _atheris(name, place, "-merge=1", f"-max_len={target.longest}", str(smallest), str(begun), str(grown))
+            keep(name, [file.read_bytes() for file in smallest.iterdir()] or known)
             figures.corpus = len(kept(name))
     return figures
 
 
-def _atheris(name: str, *arguments: str) -> str:
+def _atheris(name: str, place: Path, *arguments: str) -> str:
     """What a process of atheris says."""
-    command = [sys.executable, str(HERE), name, "--engine", *arguments]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE.parents[1]), os.environ.get("PYTHONPATH"))))}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, env=env)
+    path = os.pathsep.join(filter(None, (str(HERE.parents[1]), os.environ.get("PYTHONPATH"))))
+    program = place / "program"
+    command = shlex.join([sys.executable, str(HERE), name, "--engine"])
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    program.chmod(0o700)
+    env = {**os.environ, "PYTHONPATH": path, engine.PROGRAM: str(program)}
+    done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, env=env)
     return done.stdout.decode("utf-8", "replace")
 
 

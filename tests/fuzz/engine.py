@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -12,6 +13,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fuzz.target import Target
+
+
+PROGRAM = "GLMDEPLOY_FUZZ_PROGRAM"
+"""A program that takes libFuzzer's arguments alone."""
 
 
 def load(name: str) -> Target:
@@ -52,6 +57,8 @@ def run(name: str, arguments: list[str]) -> int:
             raise
 
     mutate = target.mutate
-    atheris.Setup([sys.argv[0], *arguments], check, **({"custom_mutator": mutate} if mutate else {}))
+    # What minimises a corpus starts itself again, by the program that began.
+    program = os.environ.get(PROGRAM, sys.argv[0])
+    atheris.Setup([program, *arguments], check, **({"custom_mutator": mutate} if mutate else {}))
     atheris.Fuzz()
     return 0
