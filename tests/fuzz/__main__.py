@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parents[1])
 
-from fuzz import campaign, engine  # the folder of the tests is not on the path before
+from fuzz import campaign, engine  # noqa: E402 (the folder of the tests is not on the path before)
 
 TARGETS = ("source", "launch", "sets", "rpcs", "gateway", "hub")
 """Names of the modules in ``targets``."""

@@ -25,18 +25,15 @@ DEADLINE = 25
 """Seconds that one input may take before it is a fault."""
 MEMORY = 2048
 """MiB that one process may take before that is a fault."""
-LEFT_OUT = 0.35
-"""Share of the time that goes to starting: reading seeds counts as fuzzing."""
-
-_DONE = re.compile(r"Done (\d+) runs in (\d+) second")
 _STAT = re.compile(r"stat::(\w+):\s+(\d+)")
-_PULSE = re.compile(r"#(\d+)\s+(\w+)\s.*?ft: (\d+) corp: (\d+)")
+_PULSE = re.compile(r"#\d+\s+(\w+)\s+cov: (\d+) ft: \d+ corp: (\d+)")
 
 
 @dataclass(kw_only=True)
 class Figures:
-    """What fuzzing one target came to. ``seconds`` of wall time; ``new`` features of coverage beside the corpus's.
+    """What fuzzing one target came to.
 
+    ``seconds`` are of wall time. ``edges`` of glmdeploy's code were reached, ``new`` of them not by the corpus.
     ``memory`` is the peak in MiB, ``corpus`` the inputs that it ended with. ``faults`` are files.
     """
 
@@ -44,7 +41,7 @@ class Figures:
     cases: int = 0
     seconds: float = 0.0
     new: int = 0
-    features: int = 0
+    edges: int = 0
     corpus: int = 0
     memory: int = 0
     faults: list[str] = field(default_factory=list)
@@ -102,7 +99,7 @@ def _fuzz(name: str, *, seconds: float | None, runs: int | None, keeping: bool) 
         for each in (begun, grown, faults):
             each.mkdir()
         known = [*kept(name), *(file.read_bytes() for file in found(name))]
-        for number, data in enumerate(dict.fromkeys([*known, *(known and () or target.seeds())])):
+        for number, data in enumerate(dict.fromkeys([*known, *((known and ()) or target.seeds())])):
             (begun / f"{number:05}").write_bytes(data[: target.longest])
         words = place / "words"
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words if word))
@@ -130,7 +127,9 @@ def _fuzz(name: str, *, seconds: float | None, runs: int | None, keeping: bool) 
         elif keeping:
             smallest = place / "smallest"
             smallest.mkdir()
-            _atheris(name, place, "-merge=1", f"-max_len={target.longest}", str(smallest), str(begun), str(grown))
+            _atheris(
+                name, place, "-set_cover_merge=1", f"-max_len={target.longest}", str(smallest), str(begun), str(grown)
+            )
             keep(name, [file.read_bytes() for file in smallest.iterdir()] or known)
             figures.corpus = len(kept(name))
     return figures
@@ -151,12 +150,12 @@ def _atheris(name: str, place: Path, *arguments: str) -> str:
 def _read(name: str, log: str, seconds: float) -> Figures:
     """The figures in what libFuzzer says."""
     figures = Figures(target=name, seconds=seconds)
-    pulses = [(int(ft), int(corpus), kind) for _, kind, ft, corpus in _PULSE.findall(log)]
+    pulses = [(int(edges), int(corpus), kind) for kind, edges, corpus in _PULSE.findall(log)]
     stats = {key: int(value) for key, value in _STAT.findall(log)}
     if pulses:
-        first = next((ft for ft, _, kind in pulses if kind == "INITED"), pulses[0][0])
-        figures.features, figures.corpus, _ = pulses[-1]
-        figures.new = figures.features - first
+        first = next((edges for edges, _, kind in pulses if kind == "INITED"), pulses[0][0])
+        figures.edges, figures.corpus, _ = pulses[-1]
+        figures.new = figures.edges - first
     figures.cases = stats.get("number_of_executed_units", 0)
     figures.memory = stats.get("peak_rss_mb", 0)
     if not figures.cases:

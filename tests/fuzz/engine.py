@@ -8,10 +8,11 @@ import os
 import sys
 import traceback
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fuzz.target import Target
 
 

@@ -1,4 +1,7 @@
-"""Protobuf messages at random: whole ones, and one field changed. Strings are names of things that there are, or hostile."""
+"""Protobuf messages at random: whole ones, and one field changed.
+
+Strings are names of things that there are, or hostile.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,24 @@ HOSTILE = (
     *("0" * 64, "A" * 64, "g" * 64, "* * * * *", "61 * * * *", "Mars/Olympus", "UTC", "/".join("d" * 50), "a/b.txt"),
     *("%00", "${A}", "\x1b[31m", "fu-1@v2", "f.*", "1e400", "nan"),
 )
-NUMBERS = (0, 1, -1, 2, 3, 7, 60, 8000, 1_799_999_000, 1_800_000_000, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63), 2**32 - 1, 2**64 - 1)
+NUMBERS = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    7,
+    60,
+    8000,
+    1_799_999_000,
+    1_800_000_000,
+    2**31 - 1,
+    -(2**31),
+    2**63 - 1,
+    -(2**63),
+    2**32 - 1,
+    2**64 - 1,
+)
 FLOATS = (0.0, 1.0, -1.0, 0.5, 1e300, math.inf, -math.inf, math.nan)
 _RANGES = {
     Field.CPPTYPE_INT32: (-(2**31), 2**31 - 1),

@@ -9,12 +9,11 @@ import asyncio
 import contextlib
 import selectors
 import time
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 from unittest.mock import patch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
 T = TypeVar("T")
 

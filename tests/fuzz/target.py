@@ -35,6 +35,11 @@ class Target:
     longest: int = 4096
 
 
+def words(name: str) -> tuple[str, ...]:
+    """What inputs of a target are made of, beside what seeds hold."""
+    return tuple(json.loads((HERE / "words" / f"{name}.json").read_text()))
+
+
 def kept(name: str) -> list[bytes]:
     """The corpus of a target: one input a line, as JSON text whose characters are the bytes."""
     file = CORPUS / f"{name}.jsonl"

@@ -1,4 +1,4 @@
-"""What fuzzing has kept: inputs that reach what others do not, and inputs that showed a fault once. Needs no atheris."""
+"""What fuzzing has kept: inputs that reach what others do not, and those that showed a fault once. Without atheris."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from fuzz import engine, target
 from fuzz.__main__ import TARGETS
 

@@ -19,7 +19,9 @@ HOST = f"localhost:{PORT}".encode()
 
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e\x80-\xff]+) HTTP/1\.1")
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*")
+_NAME, _SEEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rb"[\x21-\x7e\x80-\xff]"
+_VALUE = rb"(?:" + _SEEN + rb"(?:[\t\x20-\x7e\x80-\xff]*" + _SEEN + rb")?)?"
+_HEADER = re.compile(rb"(" + _NAME + rb"):[ \t]*(" + _VALUE + rb")[ \t]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 
 
@@ -73,7 +75,9 @@ def answer(data: bytes, method: bytes, at: int = 0, *, ended: bool) -> Message:
     return Message(first, headers, body, end)
 
 
-def _head(data: bytes, at: int, pattern: re.Pattern[bytes]) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, bytes], ...], int]:
+def _head(
+    data: bytes, at: int, pattern: re.Pattern[bytes]
+) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, bytes], ...], int]:
     end = data.find(b"\r\n\r\n", at)
     if end < 0:
         raise IncompleteError
@@ -246,7 +250,9 @@ def fails(said: bytes, data: bytes) -> bool:
     return b"HTTP/1.1 500" in said and not _ODD.search(data)
 
 
-async def talk(application: web.Application, data: bytes, *, auto_decompress: bool = True, seconds: float = 1000.0) -> Talk:
+async def talk(
+    application: web.Application, data: bytes, *, auto_decompress: bool = True, seconds: float = 1000.0
+) -> Talk:
     """Send all of ``data`` over one connection, and wait so long, by the loop's clock, until the client goes."""
     runner = web.AppRunner(
         application, handler_cancellation=True, access_log=None, shutdown_timeout=1.0, auto_decompress=auto_decompress

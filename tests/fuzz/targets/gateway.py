@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import aiohttp
+
 from fuzz import wire
 from fuzz.still import Loop, loop, run
-from fuzz.target import Target
+from fuzz.target import Target, words
 from fuzz.wire import HOST, Wire
-
 from glmdeploy.local import passing, upstream
 from glmdeploy.local.gateway import Gateway
 from glmdeploy.local.home import Credentials
@@ -81,7 +81,9 @@ class Site:
     containers: list[Container] = field(default_factory=list)
     dispatched: list[str] = field(default_factory=list)
 
-    async def connect(self, factory: Callable[[], asyncio.Protocol], *_: Any, **__: Any) -> tuple[Wire, asyncio.Protocol]:
+    async def connect(
+        self, factory: Callable[[], asyncio.Protocol], *_: Any, **__: Any
+    ) -> tuple[Wire, asyncio.Protocol]:
         container = Container(self.answers)
         protocol = factory()
         transport = Wire(protocol, container.hear)
@@ -281,7 +283,14 @@ def seeds() -> Iterator[bytes]:
     yield ask("GET", "/app/x", "Host: evil")
     yield ask("GET", "//app/x") + ask("GET", "/app//x") + ask("GET", "/app/../y") + ask("GET", "/app/%0d%0aX:y")
     yield ask("OPTIONS", "*") + ask("CONNECT", "localhost:80")
-    yield ask("GET", "/app/x", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13")
+    yield ask(
+        "GET",
+        "/app/x",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: x",
+        "Sec-WebSocket-Version: 13",
+    )
     yield ask("POST", "/app/x", "Expect: 100-continue", "Content-Length: 5", body="hello")
     yield ask("GET", "/app/x", "Content-Length: 5", body="hello") + ask("GET", "/app/y")
     yield ask("GET", "/_files/x") + ask("PUT", "/_files/x", "Content-Length: 1", body="x") + ask("GET", "/_apps/ap-1")
@@ -315,12 +324,4 @@ def seeds() -> Iterator[bytes]:
         yield ask("HEAD", "/app/x") + ANSWER + answer.encode("latin-1")
 
 
-WORDS = tuple(
-    "GET |POST |HEAD |PUT | /app/ HTTP/1.1\r\n| HTTP/1.0\r\n|Host: localhost:8000\r\n|Content-Length: |"
-    "Transfer-Encoding: chunked\r\n|Transfer-Encoding: |chunked|identity|, |0\r\n\r\n|5\r\nhello\r\n|\r\n|\r\n\r\n|\n|\r|\t| |"
-    "Connection: close\r\n|Connection: keep-alive\r\n|Connection: |Expect: 100-continue\r\n|Upgrade: websocket\r\n|"
-    "/app/|/locked/|/_files/|/_apps/|?|__modal_function_call_id=|%0d%0a|\x00|\x0b|;|: | : |+|-|0x|1e1|ffffffff|"
-    "HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|HTTP/1.1 204 No\r\n|Location: /|Trailer: x\r\n|Origin: http://localhost\r\n|"
-    "X-Forwarded-For: |Modal-Key: wk-fuzz\r\n|Modal-Secret: ws-fuzz\r\n|\n--answer--\n".split("|")
-)
-TARGET = Target(name="gateway", check=check, seeds=seeds, words=WORDS, longest=2048)
+TARGET = Target(name="gateway", check=check, seeds=seeds, words=words("gateway"), longest=2048)

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fuzz import wire
-from fuzz.wire import HOST
 from fuzz.still import loop, run
-from fuzz.target import Target
-
+from fuzz.target import Target, words
+from fuzz.wire import HOST
 from glmdeploy.local import hub
 
 if TYPE_CHECKING:
@@ -93,7 +92,11 @@ def _range(method: bytes, asked: wire.Message, answer: wire.Message) -> None:
         assert int(length) == int(last) - int(first) + 1, f"{told!r} and {length!r}"
     elif status == 416:
         assert answer.values(b"content-range"), "416 without the size"
-    if status == 200 and answer.values(b"content-type")[:1] == [b"application/json; charset=utf-8"] and method == b"GET":
+    if (
+        status == 200
+        and answer.values(b"content-type")[:1] == [b"application/json; charset=utf-8"]
+        and method == b"GET"
+    ):
         json.loads(answer.body)
 
 
@@ -140,16 +143,11 @@ def seeds() -> Iterator[bytes]:
     yield get("/api/models/mine/model/paths-info/main", kind, f"Content-Length: {len(form)}", method="POST", body=form)
     parts = b'--b\r\nContent-Disposition: form-data; name="paths"\r\n\r\nconfig.json\r\n--b--\r\n'
     kind = "Content-Type: multipart/form-data; boundary=b"
-    yield get("/api/models/mine/model/paths-info/main", kind, f"Content-Length: {len(parts)}", method="POST", body=parts)
+    yield get(
+        "/api/models/mine/model/paths-info/main", kind, f"Content-Length: {len(parts)}", method="POST", body=parts
+    )
     yield get("/mine/model.git/info/lfs/objects/batch", "Content-Length: 2", method="POST", body=b"{}")
     yield get("/api/models/mine/model/xet-read-token/main", "X-Xet-Session-Id: 1")
 
 
-WORDS = tuple(
-    "GET |HEAD |POST | HTTP/1.1\r\n|Host: localhost:8000\r\n|Range: bytes=|Content-Length: |Transfer-Encoding: chunked\r\n|"
-    "Connection: close\r\n|Expect: 100-continue\r\n|Authorization: Bearer |Content-Type: multipart/form-data; boundary=b\r\n|"
-    "Content-Encoding: gzip\r\n|\r\n\r\n|/api/models/|/resolve/main/|/revision/|/tree/|/paths-info/main|mine/model|..|%2e|%2f|"
-    "%00|%ff|//|?expand=true|&|secret.txt|config.json|model.safetensors|zai-org/GLM-5.1-FP8|moved|Origin: http://x\r\n|"
-    "0\r\n\r\n|If-Range: x\r\n|Accept-Encoding: gzip\r\n|Upgrade: websocket\r\n".split("|")
-)
-TARGET = Target(name="hub", check=check, seeds=seeds, words=WORDS, longest=2048)
+TARGET = Target(name="hub", check=check, seeds=seeds, words=words("hub"), longest=2048)

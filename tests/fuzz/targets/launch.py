@@ -11,8 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fuzz.places import hidden, in_text, seemly
-from fuzz.target import ROOT, TOKEN, Target
-
+from fuzz.target import ROOT, TOKEN, Target, words
 from glmdeploy.authoring.formats.recognise import recognise
 from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.imported import Imported, import_script
@@ -114,7 +113,7 @@ def _words(script: Script, launch: Launch) -> None:
         name, _, value = word.text.partition("=")
         known = not word.text or covered(word) or name in told or _spelled(word.text, profile, told)
         if word.text.startswith("-") and not known:
-            known = _key(name) in placed or bool(value and _spelled(value, profile, told))
+            known = _key(name) in placed or name.lstrip("-") in placed or bool(value and _spelled(value, profile, told))
         elif not known and before is not None:  # a value: its option's message is about both
             known = covered(before) or not _key(before.text.partition("=")[0])
         assert known, f"the word {word.text!r} is nowhere"
@@ -139,7 +138,7 @@ def _key(flag: str) -> str:
     try:
         option = _release().find(flag)
     except (catalog.OptionError, ValueError):
-        return flag.lstrip("-")
+        return flag.removeprefix("--") or flag
     return "" if option.dest in _PLACED_ELSEWHERE else option.canonical.removeprefix("--")
 
 
@@ -159,22 +158,23 @@ def seeds() -> Iterator[bytes]:
         f"docker run -e HF_TOKEN={TOKEN} lmsysorg/sglang:v0.5.16 {launch}",
         f"{launch} --nope {TOKEN}",
         f"{launch} # {TOKEN}",
-        f"{launch} --json-model-override-args '{{\"a\": \"{TOKEN}\"}}'",
+        f'{launch} --json-model-override-args \'{{"a": "{TOKEN}"}}\'',
     ):
         yield f"run.sh\n{text}\n".encode()
-    yield f"compose.yaml\nservices:\n  a:\n    image: lmsysorg/sglang:v0.5.16\n    command: {launch}\n    environment: {{A: {TOKEN}}}\n".encode()
+    yield "\n".join(
+        (
+            "compose.yaml\nservices:\n  a:\n    image: lmsysorg/sglang:v0.5.16",
+            f"    command: {launch}\n    environment: {{A: {TOKEN}}}\n",
+        )
+    ).encode()
     yield f"Dockerfile\nFROM lmsysorg/sglang:v0.5.16\nENV A={TOKEN}\nCMD {launch}\n".encode()
-    yield f"serve.py\nimport modal, subprocess\nTOKEN = \"{TOKEN}\"\n@app.function(gpu='H200:8')\ndef serve():\n    subprocess.Popen(f'{launch} --api-key {{TOKEN}}', shell=True)\n".encode()
+    yield "\n".join(
+        (
+            f'serve.py\nimport modal, subprocess\nTOKEN = "{TOKEN}"',
+            "@app.function(gpu='H200:8')\ndef serve():",
+            f"    subprocess.Popen(f'{launch} --api-key {{TOKEN}}', shell=True)\n",
+        )
+    ).encode()
 
 
-WORDS = tuple(
-    "python3 -m sglang.launch_server | --model-path | --tp 8 | --tp=8|sglang serve |docker run --gpus all |"
-    "lmsysorg/sglang:v0.5.16 | \\\n  | && | ; | & |$(|${A:-b}|$A|\"${A[@]}\"|A=(|export |if |then |fi|for x in |do |"
-    "done|case |esac|<<'EOF'\n|EOF\n|cat > x <<E|eval |bash -c '|'|\"|`|#!/bin/bash\n|function |() {\n|}\n|[[ |]] |"
-    "while |exec |sudo |env |srun |nohup |--nproc |FROM |RUN |CMD [|ENTRYPOINT |ENV |ARG |services:\n|image: |"
-    "command: |environment:\n|args: |containers:\n|apiVersion: |kind: |metadata:|spec:|env:|- name: |value: |"
-    "[Service]\n|ExecStart=|Environment=|import modal\n|@app.function(|subprocess.Popen(|gpu=\"H200:8\"|def f():\n|"
-    "import os\n|os.environ[|{\"cells\": [|\"source\": [|\\u00a0|\u2014|\u201c|\u00a0|vllm serve |%cd |!pip |$env:|"
-    "set -x |:=|::|^\n|%VAR%|resources:\n|run: |setup: |deploy:|nodes: |-e A=b |-v /a:/b |-p 1:2 |--env-file ".split("|")
-)
-TARGET = Target(name="launch", check=check, seeds=seeds, words=(*WORDS, TOKEN))
+TARGET = Target(name="launch", check=check, seeds=seeds, words=words("launch"))

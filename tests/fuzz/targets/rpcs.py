@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from fuzz.messages import changed, filled
-from fuzz.still import Loop, loop, run
-from fuzz.target import Target
 from google.protobuf.message import DecodeError
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientBase
 
+from fuzz.messages import changed, filled
+from fuzz.still import Loop, loop, run
+from fuzz.target import Target
 from glmdeploy.local.backend import make_backend
 from glmdeploy.local.containers import launch, worker
 from glmdeploy.local.control.plane import HANDLERS, control_plane
@@ -208,7 +208,7 @@ class Plane:
 def _plane() -> Plane:
     plane = Plane()
     logging.getLogger("glmdeploy").setLevel(logging.CRITICAL)
-    with _still(plane) as (made, backend):
+    with Beginning(plane) as (made, backend):
 
         def send(rpc: str, message: Message) -> Message:
             call = Call(rpc, False, message.SerializeToString())
@@ -221,7 +221,7 @@ def _plane() -> Plane:
     return plane
 
 
-class _still:
+class Beginning:
     """A loop with a backend in a plane: containers are idle, ids are numbered."""
 
     def __init__(self, plane: Plane) -> None:
@@ -290,7 +290,7 @@ def check(data: bytes) -> None:
     if not calls:
         return
     plane.store._connection.deserialize(plane.begun)
-    with _still(plane) as (made, backend):
+    with Beginning(plane) as (made, backend):
         before = plane.store._connection.total_changes
         for call in calls:
             _call(made, backend, call)
@@ -389,7 +389,13 @@ def _names() -> tuple[str, ...]:
     store = _plane().store
     store._connection.deserialize(_plane().begun)
     tables = [each for each in vars(store).values() if isinstance(each, state.Table)]
-    known = [str(getattr(row, name)) for table in tables for row in table.all() for name in ("id", "name") if hasattr(row, name)]
+    known = [
+        str(getattr(row, name))
+        for table in tables
+        for row in table.all()
+        for name in ("id", "name")
+        if hasattr(row, name)
+    ]
     begun = _plane().number
     nexts = [f"{kind}-{begun + number:022}" for kind in ("fc", "in", "ta", "ap", "fu") for number in range(1, 4)]
     return tuple(dict.fromkeys(each for each in (*known, *nexts) if each))
@@ -400,13 +406,18 @@ def seeds() -> Iterator[bytes]:
         yield call.written()
     f, g = (row.id for row in _plane().store.functions.all()[:2])
     work = api_pb2.FunctionPutInputsItem(idx=0, input=api_pb2.FunctionInput(args=b"x"))
-    mapped = Call("FunctionMap", False, api_pb2.FunctionMapRequest(function_id=f, pipelined_inputs=[work]).SerializeToString())
+    mapped = Call(
+        "FunctionMap", False, api_pb2.FunctionMapRequest(function_id=f, pipelined_inputs=[work]).SerializeToString()
+    )
     yield mapped.written()
     first = mapped.written() + Call("FunctionGetInputs", True, b"").written()
     yield first
     settings = api_pb2.AutoscalerSettings(min_containers=1)
     scaled = api_pb2.FunctionUpdateSchedulingParamsRequest(function_id=g, settings=settings)
-    yield Call("FunctionUpdateSchedulingParams", False, scaled.SerializeToString()).written() + Call("ContainerServerLifecycleReady", True, b"").written()
+    yield (
+        Call("FunctionUpdateSchedulingParams", False, scaled.SerializeToString()).written()
+        + Call("ContainerServerLifecycleReady", True, b"").written()
+    )
     outputs = [api_pb2.FunctionPutOutputsItem(input_id=each) for each in _names() if each.startswith("in-")]
     put = Call("FunctionPutOutputs", True, api_pb2.FunctionPutOutputsRequest(outputs=outputs).SerializeToString())
     calls = [each for each in _names() if each.startswith("fc-")]
@@ -421,7 +432,14 @@ def seeds() -> Iterator[bytes]:
 
 
 OF_CONTAINERS = frozenset(
-    {"ContainerHello", "ContainerHeartbeat", "FunctionGetInputs", "FunctionPutOutputs", "TaskResult", "ContainerServerLifecycleReady"}
+    {
+        "ContainerHello",
+        "ContainerHeartbeat",
+        "FunctionGetInputs",
+        "FunctionPutOutputs",
+        "TaskResult",
+        "ContainerServerLifecycleReady",
+    }
 )
 
 

@@ -7,8 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fuzz.places import hidden, in_text
-from fuzz.target import ROOT, TOKEN, Target
-
+from fuzz.target import ROOT, TOKEN, Target, words
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import at
 from glmdeploy.profile.text.characters import check as text_of
@@ -181,6 +180,4 @@ def seeds() -> Iterator[bytes]:
                 yield line.strip(" -\"'").encode()
 
 
-WORDS = tuple('. [ ] [0] [1] [2] = " \' \\ { } , : null ~ true false & * ! | > # ? - --- ... %'.split())
-NAMES = ("name", "list", "server", "scaledown_window", '"quoted.key"', "region", "sglang", "args", "tp", '"a b"', "extends", "=null")
-TARGET = Target(name="sets", check=check, seeds=seeds, words=(*WORDS, *NAMES, TOKEN), longest=256)
+TARGET = Target(name="sets", check=check, seeds=seeds, words=words("sets"), longest=256)

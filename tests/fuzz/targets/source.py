@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fuzz.places import hidden, in_text, lines_of, seemly
-from fuzz.target import ROOT, TOKEN, Target
-
+from fuzz.target import ROOT, TOKEN, Target, words
 from glmdeploy.authoring.fix import fix
 from glmdeploy.authoring.own_file import OwnFile
 from glmdeploy.errors import ProfileError
@@ -124,12 +123,4 @@ def seeds() -> Iterator[bytes]:
         yield b"a: &x [1]\n" + b"".join(b"b%d: [*x, *x]\n" % n for n in range(size))
 
 
-WORDS = tuple(
-    "extends: |name: |app: |gpu: |model: |repo: |sglang:|version: |args:|env:|server:|volumes:|secrets:|waivers:|"
-    "image: |download: |compile: |- |  |: |: null|{|}|[|]|, |'|\"|&a |*a|<<: |!!str |!!binary |---|...|%YAML 1.2|# |"
-    "|\n|>-\n|\\u|\\x|\\N|~|true|1e3|0x1F|0o17|.inf|.nan|15m|64Ki|2026-01-01|0.5.23|B200:8|H200:8|\t|\r\n|\ufeff|"
-    "tp: |ep: |dp: |kv-cache-dtype: |quantization: |speculative-algorithm: |mem-fraction-static: |context-length: |"
-    "chunked-prefill-size: |attention-backend: |max-running-requests: |scaledown_window: |min_containers: |timeout: |"
-    "startup_timeout: |region: |cpu: |memory: |port: |keys: |api_key: |huggingface: |until: |reason: |rule: ".split("|")
-)
-TARGET = Target(name="source", check=check, seeds=seeds, words=(*WORDS, "|", TOKEN))
+TARGET = Target(name="source", check=check, seeds=seeds, words=words("source"))
