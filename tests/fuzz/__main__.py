@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all without any")
     parser.add_argument("--seconds", type=float, help="for all of them together, several at a time (60 without --runs)")
     parser.add_argument("--runs", type=int, help="cases of each target, however long they take")
+    parser.add_argument("--seed", type=int, help="of what is tried: with the same one the same again; else by chance")
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time (2)")
     parser.add_argument("--keep", action="store_true", help="add what was new to the corpus, and make it smallest")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -37,6 +38,7 @@ def main() -> int:
         given.targets or list(TARGETS),
         seconds=given.seconds,
         runs=given.runs,
+        seed=given.seed,
         jobs=given.jobs,
         keeping=given.keep,
         figures=given.json,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 25
 """Seconds that one input may take before it is a fault."""
+STARTING = 4.0
+"""Seconds that a process takes before it begins: modules are instrumented."""
 MEMORY = 2048
 """MiB that one process may take before that is a fault."""
 _STAT = re.compile(r"stat::(\w+):\s+(\d+)")
@@ -57,6 +59,7 @@ def run(
     *,
     seconds: float | None,
     runs: int | None,
+    seed: int | None,
     jobs: int,
     keeping: bool,
     figures: Path | None,
@@ -64,10 +67,12 @@ def run(
     """Fuzz, print a line for each target, and return 1 where one has found something."""
     if seconds is None and runs is None:
         seconds = 60.0
-    share = seconds * min(jobs, len(targets)) / len(targets) if seconds is not None else None
+    share = seconds * min(jobs, len(targets)) / len(targets) - STARTING if seconds is not None else None
     print(f"{'target':9}{'cases':>10}{'a second':>10}{'new edges':>11}{'corpus':>8}{'peak MiB':>10}", flush=True)
     with ThreadPoolExecutor(jobs) as pool:
-        done = list(pool.map(lambda name: _told(_fuzz(name, seconds=share, runs=runs, keeping=keeping)), targets))
+        done = list(
+            pool.map(lambda name: _told(_fuzz(name, seconds=share, runs=runs, seed=seed, keeping=keeping)), targets)
+        )
     total = sum(each.cases for each in done)
     worked = sum(each.seconds for each in done)
     peak = max(each.memory for each in done)
@@ -91,15 +96,15 @@ def _told(figures: Figures) -> Figures:
     return figures
 
 
-def _fuzz(name: str, *, seconds: float | None, runs: int | None, keeping: bool) -> Figures:
+def _fuzz(name: str, *, seconds: float | None, runs: int | None, seed: int | None, keeping: bool) -> Figures:
     target = engine.load(name)
     with tempfile.TemporaryDirectory(prefix=f"glmdeploy-fuzz-{name}-") as folder:
         place = Path(folder)
         begun, grown, faults = (place / each for each in ("seeds", "grown", "faults"))
         for each in (begun, grown, faults):
             each.mkdir()
-        known = [*kept(name), *(file.read_bytes() for file in found(name))]
-        for number, data in enumerate(dict.fromkeys([*known, *((known and ()) or target.seeds())])):
+        known = [*(kept(name) or target.seeds()), *(file.read_bytes() for file in found(name))]
+        for number, data in enumerate(dict.fromkeys(known)):
             (begun / f"{number:05}").write_bytes(data[: target.longest])
         words = place / "words"
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words if word))
@@ -109,6 +114,7 @@ def _fuzz(name: str, *, seconds: float | None, runs: int | None, keeping: bool) 
             name,
             place,
             *limits,
+            *([f"-seed={seed}"] if seed is not None else []),
             f"-max_len={target.longest}",
             f"-timeout={DEADLINE}",
             f"-rss_limit_mb={MEMORY}",

@@ -19,7 +19,7 @@ def main() -> int:
     what.add_argument(
         "--seconds", type=float, help="what is kept of the last run, as far as that goes in so many (60 without others)"
     )
-    parser.add_argument("--file", action="append", help="only mutants of this file; can be given several times")
+    parser.add_argument("--file", action="append", help="only mutants of files whose path begins so; several times")
     parser.add_argument("--seed", type=int, default=16, help="of the sample (16)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--keep", action="store_true", help="write what came of each mutant into the record")

@@ -29,7 +29,7 @@ KINDS = ("equivalent", "wording", "speed", "unreachable", "test wanted")
 def anew(*, sample: int | None, seed: int, only: Sequence[str], jobs: int, keeping: bool) -> int:
     """Judge all mutants or a sample; 1 where the score is under the floor or a survivor is not explained."""
     began = time.monotonic()
-    chosen = [mutant for file in only or files() for mutant in of_file(file)]
+    chosen = [mutant for file in files() if file.startswith(tuple(only or [""])) for mutant in of_file(file)]
     total = len(chosen)
     if sample is not None and sample < total:
         chosen = random.Random(seed).sample(chosen, sample)
