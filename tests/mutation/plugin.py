@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ORDERS = "GLMDEPLOY_MUTATION"
-SLACK = 20.0
-"""Seconds that the tests of a mutant may take beyond five times what they took without it."""
+TIMES, SLACK = 5, 20
+"""How many times as long as without it the tests of a mutant may take, and how many seconds more: of the processor."""
+PATIENCE = 600.0
+"""Seconds by the clock after which a process that waits for something is given up."""
 
 settings.register_profile(
     "mutation", max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
@@ -112,7 +115,7 @@ class _Judging(_Same):
                     break
                 mutant = Mutant(**order["mutant"])
                 tests = [items[name] for name in order["tests"] if name in items]
-                outcome, by = _judge(mutant, tests, functions, order["seconds"] * 5 + SLACK)
+                outcome, by = _judge(mutant, tests, functions, int(order["seconds"] * TIMES + SLACK))
                 answers.write(json.dumps({"id": mutant.id, "outcome": outcome, "by": by}) + "\n")
                 answers.flush()
         return True
@@ -138,7 +141,7 @@ def _forget(*modules: str) -> None:
 
 
 def _judge(
-    mutant: Mutant, tests: Sequence[pytest.Item], functions: dict[tuple[str, str], list[FunctionType]], seconds: float
+    mutant: Mutant, tests: Sequence[pytest.Item], functions: dict[tuple[str, str], list[FunctionType]], seconds: int
 ) -> tuple[str, str]:
     """What becomes of a mutant: killed and by which test, survived, or late."""
     live = functions.get((str(ROOT / mutant.file), mutant.function), [])
@@ -148,23 +151,28 @@ def _judge(
     child = os.fork()
     if child == 0:
         os.close(heard)
-        _in_fork(mutant, tests, live, said)
+        _in_fork(mutant, tests, live, said, seconds)
     os.close(said)
     try:
-        ready, _, _ = select.select([heard], [], [], seconds)
+        ready, _, _ = select.select([heard], [], [], PATIENCE)
         answer = os.read(heard, 65536).decode() if ready else ""
+        if not ready:
+            os.kill(child, signal.SIGKILL)
     finally:
         os.close(heard)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    if not ready:
+        _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU):
         return "late", ""
     outcome, _, by = answer.partition("\n")
     return outcome or "killed", by or "the process ended"
 
 
-def _in_fork(mutant: Mutant, tests: Sequence[pytest.Item], live: Sequence[FunctionType], said: int) -> None:
+def _in_fork(
+    mutant: Mutant, tests: Sequence[pytest.Item], live: Sequence[FunctionType], said: int, seconds: int
+) -> None:
     """Does not return."""
+    begun = int(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (begun + seconds, begun + seconds + 1))
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(quiet, descriptor)

@@ -80,3 +80,14 @@ def test_further_volumes_and_secrets_differ_by_name() -> None:
         ("volumes", "adapters.name", None, "adapters"),
         ("volumes", "adapters.read_only", None, True),
     ]
+
+
+def test_another_container_side_differs_by_the_beginning_of_its_digest() -> None:
+    old = data()
+    [change] = diff(old, {**old, "runtime": "0123456789abcdef"})
+    assert (change.section, change.name, change.old, change.new) == (
+        "glmdeploy",
+        "container side",
+        old["runtime"][:12],
+        "0123456789ab",
+    )
