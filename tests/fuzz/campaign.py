@@ -28,7 +28,7 @@ STARTING = 4.0
 MEMORY = 2048
 """MiB that one process may take before that is a fault."""
 _STAT = re.compile(r"stat::(\w+):\s+(\d+)")
-_PULSE = re.compile(r"#\d+\s+(\w+)\s+cov: (\d+) ft: \d+ corp: (\d+)")
+_PULSE = re.compile(r"#(\d+)\s+(\w+)\s+cov: (\d+) ft: \d+ corp: (\d+)")
 
 
 @dataclass(kw_only=True)
@@ -156,13 +156,13 @@ def _atheris(name: str, place: Path, *arguments: str) -> str:
 def _read(name: str, log: str, seconds: float) -> Figures:
     """The figures in what libFuzzer says."""
     figures = Figures(target=name, seconds=seconds)
-    pulses = [(int(edges), int(corpus), kind) for kind, edges, corpus in _PULSE.findall(log)]
+    pulses = [(int(cases), int(edges), int(corpus), kind) for cases, kind, edges, corpus in _PULSE.findall(log)]
     stats = {key: int(value) for key, value in _STAT.findall(log)}
     if pulses:
-        first = next((edges for edges, _, kind in pulses if kind == "INITED"), pulses[0][0])
-        figures.edges, figures.corpus, _ = pulses[-1]
+        first = next((edges for _, edges, _, kind in pulses if kind == "INITED"), pulses[0][1])
+        figures.cases, figures.edges, figures.corpus, _ = pulses[-1]
         figures.new = figures.edges - first
-    figures.cases = stats.get("number_of_executed_units", 0)
+    figures.cases = stats.get("number_of_executed_units", figures.cases)
     figures.memory = stats.get("peak_rss_mb", 0)
     if not figures.cases:
         figures.failed = "it did not begin"
