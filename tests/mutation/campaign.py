@@ -30,6 +30,13 @@ TESTS = {
     ),
 }
 """By what a file's name begins with, the tests that are to notice its mutants: those of the subject itself."""
+LEFT_OUT = (
+    "tests/rules/test_agreement.py",
+    "tests/rules/test_refused.py",
+    "tests/rules/guards/test_releases.py::test_only_the_image_of_the_release_fits",
+    "tests/rules/guards/test_idle.py::test_two_weeks_of_pings",
+)
+"""Tests that try so much that they take seconds, and notice nothing that quicker ones do not."""
 MOST_SECONDS = 90.0
 """Of a mutant's tests, without it: beyond that the slowest are left out."""
 WARM = 3
@@ -144,6 +151,7 @@ def _pytest(name: Path, orders: dict[str, Any], tests: Sequence[str]) -> None:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
     env = {**os.environ, ORDERS: str(file), "PYTHONPATH": path}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "mutation.plugin", "-p", "no:cacheprovider"]
+    command += [word for each in LEFT_OUT for word in ("--deselect", each)]
     with name.with_suffix(".log").open("wb") as log:
         subprocess.run([*command, *tests], cwd=ROOT, env=env, stdout=log, stderr=log, check=False)
 
