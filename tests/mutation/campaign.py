@@ -54,7 +54,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Map:
-    """``lines`` has by file and line the tests that run it, "" for what runs on import; ``seconds`` what each takes."""
+    """``lines`` has by file and line the tests that run it; ``seconds`` what each takes."""
 
     lines: dict[str, dict[str, list[str]]]
     seconds: dict[str, float]
@@ -69,10 +69,6 @@ class Map:
                 break
             kept.append(each)
         return kept
-
-    def on_import(self, mutant: Mutant) -> bool:
-        """Whether it runs before any test does, so that a fork comes too late for it."""
-        return "" in self.lines.get(mutant.file, {}).get(str(mutant.line), [])
 
 
 def tests_of(chosen: Iterable[str]) -> list[str]:

@@ -37,11 +37,9 @@ def anew(*, sample: int | None, seed: int, only: Sequence[str], jobs: int, keepi
         folder = Path(name)
         known = mapped(folder, [mutant.file for mutant in chosen])
         print(f"{total} mutants, {len(chosen)} to judge, by {len(known.seconds)} tests", flush=True)
-        later = [mutant for mutant in chosen if not known.on_import(mutant)]
-        todo = [(mutant, known.tests(mutant)) for mutant in later]
+        todo = [(mutant, known.tests(mutant)) for mutant in chosen]
         verdicts = judged(todo, folder, seconds_of=known.seconds, jobs=jobs, show=False)
-    print(f"{figures(verdicts)}; {len(chosen) - len(later)} run on import and were left out")
-    print(f"in {time.monotonic() - began:.0f} s")
+    print(f"{figures(verdicts)}; in {time.monotonic() - began:.0f} s")
     if keeping:
         _keep(verdicts, {mutant.id: mutant for mutant in chosen})
     return _told(verdicts, {mutant.id: mutant for mutant in chosen})
