@@ -21,8 +21,8 @@ from fuzz.target import FOUND, HERE, found, keep, kept
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DEADLINE = 25
-"""Seconds that one input may take before it is a fault."""
+DEADLINE = 100
+"""Seconds by the clock that one input may take before it is a fault: as long as a busy machine may make of a moment."""
 STARTING = 4.0
 """Seconds that a process takes before it begins: modules are instrumented."""
 MEMORY = 2048
