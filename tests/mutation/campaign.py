@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def judged(
             "files": files(),
             "to": str(to),
             "seconds": seconds,
-            "warm": sorted(wanted, key=lambda name: seconds_of.get(name, 1.0))[-WARM:] if seconds is None else [],
+            "warm": random.Random(0).sample(wanted, min(WARM, len(wanted))),
             "mutants": [
                 {"mutant": asdict(mutant), "tests": tests, "seconds": sum(seconds_of.get(each, 1.0) for each in tests)}
                 for mutant, tests in parts[index]
