@@ -42,6 +42,8 @@ LEFT_OUT = (
 """Tests that try so much that they take seconds, and notice nothing that quicker ones do not."""
 MOST_SECONDS, MOST_SECONDS_NEAR = 8.0, 20.0
 """Of a mutant's tests, without it, and of those of its own file: beyond that the slowest are left out."""
+NOTICED = ("killed", "late")
+"""Outcomes that a test notices: it fails, or takes several times as long."""
 WARM = 3
 """Tests that each process runs first, so that catalogs and tables are read once and not in each fork."""
 
@@ -152,7 +154,7 @@ def judged(
 def figures(verdicts: Sequence[Verdict]) -> str:
     """How many of which, and the score: of those that a test reaches, the part that one of them notices."""
     counts = Counter(each.outcome for each in verdicts)
-    noticed = counts["killed"] + counts["late"]
+    noticed = sum(counts[each] for each in NOTICED)
     reached = noticed + counts["survived"]
     score = f"{noticed / reached:.1%}" if reached else "none"
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
