@@ -275,8 +275,13 @@ class Credentials:
 
     def match(self, token_id: str, token_secret: str) -> bool:
         """Takes as long for a wrong secret as for the right one."""
-        same_id = hmac.compare_digest(token_id.encode(), self.token_id.encode())
-        return hmac.compare_digest(token_secret.encode(), self.token_secret.encode()) and same_id
+        same_id = hmac.compare_digest(_bytes(token_id), _bytes(self.token_id))
+        return hmac.compare_digest(_bytes(token_secret), _bytes(self.token_secret)) and same_id
+
+
+def _bytes(text: str) -> bytes:
+    """A header's text as it came: what is no UTF-8 is no reason to fail."""
+    return text.encode(errors="surrogateescape")
 
 
 def load_credentials(path: Path, *, prefixes: tuple[str, str] = ("ak", "as")) -> Credentials:

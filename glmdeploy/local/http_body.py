@@ -10,6 +10,8 @@ from multidict import CIMultiDict
 
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-5]\d\d)(?: (.*))?")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\0-\x08\n-\x1f\x7f]")
+"""What no line of a head may hold (RFC 9110, 5.5), and aiohttp writes in none."""
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _LINE_BYTES = 16 * 1024
 
@@ -45,12 +47,12 @@ def read_head(data: bytes) -> Head:
     """
     first, *lines = data.decode(errors="surrogateescape").split("\r\n")
     status = _STATUS.fullmatch(first)
-    if status is None:
+    if status is None or _CONTROL.search(first):
         raise MalformedError("its answer does not begin with a status of HTTP/1")
     headers: CIMultiDict[str] = CIMultiDict()
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or not _NAME.fullmatch(name):
+        if not colon or not _NAME.fullmatch(name) or _CONTROL.search(value):
             raise MalformedError("one of its headers is malformed")
         headers.add(name, value.strip(" \t"))
     options = {option.strip().lower() for value in headers.getall("Connection", ()) for option in value.split(",")}

@@ -158,6 +158,8 @@ def _returned(head: Head, label: str) -> CIMultiDict[str]:
     headers = CIMultiDict((name, value) for name, value in head.headers.items() if name.lower() not in _HOP_BY_HOP)
     if "Transfer-Encoding" in head.headers:
         headers.popall("Content-Length", None)  # it does not count beside the other (RFC 9112, 6.3)
+    elif lengths := headers.popall("Content-Length", None):
+        headers["Content-Length"] = lengths[0]  # one that was said twice is passed on once (RFC 9110, 8.6)
     location = headers.get("Location", "")
     if location.startswith("/") and not location.startswith("//"):
         headers["Location"] = f"/{label}{location}"

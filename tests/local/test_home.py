@@ -40,6 +40,8 @@ class TestCredentials:
         assert first.match(first.token_id, first.token_secret)
         assert not first.match(first.token_id, "as-other")
         assert not first.match("", "")
+        no_text = b"as-\xff".decode(errors="surrogateescape")
+        assert not first.match(no_text, no_text)
         assert first.token_secret not in repr(first)
 
     def test_unreadable(self, tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ def test_whether_a_connection_may_be_used_again(head: bytes, keep_alive: bool) -
         b"HTTP/1.1 200 OK\r\nA: b\r\n folded: c",
         b"HTTP/1.1 200 OK\r\nName : value",
         b"HTTP/1.1 200 OK\r\n: value",
+        b"HTTP/1.1 200 O\0K",
+        b"HTTP/1.1 200 OK\rX: y",
+        b"HTTP/1.1 200 OK\r\nName: a\nb",
+        b"HTTP/1.1 200 OK\r\nName: a\x0bb",
+        b"HTTP/1.1 200 OK\r\nName: a\x7fb",
     ],
 )
 def test_heads_that_are_none(head: bytes) -> None:

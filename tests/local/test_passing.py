@@ -226,6 +226,18 @@ def test_a_length_beside_chunks_does_not_count() -> None:
     run(test())
 
 
+def test_a_length_that_is_said_twice_is_passed_on_once() -> None:
+    async def answer(connection: Connection, head: bytes) -> None:
+        await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nok")
+
+    async def test() -> None:
+        async with site(answer) as served, aiohttp.ClientSession() as session, session.get(f"{served.url}/") as response:
+            assert response.headers.getall("Content-Length") == ["2"]
+            assert await response.read() == b"ok"
+
+    run(test())
+
+
 def test_a_body_that_ends_with_its_connection() -> None:
     async def answer(connection: Connection, head: bytes) -> None:
         await connection.say(b"HTTP/1.0 200 OK\r\n\r\n" + MEBIBYTE)

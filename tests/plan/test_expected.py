@@ -80,6 +80,24 @@ def test_of_a_model_whose_decisions_are_not_known_only_what_is_given() -> None:
     assert "attention_backend" not in expected("sglang.args.attention-backend=null", profile="local-cpu")
 
 
+def test_a_switch_is_expected_where_it_is_given_and_on() -> None:
+    assert expected("sglang.args.disable-radix-cache=true", profile="local-cpu")["disable_radix_cache"] is True
+    assert "disable_radix_cache" not in expected("sglang.args.disable-radix-cache=false", profile="local-cpu")
+
+
+UNKNOWN = "model.repo=nobody/knows-it"
+
+
+def test_a_small_limit_leaves_one_token_at_least() -> None:
+    assert expected("sglang.args.max-total-tokens=100", profile="local-cpu")[POOL] == [1, 100]
+    assert expected(UNKNOWN, "sglang.args.max-total-tokens=100", profile="local-cpu")[POOL] == [1, 100]
+
+
+def test_of_a_pool_that_nothing_limits_and_nobody_knows_nothing_is_expected() -> None:
+    assert POOL not in expected(UNKNOWN, "sglang.args.max-total-tokens=null", profile="local-cpu")
+    assert POOL not in expected("sglang.args.max-total-tokens=null", profile="local-cpu")
+
+
 def test_more_requests_than_a_pool_holds_are_not_expected() -> None:
     assert "max_running_requests" not in expected("sglang.args.max-total-tokens=80", profile="local-cpu")
 

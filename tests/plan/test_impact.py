@@ -66,6 +66,29 @@ def test_what_runs_again_and_why(sets: tuple[str, ...], expected: dict[str, list
     assert again(data(), data(*sets)) == expected
 
 
+def test_a_plan_without_a_commit_is_compared_by_its_revision() -> None:
+    """As plans of before commits were looked up are, on either side."""
+    bare = data()
+    del bare["model"]["commit"]
+    assert again(bare, data()) == {}
+    assert again(data(), bare) == {}
+    other = {**bare, "model": {**bare["model"], "revision": "other"}}
+    told = ("model", "revision", "other", bare["model"]["revision"])
+    assert again(other, data())["download"] == [told]
+    assert again(other, bare)["download"] == [told]
+
+
+def test_types_of_gpus_count_and_not_their_order() -> None:
+    old = data()
+    [key] = old["compile"]["keys"].values()
+    several = [
+        {**old, "compile": {**old["compile"], "keys": dict.fromkeys(names, key)}} for names in ("AB", "BA", "ABC")
+    ]
+    assert again(several[0], several[1]) == {}
+    assert again(several[2], several[0]) == {}
+    assert again(several[0], several[2]) == {"compile": [("app", "gpu", "A, B", "A, B, C")]}
+
+
 def test_another_commit_runs_both() -> None:
     assert again(data(), data(commit=COMMITS[1])) == {
         "download": [("model", "commit", *COMMITS)],

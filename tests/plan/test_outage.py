@@ -33,6 +33,8 @@ def data(*sets: str) -> dict[str, Any]:
             ["custom_domains"],
         ),
         ((), ("server.custom_domains=[a.acme.com]",), []),
+        (("server.label=glm",), ("server.label=glm", "server.max_containers=1"), []),
+        (("server.requires_proxy_auth=true",), ("server.requires_proxy_auth=true", "server.max_containers=1"), []),
         ((), ("server.requires_proxy_auth=true",), ["requires_proxy_auth"]),
         (("server.requires_proxy_auth=true",), (), []),
         ((), ("server.max_containers=1", "sglang.args.max-running-requests=32"), []),
@@ -42,6 +44,13 @@ def data(*sets: str) -> dict[str, Any]:
 )
 def test_outages(old: tuple[str, ...], new: tuple[str, ...], fields: list[str]) -> None:
     assert [outage.field for outage in outages(data(*old), data(*new))] == fields
+
+
+def test_the_domains_that_are_lost_are_named() -> None:
+    old = data("server.custom_domains=[a.acme.com, b.acme.com, c.acme.com]")
+    [found] = outages(old, data("server.custom_domains=[b.acme.com, d.acme.com]"))
+    assert found.text == "nothing answers at a.acme.com and c.acme.com any more"
+    assert outages(old, data("server.custom_domains=[c.acme.com, b.acme.com, a.acme.com]")) == ()
 
 
 def test_a_plan_of_before_there_were_kinds_is_a_web_function() -> None:
@@ -71,3 +80,14 @@ def test_further_volumes_and_secrets_differ_by_name() -> None:
         ("volumes", "adapters.name", None, "adapters"),
         ("volumes", "adapters.read_only", None, True),
     ]
+
+
+def test_another_container_side_differs_by_the_beginning_of_its_digest() -> None:
+    old = data()
+    [change] = diff(old, {**old, "runtime": "0123456789abcdef"})
+    assert (change.section, change.name, change.old, change.new) == (
+        "glmdeploy",
+        "container side",
+        old["runtime"][:12],
+        "0123456789ab",
+    )

@@ -14,7 +14,9 @@ from glmdeploy.plan import autoscaler
 from glmdeploy.plan.diff import diff, flat
 from glmdeploy.plan.impact import Impact, impact
 from glmdeploy.plan.price import Cost, costs, estimate
+from glmdeploy.sizing import timeline
 from glmdeploy.sizing.cost import BROAD, NARROW, region_multiplier
+from glmdeploy.sizing.model import known
 
 
 def classes(*sets: str, old: tuple[str, ...] = ()) -> dict[str, str]:
@@ -40,7 +42,15 @@ def classes(*sets: str, old: tuple[str, ...] = ()) -> dict[str, str]:
         ),
         (("sglang.args.tp=4",), {"sglang --tp-size": "new containers, kernel compile"}),
         (("sglang.image=a/b:c",), {"server image.registry": "new containers, image build, kernel compile"}),
+        (
+            ("sglang.version=0.5.12.post1", "sglang.image=lmsysorg/sglang:v0.5.12.post1-cu130"),
+            {
+                "app sglang": "new containers, kernel compile",
+                "server image.registry": "new containers, image build, kernel compile",
+            },
+        ),
         (("sglang.env.SOMETHING=1",), {"server image.env.SOMETHING": "new containers, image build, kernel compile"}),
+        (("download=null",), {"download image.env.HF_XET_HIGH_PERFORMANCE": "new containers, image build"}),
         (("server.env.SOMETHING=1",), {"server env.SOMETHING": "new containers, kernel compile"}),
         (("model.repo=zai-org/GLM-5-FP8",), {"model repo": "new containers, download, kernel compile"}),
         (("volumes.weights.name=other",), {"weights name": "new containers, download"}),
@@ -115,6 +125,26 @@ def test_an_estimate_of_known_dimensions() -> None:
     assert found.dollars(found.cold_start) == pytest.approx(found.hourly * found.cold_start / 3600)
     dearer = estimate(variation("server.region=us-west"))
     assert dearer.hourly == pytest.approx(found.hourly * NARROW)
+    assert estimate(variation(*SERVER, "server.region=us-west")).hourly == dearer.hourly
+
+
+def test_an_estimate_has_the_times_of_the_timeline() -> None:
+    found, model = estimate(variation()), known("zai-org/GLM-5.1-FP8")
+    assert model is not None
+    once = {step.name: step.seconds for step in timeline.before_the_first(model, compiles=True)}
+    assert (found.download, found.compile) == (once["download"], once["compile"])
+    assert min(once["download"], once["compile"]) > 0
+
+
+def test_kernels_are_compiled_on_gpus_alone() -> None:
+    """Without a stage, a start on another device compiles none (timeline.cold_start)."""
+    on_gpus, elsewhere = (
+        estimate(variation("compile=null")),
+        estimate(variation("compile=null", "sglang.args.device=cpu")),
+    )
+    assert on_gpus.cold_start is not None
+    assert elsewhere.cold_start is not None
+    assert elsewhere.cold_start < on_gpus.cold_start
 
 
 def test_without_a_stage_that_compiles_the_start_does() -> None:

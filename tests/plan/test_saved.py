@@ -68,6 +68,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ({"environment": 1}, "its target is not known"),
         ({"options": {}}, "it lacks 'force'"),
         ({"options": dict.fromkeys(OPTIONS, 1)}, "its options are not understood"),
+        ({"options": {**dict.fromkeys(OPTIONS, False), OPTIONS[-1]: 1}}, "its options are not understood"),
+        ({"shown": None, "world": {}}, "it is damaged"),
         ({"world": None}, "it is damaged"),
         ({"made_at": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
     ],
@@ -87,6 +89,49 @@ def test_no_plan(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(DeployError, match="is no plan that can be used"):
         load_saved(tmp_path / "x")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '["saved_plan"]', '"saved_plan"', "1", "null"])
+def test_what_is_json_and_no_plan_was_not_saved(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x").write_text(content)
+    with pytest.raises(DeployError) as caught:
+        load_saved(tmp_path / "x")
+    assert caught.value.message.endswith("it was not saved by `glmdeploy plan --out`")
+
+
+def test_a_file_may_have_so_many_bytes_and_no_more(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = file.stat().st_size
+    monkeypatch.setattr("glmdeploy.plan.saved.LARGEST", size)
+    assert load_saved(file) == SAVED
+    monkeypatch.setattr("glmdeploy.plan.saved.LARGEST", size - 1)
+    with pytest.raises(DeployError, match=f"it is larger than {size - 1} bytes"):
+        load_saved(file)
+
+
+def test_the_embedded_cloud_is_a_target_and_a_moment_without_a_zone_is_utc(file: Path) -> None:
+    content = json.loads(file.read_text()) | {"target": "local", "made_at": "2026-11-26T14:02:00", "environment": None}
+    file.write_text(json.dumps(content | {"sha256": digest(content)}))
+    found = load_saved(file)
+    assert (found.target, found.environment, found.made_at) == ("local", None, SAVED.made_at)
+
+
+def test_a_moment_keeps_its_zone(file: Path) -> None:
+    content = json.loads(file.read_text()) | {"made_at": "2026-11-26T15:02:00+01:00"}
+    file.write_text(json.dumps(content | {"sha256": digest(content)}))
+    assert load_saved(file).made_at == SAVED.made_at
+
+
+def test_the_order_of_what_is_saved_does_not_count(file: Path) -> None:
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(dict(reversed(content.items()))))
+    assert load_saved(file) == SAVED
+
+
+def test_a_draft_is_not_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "a.plan").symlink_to(tmp_path / "gone" / "b.plan")
+    with pytest.raises(GlmdeployError):
+        save(tmp_path / "a.plan", SAVED)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.plan"]
 
 
 def test_a_profile_is_no_plan(tmp_path: Path) -> None:

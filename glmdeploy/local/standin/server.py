@@ -278,7 +278,7 @@ def allowed(settings: Settings, method: str, path: str, authorization: str | Non
     if not key:
         return True
     scheme, _, given = (authorization or "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), key.encode())
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(errors="surrogateescape"), key.encode())
 
 
 class AccessLogger(AbstractAccessLogger):

@@ -1,0 +1,98 @@
+"""Where rules end, and what they point at: what mutants of theirs showed that no example tells apart."""
+
+from __future__ import annotations
+
+import pytest
+from judged import checked, facts_of, messages
+
+from glmdeploy.cron import parse
+from glmdeploy.rules.guards.idle import _gaps
+
+NOSPEC = "b200-nospec-bf16kv"
+SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null", "server.max_concurrency=20")
+HOST_CACHES = "the ranks' host caches take about 99 GiB of the machine's memory together"
+A100 = ("gpu=A100-80GB:8",)
+
+
+@pytest.mark.parametrize(
+    ("rule", "profile", "sets", "underlined"),
+    [
+        ("GLM145", "b200-eagle-bf16kv", (), "args"),
+        ("GLM132", "b200-eagle-bf16kv", (*SERVER, "server.target_inputs=3"), "target_inputs"),
+        ("GLM031", NOSPEC, ("sglang.args.speculative-num-steps=3",), "speculative-num-steps"),
+        ("GLM125", "b200-eagle-bf16kv", ("server.target_inputs=50", "server.max_inputs=40"), "50"),
+        (
+            "GLM125",
+            "b200-eagle-bf16kv",
+            (*SERVER, "server.experimental_options={max_concurrency: 3}"),
+            "max_concurrency",
+        ),
+    ],
+)
+def test_the_key_is_underlined_where_the_value_is_not_what_is_wrong(
+    rule: str, profile: str, sets: tuple[str, ...], underlined: str
+) -> None:
+    [place] = [found.location for found in checked(*sets, profile=profile).findings if found.id == rule]
+    assert place.text[place.column - 1 :][: place.length] == underlined
+
+
+@pytest.mark.parametrize(
+    ("rule", "sets", "said"),
+    [
+        ("GLM160", ("secrets.registry={name: x, keys: [A, B]}",), "the keys A, B are for no kind of registry"),
+        (
+            "GLM211",
+            ("sglang.args.enable-hierarchical-cache=true",),
+            f"{HOST_CACHES}, and `server.memory` requests none",
+        ),
+        (
+            "GLM211",
+            ("sglang.args.enable-hierarchical-cache=true", "server.memory=[2048, 204800]"),
+            f"{HOST_CACHES}, and `server.memory` requests 2 GiB",
+        ),
+        ("GLM075", ("sglang.args.chat-template=glm.json",), "`chat-template` reads glm.json, which is in no volume"),
+    ],
+)
+def test_what_is_said(rule: str, sets: tuple[str, ...], said: str) -> None:
+    assert messages(rule, *sets) == [said]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sets", "count"),
+    [
+        ("GLM169", A100, 1),
+        ("GLM169", (*A100, "sglang.args.json-model-override-args='{\"index_topk\": null}'"), 0),
+        ("GLM169", (*A100, "sglang.args.json-model-override-args='{\"a\": 1}'"), 1),
+        ("GLM175", ("sglang.args.watchdog-timeout=3600", "server.health.limit=600s"), 0),
+        ("GLM175", ("sglang.args.watchdog-timeout=3600", "server.health.limit=601s"), 1),
+        ("GLM175", ("sglang.args.watchdog-timeout=600", "server.health.limit=601s"), 0),
+    ],
+)
+def test_from_where_on(rule: str, sets: tuple[str, ...], count: int) -> None:
+    assert len(messages(rule, *sets)) == count
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [
+        ("10 6,18 * * *", [43_200, 43_200]),
+        ("0,20,50 * * * *", [1200, 1800, 600] * 24),
+        ("30 3 * * *", [86_400]),
+        ("30 3 1 * *", [2 * 86_400]),
+    ],
+)
+def test_gaps_between_pings(schedule: str, seconds: list[int]) -> None:
+    assert _gaps(parse(schedule)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("sets", "groups"),
+    [
+        ((), 1),
+        (("sglang.args.dp=2",), 1),
+        (("sglang.args.dp=2", "sglang.args.enable-dp-attention=true"), 2),
+        (("sglang.args.dp=8", "sglang.args.enable-dp-attention=true"), 8),
+    ],
+)
+def test_groups_of_attention(sets: tuple[str, ...], groups: int) -> None:
+    assert facts_of(*sets).attention_groups == groups
