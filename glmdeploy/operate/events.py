@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.proof import Healthy, Starting
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class SecretCreated:
     """The embedded cloud has a secret with a random value now, or with the proxy token of its workspace."""
 
@@ -21,14 +23,14 @@ class SecretCreated:
     proxy_token: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class StageStarted:
     """``preflight``, ``download``, ``compile`` or ``rehearse``."""
 
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class StageEnded:
     """``download`` or ``compile`` has done its work: so many ``files``, or kernels, of ``size`` bytes are there."""
 
@@ -38,26 +40,26 @@ class StageEnded:
     gpus: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Judged:
     """What ``preflight`` or ``rehearse`` looked at is in order."""
 
     found: Preflight
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class WeightsVerified:
     """``files`` were read and compared with their hashes; the log of the stage says which were fetched anew."""
 
     files: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Deploying:
     """The new version is sent."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Published:
     """Version ``version`` is live in the place of ``before``; None where nothing ran, or it is not known."""
 
@@ -65,42 +67,42 @@ class Published:
     before: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class CanaryStarted:
     """The same plan is tried as ``app`` first."""
 
     app: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class CanaryPassed:
     """It serves, and ``app`` is stopped."""
 
     app: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Resumed:
     """``version`` is live, and was never heard to serve: an earlier command has left it half done."""
 
     version: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Skipped:
     """Modal saw nothing in what was sent that ``version``, which runs, does not have: nothing was deployed."""
 
     version: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Unguarded:
     """The new version is not followed: ``why`` nobody looks whether it starts, or what there is to protect."""
 
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Guarded:
     """``before`` keeps answering until ``version`` has proved itself; ``room`` is what the autoscaler was told."""
 
@@ -109,7 +111,7 @@ class Guarded:
     room: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rescaled:
     """The autoscaler was changed while containers run; ``restored`` where it is what somebody had set before."""
 
@@ -117,21 +119,21 @@ class Rescaled:
     restored: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Leaving:
     """The new version serves: the containers of ``before`` get a while to finish what they have."""
 
     before: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class OldGone:
     """Containers from before that still finish what they have; none where ``left`` is 0."""
 
     left: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class TakingBack:
     """``version`` is not to serve, because of ``fault``: ``to`` comes back, or nothing."""
 
@@ -140,7 +142,7 @@ class TakingBack:
     fault: BaseException | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class TakenBack:
     """What runs now: version ``runs``, which is what ``of`` was. None where nothing does.
 
@@ -153,7 +155,7 @@ class TakenBack:
     silent: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Left:
     """``version`` stays as it is: ``why``; ``mend`` what can be done about it, ``fault`` what ended its start."""
 
@@ -163,19 +165,19 @@ class Left:
     fault: BaseException | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Located:
     """It answers at ``url``, or will."""
 
     url: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Waiting:
     """The new version is followed until one of its containers has proved itself."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class KeyRequired:
     """Who has no key got 401; False where the plan has none and everyone may use the endpoint.
 
@@ -186,7 +188,7 @@ class KeyRequired:
     proxy: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Answered:
     """The public address answers who has the key well, as the ``checks`` say; or why that is not known: ``doubt``.
 
@@ -198,7 +200,7 @@ class Answered:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class NotAsked:
     """Whether the endpoint answers is not known: Modal's proxy wants a token, and the plan names none."""
 
