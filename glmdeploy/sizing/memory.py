@@ -106,12 +106,12 @@ class Memory:
 
     @property
     def overcommitted(self) -> bool:
-        """Whether weights and pool want more than the whole GPU has, so that the start ends while it allocates.
+        """Whether the pool is so large that it and the weights want more than the whole GPU has.
 
-        Releases up to 0.5.16 size the pool without all that they allocate with it. 0.5.11 ran out of memory so on an
+        The start ends while it allocates then. Releases up to 0.5.16 size the pool without all that they allocate with it. 0.5.11 ran out of memory so on an
         H200 where 3.4 GiB were lacking (GLM-5.1-FP8 with 6 layers and EAGLE at 0.85; docs/measured.md).
         """
-        return self.left < -OVERHEAD
+        return self.pool.tokens > 0 and self.left < -OVERHEAD
 
     @property
     def spare(self) -> int:

@@ -164,7 +164,7 @@ def _little_left(facts: Facts) -> Iterator[Violation]:
 
 def _overcommitted(facts: Facts) -> Iterator[Violation]:
     sized = facts.memory
-    if sized is None or not sized.pool.tokens or not sized.overcommitted:
+    if sized is None or not sized.overcommitted:
         return
     yield Violation(
         path=facts.path(_FRACTION),
@@ -200,7 +200,11 @@ def _uncounted_draft(facts: Facts) -> Iterator[Violation]:
     )
 
 
-_FP8_POOL = ("sglang.args.kv-cache-dtype=fp8_e4m3", "sglang.args.max-total-tokens=null")
+_FP8_POOL = (
+    "sglang.args.kv-cache-dtype=fp8_e4m3",
+    *(f"sglang.args.speculative-{name}=null" for name in ("algorithm", "num-steps", "eagle-topk", "num-draft-tokens")),
+    "sglang.args.max-total-tokens=null",
+)
 
 
 def _gib(size: int) -> str:
@@ -336,15 +340,7 @@ UNCOUNTED_SCALES = Rule(
     fix="lower `mem-fraction-static` by the difference, cap `max-total-tokens`, or use 0.5.17 or later",
     sources=(_CONFIGURATOR, "sglang/srt/model_executor/pool_configurator.py (0.5.17)"),
     check=_uncounted_scales,
-    fails=(
-        example(
-            "sglang.args.kv-cache-dtype=fp8_e4m3",
-            "sglang.args.max-total-tokens=null",
-            *(f"sglang.args.speculative-{name}=null" for name in ("algorithm", "num-steps", "eagle-topk")),
-            "sglang.args.speculative-num-draft-tokens=null",
-            profile="h200-eagle-bf16kv",
-        ),
-    ),
+    fails=(example(*_FP8_POOL, profile="h200-eagle-bf16kv"),),
     passes=(
         example(),
         example("sglang.args.kv-cache-dtype=fp8_e4m3", profile="b200-nospec-bf16kv"),
@@ -380,15 +376,15 @@ OVERCOMMITTED = Rule(
     title="KV pool that the GPU cannot hold",
     severity=Severity.ERROR,
     topic=Topic.MEMORY,
-    why="SGLang sizes the KV pool by `mem-fraction-static`, and until 0.5.13.post1 without the draft model and its pool, "
-    "until 0.5.16 without the scales of an FP8 pool of sparse attention. Where all of it is more than the whole GPU has, "
-    "the start ends with an out-of-memory error, after the weights were loaded and the CUDA graphs captured. It did so "
+    why="SGLang sizes the KV pool by `mem-fraction-static`, and until 0.5.13.post1 without the draft model and its "
+    "pool, until 0.5.16 without the scales of an FP8 pool of sparse attention. Where all of it is more than the whole "
+    "GPU has, the start ends with an out-of-memory error, after the weights were loaded and the CUDA graphs captured. It did so "
     "with 0.5.11 on one H200: GLM-5.1-FP8 with 6 layers and EAGLE, `mem-fraction-static` 0.85 and no cap, where the "
     "estimate lacks 3.4 GiB (measured on 2026-11-29).",
     fix="lower `mem-fraction-static`, or cap `max-total-tokens`",
     sources=(_CONFIGURATOR, "sglang/srt/model_executor/pool_configurator.py (0.5.14, 0.5.17)"),
     check=_overcommitted,
-    fails=(example(*_FP8_POOL, "sglang.args.mem-fraction-static=0.97", profile="h200-eagle-bf16kv"),),
+    fails=(example(*_FP8_POOL, "sglang.args.mem-fraction-static=0.99", profile="h200-eagle-bf16kv"),),
     passes=(
         example(),
         example("sglang.args.mem-fraction-static=0.97"),
