@@ -108,8 +108,9 @@ class Memory:
     def overcommitted(self) -> bool:
         """Whether the pool is so large that it and the weights want more than the whole GPU has.
 
-        The start ends while it allocates then. Releases up to 0.5.16 size the pool without all that they allocate with it. 0.5.11 ran out of memory so on an
-        H200 where 3.4 GiB were lacking (GLM-5.1-FP8 with 6 layers and EAGLE at 0.85; docs/measured.md).
+        The start ends while it allocates then. Releases up to 0.5.16 size the pool without all that they allocate with
+        it: 0.5.11 ran out of memory so on an H200, where 3.4 GiB were lacking (GLM-5.1-FP8 with 6 layers and EAGLE at
+        0.85; docs/measured.md).
         """
         return self.pool.tokens > 0 and self.left < -OVERHEAD
 
