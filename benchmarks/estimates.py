@@ -69,12 +69,13 @@ def measured() -> Mapping[str, Sequence[Mapping[str, Any]]]:
 
 
 def sized(row: Mapping[str, Any]) -> Memory:
-    """The estimate for what a row was measured of."""
+    """The estimate for what a row was measured of: the model whole, with what is ``kept`` of it, or small."""
     config = models.known(row["repo"])
     assert config, row["repo"]
     if "layers" in row:
         plain = {key: value for key, value in config.items() if key != "quantization_config"}
         config = plain | SMALL | {"num_hidden_layers": row["layers"]}
+    config = config | row.get("kept", {})
     found = memory(from_config(config), gpus.parse(row["gpu"]), row["values"].get, version=row["version"])
     # A GPU that the weights do not fit on has no pool, and its bytes of a token all the same.
     assert found
@@ -95,7 +96,7 @@ def off(row: Mapping[str, Any]) -> float:
 def answer(row: Mapping[str, Any]) -> str:
     """``fits``, ``tight`` or ``does not fit``, as ``size`` says it."""
     found = sized(row)
-    if not found.pool.tokens:
+    if not found.pool.tokens or found.overcommitted:
         return "does not fit"
     return "fits" if found.left >= found.working else "tight"
 
@@ -106,7 +107,7 @@ def tables() -> str:
     figures = [
         [
             source(row["where"]),
-            row["case"],
+            f"{row['case']} ({row['why']})" if "why" in row else row["case"],
             FIGURES[row["figure"]][0],
             number(row["measured"]),
             number(estimated(row), like=row["measured"]),

@@ -72,26 +72,32 @@ def run(case: Case, release: str, log: Path, kernels: Path) -> dict[str, Any]:
         more, home = (("--skip-server-warmup",), scratch / "home") if case.tries else ((), kernels)
         started, key, port = engine.start(prepared, home, log, more=more)
         try:
-            started.wait_until_healthy(began + engine.READY_SECONDS)
-            ready = time.monotonic() - began
-            running = trials.Running(
-                prepared=prepared, engine=started, key=key, port=port, env=engine.environment(prepared, home)
-            )
-            found: dict[str, Any] = {"ready_s": round(ready, 1), "findings": prepared.findings}
-            if case.tries:
-                found["cold"] = trials.cold(running, limit=60)
-            found["proof"] = engine.prove(prepared, started)
-            _, info = engine.ask(port, key, "/server_info")
-            _, cards = engine.ask(port, key, "/v1/models")
-            found |= {"memory": memory(prepared, started), **engine.judged(prepared, info, cards["data"])}
-            found["answers"] = running.generate(100, 16)
-            if case.tries:
-                found["trials"] = trials.trials(running, limit=engine.LIMIT)
+            env = engine.environment(prepared, home)
+            running = trials.Running(prepared=prepared, engine=started, key=key, port=port, env=env)
+            return {"findings": prepared.findings, **looked_at(running, began)}
+        except RuntimeError as error:
+            return {"failed": str(error)[-1500:], "memory": memory(prepared, started)}
         finally:
             started.kill()
-        return found
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def looked_at(running: trials.Running, began: float) -> dict[str, Any]:
+    """Wait until it is healthy, and ask it all. :raises EngineError: if it ends first."""
+    prepared, started = running.prepared, running.engine
+    started.wait_until_healthy(began + engine.READY_SECONDS)
+    found: dict[str, Any] = {"ready_s": round(time.monotonic() - began, 1)}
+    if prepared.case.tries:
+        found["cold"] = trials.cold(running, limit=60)
+    found["proof"] = engine.prove(prepared, started)
+    _, info = engine.ask(running.port, running.key, "/server_info")
+    _, cards = engine.ask(running.port, running.key, "/v1/models")
+    found |= {"memory": memory(prepared, started), **engine.judged(prepared, info, cards["data"])}
+    found["answers"] = running.generate(100, 16)
+    if prepared.case.tries:
+        found["trials"] = trials.trials(running, limit=engine.LIMIT)
+    return found
 
 
 def memory(prepared: engine.Prepared, started: engine.Observed) -> dict[str, Any]:
@@ -118,7 +124,12 @@ def machine() -> dict[str, str]:
     told = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
     import torch
 
-    return {"gpu": told, "torch": torch.__version__, "python": platform.python_version(), "date": time.strftime("%Y-%m-%d")}
+    return {
+        "gpu": told,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 if __name__ == "__main__":

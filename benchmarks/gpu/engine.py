@@ -24,7 +24,7 @@ from cases import ONE_GPU
 from glmdeploy.plan.make import made
 from glmdeploy.profile.text.load import load
 from glmdeploy.rules.check import check
-from glmdeploy.runtime.comparison import READ_AS, differences
+from glmdeploy.runtime.comparison import ALIASES, READ_AS, differences
 from glmdeploy.runtime.engine import Engine, Proof
 from glmdeploy.runtime.loopback import ask_loopback
 from glmdeploy.runtime.masking import Mask
@@ -45,7 +45,9 @@ READY_SECONDS = 330.0
 LIMIT = 20
 """Seconds of silence that the watch allows in the trials; 60 is deployed unless a profile says otherwise."""
 LOADED = re.compile(rb"Load weight end\..*mem usage=([0-9.]+) GB")
-POOL = re.compile(rb"KV Cache is allocated\..*#tokens: ([0-9]+), (?:K|KV) size: ([0-9.]+) GB(?:, V size: ([0-9.]+) GB)?")
+POOL = re.compile(
+    rb"KV Cache is allocated\..*#tokens: ([0-9]+), (?:K|KV) size: ([0-9.]+) GB(?:, V size: ([0-9.]+) GB)?"
+)
 FREE = re.compile(rb"max_total_num_tokens=([0-9]+).*available_gpu_mem=([0-9.]+) GB")
 
 
@@ -168,22 +170,40 @@ def ask(port: int, key: str, path: str, body: Any = None, *, seconds: float = 12
         return status, content[:300].decode(errors="replace")
 
 
+OF_A_START = ("api_key", "admin_api_key", "random_seed", "model_path", "tokenizer_path", "speculative_draft_model_path")
+"""What each start has of its own, secrets among it."""
+
+ADDED = ("load_format", "host", "port", "skip_server_warmup")
+"""What this benchmark starts otherwise than the plan."""
+
+
 def judged(prepared: Prepared, info: Any, cards: Any) -> dict[str, Any]:
-    """What the container would say of the start, and each effective value beside the engine's own."""
+    """What the container would say of the start, and the effective values that the engine does not have."""
     server = prepared.plan.server
     state = (info.get("internal_states") or [{}])[0]
-    rows = {}
+    same, other = 0, {}
     for name, effective in sorted(prepared.facts.effective.items()):
         keys = [key for key in READ_AS.get(name, (name,)) if key in state or key in info]
-        if keys:
-            told = next((place[key] for place in (state, info) for key in keys if place.get(key) is not None), None)
-            rows[name] = {"said": effective.value, "engine": told, "origin": str(effective.origin)}
+        if not keys or name in (*OF_A_START, *ADDED):
+            continue
+        told = next((place[key] for place in (state, info) for key in keys if place.get(key) is not None), None)
+        if plain(effective.value) == plain(told):
+            same += 1
+        else:
+            other[name] = {"said": effective.value, "engine": told}
     return {
         "refused_for": differences(server.expected, (), info, cards),
         "expected": dict(server.expected),
-        "values": rows,
-        "memory_usage": state.get("memory_usage"),
+        "values_equal": same,
+        "values_other": other,
     }
+
+
+def plain(value: Any) -> Any:
+    """A value in the spelling that stands for all; JSON has no tuples."""
+    if isinstance(value, tuple):
+        return list(value)
+    return ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 def prove(prepared: Prepared, engine: Observed) -> str:

@@ -144,7 +144,9 @@ def trials(running: Running, *, limit: float) -> dict[str, Any]:
         "the detokenizer is stopped": running.stopped("sglang::detokenizer", limit=limit, load=(4, 100, 400)),
         "the scheduler is stopped": running.stopped("sglang::scheduler", limit=limit, load=(4, 100, 400)),
     }
-    told = subject(running.prepared.plan, f"http://127.0.0.1:{running.port}", Wanted(concurrency=(1, 16), start_seconds=60))
+    told = subject(
+        running.prepared.plan, f"http://127.0.0.1:{running.port}", Wanted(concurrency=(1, 16), start_seconds=60)
+    )
     checks = verified(told, running.key)
     found["verify"] = {one["name"]: f"{one['state']}: {one['words']}"[:200] for one in checks["checks"]}
     found["load"] = checks["load"]

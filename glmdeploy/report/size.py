@@ -69,6 +69,15 @@ def _head(size: Size, width: int, *, everything: bool) -> Iterator[str]:
     if size.uneven is not None:
         yield from _wrapped(f"It does not start: {size.uneven}.", width, fg="red", bold=True)
         return
+    if memory.overcommitted:
+        yield from _wrapped(
+            f"It does not fit: SGLang {size.sglang} gives the KV pool {gib(memory.pool.bytes)} of each GPU, and then "
+            f"lacks {gib(-memory.left)} for all that comes with it.",
+            width,
+            fg="red",
+            bold=True,
+        )
+        return
     lacking = memory.weights - memory.static
     yield from _wrapped(
         f"It does not fit: the weights take {gib(memory.weights)} of each GPU, "

@@ -105,6 +105,15 @@ class Memory:
         return self.total - self.weights - self.adapters - self.states - self.pool.bytes
 
     @property
+    def overcommitted(self) -> bool:
+        """Whether weights and pool want more than the whole GPU has, so that the start ends while it allocates.
+
+        Releases up to 0.5.16 size the pool without all that they allocate with it. 0.5.11 ran out of memory so on an
+        H200 where 3.4 GiB were lacking (GLM-5.1-FP8 with 6 layers and EAGLE at 0.85; docs/measured.md).
+        """
+        return self.left < -OVERHEAD
+
+    @property
     def spare(self) -> int:
         """What weights and pool leave of the static share; below 0 where SGLang takes more than it reckons with."""
         return self.static - self.weights - self.adapters - self.states - self.pool.bytes

@@ -38,9 +38,9 @@ def test_what_started_is_never_said_not_to_fit_and_what_ran_out_is_never_said_to
 
 
 def test_the_tolerances_are_tight() -> None:
-    """Twice what the figures of a kind are off by at most, and no more: else a row could not fail."""
+    """Twice what the figures of a kind are off by at most, and no more, or it says why: else a row could not fail."""
     for row in ROWS:
-        assert row["within"] <= (0.8 if row["figure"] == estimates.FREE else 2.1)
+        assert row["within"] <= (0.8 if row["figure"] == estimates.FREE else 2.1) or row["why"]
         assert row["figure"] in estimates.FIGURES
 
 

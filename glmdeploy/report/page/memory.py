@@ -55,6 +55,10 @@ def verdict(size: Size) -> str:
     memory = size.memory
     if size.uneven is not None:
         return f"it does not start: {size.uneven}"
+    if memory.overcommitted:
+        return (
+            f"it does not fit: with a KV pool of {gib(memory.pool.bytes)}, {gib(-memory.left)} of each GPU are lacking"
+        )
     if size.answer is Answer.NOT:
         return f"it does not fit: the weights take {gib(memory.weights)} of each GPU and leave no room for a KV pool"
     if size.answer is Answer.TIGHT:

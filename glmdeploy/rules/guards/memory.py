@@ -152,11 +152,25 @@ def _little_left(facts: Facts) -> Iterator[Violation]:
     sized, fraction = facts.memory, _fraction(facts)
     if sized is None or fraction is None or not sized.pool.tokens or sized.left >= sized.working:
         return
+    if sized.overcommitted:
+        return  # GLM225 says more
     yield Violation(
         path=facts.path(_FRACTION),
         key=_FRACTION not in facts.settings,
         message=f"weights and KV pool leave {_gib(sized.left)} GiB of each {facts.gpu.type} free, and SGLang itself "
         f"would leave {_gib(sized.working)} for activations and CUDA graphs",
+    )
+
+
+def _overcommitted(facts: Facts) -> Iterator[Violation]:
+    sized = facts.memory
+    if sized is None or not sized.pool.tokens or not sized.overcommitted:
+        return
+    yield Violation(
+        path=facts.path(_FRACTION),
+        key=_FRACTION not in facts.settings,
+        message=f"weights take {_gib(sized.weights)} GiB of each {facts.gpu.type}, and SGLang {facts.catalog.version} "
+        f"sizes the KV pool to {_gib(sized.pool.bytes)}: {_gib(-sized.left)} more than is there",
     )
 
 
@@ -184,6 +198,9 @@ def _uncounted_draft(facts: Facts) -> Iterator[Violation]:
         message=f"SGLang {facts.catalog.version} takes about {_gib(over)} GiB more of each {facts.gpu.type} than "
         "`mem-fraction-static` says: it sizes the KV pool without the draft model",
     )
+
+
+_FP8_POOL = ("sglang.args.kv-cache-dtype=fp8_e4m3", "sglang.args.max-total-tokens=null")
 
 
 def _gib(size: int) -> str:
@@ -358,4 +375,26 @@ UNCOUNTED_DRAFT = Rule(
     looked=_LOOK,
 )
 
-RULES = (DOES_NOT_FIT, SHORT_POOL, CAP_ABOVE, LITTLE_LEFT, FRACTION, UNCOUNTED_SCALES, UNCOUNTED_DRAFT)
+OVERCOMMITTED = Rule(
+    id="GLM225",
+    title="KV pool that the GPU cannot hold",
+    severity=Severity.ERROR,
+    topic=Topic.MEMORY,
+    why="SGLang sizes the KV pool by `mem-fraction-static`, and until 0.5.13.post1 without the draft model and its pool, "
+    "until 0.5.16 without the scales of an FP8 pool of sparse attention. Where all of it is more than the whole GPU has, "
+    "the start ends with an out-of-memory error, after the weights were loaded and the CUDA graphs captured. It did so "
+    "with 0.5.11 on one H200: GLM-5.1-FP8 with 6 layers and EAGLE, `mem-fraction-static` 0.85 and no cap, where the "
+    "estimate lacks 3.4 GiB (measured on 2026-11-29).",
+    fix="lower `mem-fraction-static`, or cap `max-total-tokens`",
+    sources=(_CONFIGURATOR, "sglang/srt/model_executor/pool_configurator.py (0.5.14, 0.5.17)"),
+    check=_overcommitted,
+    fails=(example(*_FP8_POOL, "sglang.args.mem-fraction-static=0.97", profile="h200-eagle-bf16kv"),),
+    passes=(
+        example(),
+        example("sglang.args.mem-fraction-static=0.97"),
+        example(*_FP8_POOL, "sglang.args.mem-fraction-static=0.85", profile="h200-eagle-bf16kv"),
+    ),
+    scope=Scope(until="0.5.16"),
+)
+
+RULES = (DOES_NOT_FIT, SHORT_POOL, CAP_ABOVE, LITTLE_LEFT, FRACTION, UNCOUNTED_SCALES, UNCOUNTED_DRAFT, OVERCOMMITTED)
