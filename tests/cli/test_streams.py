@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import stream_process
-from support import PATIENCE, STRANGE
+from support import PATIENCE, STRANGE, Shell
 
 from glmdeploy.cli import COMMANDS
 
@@ -75,6 +75,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict
         check=False,
         timeout=PATIENCE,
     )
+    Shell(folder / "home").stop()  # one of them starts it
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return {(" ".join(each["call"]), each["way"]): each for each in lines}

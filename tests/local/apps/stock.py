@@ -13,9 +13,9 @@ PORT = int(os.environ["STOCK_PORT"])
 app = modal.App("stock", image=modal.Image.debian_slim().env({"STOCK_PORT": str(PORT)}))
 
 
-@app.function(max_containers=1, scaledown_window=2)
+@app.function(max_containers=1, scaledown_window=60)
 @modal.concurrent(max_inputs=10)
-@modal.web_server(PORT)
+@modal.web_server(PORT, startup_timeout=300)
 def site() -> None:
     subprocess.Popen([sys.executable, __file__])
 
