@@ -204,6 +204,7 @@ def test_docs_are_fresh() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout whose files that are made from the rules are old."""
+    (tmp_path / "glmdeploy" / "rules" / "guards").mkdir(parents=True)
     (tmp_path / "docs").mkdir()
     (tmp_path / "tests" / "rules").mkdir(parents=True)
     (tmp_path / "docs" / "rules.md").write_text("old\n")
@@ -215,7 +216,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_write(checkout: Path) -> None:
     code, out, err = call("rules", "--write")
     assert (code, out) == (0, "")
-    files = ("docs/rules.md", "tests/rules/released.txt", "tests/rules/places.txt")
+    files = (
+        "glmdeploy/rules/guards/tables.json",
+        *("docs/rules.md", "tests/rules/released.txt", "tests/rules/places.txt"),
+    )
     assert err.splitlines() == [f"wrote {file}" for file in files]
     for file in files:
         assert (checkout / file).read_text() == (ROOT / file).read_text(), "run: glmdeploy rules --write"
