@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -159,3 +160,8 @@ def test_a_file_with_any_value_changed_never_ends_in_a_traceback(file: Path, dat
         load_saved(changed)
     except DeployError as error:
         assert str(changed) in error.message
+
+
+def test_the_digest_is_of_the_text_as_it_is() -> None:
+    text = '{"a": 1, "b": "\u00e9"}'
+    assert digest({"b": "\u00e9", "sha256": "x", "a": 1}) == hashlib.sha256(text.encode()).hexdigest()
