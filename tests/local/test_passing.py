@@ -231,7 +231,11 @@ def test_a_length_that_is_said_twice_is_passed_on_once() -> None:
         await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nok")
 
     async def test() -> None:
-        async with site(answer) as served, aiohttp.ClientSession() as session, session.get(f"{served.url}/") as response:
+        async with (
+            site(answer) as served,
+            aiohttp.ClientSession() as session,
+            session.get(f"{served.url}/") as response,
+        ):
             assert response.headers.getall("Content-Length") == ["2"]
             assert await response.read() == b"ok"
 

@@ -236,7 +236,9 @@ def test_keys(api_key: str | None, admin_key: str | None, path: str, given_key: 
     assert allowed(configuration, "OPTIONS", path, None)
 
 
-@pytest.mark.parametrize("authorization", ["", "user", "Basic user", "Bearer", "Bearer  user", "Bearer usér", "Bearer \udcff"])
+@pytest.mark.parametrize(
+    "authorization", ["", "user", "Basic user", "Bearer", "Bearer  user", "Bearer usér", "Bearer \udcff"]
+)
 def test_an_authorization_that_is_no_bearer_token(authorization: str) -> None:
     assert not allowed(configured(api_key="user"), "GET", "/v1/models", authorization)
 
