@@ -8,9 +8,11 @@ letters, Sunday as 0 or 7. Where both day fields are restricted a day matches if
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from cronsim import CronSim
@@ -31,7 +33,7 @@ class CronError(ValueError):
     """An expression that is not a valid schedule; the message names the field and what is wrong with it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Cron:
     """A parsed expression; made by :func:`parse`. ``weekdays`` counts from Sunday, 0."""
 
@@ -69,6 +71,7 @@ class Cron:
             raise OverflowError(f"{self.expression!r} does not fire again") from None
 
 
+@lru_cache(maxsize=64)
 def parse(expression: str) -> Cron:
     """Read ``expression``.
 

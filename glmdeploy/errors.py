@@ -51,3 +51,7 @@ class DeployError(GlmdeployError):
 
 class LocalCloudError(GlmdeployError):
     """The embedded cloud could not be started, reached or stopped."""
+
+
+class SdkError(GlmdeployError):
+    """The installed Modal SDK is one that glmdeploy cannot work with."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from glmdeploy.records import record
+
 KeyPath = tuple[str | int, ...]
 """The way to a value: mapping keys and list indices from the document's root."""
 
@@ -34,7 +36,7 @@ def listed(parts: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(first)} {last} {final}" if first else final
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Edit:
     """A place by its path; what becomes of it is said by the classes below."""
 
@@ -65,7 +67,7 @@ class _Edit:
             holder.update(entries if key == self.path[-1] else [(key, value)])
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class SetValue(_Edit):
     """The scalar at ``path`` becomes the scalar ``value``.
 
@@ -79,7 +81,7 @@ class SetValue(_Edit):
         holder[self.path[-1]] = self.value
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class RenameKey(_Edit):
     """The last key of ``path`` becomes ``name``."""
 
@@ -89,7 +91,7 @@ class RenameKey(_Edit):
         self._replace(holder, (self.name, holder[self.path[-1]]))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Remove(_Edit):
     """The entry or list item at ``path`` goes, with its lines and the comments on them. Lines of comments stay."""
 
@@ -97,7 +99,7 @@ class Remove(_Edit):
         del holder[self.path[-1]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class AddAfter(_Edit):
     """A new entry after the one at ``path``, in the same mapping."""
 
@@ -130,7 +132,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Location:
     """A place in a file: ``line`` and ``column`` count from 1; ``text`` is that whole line, without its end.
 
@@ -144,7 +146,7 @@ class Location:
     length: int = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Finding:
     """One fault or remark.
 

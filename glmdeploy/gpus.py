@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsFloat
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,7 @@ GENERATIONS = {
 """What NVIDIA calls the GPUs of each major compute capability that Modal rents."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Price:
     """Dollars for one GPU and hour, as read from ``source`` on ``date`` (YYYY-MM-DD)."""
 
@@ -42,7 +43,7 @@ class Price:
     source: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Simulation:
     """How CUDA describes the GPU: what a process sees that shall believe to run on one."""
 
@@ -53,7 +54,7 @@ class Simulation:
     """Streaming multiprocessors."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Type:
     """A type of GPU. ``memory_mib`` is None where it is not known."""
 
@@ -173,7 +174,7 @@ PRICES: Mapping[str, Price] = {name: each.price for name, each in TYPES.items()}
 """By Modal's name."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Gpu:
     """``count`` GPUs of one type; ``major`` is the compute capability's major number (9 Hopper, 10 Blackwell).
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
 from glmdeploy.runtime.masking import Mask
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _NAME = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Form:
     """What a kind of secret looks like: one of ``prefixes``, then ``body``, a regular expression.
 
@@ -48,7 +49,7 @@ class Form:
     word: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Leak:
     """A secret in a text: ``text[start:end]``. Its first ``visible`` characters are the prefix, which is no secret."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 DIGEST_TAG = "glmdeploy-digest"
@@ -28,6 +29,7 @@ def checkout() -> Path | None:
     return root if (root / "pyproject.toml").is_file() else None
 
 
+@cache
 def _data_dir(name: str) -> Path:
     # A wheel carries the repository's top-level folders inside the package (pyproject.toml, force-include);
     # a checkout, editable installs included, has them beside it.

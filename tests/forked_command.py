@@ -1,7 +1,7 @@
 """``python -m glmdeploy`` for tests, forked from one process that has imported what the commands import.
 
-An ``apply`` is half a second of imports, and the tests run hundreds. What the commands do is the same; whoever wants to
-see a process start, or to signal one, uses ``Shell.started``.
+An ``apply`` is half a second of imports and of rules read, and the tests run hundreds. What the commands do is the
+same; whoever wants to see a process start, or to signal one, uses ``Shell.started``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import os
+import pkgutil
 import runpy
 import socket
 import subprocess
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 IMPORTED = (
-    *("glmdeploy.cli.apply", "glmdeploy.cli.validate", "glmdeploy.cli.local", "glmdeploy.cli.diff"),
-    *("glmdeploy.operate.apply", "glmdeploy.local.cloud", "glmdeploy.report.view", "glmdeploy.plan.make"),
-    *("modal.output", "rich.console", "huggingface_hub.hf_api"),
+    *("glmdeploy.local.cloud", "glmdeploy.local.state.store", "glmdeploy.local.tiny_model"),
+    *("aiohttp", "email.policy", "huggingface_hub.hf_api", "netrc", "sqlite3", "stringprep"),
+    *("modal._utils.git_utils", "modal.output", "modal.runner"),
+    *("rich._emoji_codes", "rich.console", "rich.live", "rich.progress", "rich.status"),
 )
+ROOMS = ("cli", "operate", "plan", "report")
+"""All modules of these are imported, but what they have in folders."""
+READ = "b200-eagle-bf16kv"
+"""The profile that is planned before the first command: its release's options and the rules are read once for all."""
 BEFORE_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "SSL_", "TZ")
 """What the names of variables begin with that count before anything is imported."""
 A_SHELLS = ("PATH", "PWD", "OLDPWD", "SHLVL", "_")
@@ -107,6 +113,20 @@ class Commands:
         return not any(name in self._asked or name.startswith(BEFORE_PYTHON) for name in differing)
 
 
+def import_all() -> None:
+    for name in IMPORTED:
+        import_module(name)
+    for room in ROOMS:
+        for module in pkgutil.iter_modules(import_module(f"glmdeploy.{room}").__path__, f"glmdeploy.{room}."):
+            import_module(module.name)
+
+
+def read_all() -> None:
+    """Have the rules read, and the options of the release of ``READ``."""
+    plan_of = import_module("glmdeploy.plan.make").plan_of
+    plan_of(import_module("glmdeploy.profile.text.load").load(READ))
+
+
 def become(handed: Handed) -> NoReturn:
     """Run the command as ``python -m glmdeploy`` would."""
     with os.fdopen(handed.parameters, "rb") as file:
@@ -130,9 +150,9 @@ def become(handed: Handed) -> NoReturn:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     os.environ.__class__ = Recording
-    for name in IMPORTED:
-        __import__(name)
+    import_all()
     os.environ.__class__ = os._Environ
+    read_all()
     for name in [name for name in sys.modules if name.partition(".")[0] == ANEW]:
         del sys.modules[name]
     assert threading.active_count() == 1

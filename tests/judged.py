@@ -7,18 +7,20 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import settings
+from support import examples
 
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.rules.check import check
 
 if TYPE_CHECKING:
     from glmdeploy.findings import Finding
+    from glmdeploy.profile.section import Section
     from glmdeploy.rules.check import Checked
     from glmdeploy.rules.facts import Facts
 
 TODAY = date(2026, 11, 23)
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=examples(60), deadline=None)
 
 MINIMAL = """\
 # pinned
@@ -44,6 +46,11 @@ def facts_of(*sets: str, profile: str = "b200-eagle-bf16kv") -> Facts:
     facts = checked(*sets, profile=profile).facts
     assert facts is not None
     return facts
+
+
+def changed(section: Section, **fields: Any) -> Any:
+    """A section of a profile with some fields of other values."""
+    return type(section)(**{name: value for name, value in section} | fields)  # noqa: C416 - it may have `keys`
 
 
 def messages(rule: str, *sets: str, profile: str = "b200-eagle-bf16kv") -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OFFLINE = Path(__file__).parent / "editor" / "offline.cjs"
-LIMIT = 60
+LIMIT = 600
 """Seconds to wait for any one answer, on a machine that is busy."""
 
 

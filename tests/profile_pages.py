@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy import __version__
-from glmdeploy.profile import serving
-from glmdeploy.profile.models import Profile
+from glmdeploy.profile import schema, serving
 
 SINCE = Path(__file__).parent / "docs" / "since.json"
 
@@ -149,7 +148,7 @@ class Key:
 
 @cache
 def _schema() -> dict[str, Any]:
-    return Profile.model_json_schema(by_alias=True)
+    return schema.shape()
 
 
 def listed() -> list[Key]:

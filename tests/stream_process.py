@@ -16,15 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from forked_command import import_all, read_all
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-IMPORTED = (
-    *("glmdeploy.cli.apply", "glmdeploy.cli.validate", "glmdeploy.cli.local", "glmdeploy.cli.diff"),
-    *("glmdeploy.operate.apply", "glmdeploy.local.cloud", "glmdeploy.report.view", "glmdeploy.plan.make"),
-    *("modal.output", "rich.console", "glmdeploy.rules.registry", "glmdeploy.report.sarif", "glmdeploy.report.rules"),
-)
-SECONDS = 60
+SECONDS = 600
 """After which a command is taken to go on for ever."""
 
 
@@ -102,8 +99,8 @@ def _endless() -> None:
 def main() -> None:
     asked = json.load(sys.stdin)
     os.chdir(asked["folder"])
-    for name in IMPORTED:
-        __import__(name)
+    import_all()
+    read_all()
     gc.freeze()
     running: dict[int, tuple[list[str], str, Any]] = {}
     waiting = [*asked["calls"]]

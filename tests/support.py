@@ -21,6 +21,7 @@ import pytest
 from aiohttp import web
 from forked_command import Commands
 from grpclib.client import Channel
+from hypothesis import settings
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
@@ -136,6 +137,21 @@ def some(kinds: Iterable[str], *every_run: str) -> list[Any]:
     return [pytest.param(one, marks=() if one in every_run else pytest.mark.thorough) for one in kinds]
 
 
+def one_in(count: int, cases: Iterable[Any]) -> list[Any]:
+    """All of them, to parametrize with; all but every ``count``-th are tried with ``--all`` alone.
+
+    One that is a tuple has the values of several parameters.
+    """
+    values = [one if isinstance(one, tuple) else (one,) for one in cases]
+    return [pytest.param(*one, marks=pytest.mark.thorough if at % count else ()) for at, one in enumerate(values)]
+
+
+def examples(count: int) -> int:
+    """So many of them with ``--all``, for a property's ``max_examples``; a sixth in every run."""
+    everything: int = settings.get_profile("all").max_examples
+    return count if settings().max_examples == everything else max(1, count // 6)
+
+
 @contextmanager
 def own_cloud(folder: Path, **extra: str) -> Iterator[Shell]:
     """A shell whose embedded cloud is stopped afterwards."""
@@ -161,10 +177,11 @@ def alive(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        waited = time.monotonic() - began
+        assert waited < PATIENCE
+        time.sleep(min(0.03 + waited / 20, 0.3))
 
 
 def connect(running: Cloud) -> modal.Client:

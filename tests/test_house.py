@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import functools
 import graphlib
 import re
 import sys
@@ -24,10 +25,16 @@ ROOMS = {
     *("app", "authoring", "cli", "local", "operate", "plan"),
     *("profile", "report", "rules", "runtime", "sglang", "sizing"),
 }
-VOCABULARY = {"cron", "errors", "findings", "gpus", "redaction", "resources"}
+VOCABULARY = {"cron", "errors", "findings", "gpus", "records", "redaction", "resources"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
+
+
+@functools.cache
+def nodes(file: Path) -> list[ast.AST]:
+    """All nodes of a file's syntax tree."""
+    return [*ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
 
 
 def test_top_level() -> None:
@@ -55,7 +62,7 @@ def test_a_test_file_is_small() -> None:
 
 def test_no_import_needs_another_name() -> None:
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert not [alias.asname for alias in node.names if alias.asname], f"{file}: {ast.unparse(node)}"
 
@@ -71,13 +78,12 @@ def test_a_face_only_says_what_the_room_is(file: Path) -> None:
 
 def test_no_private_name_is_taken_from_another_module() -> None:
     for file in FILES:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        own = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and is_own(node)]
+        own = [node for node in nodes(file) if isinstance(node, ast.ImportFrom) and is_own(node)]
         modules = {alias.name for node in own for alias in node.names}
         private = [alias.name for node in own for alias in node.names if re.match(r"_[^_]", alias.name)]
         private += [
             f"{node.value.id}.{node.attr}"
-            for node in ast.walk(tree)
+            for node in nodes(file)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
             if re.match(r"_[^_]", node.attr)
         ]
@@ -112,7 +118,7 @@ KNOWS = {
 def imported(file: Path) -> set[str]:
     """The top-level modules that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -132,7 +138,7 @@ def test_only_the_command_line_prints() -> None:
     """The containers, the processes that stand for SGLang and the builder of catalogs write logs of their own."""
     others = ("cli/", "runtime/", "local/", "sglang/real/", "sglang/catalog_build.py")
     for file, name in zip(FILES, IDS, strict=True):
-        calls = ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if not name.startswith(others) else ()
+        calls = nodes(file) if not name.startswith(others) else ()
         for node in calls:
             printing = isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING
             assert not printing, f"{name}: {ast.unparse(node)}"

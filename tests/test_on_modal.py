@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from modal_proto import api_pb2
 from support import PATIENCE, Shell, call, exported
 
@@ -29,6 +30,7 @@ def asked(shell: Shell, *arguments: str) -> Mapping[str, Any]:
     return {each["name"]: each for each in json.loads(done.stdout)["questions"]}
 
 
+@pytest.mark.thorough
 def test_every_question_is_answered_and_nothing_stays(cloud: Shell) -> None:
     cloud.run("local", "start")
     found = asked(cloud)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+PAUSE_SECONDS = 0.15
+"""Between two requests of a client: without any, the requests would be most of a test's work."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """``fault`` is empty for an answer that came whole."""
@@ -81,7 +85,7 @@ class Traffic:
             began = time.monotonic()
             fault = self._ask(stream)
             self.asked.append(Asked(stream=stream, began=began, seconds=time.monotonic() - began, fault=fault))
-            self._enough.wait(0.02)
+            self._enough.wait(PAUSE_SECONDS)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ that are mounted when it starts and so never rebuild an image (modal 1.6.4, ``mo
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from glmdeploy.plan import source
 from glmdeploy.plan.plan import (
     COMPILE_SCALEDOWN,
     DESCRIBE_TIMEOUT,
+    LOCKED_INSTALL,
     PING_TIMEOUT,
     SMALL_STARTUP_TIMEOUT,
     STEPS,
@@ -29,12 +31,8 @@ from glmdeploy.plan.plan import (
 )
 from glmdeploy.runtime.mounted import PLAN_FILE
 from glmdeploy.runtime.preflight import JUDGE_SECONDS, preflight, rehearse, resolve_revision
-from glmdeploy.runtime.preflight_image import IMAGE_PROBE
 from glmdeploy.runtime.server import define
 from glmdeploy.runtime.stages import ask_endpoint, compile_deepgemm, describe, download_model, keep_warm
-from glmdeploy.runtime.verify_bench import bench_serving
-from glmdeploy.runtime.verify_endpoint import verify_endpoint
-from glmdeploy.sglang.real import catalog_probe, oracle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,10 +183,14 @@ def stages(
             **PREFLIGHT,
         )(rehearse)
     if verifier:
+        from glmdeploy.runtime.verify_endpoint import verify_endpoint
+
         asking = app.function(
             image=_image(plan.download.image, files), secrets=_secrets(plan.api_key, plan.proxy_token), **VERIFY
         )(verify_endpoint)
     if bench:
+        from glmdeploy.runtime.verify_bench import bench_serving
+
         bencher = app.function(
             image=_image(plan.server.image, files, plan.registry),
             volumes=_mounts(plan.weights),
@@ -253,6 +255,9 @@ def _arguments(keywords: Mapping[str, Any]) -> dict[str, Any]:
 
 def _add_probes(package: Path) -> None:
     """What asks the image's SGLang, beside the container side. The deployed app does not carry it."""
+    from glmdeploy.runtime.preflight_image import IMAGE_PROBE
+    from glmdeploy.sglang.real import catalog_probe, oracle
+
     place = package / IMAGE_PROBE.parent.relative_to(PACKAGE)
     place.mkdir(parents=True, exist_ok=True)
     for program in (IMAGE_PROBE, oracle.PROBE, Path(str(catalog_probe.__file__))):
@@ -267,7 +272,9 @@ def _image(image: Image, files: Path, registry: Secret | None = None) -> modal.I
         built = built.entrypoint([])
     else:
         built = modal.Image.debian_slim(python_version=image.python)
-    if image.pip:
+    if any("--hash=" in line for line in image.pip):
+        built = built.run_commands(LOCKED_INSTALL.format(shlex.join(image.pip)))
+    elif image.pip:  # an archived plan of before 0.3, deployed again
         built = built.pip_install(*image.pip)
     for step in image.steps:
         for name, words in step.items():

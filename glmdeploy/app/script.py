@@ -19,6 +19,7 @@ from glmdeploy import __version__
 from glmdeploy.plan.plan import (
     COMPILE_SCALEDOWN,
     DESCRIBE_TIMEOUT,
+    LOCKED_INSTALL,
     PING_TIMEOUT,
     SMALL_STARTUP_TIMEOUT,
     STEPS,
@@ -76,6 +77,7 @@ def render(plan: Plan) -> str:
         data=_Code(block(plan.data())),
         arguments=_arguments,
         volume=lambda role: _Code(_volume(plan, role)),
+        locked=LOCKED_INSTALL,
         steps=_steps(plan),
         compilers=_compilers(plan),
         gpu_text={compiler_name(place): _Code(gpu) for place, gpu in enumerate(plan.gpus)},
@@ -97,7 +99,7 @@ def literal(value: Any) -> str:
 
 
 def block(value: Any, indent: str = "") -> str:
-    """The same over several lines: an entry of a mapping, or an option of a command with its values, on each."""
+    """The same over several lines: an entry of a mapping, an option with its values, or a package of a lock on each."""
     inner = indent + "    "
     if isinstance(value, dict) and value:
         lines = [f"{literal(key)}: {block(item, inner)}" for key, item in value.items()]
@@ -105,6 +107,8 @@ def block(value: Any, indent: str = "") -> str:
     if isinstance(value, list) and any(isinstance(word, str) and word.startswith("--") for word in value):
         lines = [", ".join(map(literal, words)) for words in _options(value) if words]
         return "[\n" + "".join(f"{inner}{line},\n" for line in lines) + indent + "]"
+    if isinstance(value, list) and any(" --hash=" in str(word) for word in value):
+        return "[\n" + "".join(f"{inner}{literal(line)},\n" for line in value) + indent + "]"
     return literal(value)
 
 
@@ -166,7 +170,7 @@ def _compilers(plan: Plan) -> list[tuple[_Code, _Code]]:
 @cache
 def _runtime() -> tuple[str, str]:
     """The imports and the code of the container side, each module after those that it imports."""
-    imports: set[str] = set()
+    imports: set[str] = {"import shlex"}  # the app's own lines, for the download image
     bodies = []
     for name, source in _in_order().items():
         tree = ast.parse(source)

@@ -5,7 +5,7 @@ What runs is the third kind of side; who knows the target resolves that (:mod:`g
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from glmdeploy.plan.kernels import REVISION
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.git import Revision
 from glmdeploy.profile.text.load import ENDINGS, load
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 LIVE, GIT = "live:", "git:"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Side:
     """The data of a plan (:meth:`glmdeploy.plan.plan.Plan.data`), and what the rules warn of on the way to it.
 
@@ -37,7 +38,7 @@ class Side:
     warnings: tuple[Finding, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Folder:
     """The profiles of a folder by file name: each a side, or the fault that keeps it from being one."""
 

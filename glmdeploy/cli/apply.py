@@ -95,9 +95,9 @@ def apply(context: click.Context, /, profiles: tuple[str, ...], where: str, **op
     itself; what does not is taken back. A saved plan is done exactly, or refused because the world moved. Several
     profiles, or a folder, are applied side by side.
     """
-    from glmdeploy.cli import many
+    if common.are_many(profiles):
+        from glmdeploy.cli import many
 
-    if many.are_many(profiles):
         return many.many(context, profiles, _planning())
     # What reads the SDK's configuration comes after the connection, which sets it.
     from glmdeploy.local.cloud import home

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from glmdeploy.cli import complete, complete_set
 from glmdeploy.errors import GlmdeployError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from glmdeploy.findings import Finding
     from glmdeploy.plan.plan import Plan
@@ -143,6 +141,8 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def quiet() -> None:
     """When a connection breaks, the SDK's abandoned tasks would print tracebacks beside our own message."""
+    import logging
+
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
@@ -169,13 +169,12 @@ def one_format(name: str | None, *, as_json: bool, default: str) -> str:
     return "json" if as_json else name or default
 
 
-@dataclass(kw_only=True)
 class _Manner:
     """How much this call of the command line says, and whether in colors: None where the terminal decides."""
 
-    quiet: bool = False
-    verbose: bool = False
-    color: bool | None = None
+    def __init__(self) -> None:
+        self.quiet = self.verbose = False
+        self.color: bool | None = None
 
 
 _manner = _Manner()
@@ -283,6 +282,11 @@ def write(output: Path, text: str) -> None:
     except OSError as error:
         raise GlmdeployError(f"cannot write {output}: {error.strerror}") from None
     note(f"wrote {output}")
+
+
+def are_many(named: Sequence[str]) -> bool:
+    """Whether the command line names more than one profile, or a folder of them."""
+    return len(named) != 1 or (named[0] != "-" and Path(named[0]).is_dir())
 
 
 def free(file: str, *, force: bool) -> None:

@@ -70,11 +70,6 @@ def expanded(named: Sequence[str]) -> list[str]:
     return found
 
 
-def are_many(named: Sequence[str]) -> bool:
-    """Whether the command line names more than one profile, or a folder of them."""
-    return len(named) != 1 or (named[0] != "-" and Path(named[0]).is_dir())
-
-
 def many(context: click.Context, named: Sequence[str], planning: click.Command) -> int:
     """Do the command of ``context`` for each profile; returns its exit code. ``planning`` is the command ``plan``.
 

@@ -80,9 +80,9 @@ def plan(context: click.Context, /, profiles: tuple[str, ...], where: str, **opt
 
     What runs is compared, and not what was sent last. Live changes need no new containers; everything else does.
     """
-    from glmdeploy.cli import many
+    if common.are_many(profiles):
+        from glmdeploy.cli import many
 
-    if many.are_many(profiles):
         return many.many(context, profiles, plan)
     from glmdeploy.operate import target
     from glmdeploy.plan.make import plan_of

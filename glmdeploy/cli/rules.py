@@ -159,7 +159,7 @@ def made(root: Path) -> dict[str, str]:
     :raises GlmdeployError: if there is no checkout, or an id that was released is lost.
     """
     from glmdeploy.report.rules import markdown, places
-    from glmdeploy.rules import registry
+    from glmdeploy.rules import registry, tables
     from glmdeploy.rules.check import tried
 
     released = "tests/rules/released.txt"
@@ -170,6 +170,7 @@ def made(root: Path) -> dict[str, str]:
         )
     ids = registry.reserved((root / released).read_text(encoding="utf-8").split())
     return {
+        "glmdeploy/rules/guards/tables.json": tables.written(),
         "docs/rules.md": markdown(registry.rules(), registry.RETIRED, _mended),
         released: "".join(f"{name}\n" for name in ids),
         "tests/rules/places.txt": places(registry.rules(), tried),

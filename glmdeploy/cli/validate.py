@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
 
-from glmdeploy.cli import common, complete
+from glmdeploy.cli import common, complete, shares
 from glmdeploy.cli.commands import Documented
 from glmdeploy.errors import ProfileError, UsageError
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.fix import Repair
     from glmdeploy.cli.common import Asking
     from glmdeploy.report.run import Judged, Run
+    from glmdeploy.report.validation import Told
     from glmdeploy.rules.check import Checked
     from glmdeploy.rules.judge import Selection
 
+
+Kind = TypeVar("Kind", "Judged", "Told")
 
 _NAMED = 3
 """How many of the files that are left out are named."""
@@ -54,6 +57,12 @@ Exit codes: 0 no error, 1 errors; with --strict, 1 for warnings too.
 @common.selection_options
 @click.option("--fix", is_flag=True, help="Make the fixes that need no decision in the profiles' own files.")
 @click.option("--diff", is_flag=True, help="Only show what --fix would change; exit with 1 if it would.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Of many profiles so many at a time (one a core).",
+)
 @common.all_option("Show remarks and what is waived in full, and of several profiles warnings too.")
 def validate(
     profiles: tuple[str, ...],
@@ -69,6 +78,7 @@ def validate(
     ignore: tuple[str, ...],
     fix: bool,
     diff: bool,
+    parallel: int | None,
     everything: bool,
 ) -> int:
     """Check profiles: syntax, schema, SGLang options and guard rules.
@@ -77,6 +87,7 @@ def validate(
     Nothing is contacted, unless --ask-hub is given. What could not be judged is said, once.
     """
     from glmdeploy.report.run import Run
+    from glmdeploy.report.validation import validation_text
     from glmdeploy.rules.judge import selection
 
     form = common.one_format(form, as_json=as_json, default="pretty")
@@ -95,10 +106,18 @@ def validate(
         ask=common.asking(model_config, ask_hub=ask_hub),
         strict_knowledge=strict_knowledge,
     )
-    judged = [judging.judge(profile) for profile in named]
-    run = Run(profiles=tuple(_without_bases(judged, in_folders, judging.extended)), strict=strict)
+    number = parallel or (1 if ask_hub else shares.processes(len(named)))
     # With --diff, the findings are those of the files as they are.
-    failed = run.failed or (diff and any(repair.fixed for repair in repairs.values()))
+    failed = diff and any(repair.fixed for repair in repairs.values())
+    if form == "pretty":
+        width = common.width(err=diff)
+        telling = _Telling(judging=judging, run=Run(profiles=(), strict=strict), width=width, everything=everything)
+        told = telling.told(named, in_folders, number)
+        click.echo(validation_text(told, width, strict=strict), err=diff)
+        return int(failed or any(each.failed for each in told))
+    judged = _without_bases([*shares.shared(judging.outcome, named, number)], in_folders)
+    run = Run(profiles=tuple(judged), strict=strict)
+    failed = failed or run.failed
     if form == "json":
         from glmdeploy.report.run import run_data
 
@@ -109,8 +128,8 @@ def validate(
             for entry, each in zip(data["profiles"], run.profiles, strict=True):
                 entry.update(fix_data(repairs.get(each.profile), wrote=not diff))
         common.echo_json(data)
-    elif text := _text(run, form, everything=everything, err=diff):
-        click.echo(text, err=diff and form == "pretty")
+    elif text := _text(run, form):
+        click.echo(text)
     return int(failed)
 
 
@@ -143,16 +162,24 @@ def _left_out(files: Sequence[str], which: str) -> None:
     common.note(f"left out {counted(len(files), 'file')} {which}: {named}{', ...' if len(files) > _NAMED else ''}")
 
 
-def _without_bases(judged: Sequence[Judged], in_folders: Collection[str], extended: Collection[Path]) -> list[Judged]:
-    """All but the files of folders that others of the run extend, and that are no profiles by themselves."""
+def _without_bases(found: Sequence[_Outcome[Kind]], in_folders: Collection[str]) -> list[Kind]:
+    """What was found; left out are files of folders that others extend, and that are no profiles by themselves."""
+    extended = {path for each in found for path in each.extended}
+    profiles = (each.value for each in found if not each.value.judged)
     bases = {
-        each.profile
-        for each in judged
-        if each.profile in in_folders and not each.judged and Path(each.profile).resolve() in extended
+        each.profile for each in profiles if each.profile in in_folders and Path(each.profile).resolve() in extended
     }
     if bases:
         _left_out(sorted(bases), "that others extend")
-    return [each for each in judged if each.profile not in bases]
+    return [each.value for each in found if each.value.profile not in bases]
+
+
+@record
+class _Outcome(Generic[Kind]):
+    """What was found out of a profile, and the files that it extends."""
+
+    value: Kind
+    extended: tuple[Path, ...] = ()
 
 
 def _repair(profiles: tuple[str, ...], chosen: Selection, *, write: bool, err: bool) -> dict[str, Repair]:
@@ -174,7 +201,7 @@ def _repair(profiles: tuple[str, ...], chosen: Selection, *, write: bool, err: b
     return repairs
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Judging:
     """How profiles are judged. ``form`` decides what else is found out: the plan's digest, or what edits change."""
 
@@ -184,10 +211,8 @@ class _Judging:
     form: str
     ask: Asking
     strict_knowledge: bool
-    extended: set[Path] = field(default_factory=set)
-    """The files that the profiles judged so far extend."""
 
-    def judge(self, profile: str) -> Judged:
+    def outcome(self, profile: str) -> _Outcome[Judged]:
         """What the checks say of one profile."""
         from glmdeploy.report.run import Judged, replacements
         from glmdeploy.rules.check import check
@@ -196,19 +221,47 @@ class _Judging:
             document = common.document(profile, self.overlays, self.sets)
         except ProfileError as error:
             findings = self.chosen.of(error.findings, judged=False)
-            return Judged(profile=profile, findings=findings, judged=False)
-        self.extended.update(Path(file).resolve() for file in document.files[1:])
+            return _Outcome(value=Judged(profile=profile, findings=findings, judged=False))
         checked = check(document, checkpoint=self.ask(document))
         checked = checked.strictly() if self.strict_knowledge else checked
         findings = self.chosen.of(checked.findings, judged=checked.facts is not None)
         in_file = self.form == "sarif" and profile != "-" and not self.overlays and not self.sets
-        return Judged(
+        judged = Judged(
             profile=profile,
             findings=findings,
             judged=checked.facts is not None,
             digest=_digest(checked) if self.form == "json" else None,
             replacements=replacements(findings, document.files[0]) if in_file else {},
         )
+        return _Outcome(value=judged, extended=tuple(Path(file).resolve() for file in document.files[1:]))
+
+
+@record
+class _Telling:
+    """How people are told of profiles: of many, no more is kept of each than what is told of it."""
+
+    judging: _Judging
+    run: Run
+    width: int
+    everything: bool
+
+    def told(self, named: Sequence[str], in_folders: Collection[str], number: int) -> list[Told]:
+        """What is told of each profile, judged by ``number`` processes."""
+        from glmdeploy.report.validation import told
+
+        if len(named) > shares.WORTH:
+            return _without_bases([*shares.shared(self.among_many, named, number)], in_folders)
+        judged = _without_bases([*shares.shared(self.judging.outcome, named, number)], in_folders)
+        alone = len(judged) == 1
+        return [told(each, self.run, self.width, everything=self.everything, alone=alone) for each in judged]
+
+    def among_many(self, profile: str) -> _Outcome[Told]:
+        """What is told of one profile of many."""
+        from glmdeploy.report.validation import told
+
+        found = self.judging.outcome(profile)
+        text = told(found.value, self.run, self.width, everything=self.everything)
+        return _Outcome(value=text, extended=found.extended)
 
 
 def _digest(checked: Checked) -> str | None:
@@ -218,7 +271,7 @@ def _digest(checked: Checked) -> str | None:
     return plan.digest if plan else None
 
 
-def _text(run: Run, form: str, *, everything: bool, err: bool) -> str:
+def _text(run: Run, form: str) -> str:
     match form:
         case "sarif":
             from glmdeploy.report.sarif import log
@@ -229,11 +282,7 @@ def _text(run: Run, form: str, *, everything: bool, err: bool) -> str:
             from glmdeploy.report.junit import suites
 
             return suites(run)
-        case "github":
+        case _:
             from glmdeploy.report.github import workflow_commands
 
             return workflow_commands(run)
-        case _:
-            from glmdeploy.report.validation import validation_text
-
-            return validation_text(run, common.width(err=err), everything=everything)

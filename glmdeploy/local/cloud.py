@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from glmdeploy.errors import LocalCloudError
 from glmdeploy.local.home import Home, default_home, open_private, write_atomically
+from glmdeploy.local.sdk_parts import check_sdk
 
 ALREADY_RUNNING = 75
 """The daemon's exit code where another one holds the lock."""
@@ -87,7 +88,9 @@ def start(*, port: int | None = None, timeout: float = 30.0) -> Cloud:
     Two calls at once end with one daemon.
 
     :raises LocalCloudError: with the reason why it did not start.
+    :raises SdkError: where the Modal SDK that is installed lacks what it needs.
     """
+    check_sdk()
     running = status()
     if running is None:
         running = _launch(Home(root=home()), port, time.monotonic() + timeout)

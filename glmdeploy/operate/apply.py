@@ -24,7 +24,6 @@ from glmdeploy.operate.second_app import remove_leftover, tried
 from glmdeploy.operate.secrets import creatable, create_secret
 from glmdeploy.operate.stages import running
 from glmdeploy.operate.steps import begin
-from glmdeploy.operate.versions import VERIFIED, outcomes, previous
 from glmdeploy.runtime.failures import forget
 from glmdeploy.runtime.kernels import KERNEL_SUFFIX
 
@@ -69,7 +68,7 @@ def carry_out(what: Preview, *, guard: Guard, tag: str, canary: bool = False) ->
     archive(plan, target)
     if canary:
         yield from tried(plan, target, guard)
-    before = note(what.now, plan.app, target)
+    before = note(what.now, plan.app, target, watched=guard.wait)
 
     def send() -> None:
         publish(plan, target, strategy=guard.strategy, note=tag)
@@ -85,6 +84,8 @@ def finish(plan: Plan, target: Target, guard: Guard) -> Generator[Event]:
     now = deployed(plan.app, target)
     if now is None or now.plan is None or _has_spoken(now, target):
         return
+    from glmdeploy.operate.versions import previous
+
     number = previous(now, target)
     before = deployed(plan.app, target, number) if number else None
     yield from resumed(now, now.plan, target, before, guard)
@@ -92,6 +93,8 @@ def finish(plan: Plan, target: Target, guard: Guard) -> Generator[Event]:
 
 def _has_spoken(now: Deployed, target: Target) -> bool:
     """Whether a container of the production version has said that it serves, or nobody can be at it any more."""
+    from glmdeploy.operate.versions import VERIFIED, outcomes
+
     version = now.version
     if datetime.now(UTC) - version.at > YOUNG:
         return True

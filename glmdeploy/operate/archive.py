@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import modal
 
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.asking import within
+from glmdeploy.operate.asking import together, within
 from glmdeploy.operate.history import DIGITS
 from glmdeploy.operate.volumes import content
 from glmdeploy.plan import source
@@ -40,20 +40,33 @@ def archive(plan: Plan, target: Target) -> None:
 
     :raises DeployError:
     """
-    wanted = {plan_path(plan.digest[:DIGITS]): body(plan).encode()}
-    if plan.runtime == source.digest():
-        wanted[runtime_path(plan.runtime)] = source.packed()
-    missing = {path: text for path, text in wanted.items() if content(VOLUME, path, target) != text}
+    volume = modal.Volume.from_name(VOLUME, environment_name=target.environment, create_if_missing=True)
+    place, runtime = plan_path(plan.digest[:DIGITS]), runtime_path(plan.runtime)
+    text, own = body(plan).encode(), plan.runtime == source.digest()
+    kept, packed = together(
+        lambda: content(VOLUME, place, target, volume),
+        lambda: content(VOLUME, runtime, target, volume) if own else None,
+    )
+    missing = {} if kept == text else {place: text}
+    if own and not _is_packed(packed, plan.runtime):
+        missing[runtime] = source.packed()
     if not missing:
         return
 
     async def write() -> None:
-        volume = modal.Volume.from_name(VOLUME, environment_name=target.environment, create_if_missing=True)
         async with volume.batch_upload(force=True) as batch:
             for path, text in missing.items():
                 batch.put_file(io.BytesIO(text), path)
 
     within(target, f"keep the plan in the volume {VOLUME}", write)
+
+
+def _is_packed(content: bytes | None, digest: str) -> bool:
+    """Whether it is the container side of this digest: unpacked and hashed, which is cheaper than to pack it anew."""
+    try:
+        return content is not None and bool(source.unpacked(content, digest))
+    except source.SourceError:
+        return False
 
 
 def archived(digits: str, target: Target) -> Plan | None:

@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
@@ -118,6 +119,22 @@ def _given_up_if_left(question: Question[T]) -> Iterator[None]:
     finally:
         if not question.answered(0):
             question.give_up()
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """What the functions return, each of which asks and waits in a thread of its own; the first fault of the first.
+
+    For questions of which none needs another's answer: they take as long as the slowest, and not as all in a row.
+    """
+    questions: list[Question[Any]] = [Question(partial(plainly, call)) for call in calls]
+    try:
+        for question in questions:
+            while not question.answered(BEAT_SECONDS):
+                pass  # each has a limit of its own
+    except BaseException:
+        _left.extend(question for question in questions if not question.answered(0))
+        raise
+    return [question.answer() for question in questions]
 
 
 def within(target: Target, what: str, ask: Ask[T], *, seconds: float | None = None) -> T:

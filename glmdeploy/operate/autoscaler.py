@@ -102,14 +102,15 @@ def update(data: Mapping[str, Any], target: Target, changes: Mapping[str, Any]) 
 
 async def _function(data: Mapping[str, Any], target: Target) -> str:
     """The id of the function that scales."""
-    if data["server"].get("kind") == "server":
-        server = modal.Server.from_name(data["app"], "Server", environment_name=target.environment)
-        await server.hydrate.aio()
-        return str(server._get_service_function().object_id)
-    cls = modal.Cls.from_name(data["app"], "Server", environment_name=target.environment)
-    method = cls().serve
-    await method.hydrate.aio()
-    return str(method.object_id)
+    request = api_pb2.FunctionGetRequest(
+        app_name=data["app"], object_tag=tag_of(data), environment_name=target.environment or ""
+    )
+    return str((await rpc("FunctionGet", request)).function_id)
+
+
+def tag_of(data: Mapping[str, Any]) -> str:
+    """What the app calls the function that serves (modal 1.6.4: of a class, all of its methods are one)."""
+    return "Server" if data["server"].get("kind") == "server" else "Server.*"
 
 
 def _value(found: api_pb2.AutoscalerSettings, name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import modal
 
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.asking import within
+from glmdeploy.operate.asking import together, within
 from glmdeploy.operate.volumes import content
 from glmdeploy.runtime import markers
 from glmdeploy.runtime.kernels import gone_kernels, kernels_mark
@@ -42,8 +42,8 @@ def needed(plan: Plan, target: Target) -> Needed:
     for volume in plan.serving_volumes:
         if volume.version:
             _check_version(volume, volume.version, target)
-    done = _is_downloaded(plan, target)
-    return Needed(download=not done, compile=tuple(_not_compiled(plan, target)))
+    done, not_compiled = together(lambda: _is_downloaded(plan, target), lambda: tuple(_not_compiled(plan, target)))
+    return Needed(download=not done, compile=not_compiled)
 
 
 def _is_downloaded(plan: Plan, target: Target) -> bool:

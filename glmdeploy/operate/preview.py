@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.errors import DeployError
 from glmdeploy.operate import autoscaler, drift
 from glmdeploy.operate.archive import VOLUME
+from glmdeploy.operate.asking import together
 from glmdeploy.operate.capacity import room
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.history import stopped_app
@@ -126,16 +127,21 @@ def preview(
     plan = _with_known_commit(plan, now)
     if now and now.foreign and not adopt and (now.origin or not drift.last_deployed(now)):
         raise _foreign(now)
-    found, before, live = _against(now, plan, target) if now else ((), None, ())
+    (found, before, live), need = together(
+        lambda: _against(now, plan, target) if now else ((), None, ()), lambda: needed(plan, target)
+    )
     if now is None and (end := _stopped(plan.app, target)):
         found = (end,)
     repaired = any(each.repair == drift.DEPLOY and each.kind != drift.ROLLBACK for each in found)
     changed = force or not before or repaired or deployment_digest(before) != deployment_digest(plan.data())
     if not changed:
         found = tuple(each for each in found if each.kind != drift.ROLLBACK)
-    need = needed(plan, target)
     acts = changed or verify_weights or need.download or bool(need.compile)
-    running = len(tasks_of(now.app_id, target)) if now and (changed or live) else 0
+    tasks, missing = together(
+        lambda: tasks_of(now.app_id, target) if now and (changed or live) else (),
+        lambda: missing_secrets(plan, target) if acts else (),
+    )
+    running = len(tasks)
     return Preview(
         plan=plan,
         target=target,
@@ -150,7 +156,7 @@ def preview(
         need=need,
         engine=engine,
         because=impact(before, plan.data()) if before else Impact(),
-        missing=missing_secrets(plan, target) if acts else (),
+        missing=missing,
         judged=judge and changed and (force or _started_with(before or {}) != _started_with(plan.data())),
         forced=force,
         adopt=adopt,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy import gpus
 from glmdeploy.errors import DeployError, LocalCloudError
 from glmdeploy.local import cloud
-from glmdeploy.operate.asking import within
 from glmdeploy.operate.target import MODAL, Target, check_credentials
 
 if TYPE_CHECKING:
@@ -24,8 +23,10 @@ def workspace_prices() -> dict[str, Price]:
     :raises DeployError: without credentials, when Modal cannot be asked, or when it lists no price of a GPU.
     """
     check_credentials(otherwise="leave out --modal-prices")
-    import modal
+    import modal  # only now: an SDK that does not fit may not be importable
     from modal.config import config
+
+    from glmdeploy.operate.asking import within
 
     async def rates() -> tuple[Any, str | None]:
         workspace = modal.Workspace.from_context()

@@ -6,7 +6,10 @@ which has the target's network and the plan's token.
 
 from __future__ import annotations
 
+import json
+import urllib.error
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from glmdeploy.errors import DeployError
 from glmdeploy.local import repository
@@ -14,6 +17,7 @@ from glmdeploy.local.home import Home
 from glmdeploy.operate.asking import Question, plainly
 from glmdeploy.operate.secrets import missing_secrets
 from glmdeploy.operate.stages import running
+from glmdeploy.runtime.loopback import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +30,14 @@ REQUEST_SECONDS = 15
 """The longest wait for a byte of the hub's answer."""
 SECONDS = 60
 """The longest wait for all of it."""
+
+
+class _NoRevisionError(Exception):
+    """The hub has the repository, and no such revision of it."""
+
+
+class _NoRepositoryError(Exception):
+    """The hub has no such repository, or hides it."""
 
 
 class _UnseenError(Exception):
@@ -85,27 +97,23 @@ def _asked(repo: str, revision: str, cloud: Cloud | None) -> str:
 
     :raises DeployError:
     """
-    from huggingface_hub import HfApi, errors
-
     pin = "or write the commit's hash as `model.revision`, for which nobody is asked"
 
     def ask() -> str | None:
         if cloud and not cloud.hub_url:  # it does not run, and neither does its hub
             return repository.resolve(Home(root=cloud.home).hub, repo, revision)
-        # The user's own token is for the user's own hub.
-        api = HfApi(endpoint=cloud.hub_url, token=False) if cloud else HfApi()
-        return api.model_info(repo, revision=revision, timeout=REQUEST_SECONDS).sha
+        return _of_own_hub(cloud.hub_url, repo, revision) if cloud else _of_the_hub(repo, revision)
 
     try:
         question = Question(lambda: plainly(ask))
         if not question.answered(SECONDS):
             raise TimeoutError
         found = question.answer()
-    except errors.RevisionNotFoundError:
+    except _NoRevisionError:
         raise DeployError(
             f"{repo} has no revision {revision}", advice="check `model.revision`: a commit hash, a tag or a branch"
         ) from None
-    except errors.RepositoryNotFoundError:
+    except _NoRepositoryError:
         raise _UnseenError(
             DeployError(
                 f"the Hugging Face Hub knows no repository {repo}, or hides it from you",
@@ -114,7 +122,7 @@ def _asked(repo: str, revision: str, cloud: Cloud | None) -> str:
         ) from None
     except Exception as error:
         # The HTTP library's own, whose text may hold the token.
-        status = getattr(getattr(error, "response", None), "status_code", None)
+        status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "code", None)
         why = f"it answered with status {status}" if status else type(error).__name__
         raise _UnseenError(
             DeployError(
@@ -125,6 +133,32 @@ def _asked(repo: str, revision: str, cloud: Cloud | None) -> str:
     if not found:
         raise DeployError(f"the Hugging Face Hub named no commit for {revision} of {repo}", advice=f"try again, {pin}")
     return found
+
+
+def _of_the_hub(repo: str, revision: str) -> str | None:
+    """As the user's own hub says, with the user's own token; raises what the library raises."""
+    from huggingface_hub import HfApi, errors
+
+    try:
+        return HfApi().model_info(repo, revision=revision, timeout=REQUEST_SECONDS).sha
+    except errors.RevisionNotFoundError:
+        raise _NoRevisionError from None
+    except errors.RepositoryNotFoundError:
+        raise _NoRepositoryError from None
+
+
+def _of_own_hub(url: str, repo: str, revision: str) -> str | None:
+    """As the embedded cloud's hub says: one request, without a token; raises what :mod:`urllib` raises."""
+    address = f"{url}/api/models/{repo}/revision/{quote(revision, safe='')}"
+    try:
+        with LOOPBACK.open(address, timeout=REQUEST_SECONDS) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError as fault:
+        with fault:
+            why = fault.headers.get("X-Error-Code")
+        raise {"RevisionNotFound": _NoRevisionError, "RepoNotFound": _NoRepositoryError}.get(why or "", fault) from None
+    commit = found.get("sha")
+    return commit if isinstance(commit, str) else None
 
 
 def _commit_by_container(plan: Plan, target: Target, error: DeployError) -> str:

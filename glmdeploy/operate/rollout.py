@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy.errors import DeployError, GlmdeployError
 from glmdeploy.operate import autoscaler, publish
 from glmdeploy.operate.archive import archived_runtime
+from glmdeploy.operate.asking import together
 from glmdeploy.operate.events import (
     Deploying,
     Guarded,
@@ -35,13 +36,11 @@ from glmdeploy.operate.events import (
     Waiting,
 )
 from glmdeploy.operate.history import BACK
-from glmdeploy.operate.last_words import with_last_words
 from glmdeploy.operate.live import endpoint
 from glmdeploy.operate.proof import follow, published_at
 from glmdeploy.operate.proxy import way_in
 from glmdeploy.operate.steps import begin
 from glmdeploy.operate.tasks import tasks_of
-from glmdeploy.operate.watch import Watch, see_answers, see_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from glmdeploy.operate.events import Event
     from glmdeploy.operate.target import Target
     from glmdeploy.operate.tasks import Task
+    from glmdeploy.operate.watch import Watch
     from glmdeploy.plan.plan import Plan
 
 ROLLING, RECREATE = "rolling", "recreate"
@@ -98,8 +98,8 @@ class _Rollout:
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 
-def note(now: Deployed | None, app: str, target: Target) -> Before:
-    """What runs, where it is still what was looked at.
+def note(now: Deployed | None, app: str, target: Target, *, watched: bool = True) -> Before:
+    """What runs, where it is still what was looked at. Its containers and scaling are of use to who watches alone.
 
     :raises DeployError: where somebody deployed meanwhile.
     """
@@ -108,10 +108,13 @@ def note(now: Deployed | None, app: str, target: Target) -> Before:
     if live != seen:
         what = f"somebody deployed version {live} of {app} meanwhile" if live else f"somebody stopped {app} meanwhile"
         raise DeployError(what, advice="look at it, and run the command again")
-    if now is None:
-        return Before(now=None)
-    settings = None if now.data is None else _settings(now.data, target)
-    return Before(now=now, tasks=tasks_of(now.app_id, target), settings=settings)
+    if now is None or not watched:
+        return Before(now=now)
+    data, app_id = now.data, now.app_id
+    tasks, settings = together(
+        lambda: tasks_of(app_id, target), lambda: None if data is None else _settings(data, target)
+    )
+    return Before(now=now, tasks=tasks, settings=settings)
 
 
 def _settings(data: Mapping[str, Any], target: Target) -> Settings | None:
@@ -198,6 +201,8 @@ def _proven(it: _Rollout) -> Generator[Event]:
         yield Unguarded(why="nobody looks whether it starts (--no-wait)")
         yield from settled(plan.data(), target)
         return
+    from glmdeploy.operate.watch import Watch, see_answers, see_refusals
+
     ask = way_in(plan, target, url)
     published_on = published_at(plan, target)
     published = published_on.timestamp()
@@ -216,6 +221,8 @@ def _proven(it: _Rollout) -> Generator[Event]:
     try:
         yield from follow(plan, target, url, seconds, ask, guarded=warm)
     except DeployError as fault:
+        from glmdeploy.operate.last_words import with_last_words
+
         with_last_words(fault, plan.app, it.number, published_on, target)
         raise
     begin("ready")

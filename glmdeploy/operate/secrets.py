@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import modal
 
 from glmdeploy.errors import DeployError
 from glmdeploy.local import cloud
-from glmdeploy.operate.asking import within
+from glmdeploy.operate.asking import together, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ def missing_secrets(plan: Plan, target: Target) -> tuple[MissingSecret, ...]:
 
     :raises DeployError: if the target cannot be asked.
     """
-    found = (_missing(secret, target) for secret in plan.every_secret)
+    found = together(*(partial(_missing, secret, target) for secret in plan.every_secret))
     return tuple(filter(None, found))
 
 

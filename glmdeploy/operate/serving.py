@@ -13,7 +13,7 @@ import modal
 from modal_proto import api_pb2
 
 from glmdeploy.operate.asking import within
-from glmdeploy.operate.autoscaler import Settings, settings_of
+from glmdeploy.operate.autoscaler import Settings, settings_of, tag_of
 from glmdeploy.operate.control_plane import rpc
 
 if TYPE_CHECKING:
@@ -54,11 +54,6 @@ def named(data: Mapping[str, Any], keys: tuple[str, ...]) -> list[Mapping[str, A
         value = data.get(key)
         found += value if isinstance(value, list) else [value] if value else []
     return found
-
-
-def tag_of(data: Mapping[str, Any]) -> str:
-    """What the app calls the function that serves (modal 1.6.4: of a class, all of its methods are one)."""
-    return "Server" if data["server"].get("kind") == "server" else "Server.*"
 
 
 def serving(data: Mapping[str, Any], target: Target, version: int = 0) -> tuple[Serving | None, Objects]:

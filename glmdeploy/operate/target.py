@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.errors import DeployError
 from glmdeploy.local import cloud
 from glmdeploy.local.engine import engine
+from glmdeploy.local.sdk_parts import check_sdk
 from glmdeploy.sglang.real.environment import existing_engine
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def connect(
 
     :raises DeployError: without credentials for Modal; for an embedded cloud that does not run, and is only read.
     :raises LocalCloudError: when the embedded cloud does not start.
+    :raises SdkError: where the Modal SDK that is installed lacks what is used of it.
     """
+    check_sdk()
     if name == LOCAL:
         _stay_on_this_machine()
         found = _asleep() if reading else cloud.start()
@@ -121,7 +124,9 @@ def check_credentials(*, otherwise: str) -> None:
     """Ask for credentials for Modal.
 
     :raises DeployError: when there are none; it advises what can be done ``otherwise``.
+    :raises SdkError: as :func:`connect`.
     """
+    check_sdk()
     from modal.config import config
 
     if not (config.get("token_id") or config.get("oauth_refresh_token")):

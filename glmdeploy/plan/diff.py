@@ -5,8 +5,9 @@ Works on a plan's JSON data, so that it can also read the plan of a deployment t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ OMITTED = (
 """Derived values whose change only repeats another one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Change:
     """One value that differs: ``old`` is None for an added one, ``new`` is None for a removed one."""
 

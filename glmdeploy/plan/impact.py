@@ -6,10 +6,10 @@ something lies in a volume already is for the volume to tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.plan.diff import Change
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _WEIGHTS = (("model", "repo"), ("weights", "name"))
 """What decides the weights beside their commit: where they are from, and where they lie."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Impact:
     """For each stage the values whose change has it run again; empty where what it made before serves on."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glmdeploy.errors import ProfileError
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
 
     from glmdeploy.findings import Finding
     from glmdeploy.profile import models
+    from glmdeploy.profile.decorators import Decorator, Keyword
+    from glmdeploy.profile.serving import Warmup
     from glmdeploy.profile.text.document import Document
     from glmdeploy.rules.check import Checked
     from glmdeploy.rules.facts import Facts
 
 DOWNLOAD_PYTHON = "3.12"
-DOWNLOAD_PACKAGES = ("huggingface_hub==2.4.0", "hf-xet==1.8.0")
-"""The download image: pinned, so that the same plan always builds the same image."""
+DOWNLOAD_LOCK = Path(__file__).with_name("download_image.txt")
+"""The download image, whole and by hash: the same plan always builds of the same bytes."""
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -64,8 +68,8 @@ def make(facts: Facts) -> plan.Plan:
         registry=_secret(profile.secrets.registry),
         secrets=tuple(plan.Secret(name=each.name, keys=each.keys) for each in profile.secrets.further),
         download=plan.Download(
-            image=plan.Image(python=DOWNLOAD_PYTHON, pip=DOWNLOAD_PACKAGES, env=dict(profile.download.env)),
-            options=_options(profile.download, stages.options(stages.DownloadFields)),
+            image=plan.Image(python=DOWNLOAD_PYTHON, pip=_download_packages(), env=dict(profile.download.env)),
+            options=_options(profile.download, stages.options(stages.Download)),
         ),
         compile=_compile(facts),
         server=plan.Server(
@@ -106,9 +110,7 @@ def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
     return found, checked.findings
 
 
-def _options(
-    section: object, declared: Mapping[str, Mapping[stages.Decorator, stages.Keyword]]
-) -> dict[str, plan.Option]:
+def _options(section: object, declared: Mapping[str, Mapping[Decorator, Keyword]]) -> dict[str, plan.Option]:
     """The options of a stage that the profile or a default sets, in the order of their declaration."""
     values = {name: getattr(section, name) for name in declared}
     return {
@@ -118,23 +120,22 @@ def _options(
     }
 
 
-def keywords(value: Any, decorators: Mapping[stages.Decorator, stages.Keyword]) -> dict[str, dict[str, Any]]:
+def keywords(value: Any, decorators: Mapping[Decorator, Keyword]) -> dict[str, dict[str, Any]]:
     """What each decorator takes for an option of this value."""
     return {decorator: {keyword.name: _argument(value, keyword)} for decorator, keyword in decorators.items()}
 
 
-def _argument(value: Any, keyword: stages.Keyword) -> Any:
+def _argument(value: Any, keyword: Keyword) -> Any:
     if keyword.made:
         return plan.Made(name=keyword.made, keywords=value)
     return not value if keyword.contrary else value
 
 
 def _image(sglang: models.Sglang) -> plan.Image:
-    steps = (step.model_dump(exclude_none=True) for step in sglang.image_steps)
     return plan.Image(
         registry=sglang.image,
         python=sglang.add_python,
-        steps=tuple({name: tuple(words) for name, words in step.items()} for step in steps),
+        steps=tuple({name: words for name, words in step if words is not None} for step in sglang.image_steps),
         env=dict(sglang.env),
     )
 
@@ -151,8 +152,14 @@ def _keepalive(keepalive: models.Keepalive) -> plan.Keepalive:
     return plan.Keepalive(schedule=keepalive.schedule, timezone=keepalive.timezone, url=keepalive.url)
 
 
-def _warmup(warmup: models.Warmup | str) -> dict[str, int] | None:
-    return None if isinstance(warmup, str) else warmup.model_dump(exclude_none=True)
+def _warmup(warmup: Warmup | str) -> dict[str, int] | None:
+    return None if isinstance(warmup, str) else {name: value for name, value in warmup if value is not None}
+
+
+@cache
+def _download_packages() -> tuple[str, ...]:
+    lines = DOWNLOAD_LOCK.read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def _secret(secret: models.Secret | None) -> plan.Secret | None:
@@ -172,7 +179,7 @@ def _compile(facts: Facts) -> plan.Compile | None:
     }
     deciding = decides(identity, facts.env, facts.settings)
     return plan.Compile(
-        options=_options(profile.compile, stages.options(stages.CompileFields)),
+        options=_options(profile.compile, stages.options(stages.Compile)),
         command=words,
         gives_up_after=limit,
         defaults=supervision.defaults(facts, limit),

@@ -7,8 +7,9 @@ functions), and an address belongs to a function.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _NAMES = {"web_server": "web function", "server": "Server"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Outage:
     """What clients meet, and the value of the section ``server`` whose change is the reason."""
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import __version__
 from glmdeploy.plan import kernels
+from glmdeploy.records import record
 from glmdeploy.resources import DIGEST_TAG, PROFILE_TAG, VERSION_TAG
 from glmdeploy.runtime.verdict import DIGEST_LENGTH
 from glmdeploy.runtime.weights import sub_path
@@ -39,8 +39,14 @@ SMALL_STARTUP_TIMEOUT = 300
 STEPS = {"apt": "apt_install", "pip": "pip_install", "run": "run_commands"}
 """The steps on top of an image, and the methods of ``modal.Image`` that make them (1.6.4)."""
 
+LOCKED_INSTALL = (
+    "printf '%s\\n' {} | python -m pip install --require-hashes --no-deps --only-binary=:all: -r /dev/stdin"
+)
+"""The command that installs the lines of a lock: pip takes hashes from a file alone. Nothing is resolved, built or
+installed but the files that the lines name."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@record
 class ServedModel:
     repo: str
     revision: str
@@ -52,7 +58,7 @@ class ServedModel:
     """Folder of the model's files in the containers."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Image:
     """A container image: a registry reference, or Debian slim when ``registry`` is empty.
 
@@ -62,12 +68,13 @@ class Image:
     registry: str | None = None
     python: str | None = None
     pip: tuple[str, ...] = ()
+    """Packages as lines of a lock, ``NAME==VERSION --hash=sha256:...``; of plans before 0.3 without hashes."""
     steps: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     """What is built on top, in order: each ``apt``, ``pip`` or ``run``, with packages or commands."""
     env: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Volume:
     name: str
     mount: str
@@ -83,13 +90,13 @@ class Volume:
         return dataclasses.replace(self, read_only=None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Secret:
     name: str
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Made:
     """An argument that is an instance of a class of :mod:`modal`, ``Retries``, made of these keywords."""
 
@@ -97,7 +104,7 @@ class Made:
     keywords: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Option:
     """A parameter of Modal's decorators: its value in the profile's terms, and what each decorator takes for it.
 
@@ -109,7 +116,7 @@ class Option:
     keywords: Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Stage:
     """What Modal is asked for a stage, by the profile's names: ``timeout``, ``scaledown_window``, ``region``."""
 
@@ -125,12 +132,12 @@ class Stage:
         return int(self.options[name].value)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Download(Stage):
     image: Image
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Compile(Stage):
     command: tuple[str, ...]
     gives_up_after: int
@@ -148,7 +155,7 @@ class Compile(Stage):
         return dataclasses.replace(self, decides=decides, keys=kernels.keys(decides, self.keys))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Health:
     """How a container watches its engine once that is ready (:mod:`glmdeploy.runtime.watch`). Seconds."""
 
@@ -163,7 +170,7 @@ class Health:
     """Data-parallel ranks that must each show life in /v1/loads; 0 where one sign of life speaks for all."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Server(Stage):
     kind: str
     """``web_server`` or ``server``: a web function, or Modal's Server."""
@@ -189,7 +196,7 @@ class Server(Stage):
     """Seconds from a container's start after which it gives up on SGLang and says why, before Modal ends it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Keepalive:
     schedule: str
     timezone: str
@@ -198,7 +205,7 @@ class Keepalive:
     """Empty: the app's own URL, looked up when the ping runs."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Plan:
     profile: str
     app: str

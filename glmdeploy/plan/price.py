@@ -8,7 +8,6 @@ function's definition), the keep-alive's and a tag's change included. The autosc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from glmdeploy import gpus
 from glmdeploy.plan import autoscaler
 from glmdeploy.plan.diff import options
 from glmdeploy.plan.outage import outages
+from glmdeploy.records import record
 from glmdeploy.sizing import timeline
 from glmdeploy.sizing.cost import hourly, region_multiplier
 from glmdeploy.sizing.model import known
@@ -84,7 +84,7 @@ def _places(change: Change) -> list[tuple[str, str]]:
     return [renamed.get(place, place)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Estimate:
     """What a plan takes, as far as it is known; None where it is not. Seconds, bytes, dollars; of the first GPU."""
 

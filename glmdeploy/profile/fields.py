@@ -1,75 +1,48 @@
-"""What a field of a profile can be: its scalars, each with one check for pydantic and for JSON Schema alike.
+"""What a value in a profile can be: forms, each of which reads a value and says what it takes in JSON Schema.
 
-A duration is whole seconds (``7200``) or a text with a unit (``2h``, ``90m``, ``45s``); the accepted texts are one
-regular expression with exact bounds, so that the JSON Schema and the models refuse the same ones.
-
-JSON Schema knows no error texts of its own, so every annotation that needs one adds the keyword ``errorMessage``
+JSON Schema knows no error texts of its own, so every form that needs one adds the keyword ``errorMessage``
 (understood by common editors and by ``glmdeploy.profile.schema``): what was expected, in words.
 
-Pydantic is imported when a model is built, not when this file is: whoever only reads the table needs none.
+Regular expressions are compiled when a value is read with them: a profile has few of all values that there are.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from glmdeploy.profile.durations import describe, parse, pattern
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
+    from glmdeploy.findings import KeyPath
 
-    Json = dict[str, Any]
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
-_TEXT = re.compile(r"([1-9][0-9]{0,17})([smh])")
+Json = dict[str, Any]
+Value = TypeVar("Value")
+Value_co = TypeVar("Value_co", covariant=True)
 
 
-def parse(text: str) -> int:
-    """Seconds of a duration text.
+class Refused(Exception):
+    """A value that a form does not take: ``expected`` says what it takes, ``path`` leads to the value."""
 
-    :raises ValueError: when it is none.
-    """
-    match = _TEXT.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is no duration")
-    return int(match[1]) * UNITS[match[2]]
+    def __init__(self, expected: str, path: KeyPath = ()) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.path = path
 
-
-def pattern(low: int, high: int) -> str:
-    """A regular expression (ECMA-262 and Python) of the texts that mean ``low`` to ``high`` seconds, both included."""
-    parts = []
-    for unit, seconds in UNITS.items():
-        first, last = -(-low // seconds), high // seconds
-        if first <= last:
-            parts.append(f"(?:{_integers(max(first, 1), last)}){unit}")
-    return f"^(?:{'|'.join(parts)})$(?!\\n)"
+    def within(self, part: str | int) -> Refused:
+        """The same, seen from a level above."""
+        return Refused(self.expected, (part, *self.path))
 
 
-def _integers(low: int, high: int) -> str:
-    """A regular expression of the decimal integers from ``low`` to ``high``, without leading zeros."""
-    parts: list[str] = []
-    while low <= high:
-        # The widest block low..end in which a fixed prefix is followed by one free digit range and free digits.
-        step = 1
-        while low % (step * 10) == 0 and low + step * 10 - 1 <= high and low != 0:
-            step *= 10
-        digit = low // step % 10
-        count = min(9 - digit, (high - low + 1) // step - 1)
-        prefix = str(low // step // 10) if low // step >= 10 else ""
-        last = digit + count
-        tail = "[0-9]" * (len(str(step)) - 1)
-        parts.append(f"{prefix}{digit if digit == last else f'[{digit}-{last}]'}{tail}")
-        low += step * (count + 1)
-    return "|".join(parts)
+class Form(Protocol[Value_co]):
+    """What a value can be."""
 
+    def read(self, value: object, /) -> Value_co:
+        """The value as the models hold it. :raises Refused: if it is none."""
 
-def describe(seconds: int) -> str:
-    """A short text for people: ``24h``, ``15m``, ``90s``."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    def schema(self, definitions: Json, /) -> Json:
+        """What JSON Schema says of it; sections that it refers to are added to the ``definitions``."""
 
 
 def exact(body: str) -> str:
@@ -81,108 +54,147 @@ def exact(body: str) -> str:
 
 
 def integral(value: object) -> object:
-    """JSON Schema counts 8.0 as an integer, so the models do."""
+    """JSON Schema counts 8.0 as an integer, so the forms do."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-@dataclass(frozen=True)
 class Text:
     """A string that matches the whole of ``pattern``."""
 
-    pattern: str
-    expected: str
+    def __init__(self, pattern: str, expected: str) -> None:
+        self.pattern, self.expected = pattern, expected
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
 
-        return core_schema.str_schema(pattern=exact(self.pattern), strict=True, regex_engine="python-re")
+    def read(self, value: object) -> str:
+        if isinstance(value, str) and self._compiled.fullmatch(value):
+            return value
+        raise Refused(self.expected)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+    def schema(self, _: Json) -> Json:
         return {"type": "string", "pattern": exact(self.pattern), "errorMessage": self.expected}
 
 
-@dataclass(frozen=True)
+def one_of(*words: str) -> Text:
+    """A text that is one of the words."""
+    return Text("|".join(words), f"one of: {', '.join(words)}")
+
+
+class AnyText:
+    """A string."""
+
+    def read(self, value: object) -> str:
+        if isinstance(value, str):
+            return value
+        raise Refused("a text")
+
+    def schema(self, _: Json) -> Json:
+        return {"type": "string"}
+
+
+class Flag:
+    """True or false."""
+
+    def read(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise Refused("true or false")
+
+    def schema(self, _: Json) -> Json:
+        return {"type": "boolean"}
+
+
 class Whole:
     """An integer from ``low`` to ``high``, both included, of a ``unit`` if it has one."""
 
-    low: int
-    high: int
-    unit: str = ""
+    def __init__(self, low: int, high: int, unit: str = "") -> None:
+        self.low, self.high, self.unit = low, high, unit
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        integer = core_schema.int_schema(ge=self.low, le=self.high, strict=True)
-        return core_schema.no_info_before_validator_function(integral, integer)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+    @property
+    def expected(self) -> str:
         expected = str(self.low) if self.low == self.high else f"an integer from {self.low} to {self.high}"
-        expected += f", in {self.unit}" if self.unit else ""
-        return {"type": "integer", "minimum": self.low, "maximum": self.high, "errorMessage": expected}
+        return f"{expected}, in {self.unit}" if self.unit else expected
+
+    def read(self, value: object) -> int:
+        value = integral(value)
+        if isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high:
+            return value
+        raise Refused(self.expected)
+
+    def schema(self, _: Json) -> Json:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high, "errorMessage": self.expected}
 
 
-@dataclass(frozen=True)
 class Seconds:
     """A duration from ``low`` to ``high`` seconds, written as an integer or as a text with a unit."""
 
-    low: int
-    high: int
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    @property
+    def expected(self) -> str:
+        limits = f"{describe(self.low)} to {describe(self.high)}"
+        return f"{limits}, as whole seconds (900) or with a unit (15m, 2h, 45s)"
 
-        integer = core_schema.int_schema(ge=self.low, le=self.high, strict=True)
-        return core_schema.no_info_before_validator_function(self._read, integer)
+    def read(self, value: object) -> int:
+        try:
+            value = parse(value) if isinstance(value, str) else integral(value)
+        except ValueError:
+            raise Refused(self.expected) from None
+        if isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high:
+            return value
+        raise Refused(self.expected)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+    def schema(self, _: Json) -> Json:
         return {
             "anyOf": [
                 {"type": "integer", "minimum": self.low, "maximum": self.high},
                 {"type": "string", "pattern": pattern(self.low, self.high)},
             ],
-            "errorMessage": f"{describe(self.low)} to {describe(self.high)}, "
-            "as whole seconds (900) or with a unit (15m, 2h, 45s)",
+            "errorMessage": self.expected,
         }
 
-    @staticmethod
-    def _read(value: object) -> object:
-        return parse(value) if isinstance(value, str) else integral(value)
 
-
-@dataclass(frozen=True)
 class Number:
     """A number above 0, up to ``high``; with ``low``, from that on."""
 
-    high: float
-    low: float | None = None
+    def __init__(self, high: float, low: float | None = None) -> None:
+        self.high, self.low = high, low
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    @property
+    def expected(self) -> str:
+        limits = f"from {self.low:g} to {self.high:g}" if self.low is not None else f"above 0, at most {self.high:g}"
+        return f"a number {limits}"
 
-        return core_schema.float_schema(gt=0 if self.low is None else None, ge=self.low, le=self.high, strict=True)
+    def read(self, value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            enough = value > 0 if self.low is None else value >= self.low
+            if enough and value <= self.high:
+                return float(value)
+        raise Refused(self.expected)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
-        expected = f"from {self.low:g} to {self.high:g}" if self.low is not None else f"above 0, at most {self.high:g}"
-        return {**handler(schema), "errorMessage": f"a number {expected}"}
+    def schema(self, _: Json) -> Json:
+        least: Json = {"exclusiveMinimum": 0} if self.low is None else {"minimum": self.low}
+        return {"type": "number", **least, "maximum": self.high, "errorMessage": self.expected}
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Generic[Value]):
     """An amount of ``item``, or a list of two: what is asked for, and the limit that is never exceeded."""
 
-    item: Number | Whole
+    def __init__(self, item: Form[Value]) -> None:
+        self.item = item
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    def read(self, value: object) -> Value | tuple[Value, Value]:
+        if not isinstance(value, list | tuple):
+            return self.item.read(value)
+        if len(value) != 2:
+            raise Refused("a list of two")
+        return self.item.read(value[0]), self.item.read(value[1])
 
-        one = self.item.__get_pydantic_core_schema__(source, handler)
-        return core_schema.union_schema([one, core_schema.tuple_schema([one, one], strict=False)])
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
-        one = self.item.__get_pydantic_json_schema__(
-            self.item.__get_pydantic_core_schema__(None, handler),  # type: ignore[arg-type]
-            handler,
-        )
+    def schema(self, definitions: Json) -> Json:
+        one = self.item.schema(definitions)
         expected = one.pop("errorMessage")
         return {
             "anyOf": [one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2}],
@@ -190,140 +202,164 @@ class Bounds:
         }
 
 
-@dataclass(frozen=True)
+class Listed(Generic[Value]):
+    """A list of ``least`` to ``most`` values of ``item``'s form."""
+
+    def __init__(self, item: Form[Value], least: int = 0, most: int | None = None) -> None:
+        self.item, self.least, self.most = item, least, most
+
+    def read(self, value: object) -> tuple[Value, ...]:
+        if not isinstance(value, list | tuple) or len(value) < self.least:
+            raise Refused("a list")
+        if self.most is not None and len(value) > self.most:
+            raise Refused(f"a list of {self.most} at most")
+        found = []
+        for index, item in enumerate(value):
+            try:
+                found.append(self.item.read(item))
+            except Refused as refused:
+                raise refused.within(index) from None
+        return tuple(found)
+
+    def schema(self, definitions: Json) -> Json:
+        least: Json = {"minItems": self.least} if self.least else {}
+        most: Json = {} if self.most is None else {"maxItems": self.most}
+        return {"type": "array", "items": self.item.schema(definitions), **least, **most}
+
+
+class Texts(Listed[str]):
+    """A list of texts, one at least, which is told of as a whole."""
+
+    def __init__(self, item: Text) -> None:
+        super().__init__(item, 1)
+        self.expected = f"a list of which each is {item.expected}"
+
+    def schema(self, definitions: Json) -> Json:
+        found = super().schema(definitions)
+        del found["items"]["errorMessage"]
+        return {**found, "errorMessage": self.expected}
+
+
+class OneOrMore:
+    """A text of ``item``'s form, or a list of such texts."""
+
+    def __init__(self, item: Text) -> None:
+        self.item, self.more = item, Texts(item)
+
+    def read(self, value: object) -> str | tuple[str, ...]:
+        return self.more.read(value) if isinstance(value, list | tuple) else self.item.read(value)
+
+    def schema(self, definitions: Json) -> Json:
+        one, more = self.item.schema(definitions), self.more.schema(definitions)
+        del one["errorMessage"], more["errorMessage"]
+        return {"anyOf": [one, more], "errorMessage": f"{self.item.expected}, or a list of such"}
+
+
 class Record:
     """A mapping with these keys, each of its own form; the ``needed`` ones must be there."""
 
-    keys: tuple[tuple[str, Number | Whole | Text, str], ...]
-    """Name, form, and meaning in a sentence."""
-    needed: tuple[str, ...] = ()
+    def __init__(self, *keys: tuple[str, Number | Whole | Text, str], needed: tuple[str, ...] = ()) -> None:
+        """``keys`` have a name, a form, and the meaning in a sentence."""
+        self.keys, self.needed = keys, needed
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    def read(self, value: object) -> dict[str, Any]:
+        if not isinstance(value, dict) or not set(self.needed) <= value.keys():
+            raise Refused(f"a mapping with {' and '.join(self.needed)}")
+        forms = {name: form for name, form, _ in self.keys}
+        found = {}
+        for key, item in value.items():
+            try:
+                found[key] = forms[key].read(item)
+            except KeyError:
+                raise Refused(f"one of: {', '.join(forms)}", (key,)) from None
+            except Refused as refused:
+                raise refused.within(key) from None
+        return found
 
-        fields = {
-            name: core_schema.typed_dict_field(
-                form.__get_pydantic_core_schema__(source, handler), required=name in self.needed
-            )
-            for name, form, _ in self.keys
-        }
-        return core_schema.typed_dict_schema(fields, extra_behavior="forbid", strict=True)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
-        forms = {
-            name: form.__get_pydantic_json_schema__(
-                form.__get_pydantic_core_schema__(None, handler),  # type: ignore[arg-type]
-                handler,
-            )
-            | {"description": about}
-            for name, form, about in self.keys
-        }
+    def schema(self, definitions: Json) -> Json:
         return {
             "type": "object",
-            "properties": forms,
+            "properties": {name: form.schema(definitions) | {"description": about} for name, form, about in self.keys},
             "required": list(self.needed),
             "additionalProperties": False,
         }
 
 
-@dataclass(frozen=True)
-class OneOrMore:
-    """A text of ``item``'s form where it may stand ``alone``, or a list of such texts."""
+class Mapping(Generic[Value]):
+    """A mapping of texts of ``key``'s form to values of ``value``'s; without a ``key``, of any texts."""
 
-    item: Text
-    alone: bool = True
+    def __init__(self, key: Text | None, value: Form[Value]) -> None:
+        self.key, self.value = key, value
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    def read(self, value: object) -> dict[str, Value]:
+        if not isinstance(value, dict):
+            raise Refused("a mapping")
+        found = {}
+        for name, item in value.items():
+            try:
+                found[self.key.read(name) if self.key else name] = self.value.read(item)
+            except Refused as refused:
+                raise refused.within(name) from None
+        return found
 
-        one = self.item.__get_pydantic_core_schema__(source, handler)
-        more = core_schema.tuple_schema([one], variadic_item_index=0, min_length=1, strict=False)
-        return core_schema.union_schema([one, more]) if self.alone else more
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
-        one: Json = {"type": "string", "pattern": exact(self.item.pattern)}
-        if not self.alone:
-            more = {"type": "array", "items": one, "minItems": 1}
-            return {**more, "errorMessage": f"a list of which each is {self.item.expected}"}
-        return {
-            "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
-            "errorMessage": f"{self.item.expected}, or a list of such",
-        }
-
-
-@dataclass(frozen=True)
-class About:
-    """What a field means, in a sentence, and values to show as ``examples``."""
-
-    text: str
-    examples: tuple[object, ...] = ()
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
-        shown: Json = {"examples": list(self.examples)} if self.examples else {}
-        return {**handler(schema), "description": self.text, **shown}
+    def schema(self, definitions: Json) -> Json:
+        names: Json = {}
+        if self.key:
+            names = {"propertyNames": {"pattern": exact(self.key.pattern), "errorMessage": self.key.expected}}
+        return {"type": "object", **names, "additionalProperties": self.value.schema(definitions)}
 
 
-@dataclass(frozen=True)
-class Mapping:
-    """A mapping of texts to texts; with ``integers``, an integer stands for its digits."""
+class WordOr(Generic[Value]):
+    """A ``word``, or a value of another form."""
 
-    key: Text
-    value: Text
-    integers: bool = False
+    def __init__(self, word: str, other: Form[Value], expected: str) -> None:
+        self.word, self.other, self.expected = word, other, expected
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    def read(self, value: object) -> Value | str:
+        return self.word if value == self.word else self.other.read(value)
 
-        value = self.value.__get_pydantic_core_schema__(source, handler)
-        if self.integers:
-            value = core_schema.no_info_before_validator_function(self._digits, value)
-        return core_schema.dict_schema(self.key.__get_pydantic_core_schema__(source, handler), value, strict=True)
+    def schema(self, definitions: Json) -> Json:
+        one = self.other.schema(definitions)
+        return {"anyOf": [one, {"type": "string", "const": self.word}], "errorMessage": self.expected}
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
-        text: Json = {"type": "string", "pattern": exact(self.value.pattern)}
-        value: Json = {"anyOf": [text, {"type": "integer"}]} if self.integers else text
-        return {
-            "type": "object",
-            "propertyNames": {"pattern": exact(self.key.pattern), "errorMessage": self.key.expected},
-            "additionalProperties": {**value, "errorMessage": self.value.expected},
-        }
 
-    @staticmethod
-    def _digits(value: object) -> object:
+class Digits(Text):
+    """Such a text, or an integer, which stands for its digits."""
+
+    def read(self, value: object) -> str:
         value = integral(value)
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return super().read(str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
+
+    def schema(self, _: Json) -> Json:
+        text = {"type": "string", "pattern": exact(self.pattern)}
+        return {"anyOf": [text, {"type": "integer"}], "errorMessage": self.expected}
 
 
-@dataclass(frozen=True)
 class ArgValue:
     """A value of one SGLang option: a scalar, a list of strings and numbers, or a mapping for one that takes JSON."""
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    expected = (
+        "a value, true or false for a switch, a list of strings and numbers, or a mapping for an option that takes JSON"
+    )
 
-        return core_schema.no_info_plain_validator_function(self._check)
+    def read(self, value: object) -> Any:
+        if isinstance(value, list):
+            plain = (isinstance(item, str | int | float) and not isinstance(item, bool) for item in value)
+            if value and all(plain):
+                return value
+        elif isinstance(value, str | int | float | dict):
+            return value
+        raise Refused(self.expected)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+    def schema(self, _: Json) -> Json:
         return {
             "anyOf": [
                 {"type": ["string", "number", "boolean"]},
                 {"type": "array", "items": {"type": ["string", "number"]}, "minItems": 1},
                 {"type": "object"},
             ],
-            "errorMessage": "a value, true or false for a switch, a list of strings and numbers, "
-            "or a mapping for an option that takes JSON",
+            "errorMessage": self.expected,
         }
-
-    @staticmethod
-    def _check(value: object) -> object:
-        if isinstance(value, list):
-            if not value or not all(
-                isinstance(item, str | int | float) and not isinstance(item, bool) for item in value
-            ):
-                raise ValueError("not a list of strings and numbers")
-        elif not isinstance(value, str | int | float | dict):
-            raise ValueError("neither a scalar nor a list nor a mapping")
-        return value
 
 
 MAX_TIMEOUT = 86_400
@@ -332,19 +368,11 @@ MAX_TIMEOUT = 86_400
 LINE = r"[^\x00-\x1f\x7f]"
 """A character of a text on one line."""
 
-_ENV_NAME = Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable: letters, digits, underscores")
 TAG = Text(r"[A-Za-z0-9._-]{1,63}", "1 to 63 letters, digits, dashes, periods and underscores")
-
-Name = Annotated[str, TAG]
-EnvName = Annotated[str, _ENV_NAME]
-Env = Annotated[
-    dict[str, str],
-    Mapping(_ENV_NAME, Text(LINE + "*", 'a string on one line or an integer (quote others: "true", "0.5")'), True),
-]
-Line = Annotated[str, Text(LINE + "+", "a text on one line")]
-Cpu = Annotated[float | tuple[float, float], Bounds(Number(128))]
-"""Cores to ask for; as a pair, also the limit."""
-Memory = Annotated[int | tuple[int, int], Bounds(Whole(128, 4_194_304, "MiB"))]
-"""In MiB, likewise."""
-Timeout = Annotated[int, Seconds(1, MAX_TIMEOUT)]
-Dollars = Annotated[float, Number(1_000_000)]
+ENV_NAME = Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable: letters, digits, underscores")
+ENV = Mapping(ENV_NAME, Digits(LINE + "*", 'a string on one line or an integer (quote others: "true", "0.5")'))
+ONE_LINE = Text(LINE + "+", "a text on one line")
+CORES = Bounds(Number(128))
+MEBIBYTES = Bounds(Whole(128, 4_194_304, "MiB"))
+TIMEOUT = Seconds(1, MAX_TIMEOUT)
+FLAG = Flag()

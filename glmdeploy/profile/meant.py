@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
-from glmdeploy.profile.fields import UNITS, describe
+from glmdeploy.profile.durations import UNITS, describe
 from glmdeploy.redaction import is_secret_name
 from glmdeploy.sglang import catalog, models
 from glmdeploy.sglang.spelling import nearest

@@ -127,9 +127,7 @@ def _filled(line: str, lines: Mapping[str, str]) -> str:
 
 def _shape(release: str) -> Json:
     """All of a profile but the options."""
-    from glmdeploy.profile.models import Profile
-
-    document = Profile.model_json_schema(by_alias=True)
+    document = schema.shape()
     whole = _plain(document, document["$defs"])
     engine = whole["properties"]["sglang"]["properties"]
     engine["version"] = {

@@ -27,9 +27,7 @@ _OPTION = "option {}"
 
 def generate() -> str:
     """The schema as the repository keeps it: JSON of draft 2020-12, indented, with a final newline."""
-    from glmdeploy.profile.models import Profile
-
-    schema = Profile.model_json_schema(by_alias=True)
+    schema = shape()
     args = schema["$defs"]["Sglang"]["properties"]["args"]
     options = properties({"$ref": "#/$defs/Sglang/properties/args/additionalProperties"})
     args["properties"] = {name: _OPTION.format(name) for name in options}
@@ -44,6 +42,25 @@ def generate() -> str:
         # One option a line, so that a new release reads well in a diff.
         text = text.replace(json.dumps(_OPTION.format(name)), json.dumps(option, ensure_ascii=False), 1)
     return text
+
+
+def shape() -> dict[str, Any]:
+    """The schema as the models declare it, of any option a value; its keys sorted, but those that a profile has."""
+    from glmdeploy.profile.models import Profile
+
+    definitions: dict[str, Any] = {}
+    profile = Profile.definition(definitions)
+    found: dict[str, Any] = _sorted({"$defs": dict(sorted(definitions.items())), **profile})
+    return found
+
+
+def _sorted(node: Any, within: str = "") -> Any:
+    if isinstance(node, list):
+        return [_sorted(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    names = node if within in ("properties", "default", "examples") else sorted(node)
+    return {name: _sorted(node[name], name) for name in names}
 
 
 @cache

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ UNLIMITED = 100_000
 _LEAST_CELLS = 8
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Cell:
     """A text in a style of rich, such as ``bold`` or ``red``."""
 
@@ -25,7 +26,7 @@ class Cell:
     style: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Bar:
     """A bar's name, its length, and that length as text."""
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import redaction
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.findings import Finding, Severity
+from glmdeploy.records import record
 from glmdeploy.report.view import clean, view
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.imported import Imported
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Replacement:
     """The characters from one place of ``file`` up to another become ``text``. Lines and columns count from 1."""
 
@@ -80,7 +81,7 @@ def _common(one: str, other: str) -> int:
     return next((index for index, (left, right) in enumerate(both) if left != right), min(len(one), len(other)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Judged:
     """One profile as the user named it, with the findings to report.
 
@@ -96,7 +97,7 @@ class Judged:
     replacements: Mapping[int, Replacement] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Run:
     """All profiles of one call; with ``strict``, warnings fail too. Remarks never do."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ from glmdeploy.findings import listed
 from glmdeploy.plan.diff import diff
 from glmdeploy.plan.impact import impact
 from glmdeploy.plan.plan import digest
+from glmdeploy.records import record
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.outage import outage_data, outage_text
 from glmdeploy.report.run import error_data, finding_data
@@ -37,7 +38,7 @@ COMPILE = "compile command"
 """The section of a difference that the options of the compilation stand in."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Difference:
     """Of two plans' data: ``old`` and ``new`` are what was compared, the digests are those of the plans.
 
@@ -57,7 +58,7 @@ class Difference:
         return not self.changes
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Pair:
     """A file name of two folders, of which one at least has a profile of that name."""
 

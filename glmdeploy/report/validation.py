@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glmdeploy.findings import Severity, listed
+from glmdeploy.records import record
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.text import COLORS, finding_text
 from glmdeploy.report.view import clean
@@ -15,7 +16,7 @@ from glmdeploy.report.words import counted
 from glmdeploy.report.wrap import table, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from glmdeploy.findings import Finding
     from glmdeploy.report.run import Judged, Run
@@ -27,21 +28,52 @@ _UNJUDGED = "knowledge"
 _COLORS = {OK: "green", ERROR: "red", UNKNOWN: "yellow"}
 
 
-def validation_text(run: Run, width: int = UNLIMITED, *, everything: bool = False) -> str:
-    """All of a run. Of one profile errors and warnings stand in full, then one line sums it up.
+@record
+class Told:
+    """What is told of one profile: its state, how many findings of which kind there are, and ``texts`` in full.
 
-    Of several there is a line for each, and below it what fails in full. Remarks, and of several profiles warnings,
-    are counted; ``everything`` has them in full. What could not be judged is said in the line that sums a profile up.
+    ``judged`` says whether the rules saw it, ``failed`` whether it is a reason for exit code 1, and ``hidden`` whether
+    there is more to show. It is much smaller than the findings.
     """
-    if len(run.profiles) == 1:
-        [judged] = run.profiles
-        shown = [each for each in judged.findings if (everything or _stands(each)) and not _unjudged(each)]
-        texts = [finding_text(each, width) for each in shown]
-        return "\n".join([*texts, wrapped(_summary(judged, run, everything=everything), width, indent=2)])
-    rows = [_row(judged, run) for judged in run.profiles]
-    shown = [each for each in run.findings if (everything or run.fails(each)) and not _unjudged(each)]
-    texts = [finding_text(each, width) for each in shown]
-    return "\n".join([*table(rows, width), *texts, *wrapped(_total(run, everything=everything), width).split("\n")])
+
+    profile: str
+    judged: bool
+    state: str
+    failed: bool
+    counts: Mapping[str, int]
+    unjudged: tuple[str, ...]
+    texts: tuple[str, ...]
+    hidden: bool
+
+
+def told(judged: Judged, run: Run, width: int = UNLIMITED, *, everything: bool = False, alone: bool = False) -> Told:
+    """What is told of a profile. Of one ``alone``, errors and warnings stand in full; else only what fails.
+
+    ``everything`` has all in full, but for what could not be judged: that is said in the line that sums it up.
+    """
+    stands = _stands if alone else run.fails
+    shown = [each for each in judged.findings if (everything or stands(each)) and not _unjudged(each)]
+    left = (each for each in judged.findings if not stands(each) and (alone or not _unjudged(each)))
+    return Told(
+        profile=judged.profile,
+        judged=judged.judged,
+        state=state(judged, run),
+        failed=any(map(run.fails, judged.findings)),
+        counts=Counter(map(_kind, judged.findings)),
+        unjudged=tuple(clean(each.message) for each in judged.findings if _unjudged(each)),
+        texts=tuple(finding_text(each, width) for each in shown),
+        hidden=not everything and any(left),
+    )
+
+
+def validation_text(profiles: Sequence[Told], width: int = UNLIMITED, *, strict: bool = False) -> str:
+    """All of a run: of one profile its texts and a line that sums it up, of several a line for each before them."""
+    if len(profiles) == 1:
+        [one] = profiles
+        return "\n".join([*one.texts, wrapped(_summary(one, strict=strict), width, indent=2)])
+    rows = [_row(each, strict=strict) for each in profiles]
+    texts = (text for each in profiles for text in each.texts)
+    return "\n".join([*table(rows, width), *texts, *wrapped(_total(profiles, strict=strict), width).split("\n")])
 
 
 def _unjudged(finding: Finding) -> bool:
@@ -61,42 +93,36 @@ def state(judged: Judged, run: Run) -> str:
     return UNKNOWN if any(map(_unjudged, judged.findings)) else OK
 
 
-def _summary(judged: Judged, run: Run, *, everything: bool) -> str:
+def _summary(told: Told, *, strict: bool) -> str:
     """``b200-eagle-bf16kv: ok, 3 warnings, 9 remarks``."""
-    found = state(judged, run)
-    counts = _counts(judged.findings, strict=run.strict)
-    hidden = not everything and any(not _stands(each) for each in judged.findings)
-    unjudged = "".join(f"; {clean(each.message)}" for each in judged.findings if _unjudged(each))
-    words = {OK: ["ok"], UNKNOWN: ["ok as far as it was judged"], ERROR: []}[found]
-    label = click.style(words[0], fg=_COLORS[found]) if words else ""
-    text = ", ".join(filter(None, (label, *counts)))
-    return f"{_name(judged)}: {text}{' (--all shows them)' if hidden else ''}{unjudged}"
+    words = {OK: ["ok"], UNKNOWN: ["ok as far as it was judged"], ERROR: []}[told.state]
+    label = click.style(words[0], fg=_COLORS[told.state]) if words else ""
+    text = ", ".join(filter(None, (label, *_counts(told.counts, strict=strict))))
+    unjudged = "".join(f"; {message}" for message in told.unjudged)
+    return f"{_name(told)}: {text}{' (--all shows them)' if told.hidden else ''}{unjudged}"
 
 
-def _name(judged: Judged) -> str:
-    return "standard input" if judged.profile == "-" else clean(judged.profile)
+def _name(told: Told) -> str:
+    return "standard input" if told.profile == "-" else clean(told.profile)
 
 
-def _row(judged: Judged, run: Run) -> list[str]:
+def _row(told: Told, *, strict: bool) -> list[str]:
     """State, profile, and how much was found; what could not be judged in words."""
-    found = state(judged, run)
-    unjudged = [clean(each.message) for each in judged.findings if _unjudged(each)]
-    counts = ", ".join(_counts(judged.findings, strict=run.strict))
-    text = "; ".join(filter(None, [counts, *unjudged]))
-    return [click.style(found, fg=_COLORS[found]), _name(judged), text]
+    counts = ", ".join(_counts(told.counts, strict=strict))
+    text = "; ".join(filter(None, [counts, *told.unjudged]))
+    return [click.style(told.state, fg=_COLORS[told.state]), _name(told), text]
 
 
-def _counts(findings: Sequence[Finding], *, strict: bool) -> Iterator[str]:
+def _counts(kinds: Mapping[str, int], *, strict: bool) -> Iterator[str]:
     """How many of each kind there are: ``1 error``, ``3 warnings``, ``9 remarks``, ``1 waived``."""
-    kinds = Counter(_kind(finding) for finding in findings)
     for severity in (Severity.ERROR, Severity.WARNING):
-        if count := kinds[severity]:
+        if count := kinds.get(severity, 0):
             text = click.style(counted(count, str(severity)), fg=COLORS[severity])
             failing = strict and severity is Severity.WARNING
             yield f"{text} ({'fails' if count == 1 else 'fail'} with --strict)" if failing else text
-    if count := kinds[Severity.INFO]:
+    if count := kinds.get(Severity.INFO, 0):
         yield counted(count, "remark")
-    if count := kinds["waived"]:
+    if count := kinds.get("waived", 0):
         yield f"{count} waived"
 
 
@@ -106,12 +132,12 @@ def _kind(finding: Finding) -> str:
     return _UNJUDGED if _unjudged(finding) else finding.severity
 
 
-def _total(run: Run, *, everything: bool) -> str:
+def _total(profiles: Sequence[Told], *, strict: bool) -> str:
     """``8 profiles: 7 ok and 1 error; 24 warnings, 70 remarks``."""
-    states = Counter(state(judged, run) for judged in run.profiles)
+    states = Counter(each.state for each in profiles)
     names = {OK: "ok", ERROR: "with errors", UNKNOWN: "not wholly judged"}
     parts = listed([f"{states[each]} {name}" for each, name in names.items() if states[each]])
-    counts = ", ".join(_counts(run.findings, strict=run.strict))
-    hidden = not everything and any(not run.fails(each) and not _unjudged(each) for each in run.findings)
-    more = " (--all shows them)" if hidden else ""
-    return f"{counted(len(run.profiles), 'profile')}: {parts}{'; ' if counts else ''}{counts}{more}"
+    kinds = sum((Counter(each.counts) for each in profiles), Counter[str]())
+    counts = ", ".join(_counts(kinds, strict=strict))
+    more = " (--all shows them)" if any(each.hidden for each in profiles) else ""
+    return f"{counted(len(profiles), 'profile')}: {parts}{'; ' if counts else ''}{counts}{more}"

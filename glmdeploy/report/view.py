@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from glmdeploy import redaction
 from glmdeploy.findings import dotted
 from glmdeploy.profile.text import characters
 from glmdeploy.profile.text.load import LOCAL, repository
+from glmdeploy.records import record
 from glmdeploy.resources import profiles_dir
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def short(file: str) -> str:
     return str(Path("~") / whole.relative_to(home)) if inside else str(whole)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class View:
     """What reporters know of a finding; each text but ``text`` is one line of printable characters.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from glmdeploy.findings import Finding, RenameKey, SetValue, Severity
+from glmdeploy.findings import Finding, RenameKey, SetValue, Severity, dotted
+from glmdeploy.profile.fields import Refused
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
+from glmdeploy.records import record
 from glmdeploy.redaction import hide
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.facts import Facts
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from glmdeploy.sizing.checkpoint import Checkpoint
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Checked:
     """All findings on a document, in the order of their places, and what the rules judged.
 
@@ -63,14 +63,14 @@ def check(document: Document, *, today: date | None = None, checkpoint: Checkpoi
     """
     day = today or datetime.now(UTC).date()
     try:
-        profile = Profile.model_validate(document.data)
-    except ValidationError as error:
+        profile = Profile.read(document.data)
+    except Refused as refused:
         # The schema refuses what the models refuse (a property test holds the two to agree), and explains it better.
         # That it need not run for a document that the models accept saves a third of the time of `validate`.
         from glmdeploy.profile import violations
 
         faults = violations.faults_of(document)
-        found = violations.told(document, faults) or _model_findings(error, document)
+        found = violations.told(document, faults) or [_refused(refused, document)]
         return Checked(findings=_shown([*found, *_rest(document, faults, found, day, checkpoint)]))
     try:
         facts = Facts.of(profile, checkpoint)
@@ -103,12 +103,12 @@ def _rest(
 
     rest = mended(document.data, faults)
     try:
-        profile = Profile.model_validate(rest.data) if rest else None
+        profile = Profile.read(rest.data) if rest else None
         if rest is None or profile is None:
             return [nothing_judged(found[0], len(rules()))]
         part: Any = Partly(profile, rest.lost)
         facts = PartFacts.of(part, checkpoint, lost=rest.lost)
-    except (ValidationError, catalog.UnknownVersion):
+    except (Refused, catalog.UnknownVersion):
         return [nothing_judged(found[0], len(rules()))]
     # That a waiver is of no use is known once all is judged.
     return [each for each in _judged(facts, document, today, found) if each.id != "waiver"]
@@ -132,17 +132,16 @@ def tried(rule: Rule, example: Example) -> tuple[Finding, ...]:
     return tuple(found for found in check(document).findings if found.id == rule.id)
 
 
-def _model_findings(error: ValidationError, document: Document) -> list[Finding]:
-    return [
-        Finding(
-            id="schema",
-            severity=Severity.ERROR,
-            message=detail["msg"],
-            location=document.locate(detail["loc"]),
-            path=detail["loc"],
-        )
-        for detail in error.errors(include_url=False, include_input=False)
-    ]
+def _refused(refused: Refused, document: Document) -> Finding:
+    """What a form says of a place that the schema takes."""
+    return Finding(
+        id="schema",
+        severity=Severity.ERROR,
+        message=f"`{dotted(refused.path)}` is not what is expected there",
+        location=document.locate(refused.path),
+        path=refused.path,
+        expected=refused.expected,
+    )
 
 
 def _unknown_version(error: catalog.UnknownVersion, document: Document) -> Finding:

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue, Severity
 from glmdeploy.gpus import GENERATIONS
-from glmdeploy.profile.text.load import read_text
 from glmdeploy.rules.facts import ARGS
 from glmdeploy.rules.rule import FIRST_LOOK, Example, Look, Rule, Scope, Topic, Violation
 from glmdeploy.sglang.architectures import Attention
@@ -170,15 +169,6 @@ class TableError(Exception):
     """An entry that is no rule; the message names it and says why."""
 
 
-def read(text: str, name: str) -> tuple[Rule, ...]:
-    """The rules of a table called ``name``, whose own head describes an entry.
-
-    :raises TableError: for an entry that is no rule.
-    """
-    entries = read_text(text, name).data["rules"]
-    return tuple(_rule(entry) for entry in entries)
-
-
 def alternatives(entry: dict[str, Any]) -> list[dict[str, Any]]:
     """The conditions of an entry, of which one must hold."""
     return entry["when"] if isinstance(entry["when"], list) else [entry["when"]]
@@ -198,7 +188,11 @@ def _faults(entry: dict[str, Any]) -> Iterator[str]:
             yield from faults(condition)
 
 
-def _rule(entry: dict[str, Any]) -> Rule:
+def rule(entry: dict[str, Any]) -> Rule:
+    """The rule of an entry; the head of a table describes them.
+
+    :raises TableError: for an entry that is no rule.
+    """
     if found := list(_faults(entry)):
         raise TableError(f"{entry.get('id', 'an entry without an id')}: {'; '.join(found)}")
     return Rule(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from glmdeploy import gpus
 from glmdeploy.findings import Remove, SetValue
 from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.records import record
 from glmdeploy.rules.container import Container
 from glmdeploy.rules.gaps import Gap, gaps, miss, refused
 from glmdeploy.sglang import catalog, command, models
@@ -61,7 +62,7 @@ _DEEP_GEMM = ("auto", "deep_gemm")
 (``_dispatch_auto_backend`` in ``sglang/srt/layers/quantization/fp8_utils.py``, 0.5.10 to 0.5.23)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Facts(Container):
     """A profile with everything worked out: what rules judge instead of raw text."""
 

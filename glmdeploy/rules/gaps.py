@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Gap(StrEnum):
@@ -36,12 +31,15 @@ def refused() -> None:
     miss(Gap.REFUSED)
 
 
-@contextmanager
-def gaps() -> Iterator[set[Gap]]:
-    """The gaps that were met within."""
-    met: set[Gap] = set()
-    token = _met.set(met)
-    try:
-        yield met
-    finally:
-        _met.reset(token)
+class gaps:  # noqa: N801 - it is used as a function
+    """``with gaps() as met``: the gaps that were met within. Entered for every rule, so no generator."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> set[Gap]:
+        met: set[Gap] = set()
+        self._token = _met.set(met)
+        return met
+
+    def __exit__(self, *_: object) -> None:
+        _met.reset(self._token)

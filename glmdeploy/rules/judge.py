@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from glmdeploy import redaction
 from glmdeploy.errors import UsageError
 from glmdeploy.findings import CHECKS, Finding, Remove, Severity
+from glmdeploy.records import record
 from glmdeploy.rules import registry
 from glmdeploy.rules.gaps import Gap, gaps
 from glmdeploy.sglang.spelling import nearest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from glmdeploy.rules.rule import Rule, Violation
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Judgement:
     """What rules say of a profile.
 
@@ -150,7 +151,7 @@ def _expired(until: str, today: date) -> bool:
         return True
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Selection:
     """What is reported and can fail: ids and their beginnings. No ``selected`` selects everything."""
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
+from glmdeploy.profile.section import Section
+from glmdeploy.records import record
 from glmdeploy.rules.facts import Facts
 from glmdeploy.rules.gaps import refused
 from glmdeploy.sglang.decisions.watched import Watched
 from glmdeploy.sglang.releases import PREFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from glmdeploy.findings import KeyPath
 
@@ -32,20 +31,20 @@ _ENVIRONMENTS = (("sglang", "env"), ("server", "env"))
 class Partly:
     """A section of a profile with the paths in it that are not known; it answers as the section does."""
 
-    def __init__(self, section: BaseModel, lost: frozenset[KeyPath]) -> None:
+    def __init__(self, section: Section, lost: frozenset[KeyPath]) -> None:
         self._section = section
         self._lost = lost
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._section, name)
-        if name == "model_fields_set":
+        if name == "given":
             return _Fields(value, {path[0] for path in self._lost})
         if (name,) in self._lost:
             refused()
         inner = frozenset(path[1:] for path in self._lost if path[0] == name and len(path) > 1)
         if not inner:
             return value
-        if isinstance(value, BaseModel):
+        if isinstance(value, Section):
             return Partly(value, inner)
         return Watched(value, {str(path[0]) for path in inner}, refused) if isinstance(value, dict) else value
 
@@ -57,7 +56,7 @@ class Partly:
 class _Fields(set[str]):
     """The names of the fields that are set; of those that are not known it is not known either."""
 
-    def __init__(self, names: set[str], lost: set[str | int]) -> None:
+    def __init__(self, names: Iterable[str], lost: set[str | int]) -> None:
         super().__init__(names)
         self._lost = lost
 
@@ -67,7 +66,7 @@ class _Fields(set[str]):
         return super().__contains__(name)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class PartFacts(Facts):
     """The facts of such a profile."""
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 import pkgutil
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.rules import conditions, guards
+from glmdeploy.rules import conditions, guards, tables
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from glmdeploy.rules.rule import Rule
-
-TABLES = tuple(sorted(Path(guards.__file__).parent.glob("*.yaml")))
-"""The rules whose conditions are plain data: a subject a file."""
 
 RETIRED: Mapping[str, str] = {}
 """Ids of rules that were released and are no more, each with what became of it. Ids are never reused."""
@@ -29,7 +25,7 @@ def rules() -> tuple[Rule, ...]:
     """All rules, by id."""
     modules = [import_module(f"{guards.__name__}.{found.name}") for found in pkgutil.iter_modules(guards.__path__)]
     constants = (rule for module in modules for rule in module.RULES)
-    data = (rule for table in TABLES for rule in conditions.read(table.read_text(encoding="utf-8"), table.name))
+    data = (conditions.rule(entry) for table in tables.TABLES for entry in tables.entries(table))
     return tuple(sorted((*constants, *data), key=lambda rule: rule.id))
 
 

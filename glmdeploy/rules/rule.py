@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from glmdeploy.gpus import GENERATIONS
+from glmdeploy.records import record
 from glmdeploy.rules.gaps import Gap, miss
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Topic(StrEnum):
     MEMORY = "memory"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Violation:
     """One place where a rule is broken.
 
@@ -48,7 +49,7 @@ class Violation:
     severity: Severity | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Scope:
     """What a rule holds for; an empty tuple, or None, holds for all."""
 
@@ -84,7 +85,7 @@ class Scope:
         return "; ".join(filter(None, parts)) or "everything"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Example:
     """``glmdeploy validate PROFILE --set ...``: one of the profiles that ship, with some values set."""
 
@@ -114,7 +115,7 @@ def example(*sets: str, profile: str = Example.profile) -> Example:
     return Example(sets=sets, profile=profile)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Look:
     """When somebody last held a rule against its sources: ``date`` (YYYY-MM-DD), ``release`` the newest looked at."""
 
@@ -126,7 +127,7 @@ FIRST_LOOK = Look(date="2026-11-23", release="0.5.23")
 """When the facts behind the first rules were read and measured."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rule:
     """A guard rule.
 

@@ -9,9 +9,10 @@ is left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ class Task(StrEnum):
     RERANK = "rerank"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Architecture:
     """What the class name in ``config.json`` (``architectures[0]``) decides.
 

@@ -12,12 +12,13 @@ import io
 import json
 import re
 import shlex
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
 from glmdeploy.sglang import json_options
 from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
-from glmdeploy.sglang.parser import build_parser
+from glmdeploy.sglang.parser import option_parser
 from glmdeploy.sglang.wording import one_of, styled
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 """What argparse takes for a value although it begins with a dash (CPython 3.11, ``argparse.ArgumentParser``)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Setting:
     """One option of a profile: ``key`` as written there, ``value`` as SGLang will hold it, ``words`` of the command."""
 
@@ -78,7 +79,7 @@ class Setting:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Problem:
     """An option that the release does not accept as written. ``at_key`` tells which half is wrong.
 
@@ -106,12 +107,10 @@ def read(args: Mapping[str, Any], catalog: Catalog) -> tuple[dict[str, Setting],
             options[key] = _find(key, args[key], options, catalog)
         except _OptionError as fault:
             problems.append(dataclasses.replace(fault.problem, key=key, dests=_open(fault, catalog)))
-    optional = tuple(dataclasses.replace(option, required=False) for option in options.values())
-    parser = build_parser(dataclasses.replace(catalog, options=optional))
     settings: dict[str, Setting] = {}
     for key, option in options.items():
         try:
-            settings[option.dest] = _setting(option, key, args[key], parser, catalog)
+            settings[option.dest] = _setting(option, key, args[key], catalog)
         except _OptionError as fault:
             problems.append(dataclasses.replace(fault.problem, key=key, dests=(option.dest,)))
     return settings, problems
@@ -232,7 +231,7 @@ class _OptionError(Exception):
         )
 
 
-def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentParser, catalog: Catalog) -> Setting:
+def _setting(option: Option, key: str, value: Any, catalog: Catalog) -> Setting:
     takes_value = option.takes_value
     if not takes_value and not isinstance(value, bool):
         from glmdeploy.sglang import advice
@@ -254,7 +253,7 @@ def _setting(option: Option, key: str, value: Any, parser: argparse.ArgumentPars
     words = _words(option, value)
     if json_options.is_json(option) and len(words) <= 2 and (reason := json_options.fault(option, _value(words))):
         raise _OptionError(f"`{key}` is not the JSON that SGLang reads there: {reason}", expected="a mapping, or JSON")
-    parsed = _parse(parser, option, words, key, value, catalog)
+    parsed = _parse(option, words, key, value, catalog)
     if takes_value and not isinstance(value, list | dict) and type(parsed) in (int, float):
         # 1200 and 1200.0, 64k and 64000: one spelling of a number, so that equal plans have equal digests.
         words = _spoken(option, _number(parsed))
@@ -285,13 +284,22 @@ def _value(words: tuple[str, ...]) -> str:
     return words[1] if len(words) == 2 else words[0].partition("=")[2]
 
 
-def _parse(
-    parser: argparse.ArgumentParser, option: Option, words: Iterable[str], key: str, value: Any, catalog: Catalog
-) -> Any:
+@lru_cache(maxsize=512)
+def _parser(catalog: Catalog, flag: str) -> argparse.ArgumentParser:
+    return option_parser(catalog.find(flag))
+
+
+@lru_cache(maxsize=4096)
+def _parsed(catalog: Catalog, flag: str, dest: str, words: tuple[str, ...]) -> Any:
+    """What the release makes of an option's words; nobody changes it. Profiles say the same again and again."""
+    return getattr(_parser(catalog, flag).parse_args(list(words)), dest)
+
+
+def _parse(option: Option, words: tuple[str, ...], key: str, value: Any, catalog: Catalog) -> Any:
     message = io.StringIO()
     try:
         with contextlib.redirect_stderr(message):
-            return getattr(parser.parse_args(list(words)), option.dest)
+            return _parsed(catalog, option.canonical, option.dest, words)
     except SystemExit:
         reason = message.getvalue().strip().rpartition(": error: ")[2].partition(": ")[2]
         from glmdeploy.sglang import advice

@@ -17,10 +17,12 @@ cuda_graph_max_bs      the largest batch that decoding captures: ``cuda_graph_ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
 from glmdeploy.sglang.decisions import recorded, trees
 from glmdeploy.sglang.decisions.situation import AT_START, BY_MEMORY_LEFT, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
@@ -134,7 +136,7 @@ class Basis(StrEnum):
     """It is, or depends on, a value that is refused: until that is mended nobody knows it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Effective:
     """A value and who decided it.
 
@@ -190,13 +192,13 @@ def effective(
     depends on one is not known either. Where the GPU, the model or the environment is refused, nothing is ``settled``.
     """
     given = {dest: setting.value for dest, setting in settings.items()} | dict(own or {})
-    defaults = catalog.defaults()
-    values = defaults | given
+    defaults, unsaid, usual = _usual(catalog)
+    values = {**defaults, **given}
     said = asked(values)
-    by_profile = set(given) | {name for name, value in asked(defaults).items() if said[name] != value}
+    by_profile = set(given) | {name for name, value in unsaid.items() if said[name] != value}
     values |= said
     table = {
-        name: Effective(value=value, origin=Origin.PROFILE if name in by_profile else Origin.DEFAULT)
+        name: Effective(value=value, origin=Origin.PROFILE) if name in by_profile else usual[name]
         for name, value in values.items()
     }
     for name, value in CONTAINER.items():
@@ -227,6 +229,15 @@ def effective(
         elif table[name].origin is Origin.SGLANG and one.recorded and one.value == table[name].value:
             table[name] = replace(table[name], basis=Basis.RECORDED)
     return table
+
+
+@lru_cache(maxsize=32)
+def _usual(catalog: Catalog) -> tuple[Values, Values, Mapping[str, Effective]]:
+    """The release's defaults, what they make of the names in ``RAW``, and the table where a profile says nothing."""
+    defaults = catalog.defaults()
+    unsaid = asked(defaults)
+    table = {name: Effective(value=value, origin=Origin.DEFAULT) for name, value in (defaults | unsaid).items()}
+    return defaults, unsaid, table
 
 
 def _partly(

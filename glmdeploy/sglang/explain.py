@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.records import record
 from glmdeploy.sglang.command import SERVER
 from glmdeploy.sglang.effective import RAW, REPORTED, Effective, Origin, resolved
 
@@ -26,7 +26,7 @@ UNTOLD = (
 """What SGLang works out, or draws by chance, for whoever does not set it, and what is not told here."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Row:
     """One value. ``real`` is what the real SGLang resolved, where it was asked: (value,), else ()."""
 

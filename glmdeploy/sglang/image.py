@@ -6,7 +6,9 @@ Where it has both a tag and a digest, whoever pulls it goes by the digest alone;
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from glmdeploy.records import record
 
 DOCKER_HUB = "docker.io"
 
@@ -16,7 +18,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _REGISTRY = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ImageReference:
     """``name`` is all before the tag, as it is written."""
 

@@ -12,8 +12,9 @@ JIT kernels follow from the same.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ _COMPILE_UTILS = "sglang/srt/layers/deep_gemm_wrapper/compile_utils.py (0.5.8 to
 _TOOL = "sglang/compile_deep_gemm.py (0.5.8 to 0.5.23)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Indifferent:
     """Destinations of options, or names of variables, with the reason why no kernel depends on them."""
 

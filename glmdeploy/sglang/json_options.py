@@ -6,8 +6,9 @@ A text that is none passes argparse there, and ends the start minutes later.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
+
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from glmdeploy.sglang.catalog import Option
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Later:
     """How SGLang reads an option's text after argparse.
 

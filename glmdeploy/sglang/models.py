@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from glmdeploy.records import record
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang.architectures import ARCHITECTURES, Task
 
@@ -31,7 +31,7 @@ NONE = "none"
 """The quantization of weights that are stored as they were trained."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Family:
     """A family of models that go by one name. ``organisation`` publishes it on the Hugging Face Hub.
 
@@ -69,12 +69,12 @@ class _Found(NamedTuple):
     """Of a suffix, None for the checkpoint as it was published."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class _Library:
     """All that ships: by name in lower case."""
 
     families: Mapping[str, Family]
-    patterns: tuple[tuple[re.Pattern[str], str], ...]
+    patterns: tuple[tuple[str, str], ...]
     entries: Mapping[str, Mapping[str, Any]]
     names: Mapping[str, str]
     formats: Mapping[str, Mapping[str, Any]]
@@ -86,7 +86,7 @@ def _library() -> _Library:
     folder = schemas_dir() / "models"
     common = json.loads((folder / "formats.json").read_text(encoding="utf-8"))
     families: dict[str, Family] = {}
-    patterns: list[tuple[re.Pattern[str], str]] = []
+    patterns: list[tuple[str, str]] = []
     entries: dict[str, Mapping[str, Any]] = {}
     names: dict[str, str] = {}
     for file in sorted(folder.glob("*.json")):
@@ -97,7 +97,7 @@ def _library() -> _Library:
             told = "; ".join(common["sources"].get(one, one) for one in each.pop("source").split(", "))
             families[name] = Family(name=name, task=task, source=told, **each)
             if pattern:
-                patterns.append((re.compile(pattern, re.IGNORECASE), name))
+                patterns.append((pattern, name))
         for name, each in data.get("models", {}).items():
             entries[name] = each
             names |= dict.fromkeys((one.lower() for one in (name, *each.get("names", ()))), name)
@@ -165,7 +165,7 @@ def _named(name: str) -> tuple[Family, Mapping[str, Any] | None] | None:
     if (model := library.names.get(name)) is not None:
         entry = library.entries[model]
         return library.families[entry["family"]], _config(library, entry)
-    family = next((one for pattern, one in library.patterns if pattern.fullmatch(name)), None)
+    family = next((one for pattern, one in library.patterns if re.fullmatch(pattern, name, re.IGNORECASE)), None)
     return (library.families[family], None) if family else None
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from glmdeploy.sglang.catalog import Catalog, Option
-
-_LOG = logging.getLogger(__name__)
 
 _SI = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _IEC = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -36,6 +33,13 @@ def build_parser(catalog: Catalog, *, prog: str = "sglang") -> argparse.Argument
     for option in catalog.options:
         if option.action != "help":  # argparse has added its own
             parser.add_argument(*_spellings(option), **_keywords(option))
+    return parser
+
+
+def option_parser(option: Option) -> argparse.ArgumentParser:
+    """A parser of this option alone, which need not be given. It has no help: that would be printed."""
+    parser = argparse.ArgumentParser(prog="sglang", add_help=False)
+    parser.add_argument(*_spellings(option), **{**_keywords(option), "required": False})
     return parser
 
 
@@ -117,7 +121,9 @@ class _Deprecated(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        _LOG.warning("%s is deprecated. %s", option_string, self.notice)
+        import logging  # a profile seldom has a deprecated option
+
+        logging.getLogger(__name__).warning("%s is deprecated. %s", option_string, self.notice)
         if self.stores != "nothing":
             setattr(namespace, self.dest, self.const if self.stores == "const" else values)
 

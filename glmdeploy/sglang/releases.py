@@ -7,11 +7,11 @@ the sources reads all the same. Only SGLang's own names are judged, those that b
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
 from glmdeploy.sglang import catalog
 from glmdeploy.sglang.catalog import boolean, version_key
 from glmdeploy.sglang.renames import rewrite
@@ -82,7 +82,7 @@ def undeclared() -> Mapping[str, Span]:
     return {name: Span(first=first, last=last) for name, first, last in lines}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Span:
     """The catalogued releases that accept something: the ``first`` and the ``last``, both included."""
 
@@ -148,7 +148,7 @@ OPTION_FIELDS = ("action", "type", "choices", "default", "nargs", "required", "d
 VARIABLE_FIELDS = ("type", "default", "computed", "former_name")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Difference:
     """One spelling of an option (``--x``), or one variable, that differs.
 

@@ -9,9 +9,10 @@ declares under a former name are not repeated here: the catalogs hold those (``E
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
+from glmdeploy.records import record
 from glmdeploy.sglang.catalog import boolean, version_key
 
 Spelling: TypeAlias = Mapping[str, Any]
@@ -20,7 +21,7 @@ Spelling: TypeAlias = Mapping[str, Any]
 KEPT = object()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rename:
     """``old`` up to the release before ``since`` is ``new`` from there on.
 
@@ -209,7 +210,7 @@ RENAMES = (
 """In the order of ``since``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Step:
     """One application of ``rename``: the settings ``old`` became ``new``."""
 

@@ -6,9 +6,9 @@ Source: ``validate_block_quant_shapes`` and ``Fp8MoEMethod.create_weights`` of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sizing.checkpoint import Fields, UnknownModel
 from glmdeploy.sizing.sharding import positive, read
 from glmdeploy.sizing.tensors import dense_size, expert_size, shared_size
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Value = Callable[[str], object]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Uneven:
     """A size that is cut into ``parts`` which are no multiple of the ``block``."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from glmdeploy.errors import GlmdeployError
+from glmdeploy.records import record
 
 _MOST = 10**9
 """No dimension of a model is larger; a bound keeps the arithmetic of foreign numbers small."""
@@ -20,7 +20,7 @@ class UnknownModel(Exception):
     """A configuration that sizing cannot read; the message says why."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Fields:
     """The keys of a ``config.json``. A key that is null counts as absent. All methods raise UnknownModel."""
 
@@ -95,7 +95,7 @@ _ALTERNATIVES = re.compile(r"(re:[^()|]*)\(([\w|]+)\)([^()|]*)")
 _SCALE_FP32, _SCALE_16, _SCALE_8 = 4, 2, 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Format:
     """``plain`` bytes a number, or ``quantised`` bytes, scales included, where a tensor is quantised.
 
@@ -217,7 +217,7 @@ LIMITS = {CONFIG: 4 << 20, INDEX: 128 << 20}
 _ADVICE = "give the checkpoint's config.json with --model-config FILE"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Checkpoint:
     """``weights`` are the bytes of the weight files, None where nothing tells; ``told_by`` names what told them."""
 

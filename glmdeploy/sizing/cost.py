@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from glmdeploy.gpus import PRICES, SECONDS_AN_HOUR
+from glmdeploy.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ HOURS_A_DAY = 24.0
 _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Traffic:
     """A day's traffic: the hours in which requests come, in as many stretches as there are ``cold_starts``.
 
@@ -55,7 +55,7 @@ class Traffic:
     cold_starts: int = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Day:
     """Hours that one container is billed on a day, and the dollars of all: of one busy container, and of the most."""
 
@@ -64,7 +64,7 @@ class Day:
     most: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Spending:
     """Dollars. What Modal bills beside the GPUs, CPU cores and memory in use, is not in them."""
 

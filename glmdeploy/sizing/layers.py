@@ -6,9 +6,9 @@ Sources: ``get_hybrid_layer_ids`` in ``sglang/srt/configs/model_config.py``, ``s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sizing.checkpoint import UnknownModel
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _WHOLE = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "Gemma2ForCausa
 _SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class LinearAttention:
     """Layers of Gated DeltaNet: a state for each request instead of keys and values for each token."""
 
@@ -58,7 +58,7 @@ class LinearAttention:
         return self.layers * (convolution + self.heads // tensor * self.value * self.key * (state or self.state))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Layers:
     """How many layers of each kind a model has, its draft layers not counted."""
 

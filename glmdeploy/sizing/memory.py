@@ -6,9 +6,9 @@ memory_hook.py`` and ``sglang/srt/mem_cache/kv_cache_configurator.py`` (0.5.23).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sizing import adapters, states
 from glmdeploy.sizing.model import LatentAttention
 from glmdeploy.sizing.pool import BF16, BYTES, DRAFT_COUNTED, FP8, WINDOW_SHARE, Kind, cell
@@ -55,13 +55,14 @@ _PADDING = 3
 """MiB for each request of the largest graph and each group, with data-parallel attention.
 
 SGLang reckons with 3, and with 4.5 above 300 requests. GLM-5.1-FP8 on eight B200 in eight groups ran out of memory at
-`mem-fraction-static` 0.9 with 6.38 GiB free, and started at 0.85 (PR #25453): 3 tells the two apart, 4.5 does not.
+`mem-fraction-static` 0.9, where about 3 GiB were free for 6.38 that a CUDA graph wanted, and started at 0.85 (PR
+#25453): 3 tells the two apart, 4.5 does not.
 """
 
 _CONTEXT_PARALLEL = ("attn_cp_size", "dcp_size", "dwdp_size", "moe_dp_size")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Pool:
     """A KV pool on one GPU, the draft layers' included. SGLang adds a page for what is written nowhere."""
 
@@ -74,7 +75,7 @@ class Pool:
         return self.bytes_per_token * (self.tokens + self.page) if self.tokens else 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Memory:
     """Bytes on one GPU (of one data-parallel replica, where there are several)."""
 
@@ -257,8 +258,14 @@ def _working(memory_mib: int, shards: Sharding, value: Value) -> int:
 
 
 def _graph(memory_mib: int, shards: Sharding, value: Value) -> int:
-    """The largest batch of a CUDA graph, in requests; 0 where there are none."""
+    """The largest batch of a CUDA graph of one group, in requests; 0 where there are none.
+
+    No batch is captured that is larger than the requests that a group runs at a time (``get_batch_sizes_to_capture``,
+    0.5.11, ``runner/base_cuda_graph_runner.py``, 0.5.23).
+    """
     if value("disable_cuda_graph") or value("disable_decode_cuda_graph"):
         return 0
     asked = positive(value("cuda_graph_max_bs")) or positive(value("cuda_graph_max_bs_decode"))
-    return asked or (_GRAPHS if memory_mib >= _LARGE or shards.tensor >= 4 else _GRAPHS_OF_FEW)
+    largest = asked or (_GRAPHS if memory_mib >= _LARGE or shards.tensor >= 4 else _GRAPHS_OF_FEW)
+    running = positive(value("max_running_requests"))
+    return min(largest, -(-running // shards.groups)) if running else largest

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from glmdeploy.records import record
 from glmdeploy.sglang import models
 from glmdeploy.sglang.architectures import ARCHITECTURES
 from glmdeploy.sizing import checkpoint, tensors, towers
@@ -31,7 +31,7 @@ _OTHERS: Mapping[str, str] = {
 """Keys of models whose KV cache or layers are not what this module counts, and what they mean."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class LatentAttention:
     """MLA: one latent vector a token, the same on every tensor-parallel rank; with DSA also an index key."""
 
@@ -45,7 +45,7 @@ class LatentAttention:
     """Layers with index keys of their own where the others use those of the layer before, None where all have them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class GroupedAttention:
     """GQA, multi-head and multi-query attention: keys and values of ``kv_heads`` heads, divided among the ranks."""
 
@@ -59,7 +59,7 @@ class GroupedAttention:
 Attention: TypeAlias = LatentAttention | GroupedAttention
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Model:
     """A model's dimensions."""
 

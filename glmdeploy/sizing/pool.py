@@ -6,10 +6,10 @@ Sources: ``sglang/srt/model_executor/pool_configurator.py`` and ``model_runner_k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sizing.model import LatentAttention
 
@@ -33,7 +33,7 @@ WINDOW_SHARE = 0.8
 """What ``swa-full-tokens-ratio`` is where nothing sets it (0.5.10 to 0.5.23)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Cell:
     """Bytes of one token on one GPU, in all layers: what it ``takes``, and what SGLang divides the free memory by."""
 
@@ -41,7 +41,7 @@ class Cell:
     counts: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Kind:
     """What the bytes of a KV cache depend on, beside the model and its type.
 

@@ -5,10 +5,10 @@ Sources: ``sglang/srt/layers/dp_attention.py``, ``sglang/srt/models/deepseek_v2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sizing.tensors import Spread
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _MOST_RATIO = 1e6
 _ENDS = (Spread.EMBEDDING, Spread.HEAD)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Sharding:
     """Into how many parts SGLang divides tensors; ``stages`` is the length of the pipeline."""
 

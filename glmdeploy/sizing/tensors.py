@@ -8,10 +8,10 @@ counted; together they are less than a thousandth of a large model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sizing.checkpoint import UnknownModel
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Spread(Enum):
     """Not loaded: a copy of what the main model has."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Tensors:
     """The tensors of one kind, in all layers.
 
@@ -77,7 +77,7 @@ class Tensors:
     draft: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Kind:
     """Tensors of one layer. ``name`` is that of the checkpoint, below ``model.layers.N``."""
 

@@ -6,17 +6,17 @@ from the shortest to the longest that was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from glmdeploy.records import record
 from glmdeploy.sglang import models
 
 if TYPE_CHECKING:
     from glmdeploy.sizing.model import Model
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Step:
     """A part of a timeline: ``seconds`` are an estimate, ``basis`` tells from what.
 

@@ -10,8 +10,8 @@ from modal_proto import api_pb2
 
 from glmdeploy.app.script import render
 from glmdeploy.plan.make import plan_of
-from glmdeploy.profile.serving import KINDS, ServerFields, of_one_kind
-from glmdeploy.profile.stages import CompileFields, DownloadFields, options
+from glmdeploy.profile.serving import KINDS, Server, of_one_kind
+from glmdeploy.profile.stages import Compile, Download, options
 from glmdeploy.profile.text.load import load
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ CONTAINER: list[Row] = [
 ]
 STAGES: dict[str, tuple[type, str, list[Row]]] = {
     "download": (
-        DownloadFields,
+        Download,
         "download_model",
         [
             *CONTAINER,
@@ -97,7 +97,7 @@ STAGES: dict[str, tuple[type, str, list[Row]]] = {
             ),
         ],
     ),
-    "compile": (CompileFields, "compile_deepgemm", CONTAINER),
+    "compile": (Compile, "compile_deepgemm", CONTAINER),
 }
 
 FURTHER = "volumes.further=[{name: adapters, mount: /adapters, read_only: true, sub_path: en}, {name: logs, mount: /l}]"
@@ -115,7 +115,7 @@ def names(found: list[Row]) -> set[str]:
 def test_each_field_of_a_kind_reaches_modal(kind: str) -> None:
     """And none of them does when it is left out."""
     kinds = of_one_kind()
-    assert names(rows(kind)) == {name for name in options(ServerFields) if kinds.get(name, kind) == kind}
+    assert names(rows(kind)) == {name for name in options(Server) if kinds.get(name, kind) == kind}
     sent = built(*AS[kind], *(f"server.{text}" for text, _, _ in rows(kind))).functions()[NAME[kind]]
     plain = built(*AS[kind]).functions()[NAME[kind]]
     assert sent.is_server == plain.is_server == (kind == "server")
@@ -275,10 +275,13 @@ EVERYTHING = (
     "sets",
     [
         (),
-        AS["server"],
+        pytest.param(AS["server"], marks=pytest.mark.thorough),
         *((*AS[kind], *EVERYTHING, *(f"server.{text}" for text, _, _ in rows(kind))) for kind in KINDS),
         ("compile=null", "volumes.kernels=null", "secrets.huggingface=null", "server.cpu=8.5", "download.cpu=4"),
-        ("gpu=[B200:8]", "secrets.api_key=null", "server.public=true", "volumes.weights.read_only=false"),
+        pytest.param(
+            ("gpu=[B200:8]", "secrets.api_key=null", "server.public=true", "volumes.weights.read_only=false"),
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["as it ships", "server", "all of a web function", "all of a server", "little", "open"],
 )

@@ -13,6 +13,7 @@ import modal
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.app.script import literal, render
 from glmdeploy.plan.make import plan_of
@@ -54,7 +55,7 @@ def with_texts(text: str, line: str) -> Plan:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     text=st.text(st.characters(blacklist_categories=("Cs",))),
     line=st.text(st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp"))),

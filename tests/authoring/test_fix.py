@@ -11,6 +11,7 @@ import yaml
 from faulty_profiles import BAD, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples, one_in
 
 from glmdeploy.authoring.fix import fix
 from glmdeploy.authoring.own_file import OwnFile
@@ -158,7 +159,7 @@ def errors(checked: Checked) -> int:
     return sum(finding.severity is Severity.ERROR for finding in checked.findings)
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", one_in(4, rules()), ids=lambda rule: rule.id)
 def test_every_rules_edits_mend_a_file(rule: Rule, here: Path) -> None:
     """What the rules' own tests show with `--set`, in the text of a profile."""
     for example in rule.fails:
@@ -206,7 +207,7 @@ def faulty(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["", "\ufeff"])) + newline.join(rows) + end
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(text=faulty())
 def test_only_faults_are_touched(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     with chdir(tmp_path_factory.getbasetemp()):

@@ -10,6 +10,7 @@ import pytest
 from faulty_profiles import GOOD, validate, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.fix import Outcome, fix
 from glmdeploy.authoring.own_file import OwnFile
@@ -84,7 +85,7 @@ CHOICES = {
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(st.sampled_from(sorted(CHOICES)), st.data())
 def test_no_intent_is_turned_round(here: Path, name: str, data: st.DataObject) -> None:
     """A slip in a value: it stays, or becomes the value that it is a slip of; what came after is said."""

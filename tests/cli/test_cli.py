@@ -16,7 +16,7 @@ from support import PATIENCE, STRANGE
 from glmdeploy.cli import COMMANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from snapshots import Shows
@@ -86,19 +86,49 @@ def test_no_credentials(form: tuple[str, ...], tmp_path: Path, snapshot: Callabl
     assert told[0] == 1
 
 
-def test_importing_the_command_line_loads_nothing_heavy() -> None:
-    heavy = "{'modal', 'jsonschema', 'huggingface_hub', 'pydantic', 'yaml', 'rich', 'jinja2', 'aiohttp', 'grpclib'}"
-    code = f"import sys, glmdeploy.cli; print(sorted({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+HEAVY = (
+    *("aiohttp", "asyncio", "concurrent", "email", "google", "grpclib", "hf_xet", "http", "huggingface_hub", "jinja2"),
+    *("jsonschema", "modal", "modal_proto", "multidict", "multiprocessing", "pickle", "pydantic", "referencing"),
+    *("rich", "safetensors", "socket", "ssl", "subprocess", "tempfile", "tree_sitter", "unittest", "yarl"),
+)
+"""What takes longer to import than a profile to judge."""
+UNREAD = (*HEAVY, "glmdeploy.profile", "glmdeploy.report", "glmdeploy.rules", "glmdeploy.sglang", "logging", "yaml")
+"""What a call that reads no profile needs as little."""
+PROFILE = "b200-eagle-bf16kv"
 
 
-def test_validate_loads_neither_modal_nor_the_hub() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "absent", "code"),
+    [
+        (["--version"], UNREAD, 0),
+        (["--help"], UNREAD, 0),
+        (["validate", PROFILE], HEAVY, 0),
+        (["explain", PROFILE], HEAVY, 0),
+        (["command", PROFILE], HEAVY, 0),
+        (["diff", PROFILE, "b200-nospec-bf16kv"], HEAVY, 1),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_a_command_that_asks_nobody_loads_nothing_heavy(
+    arguments: list[str], absent: Collection[str], code: int
+) -> None:
+    told = (
+        f"import sys; from glmdeploy.cli import run; code = run({arguments}); "
+        f"print(code, sorted({set(absent)} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{code} []"
+
+
+def test_no_profile_needs_the_schema_or_a_table_to_be_parsed() -> None:
+    """What explains a refusal is read for one; the rules of the tables are kept as JSON."""
     code = (
-        "import sys; from glmdeploy.cli import run; code = run(['validate', 'b200-eagle-bf16kv']);"
-        "print(code, sorted({'modal', 'huggingface_hub', 'rich', 'aiohttp'} & set(sys.modules)))"
+        "import sys; from glmdeploy.cli import run; from glmdeploy.profile.text import yaml12; read = [];"
+        "compose = yaml12.compose; yaml12.compose = lambda source, **more: read.append(1) or compose(source, **more);"
+        f"run(['validate', '{PROFILE}']); print(len(read), 'glmdeploy.profile.schema' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "0 []"
+    assert done.stdout.splitlines()[-1] == "1 False"
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -183,7 +183,7 @@ for line in ("", "validate b", "size x --set sglang.args.k", "size x --set serve
     before, _, word = f"glmdeploy {line}".rpartition(" ")
     os.environ |= {"COMP_WORDS": before.replace(" ", "\\n"), "COMP_WORD": word}
     assert complete_shells.answer(group) == 0
-heavy = {"pydantic", "modal", "modal_proto", "yaml", "huggingface_hub", "jsonschema", "rich", "aiohttp"}
+heavy = {"modal", "modal_proto", "yaml", "huggingface_hub", "jsonschema", "rich", "aiohttp", "subprocess", "socket"}
 print(sorted(heavy & {*sys.modules}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)

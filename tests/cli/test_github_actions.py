@@ -114,6 +114,7 @@ def test_a_merge_and_a_night(shell: Shell, checkout: Path) -> None:
     assert "::error file=profiles/prod.yaml::what runs is not" in step(shell, checkout, "drift", "Drift", code=1)
 
 
+@pytest.mark.thorough
 def test_a_profile_with_a_fault_is_annotated(shell: Shell, checkout: Path) -> None:
     fault = checkout / "profiles" / "fault.yaml"
     fault.write_text("extends: local-cpu\ngpus: T4\n")

@@ -204,6 +204,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 
 class TestOnTheEmbeddedCloud:
+    @pytest.mark.thorough  # docs/first-profile.md does the same in every run
     def test_from_nothing_to_an_endpoint(self, cloud: Shell, tmp_path: Path) -> None:
         """The commands that the tool itself shows, as it shows them."""
         file = tmp_path / "qwen3-8b.yaml"

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support import PATIENCE
 
 from glmdeploy.cli import live
 from glmdeploy.cli.live import Region, StepsRegion, busy
@@ -58,7 +59,7 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
 
 
 def wait_for(terminal: Terminal, words: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while words not in "\n".join(screen(terminal.getvalue())):
         assert time.monotonic() < deadline, terminal.getvalue()
         time.sleep(0.01)
@@ -91,8 +92,10 @@ def test_the_steps_are_below_what_has_ended(begin: Callable[[], Terminal]) -> No
     assert screen(terminal.getvalue()) == ["  ✓ deploy", ""]
 
 
-def test_nothing_is_shown_under_a_second(begin: Callable[[], Terminal]) -> None:
+def test_nothing_is_shown_under_a_second(begin: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = begin()
+    assert live.PATIENCE_SECONDS == 1
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", PATIENCE)
     with busy("pin", "asks"):
         time.sleep(0.05)
     assert terminal.getvalue() == ""
@@ -113,7 +116,7 @@ def test_without_a_terminal_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "stderr", pipe)
     monkeypatch.setattr(live, "PLAIN_SECONDS", 0.01)
     with busy("registry", "asks"):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not pipe.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
     assert pipe.getvalue() == "registry: asks ...\n"

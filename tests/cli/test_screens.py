@@ -11,6 +11,7 @@ import click
 import pytest
 from reporting import call, finding
 from snapshots import ROOT, transcript
+from support import one_in
 
 from glmdeploy import cli
 from glmdeploy.findings import Location
@@ -116,7 +117,7 @@ def test_a_message_with_an_excerpt(width: int, snapshot: Callable[[str, str], No
     assert excerpt[caret.index("^") : caret.rindex("^") + 1] == "key_20"
 
 
-@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize("name", one_in(4, SCREENS))
 def test_colors_add_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What colors say stands there in words, too; nobody gets them who does not want them, or has no terminal."""
     words = SCREENS[name]

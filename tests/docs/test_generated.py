@@ -33,7 +33,7 @@ def test_every_example_of_the_reference_is_valid(tmp_path: Path) -> None:
         assert key.example is not None, f"{key.path} has no example: profile_pages.EXAMPLES"
         file = tmp_path / "example.json"
         file.write_text(json.dumps({"extends": "b200-eagle-bf16kv", **profile_pages.whole(key)}))
-        Profile.model_validate(load(str(file)).data)
+        Profile.read(load(str(file)).data)
 
 
 def test_no_key_that_was_released_is_lost() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
+from support import examples
 
 from glmdeploy.profile import option_schema
 from glmdeploy.profile.release_schema import release_file
@@ -112,7 +113,7 @@ def beyond(option: Option, value: Any) -> bool:
     )
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(where=st.sampled_from(OPTIONS), data=st.data())
 def test_a_value_is_taken_where_the_release_takes_it(where: tuple[str, Option], data: st.DataObject) -> None:
     release, option = where

@@ -51,6 +51,7 @@ def test_engine_stopped(shell: Shell, url: str, fault: Fault) -> None:
     fault("SIGSTOP of the engine, `limit: 5`", last_line(shell, "hung ("), seconds=seconds)
 
 
+@pytest.mark.thorough
 def test_engine_that_does_not_answer(shell: Shell, tmp_path: Path, fault: Fault) -> None:
     hang = tmp_path / "hang"
     silent = ("--set", f"sglang.env.GLMDEPLOY_STANDIN_HANG_FILE={hang}")
@@ -63,6 +64,7 @@ def test_engine_that_does_not_answer(shell: Shell, tmp_path: Path, fault: Fault)
     fault("engine that answers nothing any more, `limit: 5`", last_line(shell, "hung (H)"), seconds=seconds)
 
 
+@pytest.mark.thorough
 def test_stream_in_flight_ends_well_when_the_container_is_stopped(shell: Shell, fault: Fault) -> None:
     url = shell.json(*APPLY)["url"]
     body: dict[str, Any] = {

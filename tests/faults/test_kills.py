@@ -1,7 +1,7 @@
 """Kills at any moment: of the command, of the engine, of a container, of the embedded cloud.
 
-After each of them the next command converges, what ran before answers, and nothing is left. Half a dozen kills in every
-run; ``pytest tests/faults/test_kills.py --kills 1000`` for more.
+After each of them the next command converges, what ran before answers, and nothing is left. A few kills in every run;
+``pytest tests/faults/test_kills.py --kills 1000`` for more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support import PATIENCE
+from support import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,10 +105,7 @@ def test_kills(fresh: Shell, pytestconfig: pytest.Config, fault: Fault) -> None:
         assert answers(result["url"]), (number, killed)
     assert len(killed) == 4 or count < 40, killed
     fresh.stop()
-    deadline = time.monotonic() + 60  # containers of a killed cloud have three seconds after its end
-    while (left := processes(fresh.home)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not left
+    wait_until(lambda: not processes(fresh.home))  # containers of a killed cloud have three seconds after its end
     locks = [path for path in (fresh.home / "locks").glob("*.pid") if processes(fresh.home)]
     assert not locks
     fault(

@@ -104,7 +104,8 @@ def test_a_way_back_killed_at_a_step(shell: Shell, step: str) -> None:
     converged(shell)
 
 
-@pytest.mark.parametrize("step", some(steps.ROLLBACK, "room"))
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", steps.ROLLBACK)
 def test_rollback_killed_at_a_step(shell: Shell, step: str) -> None:
     number = str(shell.json("apply", *PROFILE, "--dry-run")["now"]["version"])
     shell.run(*APPLY, *EDIT)

@@ -297,6 +297,7 @@ def modal_cli(daemon: Cloud) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.thorough
 def test_apps_from_the_command_line(modal_cli: Callable[..., str], client: modal.Client) -> None:
     script = str(Path(__file__).parent / "apps" / "website.py")
     assert "/cli-demo-website-serve" in modal_cli("deploy", script, "--name", "cli-demo", "--tag", "t1")
@@ -309,6 +310,7 @@ def test_apps_from_the_command_line(modal_cli: Callable[..., str], client: modal
         modal.App.lookup("cli-demo", client=client)
 
 
+@pytest.mark.thorough
 def test_secrets_and_volumes_from_the_command_line(modal_cli: Callable[..., str], tmp_path: Path) -> None:
     modal_cli("secret", "create", "from-cli", "KEY=value-from-cli")
     assert "from-cli" in modal_cli("secret", "list")

@@ -74,6 +74,7 @@ def test_apply_says_which_and_why(fresh: Shell) -> None:
     assert fresh.json("local", "status")["real_engine"] is None
 
 
+@pytest.mark.thorough
 def test_the_container_says_it_too(fresh: Shell) -> None:
     fresh.run("apply", "local-cpu-embedding", "--target", "local", "--yes", "--make-secrets")
     why = "the real engine is not installed"

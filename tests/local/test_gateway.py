@@ -86,13 +86,13 @@ def test_redirects_stay_behind_the_prefix(url: str) -> None:
 
 def test_answers_are_streamed(url: str) -> None:
     started = time.monotonic()
-    with urllib.request.urlopen(f"{url}/stream?count=8", timeout=PATIENCE) as response:
+    with urllib.request.urlopen(f"{url}/stream?count=40", timeout=PATIENCE) as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert response.readline() == b"data: 0\n"
         first = time.monotonic() - started
         rest = response.read()
         whole = time.monotonic() - started
-    assert rest.endswith(b"data: 7\n\n")
+    assert rest.endswith(b"data: 39\n\n")
     assert whole - first > 0.5
 
 
@@ -145,7 +145,7 @@ def test_idle_containers_leave_in_order(url: str, client: modal.Client) -> None:
         return any(f"{task} is leaving" in entry.message for entry in app.logs.tail(200))
 
     answered = time.monotonic()
-    assert not left() or time.monotonic() - answered > 2, "it stays for its scaledown_window"
+    assert not left() or time.monotonic() - answered > 5, "it stays for its scaledown_window"
     wait_until(left)
 
 

@@ -132,12 +132,14 @@ RUNNING = ("--set", "sglang.args.max-running-requests=40")
 IMAGE = ("--set", "sglang.image=lmsysorg/sglang:v0.5.11-cu129")
 
 
+@pytest.mark.thorough
 def test_more_requests_run_no_stage_again(cloud: Shell, applied: dict[str, Any]) -> None:
     done = cloud.run(*APPLY, *RUNNING)
     assert " No download, no compile.\n" in done.stdout
     assert "✓ kernels" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_another_image_compiles_again_and_says_why(cloud: Shell, applied: dict[str, Any]) -> None:
     planned = cloud.json("apply", PROFILE, "--target", "local", *IMAGE, "--dry-run")
     assert planned["stages"] == {"download": False, "compile": True}
@@ -173,11 +175,12 @@ def only_our_own_lines(cloud: Shell, out: str, err: str) -> None:
 def test_nobody_to_ask(cloud: Shell, applied: dict[str, Any]) -> None:
     before = cloud.deployments("glm51-fp8")
     done = cloud.run("apply", PROFILE, "--target", "local", "--set", "server.max_inputs=5", code=1)
-    assert "  ~ server     max_inputs  20 → 5  new containers\n" in done.stdout
+    assert re.search(r"  ~ server     max_inputs  \d+ → 5  new containers\n", done.stdout)
     assert "run again with `--yes`" in done.stderr
     assert cloud.deployments("glm51-fp8") == before
 
 
+@pytest.mark.thorough
 def test_restart_keeps_everything(cloud: Shell, applied: dict[str, Any], api_key: str) -> None:
     current = cloud.json(*APPLY)
     cloud.run("local", "stop")
@@ -220,6 +223,7 @@ def test_what_the_volumes_lost_is_brought_back_when_nothing_changes(cloud: Shell
     assert "brought back" not in cloud.run(*options).stdout
 
 
+@pytest.mark.thorough
 def test_failed_starts_are_forgotten_when_nothing_changes(cloud: Shell, applied: dict[str, Any]) -> None:
     assert applied["url"]
     options = (*APPLY, "--set", "server.max_containers=1")

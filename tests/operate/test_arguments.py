@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
-from support import PATIENCE, Shell, copied_cloud
+from support import PATIENCE, Shell, copied_cloud, some
 
 from glmdeploy.cli.apply import places
 from glmdeploy.errors import DeployError
@@ -76,26 +76,32 @@ def carried_out(shell: Shell, stage: str, words: list[str]) -> tuple[Any, str]:
     return json.loads(done.stdout.splitlines()[-1]), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("stage", "words", "said", "options"),
-    [
-        ("server", ["--kv-cach-dtype", "auto"], "unrecognized arguments: --kv-cach-dtype auto", ["kv-cach-dtype"]),
-        ("server", ["--kv-cache-dtype", "fp9"], "argument --kv-cache-dtype: invalid choice: 'fp9'", ["kv-cache-dtype"]),
-        ("server", ["--page-size"], "argument --page-size: expected one argument", ["page-size"]),
-        (
-            "compile",
-            ["--tp", "two"],
-            "argument --tensor-parallel-size/--tp-size: invalid int",
-            ["tensor-parallel-size", "tp-size"],
-        ),
-        ("server", ["--spec", "EAGLE"], "ambiguous option: --spec could match --speculative-", ["spec"]),
-        ("server", ["--dsa-decode-backend", "trtllm"], "unrecognized arguments: --dsa-decode", ["dsa-decode-backend"]),
-    ],
-    ids=["unknown", "choice", "missing", "type", "ambiguous", "of a later release"],
-)
-def test_the_parsers_own_words_stop_it(
-    stage: str, words: list[str], said: str, options: list[str], shell: Shell, fault: Fault
-) -> None:
+WRONG: dict[str, tuple[str, list[str], str, list[str]]] = {
+    "unknown": (
+        *("server", ["--kv-cach-dtype", "auto"], "unrecognized arguments: --kv-cach-dtype auto"),
+        ["kv-cach-dtype"],
+    ),
+    "choice": (
+        *("server", ["--kv-cache-dtype", "fp9"], "argument --kv-cache-dtype: invalid choice: 'fp9'"),
+        ["kv-cache-dtype"],
+    ),
+    "missing": ("server", ["--page-size"], "argument --page-size: expected one argument", ["page-size"]),
+    "type": (
+        *("compile", ["--tp", "two"], "argument --tensor-parallel-size/--tp-size: invalid int"),
+        ["tensor-parallel-size", "tp-size"],
+    ),
+    "ambiguous": ("server", ["--spec", "EAGLE"], "ambiguous option: --spec could match --speculative-", ["spec"]),
+    "of a later release": (
+        *("server", ["--dsa-decode-backend", "trtllm"], "unrecognized arguments: --dsa-decode"),
+        ["dsa-decode-backend"],
+    ),
+}
+"""Stage and words, what the parser says of them, and the options that it names."""
+
+
+@pytest.mark.parametrize("what", some(WRONG, "unknown"))
+def test_the_parsers_own_words_stop_it(what: str, shell: Shell, fault: Fault) -> None:
+    stage, words, said, options = WRONG[what]
     before = shell.deployments("glm51-fp8")
     told, printed = carried_out(shell, stage, words)
     whose = {"server": "of the server", "compile": "of the kernel compilation"}[stage]
@@ -133,6 +139,7 @@ def test_a_secret_in_them_is_masked(shell: Shell) -> None:
     assert key not in printed
 
 
+@pytest.mark.thorough
 def test_what_changes_no_argument_is_not_judged_again(shell: Shell) -> None:
     scaling = shell.run(*APPLY, "--set", "server.max_inputs=19")
     assert "✓ preflight" in scaling.stderr

@@ -58,6 +58,7 @@ def test_what_the_workspace_may_have_is_of_no_deployment() -> None:
     assert demand(plan, 2) == Demand(kind="B200", gpus=24, fresh=8)
 
 
+@pytest.mark.thorough
 def test_an_environment_that_is_full(template: Path, tmp_path: Path) -> None:
     with copied_cloud(template, tmp_path, GLMDEPLOY_LOCAL_MAX_GPUS="8") as cloud:
         options = ("--target", "local", "--yes", "--no-preflight")

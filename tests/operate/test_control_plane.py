@@ -182,10 +182,9 @@ OF_THE_GUARD = [
 """What is asked between a publication and its end."""
 
 
-@pytest.mark.parametrize(
-    "status", [Status.PERMISSION_DENIED, pytest.param(Status.INTERNAL, marks=pytest.mark.thorough)]
-)
-@pytest.mark.parametrize("rpc", some(OF_THE_GUARD, "FunctionUpdateSchedulingParams"))
+@pytest.mark.thorough
+@pytest.mark.parametrize("status", [Status.PERMISSION_DENIED, Status.INTERNAL])
+@pytest.mark.parametrize("rpc", OF_THE_GUARD)
 def test_an_rpc_that_fails_once_in_a_guarded_rollout(
     rpc: str, status: Status, plane: Plane, capfd: pytest.CaptureFixture[str]
 ) -> None:

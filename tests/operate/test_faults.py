@@ -61,6 +61,7 @@ def test_daemon_killed_while_waiting(ready: Shell) -> None:
     assert ready.json(*APPLY, *SLOW, "--no-wait")["changed"] is False, "the deployment survived"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["preflight ...", "start ..."])
 def test_interrupt(ready: Shell, moment: str) -> None:
     with ready.started(*APPLY, "-v", *SLOW) as process:
@@ -75,6 +76,7 @@ def test_interrupt(ready: Shell, moment: str) -> None:
     wait_until(lambda: len(ready.containers("glm51-fp8")) <= (moment != "preflight ..."))
 
 
+@pytest.mark.thorough
 def test_two_applies_at_once(ready: Shell) -> None:
     with ready.started(*APPLY, "-v", *SLOW) as first:
         read_until(first, "preflight ...")

@@ -26,6 +26,7 @@ def served(cloud: Shell) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.thorough
 def test_another_kind_is_an_outage_and_says_how_to_spare_it(cloud: Shell, served: dict[str, Any]) -> None:
     assert served["changed"]
     shown = cloud.run(*SERVER, "--dry-run").stdout
@@ -36,6 +37,7 @@ def test_another_kind_is_an_outage_and_says_how_to_spare_it(cloud: Shell, served
     assert [outage["field"] for outage in data["outages"]] == ["server.kind"]
 
 
+@pytest.mark.thorough
 def test_a_second_app_serves_beside_it(cloud: Shell, served: dict[str, Any]) -> None:
     result = cloud.json(*SERVER, *MORE, "--set", "app=glm-local-cpu-2", "--json")
     assert result["url"] != served["url"]
@@ -53,6 +55,7 @@ def test_in_its_place_the_other_is_gone(cloud: Shell, served: dict[str, Any]) ->
     assert cloud.json(*SERVER, "--json")["changed"] is False
 
 
+@pytest.mark.thorough
 def test_a_volume_keeps_its_version(cloud: Shell, served: dict[str, Any]) -> None:
     failed = cloud.run(*WEB, "--set", "volumes.weights.version=2", "--dry-run", code=1)
     assert "glm-local-weights is there, and not of version 2" in failed.stderr

@@ -79,8 +79,7 @@ def test_a_whole_life(shell: Shell, request: pytest.FixtureRequest) -> None:
         slow = clients.slowest(since=began) - before
         if request.config.getoption("--all") or request.config.getoption("--engine"):
             assert slow < SLOWER, "nobody waits for a container that starts"
-
-        broken(shell, clients, "--set", NEVER_STARTS)
+            broken(shell, clients, "--set", NEVER_STARTS)
         broken(shell, clients, "--set", GARBAGE)
         drifted(shell, clients)
 

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE, some, wait_until
+from support import PATIENCE, wait_until
 
 from glmdeploy.cli.many import expanded
 from glmdeploy.errors import UsageError
@@ -32,20 +32,31 @@ def names(folder: Path, *names: str) -> list[str]:
     return [str(folder / name) for name in names]
 
 
-@pytest.mark.parametrize("count", some(["2", "10"], "2"))
-def test_a_folder_of_profiles(fresh: Shell, tmp_path: Path, count: str) -> None:
-    folder = tmp_path / "profiles"
+def several(folder: Path, count: str) -> None:
+    """So many good profiles in the folder, one that does not start, one that is none, and what others extend."""
     folder.mkdir()
     for number in range(int(count)):
         profile(folder, f"good-{number}")
     profile(folder, "breaks", more=f"sglang: {{env: {{{FAILS}: '1'}}}}\n")
     profile(folder, "wrong", more="server: {max_containers: none}\n")
     (folder / "_base.yaml").write_text("no: profile\n", encoding="utf-8")
-    planned = fresh.run("plan", str(folder), "--target", "local", "--detailed-exitcode", code=1)
+
+
+def test_a_folder_of_profiles_is_planned(fresh: Shell, tmp_path: Path) -> None:
+    several(tmp_path / "profiles", "2")
+    planned = fresh.run("plan", str(tmp_path / "profiles"), "--target", "local", "--detailed-exitcode", code=1)
     assert "wrong.yaml" in planned.stdout
     assert not (fresh.home / "daemon.log").exists(), "nothing was started"
 
-    done = fresh.run("apply", str(folder), *QUICK, "--parallel", count, code=1, container_failed=True)
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("count", ["2", "10"])
+def test_a_folder_of_profiles(fresh: Shell, tmp_path: Path, count: str) -> None:
+    folder = tmp_path / "profiles"
+    several(folder, count)
+    done = fresh.run(
+        "apply", str(folder), *QUICK, "--parallel", max("2", count, key=int), code=1, container_failed=True
+    )
     assert f"{count} of {int(count) + 2} are as planned (0 needed nothing)" in done.stdout
     assert {line.split()[0] for line in done.stdout.splitlines() if "good-" in line and line[:4] == "done"} == {"done"}
     assert "breaks.yaml:\nerror: the new version of breaks refuses to serve" in done.stderr

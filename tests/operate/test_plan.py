@@ -18,11 +18,12 @@ from variations import COMMIT
 
 from glmdeploy.app.build import build
 from glmdeploy.errors import DeployError
-from glmdeploy.operate.archive import VOLUME, plan_path
+from glmdeploy.operate.archive import VOLUME, archive, plan_path, runtime_path
 from glmdeploy.operate.deployed import deployed
 from glmdeploy.operate.preview import drift_of, preview
 from glmdeploy.operate.publish import publish
 from glmdeploy.operate.saved import saved_preview
+from glmdeploy.plan import source
 from glmdeploy.plan.make import plan_of
 from glmdeploy.plan.saved import load_saved, save
 from glmdeploy.profile.text.load import load
@@ -313,6 +314,22 @@ def test_an_archive_that_is_gone_and_one_that_is_forged(plane: Plane) -> None:
         plane.run(*PLAN, code=1)
     with volume.batch_upload(force=True) as batch:
         batch.put_file(io.BytesIO(kept), path)
+
+
+@pytest.mark.parametrize("damaged", [None, b"", b"no archive"])
+def test_a_container_side_that_is_gone_or_damaged_is_kept_anew(plane: Plane, damaged: bytes | None) -> None:
+    import io
+
+    plan = planned()
+    path, volume = runtime_path(plan.runtime), modal.Volume.from_name(VOLUME, create_if_missing=True)
+    archive(plan, TARGET)
+    if damaged is None:
+        volume.remove_file(path)
+    else:
+        with volume.batch_upload(force=True) as batch:
+            batch.put_file(io.BytesIO(damaged), path)
+    archive(plan, TARGET)
+    assert source.unpacked(b"".join(volume.read_file(path)), plan.runtime) == source.files()
 
 
 def test_an_unknown_commit_is_compared_by_its_revision(plane: Plane) -> None:

@@ -95,6 +95,7 @@ def test_options_changed_behind_the_plan(shell: Shell, fault: Fault) -> None:
     fault("start that runs other values than planned", "; ".join(reasons))
 
 
+@pytest.mark.thorough
 def test_what_is_tolerated_may_differ(shell: Shell) -> None:
     sets = (BEHIND.format(changed='{"kv_cache_dtype": "fp8_e4m3"}'), "server.tolerate=[kv_cache_dtype]")
     words = [word for each in ("app=tolerant", *sets) for word in ("--set", each)]

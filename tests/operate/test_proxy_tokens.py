@@ -87,6 +87,7 @@ def test_apply_and_the_keep_alive_pass(ready: Shell, kind: str, monkeypatch: pyt
     assert secret.encode() not in stored.SerializeToString()
 
 
+@pytest.mark.thorough
 def test_without_a_token_apply_says_that_it_did_not_ask(ready: Shell) -> None:
     applied = apply(ready, "server")
     assert "public address not asked: its proxy wants a token" in applied["stderr"]
@@ -96,6 +97,7 @@ def test_without_a_token_apply_says_that_it_did_not_ask(ready: Shell) -> None:
     assert settings.min_containers == 0, "what had it start is set back"
 
 
+@pytest.mark.thorough
 def test_a_token_that_is_refused_is_told_at_once(ready: Shell) -> None:
     ready.run("local", "start")
     client = connect(ready.cloud)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
-from support import PATIENCE, Shell, exported, own_cloud, serving
+from support import PATIENCE, Shell, exported, own_cloud, serving, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def resolve(shell: Shell, *sets: str, code: int = 0) -> subprocess.CompletedProc
     return done
 
 
-@pytest.mark.parametrize("hub", ["nobody", "hiding"])
+@pytest.mark.parametrize("hub", some(["nobody", "hiding"], "hiding"))
 def test_a_container_asks_where_the_hub_does_not_tell_us(
     hub: str, shell: Shell, request: pytest.FixtureRequest
 ) -> None:
@@ -129,6 +129,7 @@ def test_a_missing_secret_is_named(shell: Shell, nobody: str) -> None:
     assert "a container would ask with the secret absent: Modal (main) has no such secret" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_token_that_cannot_be_used_is_named(shell: Shell, nobody: str) -> None:
     shell.modal("secret", "create", "broken", f"HF_TOKEN={TOKEN}\n")
     done = resolve(asking(shell, nobody), "secrets.huggingface.name=broken", code=1)
@@ -136,7 +137,10 @@ def test_a_token_that_cannot_be_used_is_named(shell: Shell, nobody: str) -> None
     assert TOKEN not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "HF_HUB_OFFLINE"])
+STRAY = ("HF_ENDPOINT", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "HF_HUB_OFFLINE")
+
+
+@pytest.mark.parametrize("variable", some(STRAY, "HF_ENDPOINT", "http_proxy"))
 def test_the_embedded_cloud_asks_its_own_hub(variable: str, shell: Shell, nobody: str) -> None:
     value = "1" if variable == "HF_HUB_OFFLINE" else nobody
     stray = Shell(shell.home, {variable: value, "HF_TOKEN": TOKEN})

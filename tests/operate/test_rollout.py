@@ -1,4 +1,7 @@
-"""A new version under requests and streams: nobody notices one that serves, and one that does not is taken back."""
+"""A new version under requests and streams: nobody notices one that serves, and one that does not is taken back.
+
+What ``test_life`` does of it is tried here with ``--all`` alone.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,7 @@ def as_planned(shell: Shell, *more: str) -> bool:
     return not (found["changed"] or found["live"] or found["drift"])
 
 
+@pytest.mark.thorough
 def test_nobody_notices_a_new_version(shell: Shell, loop: Traffic) -> None:
     before = planned(shell)["now"]["version"]
     result = shell.json(*APPLY, *running(40))
@@ -76,9 +80,10 @@ def test_nobody_notices_a_new_version(shell: Shell, loop: Traffic) -> None:
     assert as_planned(shell, *running(40)), "what gave it room is set back"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [(GARBAGE, "warm-up: the answer is not JSON"), pytest.param(CRASH, "SGLang ", marks=pytest.mark.thorough)],
+    [(GARBAGE, "warm-up: the answer is not JSON"), (CRASH, "SGLang ")],
     ids=["garbage", "no start"],
 )
 def test_one_that_does_not_serve_is_taken_back(
@@ -98,6 +103,7 @@ def test_one_that_does_not_serve_is_taken_back(
         fault("new version that answers garbage while the old one serves", "it is taken back; no request fails")
 
 
+@pytest.mark.thorough
 def test_one_that_is_late_is_taken_back_and_overrides_come_back(shell: Shell, loop: Traffic) -> None:
     shell.run(*APPLY, "--set", "server.scaledown_window=777")
     done = shell.run(*APPLY, *LATE, "--timeout", "5", code=1)
@@ -193,13 +199,20 @@ def test_a_canary_leaves_nothing(shell: Shell, url: str, good: bool) -> None:
     assert good or "production is untouched" in done.stderr
 
 
-def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
-    shell.run(*APPLY, *running(24))
+def test_what_a_rollback_would_do(shell: Shell, url: str) -> None:
+    shell.run(*APPLY)
+    shell.run(*APPLY, *running(24), "--no-wait")
     dry = shell.run("rollback", APP, "--target", "local", "--dry-run").stdout
     assert "max-running-requests 24 → 48" in dry
     assert "On Modal about 8 min and $7." in dry
     asked = shell.run("rollback", APP, "--target", "local", code=1)
     assert "run again with `--yes`" in asked.stderr
+    assert "no version 99" in shell.run("rollback", APP, "99", "--target", "local", "--yes", code=1).stderr
+
+
+@pytest.mark.thorough
+def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
+    shell.run(*APPLY, *running(24))
     result = json.loads(shell.run("rollback", APP, "--target", "local", "--yes", "--json").stdout)
     assert (result["proven"], result["guarded"]) == (True, True)
     assert as_planned(shell)
@@ -209,4 +222,3 @@ def test_rollback_and_rollover(shell: Shell, loop: Traffic) -> None:
     assert not shell.containers(APP) & old
     assert as_planned(shell)
     assert loop.faults() == []
-    assert "no version 99" in shell.run("rollback", APP, "99", "--target", "local", "--yes", code=1).stderr

@@ -31,13 +31,13 @@ APPLY = ("apply", "b200-eagle-bf16kv", "--target", "local", "--yes", "--no-prefl
 IMPATIENT = """
 import sys
 from glmdeploy.operate import asking, live, revision, stages
-asking.ANSWER_SECONDS = asking.SILENCE_SECONDS = 4
-asking.BEAT_SECONDS = asking.CANCEL_SECONDS = 1
-live.DESCRIBE_SECONDS = 4
-revision.SECONDS = revision.REQUEST_SECONDS = 4
+asking.ANSWER_SECONDS = asking.SILENCE_SECONDS = 10
+asking.BEAT_SECONDS = asking.CANCEL_SECONDS = 2
+live.DESCRIBE_SECONDS = 10
+revision.SECONDS = revision.REQUEST_SECONDS = 10
 stages.GONE_SECONDS = 1
 from glmdeploy import cli
-cli.EXIT_SECONDS = 2
+cli.EXIT_SECONDS = 5
 cli.entry()
 """
 """glmdeploy with limits of seconds instead of a minute, which differ in nothing else."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.plan import kernels
@@ -69,7 +70,7 @@ SAME = (
 
 
 @given(sets=st.sets(st.sampled_from(SAME)))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_what_decides_nothing_never_changes_the_key(sets: set[str]) -> None:
     assert key(*sorted(sets)) == key()
 
@@ -106,7 +107,7 @@ OPTIONS = [option for option in catalog.load("0.5.23").options if option.action 
 
 
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_an_option_counts_unless_it_is_known_not_to(data: st.DataObject) -> None:
     """Of any option of a release: one that is not in the list is among what decides, one of the list never is."""
     option = data.draw(st.sampled_from(OPTIONS))

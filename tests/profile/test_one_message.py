@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.errors import ProfileError
 from glmdeploy.findings import Severity, at
@@ -185,7 +186,7 @@ def errors(text: str) -> list[Finding]:
     return [found for found in check(read_text(text, "p.yaml")).findings if found.id in ("schema", "sglang")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(case=faulty())
 def test_each_fault_is_told_once_at_its_line(case: tuple[str, str, list[int]]) -> None:
     profile, text, lines = case
@@ -198,7 +199,7 @@ def test_each_fault_is_told_once_at_its_line(case: tuple[str, str, list[int]]) -
     assert others <= usual(profile)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.data())
 def test_each_key_that_stands_twice_is_told_once(data: st.DataObject) -> None:
     text, places = text_of(data_of("b200-eagle-bf16kv"))

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import write
@@ -22,7 +23,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(text=TEXTS)
 @example("on")
 @example("<<")

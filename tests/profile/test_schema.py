@@ -12,11 +12,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
-from pydantic import ValidationError
+from support import examples
 from validators import accepts
 
-from glmdeploy.profile import fields, release_schema, schema
+from glmdeploy.profile import durations, release_schema, schema
 from glmdeploy.profile.faults import KEYWORDS, WORDS
+from glmdeploy.profile.fields import Refused
 from glmdeploy.profile.models import Profile
 from glmdeploy.profile.text.load import load
 from glmdeploy.resources import schemas_dir
@@ -78,8 +79,8 @@ def edited(path: tuple[Any, ...], value: Any) -> Any:
 
 def model_accepts(data: Any) -> bool:
     try:
-        Profile.model_validate(data)
-    except ValidationError:
+        Profile.read(data)
+    except Refused:
         return False
     return True
 
@@ -154,7 +155,7 @@ def of_options(path: tuple[Any, ...]) -> bool:
     return path in ((), ("sglang",)) or path[:2] in (("sglang", "args"), ("sglang", "version"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(path=st.sampled_from(paths(BASE)), value=VALUES)
 @example(path=("server", "cpu"), value=[1, 2])
 @example(path=("server", "cpu"), value=[1, 2, 3])
@@ -198,9 +199,9 @@ def test_schema_and_models_agree_on_missing_and_added_keys(path: tuple[Any, ...]
 @given(number=st.integers(0, 100_000), unit=st.sampled_from("smhd"))
 def test_duration_pattern_is_exact(low: int, high: int, number: int, unit: str) -> None:
     text = f"{number}{unit}"
-    matches = bool(re.search(fields.pattern(low, high), text))
+    matches = bool(re.search(durations.pattern(low, high), text))
     try:
-        inside = low <= fields.parse(text) <= high
+        inside = low <= durations.parse(text) <= high
     except ValueError:
         inside = False
     assert matches == inside
@@ -246,7 +247,7 @@ def test_every_default_of_the_schema_is_the_models() -> None:
     plain = load("b200-eagle-bf16kv").data
     required = {key: plain[key] for key in ("schema", "name", "app", "model", "gpu", "sglang")}
     required["volumes"] = {"weights": plain["volumes"]["weights"]}
-    dumped = Profile.model_validate(required).model_dump(by_alias=True, mode="json")
+    dumped = Profile.read(required).data(whole=True)
     properties = json.loads(schema.generate())["properties"]
     defaults = {key: item["default"] for key, item in properties.items() if "default" in item}
     assert {key: dumped[key] for key in defaults} == defaults

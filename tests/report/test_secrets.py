@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from reporting import FORMATS, TOKEN, call
+from support import examples, some
 
 from glmdeploy.resources import profiles_dir
 
@@ -102,7 +103,7 @@ def assert_hidden(*arguments: str, stdin: str = "") -> None:
         assert part not in out + err
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=examples(150))
 @given(
     st.sampled_from(ENTRIES),
     st.sampled_from(WAYS),
@@ -119,7 +120,7 @@ def test_anywhere_in_a_profile(number: int, how: str, kind: str, command: tuple[
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize("kind", some(SECRETS, "url"))
 @pytest.mark.parametrize("how", WAYS)
 def test_each_way_in_each_format(form: str, kind: str, how: str) -> None:
     number = next(number for number in ENTRIES if LINES[number].lstrip().startswith("description:"))

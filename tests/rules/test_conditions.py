@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 import string
 from datetime import date
@@ -14,24 +13,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmdeploy.profile.models import Profile
-from glmdeploy.profile.text.load import load, read_text
+from glmdeploy.profile import schema
+from glmdeploy.profile.text.load import load
 from glmdeploy.resources import profiles_dir
-from glmdeploy.rules import conditions
+from glmdeploy.rules import conditions, tables
 from glmdeploy.rules.check import check
 from glmdeploy.rules.conditions import DERIVED, OPERANDS, edit, fact, faults, holds, place
-from glmdeploy.rules.registry import TABLES
 from glmdeploy.sglang import catalog, effective
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from glmdeploy.rules.facts import Facts
 
 TODAY = date(2026, 11, 23)
-TABLE = next(table for table in TABLES if table.stem == "known_issues")
 ENTRIES: list[dict[str, Any]] = [
-    entry for table in TABLES for entry in read_text(table.read_text(encoding="utf-8"), table.name).data["rules"]
+    entry for table in tables.TABLES for entry in tables.parsed(table.read_text(encoding="utf-8"), table.name)
 ]
 PROFILES = sorted(file.stem for file in profiles_dir().glob("*.yaml"))
 FACTS = (
@@ -186,12 +184,12 @@ def unknown(entry: dict[str, Any]) -> Iterator[str]:
 
 
 def is_place(parts: list[str]) -> bool:
-    schema = Profile.model_json_schema()
-    node: dict[str, Any] = schema
+    shape = schema.shape()
+    node: dict[str, Any] = shape
     for part in parts:
         for choice in (node, *node.get("anyOf", ()), *node.get("allOf", ())):
             if "$ref" in choice:
-                node = schema["$defs"][choice["$ref"].rpartition("/")[2]]
+                node = shape["$defs"][choice["$ref"].rpartition("/")[2]]
         if part not in node.get("properties", {}):
             return False
         node = node["properties"][part]
@@ -213,18 +211,26 @@ def test_a_misspelt_fact_would_be_found(name: str) -> None:
     assert list(unknown(ENTRIES[0] | {"at": name})) == [name]
 
 
-def written(entry: dict[str, Any]) -> str:
-    return json.dumps({"rules": [entry]})
+def test_what_is_kept_of_the_tables_is_what_they_say() -> None:
+    assert tables.READ.read_text(encoding="utf-8") == tables.written(), "`glmdeploy rules --write` renews it"
+    assert [entry for table in tables.TABLES for entry in tables.entries(table)] == ENTRIES
+
+
+def test_a_table_that_was_edited_since_is_read_itself(tmp_path: Path) -> None:
+    table = tables.TABLES[0]
+    edited = tmp_path / table.name
+    edited.write_text(table.read_text(encoding="utf-8").replace("title: ", "title: not ", 1), encoding="utf-8")
+    assert tables.entries(edited)[0]["title"] == f"not {tables.entries(table)[0]['title']}"
+    assert tables.entries(edited)[1:] == tables.entries(table)[1:]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
 def test_an_entry_needs_all_its_parts(entry: dict[str, Any]) -> None:
-    [rule] = conditions.read(written(entry), TABLE.name)
-    assert rule.id == entry["id"]
+    assert conditions.rule(entry).id == entry["id"]
     for part in conditions.REQUIRED:
         lacking = {key: value for key, value in entry.items() if key != part}
         with pytest.raises(conditions.TableError, match=part):
-            conditions.read(written(lacking), TABLE.name)
+            conditions.rule(lacking)
 
 
 words = st.text(string.ascii_lowercase, min_size=1, max_size=12)
@@ -245,7 +251,7 @@ def test_a_word_that_means_nothing_is_refused(entry: dict[str, Any], word: str, 
         target[word] = "x"
     if word not in known:
         with pytest.raises(conditions.TableError, match=word):
-            conditions.read(written(changed), TABLE.name)
+            conditions.rule(changed)
 
 
 @pytest.mark.parametrize(
@@ -266,4 +272,4 @@ def test_a_word_that_means_nothing_is_refused(entry: dict[str, Any], word: str, 
 )
 def test_what_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(conditions.TableError, match=ENTRIES[0]["id"]):
-        conditions.read(written(ENTRIES[0] | change), TABLE.name)
+        conditions.rule(ENTRIES[0] | change)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judged import checked
+from support import examples
 
 from glmdeploy.findings import Severity
 from glmdeploy.sglang.effective import Basis
@@ -92,7 +93,7 @@ def test_effective_values_that_depend_on_it_are_not_known() -> None:
     assert facts.memory is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(case=st.sampled_from(CASES), data=st.data())
 def test_what_is_found_beside_it_is_found_with_every_value(
     case: tuple[str, str, list[str]], data: st.DataObject

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.runtime.caches import DamagedCaches, caches_archive, make_caches, pack_caches, unpack_caches
 
@@ -35,7 +36,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int, int]]:
     files=st.dictionaries(st.tuples(NAMES, NAMES), st.tuples(st.binary(max_size=3000), st.integers(0, 2**31 * 10**9))),
     run=st.booleans(),
 )
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_packed_comes_out_as_it_was(
     files: dict[tuple[str, str], tuple[bytes, int]], run: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from faulty_hub import COMMIT, OTHER, REPO, SHARDS, SIZE, Cut, Whole, download, faulty, repository, same
+from support import one_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +155,7 @@ def test_wrong_content_is_found_where_every_byte_is_wanted(hub: FaultyHub, sourc
     assert "nothing to download" in download(hub.url, volume, verify=True).log
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": {}}', '{"files": {"../x": {"size": 1}}}'])
+@pytest.mark.parametrize("text", one_in(2, ["{", "", '{"files": {"../x": {"size": 1}}}', "[]", '{"files": {}}']))
 def test_a_damaged_mark_costs_no_download(hub: FaultyHub, source: Path, volume: Path, text: str) -> None:
     download(hub.url, volume)
     (volume / VERSION / "Model" / SHARDS[2]).unlink()

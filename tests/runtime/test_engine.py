@@ -212,7 +212,7 @@ FAILURES = {
 def test_a_failed_start_leaves_nothing_but_its_reason(
     tmp_path: Path, engine_path: str, does: str, fault: Fault
 ) -> None:
-    seconds = "3" if does in ("nonsense", "never healthy", "no answer") else "600"
+    seconds = "12" if does in ("nonsense", "never healthy", "no answer") else "600"
     with running(tmp_path, FAIL, does, SECONDS=seconds) as one:
         one.said("failed: ")
         wait_until(lambda: one.output().endswith("\n"))

@@ -35,6 +35,7 @@ def archive(shell: Shell) -> Path:
     return found
 
 
+@pytest.mark.thorough
 def test_a_server_finds_what_the_stage_compiled(shell: Shell) -> None:
     before = {*(shell.home / "volumes").rglob("*.cubin")}
     done = shell.run(*APPLY, "-v")

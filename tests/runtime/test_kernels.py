@@ -52,15 +52,18 @@ FAULTS = {
         "server = worker(); time.sleep(1); server.kill(); server.wait(); time.sleep(1e6)",
         "lost the server that it had started\nBegin\n",
     ),
-    "hangs with its server": ("worker(); worker(start_new_session=True); time.sleep(1e6)", "did not finish in 3 s\n"),
-    "hangs alone": ("signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1e6)", "did not finish in 3 s\nBegin\n"),
+    "hangs with its server": ("worker(); worker(start_new_session=True); time.sleep(1e6)", "did not finish in 10 s\n"),
+    "hangs alone": (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1e6)",
+        "did not finish in 10 s\nBegin\n",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_failed_compile_leaves_no_worker_and_no_mark(tmp_path: Path, name: str, fault: Fault) -> None:
     code, said = FAULTS[name]
-    seconds = "3" if "hangs" in name else "600"
+    seconds = "10" if "hangs" in name else "600"
     with container(tmp_path, PROGRAM, TOOL=TOOL + code, SECONDS=seconds, TIMES="1") as one:
         one.said("left: ")
         wait_until(lambda: one.output().endswith("left: \n"))

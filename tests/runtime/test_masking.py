@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.redaction import Redactor
 from glmdeploy.runtime.masking import SHORTEST, Mask, spellings
@@ -78,7 +79,7 @@ def pieces_of(mask: Mask, data: bytes, sizes: list[int]) -> bytes:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(key=KEYS)
 def test_a_key_is_hidden_in_every_language(language: str, key: str) -> None:
     written = LANGUAGES[language](key)

@@ -10,6 +10,7 @@ import pytest
 from container_process import container
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.runtime import output
 from glmdeploy.runtime.masking import Mask
@@ -73,7 +74,7 @@ def test_progress_bars_and_line_ends_of_other_systems() -> None:
     assert pump(b"\r10%\r20%", b"\r", b"\n30%\r\n", b"\r", b"x")[0] == b"\n10%\n20%\n30%\n\nx\n"
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5))
 def test_every_byte_passes(chunks: list[bytes]) -> None:
     data = b"".join(chunks)
@@ -86,7 +87,7 @@ def test_every_byte_passes(chunks: list[bytes]) -> None:
     assert seen == expected.split(b"\n")[:-1]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.integers(1, len(KEY)), max_size=4))
 def test_a_key_is_hidden_wherever_the_writer_pauses(sizes: list[int]) -> None:
     data, chunks = f"key={KEY!r}, again {KEY}".encode(), []

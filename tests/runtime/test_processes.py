@@ -30,7 +30,7 @@ START = """
 """
 """The beginning of a container's program."""
 
-CRASHES = 40
+CRASHES = 12
 LINES = 2000
 
 FAMILY = """

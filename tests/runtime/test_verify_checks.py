@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from standin_process import KEY
-from support import serving, some
+from support import PATIENCE, serving, some
 from verify_site import CONTEXT, SPECULATES, rehearsal
 
 from glmdeploy.local.standin import rehearsed
@@ -119,7 +119,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_seen(site: Rehearsal, fault: str) -> None:
     check, words = FAULTS[fault]
-    options = {"canary": CANARY, "start_seconds": 5}
+    options = {"canary": CANARY, "start_seconds": PATIENCE}
     with site.fault(fault):
         found = site.check(CHECKS[check], **options)
     assert found.state == "failed"
@@ -175,7 +175,7 @@ def test_what_is_not_configured_is_skipped(
 
 
 def test_without_a_plan_the_engine_itself_tells(site: Rehearsal) -> None:
-    bare = {"url": site.url, "key": True, "start_seconds": 5, "quick": False}
+    bare = {"url": site.url, "key": True, "start_seconds": PATIENCE, "quick": False}
     found = {check["name"]: check for check in verified(bare, KEY)["checks"]}
     assert found.keys() == CHECKS.keys() - {"canary", "load"}
     assert {name for name, check in found.items() if check["state"] != "ok"} == {"effective_values"}
@@ -237,7 +237,7 @@ def test_a_model_that_does_not_generate(tmp_path: Path) -> None:
         assert level["request_throughput_requests_per_s"] > 0
         assert "time_to_first_token_ms" not in level
         # Also where nobody says what it is for: asked for text, it would end.
-        bare = {"url": site.url, "key": True, "start_seconds": 5}
+        bare = {"url": site.url, "key": True, "start_seconds": PATIENCE}
         assert "embeddings" in [one["name"] for one in verified(bare, KEY)["checks"]]
         for purpose, what in (("embeddings", "embeddings"), ("rerank", "scores"), ("reward", "scores")):
             assert site.check(check_pooled, purpose=purpose).state == "ok"
@@ -310,7 +310,7 @@ class TestProxy:
 
         app.router.add_route("*", "/{path:.*}", answer)
         with serving(app) as url:
-            subject = {"url": url, "key": True, "proxy": True, "start_seconds": 5, "quick": True}
+            subject = {"url": url, "key": True, "proxy": True, "start_seconds": PATIENCE, "quick": True}
             found = verified(subject, KEY, token)
         assert [check["words"] for check in found["checks"] if check["words"].startswith(words)]
         assert not [value for value in (KEY, *token) if value in json.dumps(found)]
@@ -350,7 +350,7 @@ def test_garbage_fails_every_check_that_asks_the_model(answer: str) -> None:
 
     app.router.add_route("*", "/{path:.*}", say)
     with serving(app) as url:
-        subject = {"url": url, "key": True, "served_name": "glm-5.1", "start_seconds": 5, "canary": CANARY}
+        subject = {"url": url, "key": True, "served_name": "glm-5.1", "start_seconds": PATIENCE, "canary": CANARY}
         found = verified({**subject, "concurrency": [1], "requests": 1, "quick": True}, KEY)
     states = {check["name"]: check["state"] for check in found["checks"]}
     assert states == {

@@ -236,18 +236,18 @@ def test_decoding_is_asked_for_where_no_line_tells(answers: Answers) -> None:
 
 def test_a_rank_that_stands_still(answers: Answers, sleeper: subprocess.Popen[bytes]) -> None:
     answers.loads = {"loads": [{"dp_rank": rank, "timestamp": 1.0} for rank in (0, 1)]}
-    with running(answers.url, sleeper.pid, limit=3, ranks=2, decoding="off") as one:
+    with running(answers.url, sleeper.pid, limit=6, ranks=2, decoding="off") as one:
         assert verdict(one).startswith("hung (R): dp rank 0 has not moved for ")
 
 
 def test_kernels_that_are_written_excuse(answers: Answers, sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
     answers.health = 503
-    with running(answers.url, sleeper.pid, limit=4, caches=[tmp_path / "none", tmp_path]) as one:
-        for number in range(20):
+    with running(answers.url, sleeper.pid, limit=8, caches=[tmp_path / "none", tmp_path]) as one:
+        for number in range(40):
             (tmp_path / f"kernel{number}").touch()
             one.thread.join(0.3)
         assert one.thread.is_alive(), one.verdict
-        assert verdict(one).startswith("hung (H): /health gave no sign of life for 4 s, ")
+        assert verdict(one).startswith("hung (H): /health gave no sign of life for 8 s, ")
 
 
 def test_what_cannot_be_read_is_said_once(

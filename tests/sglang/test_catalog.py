@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 from sglang_record import FOLDER
+from support import examples
 
 from glmdeploy.resources import profiles_dir, schemas_dir
 from glmdeploy.sglang import catalog
@@ -299,7 +300,7 @@ def names(draw: st.DrawFn) -> tuple[str, str]:
 @example((NEWEST, "cuda-graph-max-bs"))
 @example(("0.5.11", "mem_fraction_static"))
 @example(("0.5.11", "tensor-parallel-"))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_a_name_means_what_argparse_takes_it_for(case: tuple[str, str]) -> None:
     version, name = case
     release = catalog.load(version)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.schema_line import schema_line
-from glmdeploy.profile import fields
+from glmdeploy.profile import durations
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.profile.text.load import read_text
 from glmdeploy.profile.text.scalars import write
@@ -128,7 +128,7 @@ def _entry(path: tuple[str, ...], value: Any, notes: Mapping[tuple[str, ...], st
         for key, item in value.items():
             yield from _entry((*path, key), item, notes)
     else:
-        text = fields.describe(value) if path[-1] in _TIMES else write(value)
+        text = durations.describe(value) if path[-1] in _TIMES else write(value)
         yield f"{indent}{name}: {text}", notes.get(path, "")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.launch.environment import KERNELS
 from glmdeploy.findings import SetValue, Severity
-from glmdeploy.profile import fields
+from glmdeploy.profile import durations
 
 if TYPE_CHECKING:
     from glmdeploy.authoring.launch.launch import Span
@@ -84,6 +84,6 @@ def _put(sections: Sections, path: KeyPath, value: Any, found: Finding, span: Sp
     sections.put(path, value)
     sections.order()
     name = ".".join(map(str, path))
-    said = fields.describe(value)
+    said = durations.describe(value)
     sections.added.append(f"`{name}` of {said}: {found.message}")
     sections.note(Severity.INFO, f"`{name}` was set to {said}, of which the launch says nothing: {found.message}", span)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _NANOSECONDS = 1_000_000_000
 _MOST_BUCKETS = 100_000
+_LOOK_AGAIN = 0.05
+"""Seconds between two looks whether an app whose log is followed is over: who ends it waits for that."""
 _RECENT = 1000
 """Entries from before that a follower is shown first."""
 
@@ -55,7 +57,7 @@ class AppLogs:
             while True:
                 pending = pending or asyncio.ensure_future(anext(entries))
                 over = self._over(app_id)
-                pause = 0.0 if over else min(deadline - time.monotonic(), 0.2)
+                pause = 0.0 if over else min(deadline - time.monotonic(), _LOOK_AGAIN)
                 done, _ = await asyncio.wait({pending}, timeout=max(pause, 0.0))
                 if done:
                     entry, pending = pending.result(), None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glmdeploy.records import record
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,7 +60,7 @@ class Mark:
     key: Location | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Document:
     """A profile's data with its places.
 
@@ -89,24 +91,33 @@ class Document:
 
 def build(root: Node, *, files: tuple[str, ...], keep_nulls: bool = False) -> Document:
     """The document of a tree. A null entry of a mapping is left out, unless ``keep_nulls``."""
-    marks: dict[KeyPath, Mark] = {}
-    removed: dict[KeyPath, Mark] = {}
+    building = _Building(keep_nulls=keep_nulls)
+    data = building.value(root, (), None)
+    return Document(data=data, marks=building.marks, removed=building.removed, files=files)
 
-    def visit(node: Node, path: KeyPath, key: Location | None) -> Any:
-        marks[path] = Mark(value=node.location, key=key)
+
+class _Building:
+    """The marks of a document, while its values are visited."""
+
+    def __init__(self, *, keep_nulls: bool) -> None:
+        self.marks: dict[KeyPath, Mark] = {}
+        self.removed: dict[KeyPath, Mark] = {}
+        self._keep_nulls = keep_nulls
+
+    def value(self, node: Node, path: KeyPath, key: Location | None) -> Any:
+        """What the node means, whose marks are noted."""
+        self.marks[path] = Mark(value=node.location, key=key)
         if isinstance(node.value, tuple):
-            return [visit(item, (*path, index), None) for index, item in enumerate(node.value)]
+            return [self.value(item, (*path, index), None) for index, item in enumerate(node.value)]
         if not isinstance(node.value, dict):
             return node.value
         data = {}
         for name, entry in node.value.items():
-            if entry.node.value is None and not keep_nulls:
-                removed[*path, name] = Mark(value=entry.node.location, key=entry.key)
+            if entry.node.value is None and not self._keep_nulls:
+                self.removed[*path, name] = Mark(value=entry.node.location, key=entry.key)
             else:
-                data[name] = visit(entry.node, (*path, name), entry.key)
+                data[name] = self.value(entry.node, (*path, name), entry.key)
         return data
-
-    return Document(data=visit(root, (), None), marks=marks, removed=removed, files=files)
 
 
 def merge(base: Node, over: Node, *, stay: bool = False) -> Node:

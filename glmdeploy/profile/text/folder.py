@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from glmdeploy.errors import GlmdeployError, ProfileError
 from glmdeploy.profile.text.characters import MAX_BYTES, check
 from glmdeploy.profile.text.load import ENDINGS, LOCAL, is_bare
+from glmdeploy.records import record
 from glmdeploy.resources import profiles_dir
 
 OWN = frozenset(
@@ -30,7 +30,7 @@ _KEY = re.compile(r"""^(?:"([a-z_]+)"|'([a-z_]+)'|([a-z_]+))[ \t]*:""", re.MULTI
 _SKIPPED = ("node_modules", "__pycache__")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Found:
     """The paths of a folder, in their order: of profiles, and of other files that have a profile's ending."""
 

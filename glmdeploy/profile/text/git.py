@@ -7,7 +7,6 @@ repository is glmdeploy's own.
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from glmdeploy.resources import profiles_dir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from subprocess import CompletedProcess
 
 SECONDS = 60
 """The longest wait for Git: it only reads what lies on this machine, unless the repository is a partial clone."""
@@ -124,7 +124,9 @@ def _git(*arguments: str, why: str) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _run(arguments: list[str], asked: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _run(arguments: list[str], asked: bytes = b"") -> CompletedProcess[bytes]:
+    import subprocess  # a side of `diff` seldom is a revision
+
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         return subprocess.run(

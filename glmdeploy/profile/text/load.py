@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +14,7 @@ from glmdeploy.profile import stranger
 from glmdeploy.profile.text.characters import MAX_BYTES, SourceText, check, decode, fault, shown
 from glmdeploy.profile.text.document import Document, Node, build, merge
 from glmdeploy.profile.text.yaml12 import read_mapping
+from glmdeploy.records import record
 from glmdeploy.resources import profiles_dir
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LOCAL = Path("profiles")
 ENDINGS = (".yaml", ".yml", ".json")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Place:
     """A file to read. ``name`` is what messages call it, ``real`` is it with all links resolved.
 

@@ -7,10 +7,10 @@ either may do the parsing. What no pattern knows is reported in the parser's own
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glmdeploy.profile.text.characters import SourceText, fault, shown
+from glmdeploy.records import record
 from glmdeploy.sglang.wording import styled
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _QUOTE_IT = "put the value in quotes if it is text"
 _INDENT_ALIKE = "indent the keys of one mapping, and the items of one list, by the same number of spaces"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Problem:
     """A parser's complaint. ``at`` is the offset where it arose, ``since`` where the construct began."""
 

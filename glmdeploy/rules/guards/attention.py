@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
 from glmdeploy.gpus import AMPERE, BLACKWELL, BLACKWELL_RTX, GENERATIONS, HOPPER
+from glmdeploy.records import record
 from glmdeploy.rules.facts import ALGORITHM, SPARSE
 from glmdeploy.rules.rule import ISSUES, PULLS, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.models import GLM_DSA
@@ -84,7 +84,7 @@ def _nearly_full(facts: Facts) -> Iterator[Violation]:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Need:
     """Kernels of ``values`` of ``options`` exist for GPUs of these major compute capabilities, and for no others.
 

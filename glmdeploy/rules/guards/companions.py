@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
+from glmdeploy.records import record
 from glmdeploy.rules.rule import AT_0_5_23, Look, Rule, Topic, Violation, example
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from glmdeploy.rules.facts import Facts
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Companion:
     """``option``, where the profile gives it and ``asks`` holds, needs ``what``, which ``lacks`` finds missing."""
 

@@ -77,7 +77,7 @@ def _inputs(facts: Facts) -> Iterator[Violation]:
             continue
         if wanted > limit:
             # Of two that Modal would refuse the one that is written is shown.
-            written = target if target in server.model_fields_set else most
+            written = target if target in server.given else most
             yield Violation(path=("server", written), message=f"`{target}` {wanted:g} is above `{most}` {limit}")
     if server.kind == SERVER and server.max_concurrency is not None and "max_concurrency" in _experiments(facts):
         yield Violation(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
+from glmdeploy.records import record
 from glmdeploy.rules.facts import ALGORITHM, SPARSE
 from glmdeploy.rules.rule import AIR, AT_0_5_23, NOSPEC, Rule, Topic, Violation, example
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _QUANTIZATION, _RUNNER, _BACKENDS = "quantization", "moe_runner_backend", ("nsa", "dsa")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Exclusion:
     """What SGLang refuses from release ``since`` to ``until`` when ``when`` holds, told at the option ``at``."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glmdeploy import cron
 from glmdeploy.findings import Severity
 from glmdeploy.gpus import PRICES
-from glmdeploy.profile import fields
+from glmdeploy.profile import durations
 from glmdeploy.rules.rule import Rule, Topic, Violation, example
 from glmdeploy.sizing import cost
 
@@ -52,8 +52,8 @@ def _useless_pings(facts: Facts) -> Iterator[Violation]:
     if gap > server.scaledown_window:
         yield Violation(
             path=("keepalive", "schedule"),
-            message=f"pings are {fields.describe(gap)} apart or more, and an idle container ends after "
-            f"{fields.describe(server.scaledown_window)}: each one starts a container anew",
+            message=f"pings are {durations.describe(gap)} apart or more, and an idle container ends after "
+            f"{durations.describe(server.scaledown_window)}: each one starts a container anew",
         )
 
 

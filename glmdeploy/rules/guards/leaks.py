@@ -41,7 +41,7 @@ def _secret_value(facts: Facts) -> Iterator[Violation]:
         path = (*ARGS, key)
         message = f"`{key}` puts the API key into the profile"
         yield Violation(path=path, secret=True, message=message, edits=(Remove(path=path),))
-    texts = list(_texts(facts.profile.model_dump(by_alias=True, exclude_unset=True), ()))
+    texts = list(_texts(facts.profile.data(), ()))
     # Nearly every profile has none: one search of everything is much faster than a hundred.
     if not redaction.find("\n".join(text for _, text, _ in texts)):
         return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.findings import Remove, RenameKey, SetValue, Severity
+from glmdeploy.records import record
 from glmdeploy.rules.facts import ARGS
 from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, as_written, example
 from glmdeploy.sglang import catalog, releases
@@ -44,7 +44,7 @@ def _same_release(tag: str, version: str) -> bool:
     return one == other or (tag not in catalog.versions() and one[0] == other[0])
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Change:
     """What the profile says in old words, what that is called now, and the last renaming on the way."""
 

@@ -73,7 +73,7 @@ def _longer_context(facts: Facts) -> Iterator[Violation]:
 
 def _inputs(facts: Facts) -> Iterator[Violation]:
     (field, inputs), requests = facts.at_once, facts.number(_REQUESTS)
-    written = field in facts.profile.server.model_fields_set
+    written = field in facts.profile.server.given
     if requests is None or requests < 1 or inputs in (0, requests) or not (written or _REQUESTS in facts.settings):
         return
     then = {

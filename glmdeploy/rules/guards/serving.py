@@ -40,7 +40,7 @@ INSTEAD: Mapping[str, str] = {
 def _other_kind(facts: Facts) -> Iterator[Violation]:
     server = facts.profile.server
     kinds = of_one_kind()
-    others = [name for name in kinds if name in server.model_fields_set and kinds[name] != server.kind]
+    others = [name for name in kinds if name in server.given and kinds[name] != server.kind]
     for name in others:
         yield Violation(
             path=("server", name),

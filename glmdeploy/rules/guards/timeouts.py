@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import SetValue, Severity
-from glmdeploy.profile import fields
+from glmdeploy.profile import durations
 from glmdeploy.profile.fields import MAX_TIMEOUT
 from glmdeploy.rules.facts import COMPILE_MARGIN, SETTLE
 from glmdeploy.rules.rule import ISSUES, Rule, Topic, Violation, example
@@ -93,7 +93,7 @@ def _short_download(facts: Facts, rate: int, whose: str) -> Iterator[Violation]:
         path = ("download", "timeout")
         yield Violation(
             path=path,
-            message=f"{model.weights / 1e9:.0f} GB in {fields.describe(limit)} means more than "
+            message=f"{model.weights / 1e9:.0f} GB in {durations.describe(limit)} means more than "
             f"{rate / 1e6:.0f} MB a second, {whose}: it takes {needed} s at that rate",
             edits=_raised(path, timeline.download(model)),
         )
@@ -118,7 +118,7 @@ def _short_compile(facts: Facts, *, least: bool) -> Iterator[Violation]:
         path = ("compile", "timeout")
         yield Violation(
             path=path,
-            message=f"the stage may take {fields.describe(stage.timeout)}, of which {stage.timeout - compiles} s "
+            message=f"the stage may take {durations.describe(stage.timeout)}, of which {stage.timeout - compiles} s "
             f"are for a clean end; loading the weights and compiling the kernels takes {needed} s "
             f"{'at the least' if least else 'as estimated'}",
             edits=_raised(path, sum(step.seconds for step in steps) + COMPILE_MARGIN),
@@ -130,8 +130,8 @@ def _short_life(facts: Facts) -> Iterator[Violation]:
     if server.timeout <= server.startup_timeout:
         yield Violation(
             path=("server", "timeout"),
-            message=f"`timeout` {fields.describe(server.timeout)} is not above `startup_timeout` "
-            f"{fields.describe(server.startup_timeout)}",
+            message=f"`timeout` {durations.describe(server.timeout)} is not above `startup_timeout` "
+            f"{durations.describe(server.startup_timeout)}",
             edits=(SetValue(path=("server", "timeout"), value=MAX_TIMEOUT),),
         )
 

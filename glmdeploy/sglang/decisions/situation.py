@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from glmdeploy.records import record
 from glmdeploy.sglang.catalog import version_key
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PARALLEL: Files = (*ARGS, ("0.5.19", "arg_groups/parallel_hook.py"))
 SPECULATION: Files = (*ARGS, ("0.5.13.post1", "arg_groups/speculative_hook.py"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Situation:
     """Where a decision is taken.
 
@@ -77,7 +77,7 @@ class Situation:
         return int(groups or 1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Decision:
     """``name`` becomes ``value``, or what ``value`` computes, where ``when`` holds.
 

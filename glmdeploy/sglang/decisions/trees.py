@@ -15,10 +15,10 @@ the recordings do not settle.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from glmdeploy.records import record
 from glmdeploy.resources import schemas_dir
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.decisions.formulas import FORMULAS
@@ -37,7 +37,7 @@ OPEN: Final = object()
 """Stands for a value that the recordings do not settle."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Decided:
     """What SGLang makes of one name. ``value`` is :data:`OPEN` where it is not known.
 
@@ -51,7 +51,7 @@ class Decided:
     lost: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Recordings:
     """The recorded decisions of an architecture.
 

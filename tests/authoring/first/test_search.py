@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy import gpus
 from glmdeploy.authoring.first.candidates import COUNTS, Candidate, Found, Wanted, search
@@ -44,7 +45,7 @@ def same(one: Candidate, found: Found) -> Candidate | None:
     return next((each for each in found.candidates if (each.draft.rented, each.draft.kv) == place), None)
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(st.sampled_from(REPOS[:3]), st.integers(1, 40), st.sampled_from((0.5, 4, 30)))
 def test_more_money_never_gives_a_worse_best(repo: str, budget: int, more: float) -> None:
     less, rich = found(repo, budget=budget), found(repo, budget=budget + more)
@@ -54,7 +55,7 @@ def test_more_money_never_gives_a_worse_best(repo: str, budget: int, more: float
         assert rich.candidates[0].lacking <= less.candidates[0].lacking
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(st.sampled_from(REPOS[:3]), st.sampled_from(CONTEXTS), st.sampled_from(CONTEXTS), st.sampled_from((8, 24)))
 def test_a_longer_context_never_gives_more_requests(repo: str, one: int, other: int, running: int) -> None:
     short, long = (found(repo, context=each, running=running) for each in sorted((one, other)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.formats.recognise import recognise
 from glmdeploy.authoring.formats.supervisord import OF_NO_MATTER as NO_MATTER_TO_SUPERVISORD
@@ -69,7 +70,7 @@ SYSTEMD = st.one_of(
 
 
 @given(st.lists(SYSTEMD, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_directive_of_a_unit(entries: list[tuple[str, str]]) -> None:
     lines = [
         "[Unit]",
@@ -88,7 +89,7 @@ def test_every_directive_of_a_unit(entries: list[tuple[str, str]]) -> None:
 
 
 @given(st.lists(st.tuples(KEYS, VALUES), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_key_of_supervisord(entries: list[tuple[str, str]]) -> None:
     own = {key: value for key, value in entries if key not in ("command", "environment")}
     text = (
@@ -110,7 +111,7 @@ INSTRUCTIONS = st.one_of(
 
 
 @given(st.lists(INSTRUCTIONS, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_instruction_of_a_dockerfile(entries: list[tuple[str, str]]) -> None:
     lines = ["FROM lmsysorg/sglang:v0.5.11", *(f"{key} {value}" for key, value in entries), f"CMD {LAUNCH}"]
     text = "\n".join(lines) + "\n"
@@ -149,7 +150,7 @@ MODALS = st.dictionaries(
 
 
 @given(MODALS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_parameter_of_modal(parameters: dict[str, str]) -> None:
     parameters = {key: value for key, value in parameters.items() if key not in (*kwlist, "gpu")}
     lines = ["import modal, subprocess", "@app.function(", '    gpu="H200:2",']

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.formats.recognise import PROGRAMS, recognise
 from glmdeploy.authoring.launch.imported import import_script
@@ -170,7 +171,7 @@ def test_shell_is_no_other_format(file: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_shell_with_a_mistake_is_no_other_format(data: st.DataObject) -> None:
     """Lines lost, doubled, cut and in another order: no shell text becomes a file of another kind."""
     lines = data.draw(st.sampled_from(SHELL)).read_text(encoding="utf-8").split("\n")
@@ -195,7 +196,7 @@ def test_shell_with_a_mistake_is_no_other_format(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_no_text_ends_in_a_traceback(data: st.DataObject) -> None:
     """Whatever becomes of a file, it is read or refused, and every place lies in it."""
     file = data.draw(st.sampled_from(FILES))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.imported import import_script
@@ -201,7 +202,7 @@ LINES = st.lists(st.lists(FRAGMENTS, min_size=1, max_size=4).map("".join), max_s
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(line=LINES)
 def test_words_are_those_of_bash(line: str) -> None:
     assume(not re.search(r"\\[ ]($|[^\S\n]|#)|\\#[ ]", line))  # what ends a launch too early is read as it was meant

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script
@@ -48,7 +49,7 @@ def back(text: str, plan: Plan) -> Imported:
 PART = r"m[A-Za-z0-9]{0,6}([-._][a-z0-9]{1,4}){0,2}"
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow])
 @given(
     organisation=st.sampled_from(ORGANISATIONS) | st.from_regex(PART, fullmatch=True),
     name=st.sampled_from(NAMES) | st.from_regex(PART, fullmatch=True),

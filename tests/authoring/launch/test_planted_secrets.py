@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script
@@ -119,7 +120,7 @@ def output(text: str, file: str = "run.sh") -> str:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-@settings(deadline=None, max_examples=3, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(3), suppress_health_check=[HealthCheck.too_slow])
 @given(secret=SECRETS)
 def test_a_planted_secret_never_comes_out(mistake: str, secret: str) -> None:
     text = mistake.format(secret=secret, launch=LAUNCH, image=IMAGE)
@@ -128,7 +129,7 @@ def test_a_planted_secret_never_comes_out(mistake: str, secret: str) -> None:
     assert secret[:8] not in shown, "nor its beginning"
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(20), suppress_health_check=[HealthCheck.too_slow])
 @given(
     mistakes=st.lists(
         st.sampled_from([each for each in MISTAKES if each.startswith("{launch} ")]), min_size=2, max_size=4

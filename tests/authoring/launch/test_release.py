@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.launch.imported import import_script
 from glmdeploy.authoring.launch.launch import Container, Launch, Word
@@ -174,7 +175,7 @@ def test_a_configuration_file_is_read_as_each_release_reads_it() -> None:
 FLAGS = sorted({flag for each in catalog.versions() for option in catalog.load(each).options for flag in option.flags})
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=examples(12))
 @given(chosen=st.lists(st.sampled_from([flag for flag in FLAGS if flag.startswith("--")]), min_size=1, max_size=4))
 def test_no_release_refuses_less_than_the_one_that_is_taken(chosen: list[str]) -> None:
     found = release(lambda _: launch(*chosen), ImportOptions())

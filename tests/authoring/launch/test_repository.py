@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.launch.imported import Imported, import_script
 from glmdeploy.authoring.launch.script import ImportOptions, Script
@@ -95,7 +96,7 @@ def test_two_of_that_name_decide_nothing() -> None:
 PART = st.text("abcXYZ019._-", min_size=1, max_size=10).map("m{}".format)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(folders=st.lists(PART | st.sampled_from(["models", "data", "nvidia", "hub"]), max_size=4), name=PART)
 def test_every_repository_is_in_the_path(folders: list[str], name: str) -> None:
     result = imported("/" + "/".join([*folders, name]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.launch.imported import import_script, profile_text
 from glmdeploy.authoring.launch.launch import Word
@@ -103,7 +104,9 @@ def profile(version: str, args: dict[str, Any], *, public: bool, served_name: st
     }
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 @given(
     chosen=arguments(),
     public=st.booleans(),
@@ -171,7 +174,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=4), max_size=40).map("".join)
 LAUNCH = "python3 -m sglang.launch_server --model-path a/b --tp 1 "
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(
     text=TEXTS,
     prefix=st.sampled_from(["", LAUNCH, "docker run -it image " + LAUNCH, f"sh -c '{LAUNCH}"]),
@@ -196,7 +199,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(words=st.lists(WORDS, max_size=6), version=st.sampled_from(VERSIONS))
 def test_options_are_taken_apart_as_argparse_does(words: list[str], version: str) -> None:
     release = catalog.load(version)

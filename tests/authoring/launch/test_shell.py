@@ -11,6 +11,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from glmdeploy.authoring.launch.shell import Command, Document, commands
 from glmdeploy.authoring.launch.words import Opaque, Parameter, RawWord, ShellError, Text
@@ -228,7 +229,7 @@ COMMENTS = st.just("") | st.text(CHARACTERS.filter(lambda character: character !
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(words=st.lists(st.tuples(SEPARATORS, quoted()), max_size=5), comment=COMMENTS)
 def test_words_are_those_that_bash_gives(words: list[tuple[str, str]], comment: str) -> None:
     line = "say start" + "".join(separator + word for separator, word in words) + comment

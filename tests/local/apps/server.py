@@ -70,7 +70,7 @@ else:
     image = modal.Image.debian_slim().env({name: os.environ[name] for name in names if name in os.environ})
     app = modal.App("server", image=image)
 
-    @app.server(port=PORT, **{"unauthenticated": True, "scaledown_window": 2, "startup_timeout": 300, **SETTINGS})
+    @app.server(port=PORT, **{"unauthenticated": True, "scaledown_window": 6, "startup_timeout": 300, **SETTINGS})
     class Server:
         @modal.enter()
         def start(self) -> None:

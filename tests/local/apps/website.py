@@ -101,7 +101,7 @@ image = modal.Image.debian_slim().env({"WEBSITE_PORT": str(CONFIGURED), **SETTIN
 app = modal.App("website", image=image)
 
 
-@app.cls(max_containers=2, scaledown_window=2, secrets=[modal.Secret.from_dict({"KEY": "sk-of-the-website"})])
+@app.cls(max_containers=2, scaledown_window=5, secrets=[modal.Secret.from_dict({"KEY": "sk-of-the-website"})])
 @modal.concurrent(max_inputs=2)
 class Website:
     @modal.web_server(PORT, startup_timeout=600, **json.loads(os.environ.get("WEB_SERVER", "{}")))

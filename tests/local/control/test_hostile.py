@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
-from support import call
+from support import call, examples
 
 from glmdeploy.local.containers import worker
 from glmdeploy.local.control.plane import HANDLERS
@@ -371,7 +371,7 @@ def test_anything_is_answered_or_refused(
         return client
 
     @settings(
-        max_examples=8 if rpc in WAITING else 60,
+        max_examples=examples(8 if rpc in WAITING else 60),
         database=None,
         suppress_health_check=list(HealthCheck),
         deadline=None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from judged import checked, facts_of, messages
+from judged import changed, checked, facts_of, messages
 
 from glmdeploy import cron
 from glmdeploy.plan.make import plan_of
@@ -54,8 +54,8 @@ def test_spending_is_told_by_hour_and_day_with_the_prices_date() -> None:
 
 @given(st.integers(1, 40), st.floats(1, 5000))
 def test_the_ceiling_is_not_above_itself(containers: int, ceiling: float) -> None:
-    server = FACTS.profile.server.model_copy(update={"max_containers": containers, "spend_ceiling": ceiling})
-    facts = dataclasses.replace(FACTS, profile=FACTS.profile.model_copy(update={"server": server}))
+    server = changed(FACTS.profile.server, max_containers=containers, spend_ceiling=ceiling)
+    facts = dataclasses.replace(FACTS, profile=changed(FACTS.profile, server=server))
     rate = cost.hourly(facts.gpu)
     assert rate is not None
     assert bool(list(idle.SPEND_CEILING.check(facts))) is (containers * rate > ceiling)

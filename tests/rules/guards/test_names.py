@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import modal
 from hypothesis import given
 from hypothesis import strategies as st
-from judged import facts_of
+from judged import changed, facts_of
 from modal._utils.mount_utils import validate_mount_points
 from modal._utils.name_utils import check_object_name, check_tag_dict
 from modal.exception import InvalidError
@@ -45,25 +45,25 @@ def refused(function: object, *arguments: object) -> bool:
 
 def taken(**changes: object) -> list[str]:
     """The messages of the rule when parts of the flagship's profile are others."""
-    profile = FACTS.profile.model_copy(update=changes)
+    profile = changed(FACTS.profile, **changes)
     return [violation.message for violation in names.TAKEN.check(dataclasses.replace(FACTS, profile=profile))]
 
 
 @given(NAMES)
 def test_modal_refuses_the_names_that_the_rule_refuses(name: str) -> None:
     volumes = FACTS.profile.volumes
-    weights = volumes.weights.model_copy(update={"name": name})
+    weights = changed(volumes.weights, name=name)
     assert refused(check_object_name, name, "App") is bool(taken(app=name))
-    assert refused(modal.Volume.from_name, name) is bool(taken(volumes=volumes.model_copy(update={"weights": weights})))
-    key = FACTS.profile.secrets.api_key.model_copy(update={"name": name})  # type: ignore[union-attr]
-    secrets = FACTS.profile.secrets.model_copy(update={"api_key": key})
+    assert refused(modal.Volume.from_name, name) is bool(taken(volumes=changed(volumes, weights=weights)))
+    key = changed(FACTS.profile.secrets.api_key, name=name)  # type: ignore[arg-type]
+    secrets = changed(FACTS.profile.secrets, api_key=key)
     assert refused(check_object_name, name, "Secret") is bool(taken(secrets=secrets))
 
 
 @given(MOUNTS)
 def test_modal_refuses_the_mounts_that_the_rule_refuses(mount: str) -> None:
     volumes = FACTS.profile.volumes
-    moved = volumes.model_copy(update={"weights": volumes.weights.model_copy(update={"mount": mount})})
+    moved = changed(volumes, weights=changed(volumes.weights, mount=mount))
     ours = f"{mount}/".startswith(f"{build.REMOTE}/")
     modals = refused(validate_mount_points, "Volume", {mount: modal.Volume.from_name("weights")})
     assert (modals or ours) is bool(taken(volumes=moved))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("version", catalog.versions())
 def test_only_the_image_of_the_release_fits(version: str) -> None:
     for suffix in ("", "-cu130", "-runtime", "@sha256:" + 64 * "0"):
-        for other in (*catalog.versions(), "0.5.99"):
+        for other in {version, catalog.versions()[0], catalog.versions()[-1], "0.5.99"}:
             data = generated({"tp-size": 8}, version=version, sglang={"image": f"lmsysorg/sglang:v{other}{suffix}"})
             assert ("GLM037" in ids(data)) is (other != version), (version, other)
     for other in (

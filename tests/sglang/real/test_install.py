@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE
+from support import PATIENCE, some
 
 from glmdeploy.errors import GlmdeployError
 from glmdeploy.sglang.real import environment, install
@@ -111,6 +111,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         install.install_engine(tmp_path / "cache")
 
 
+@pytest.mark.thorough
 def test_without_a_network_the_last_words_of_pip_are_told_and_nothing_is_left(tmp_path: Path) -> None:
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_INDEX": "", "PIP_CONFIG_FILE": os.devnull}
     done = glmdeploy(tmp_path, "install", **nowhere, PIP_FIND_LINKS="", PIP_EXTRA_INDEX_URL="", **PROXIES)
@@ -124,7 +125,7 @@ def test_without_a_network_the_last_words_of_pip_are_told_and_nothing_is_left(tm
 PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", some([signal.SIGINT, signal.SIGKILL], signal.SIGINT))
 def test_what_is_interrupted_does_not_count_and_is_cleared(tmp_path: Path, number: signal.Signals) -> None:
     pipe = tmp_path / "pipe"
     cache = tmp_path / "cache"
