@@ -66,7 +66,7 @@ def check(data: bytes) -> None:
 def _shown(data: bytes, findings: tuple[Finding, ...] | list[Finding], *, judged: bool) -> None:
     in_text(findings, NAME, lines_of(data))
     run = Run(profiles=(Judged(profile=NAME, findings=tuple(findings), judged=judged),), strict=False)
-    told = [validation_text(run, 100, everything=True), workflow_commands(run), suites(run)]
+    told = [validation_text(run, 100), workflow_commands(run), suites(run)]
     for each in told:
         seemly(each)
     named = {found.id for found in findings}
