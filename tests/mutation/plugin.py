@@ -164,7 +164,7 @@ def _judge(
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU):
         return "late", ""
     outcome, _, by = answer.partition("\n")
-    return outcome or "killed", by or "the process ended"
+    return (outcome, by) if outcome else ("killed", "the process ended")
 
 
 def _in_fork(

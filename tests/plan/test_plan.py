@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from glmdeploy.plan.diff import Change, diff, options
 from glmdeploy.plan.make import made, plan_of
+from glmdeploy.plan.plan import canonical
 from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.rules.check import check
 
@@ -139,3 +140,8 @@ def test_compiler_does_not_get_what_it_overrides() -> None:
     assert "--served-model-name" not in stage.command
     assert stage.command[:3] == ("python3", "-m", "sglang.compile_deep_gemm")
     assert stage.command[-2:] == ("--timeout", "3540")
+
+
+def test_letters_beyond_ascii_stand_in_the_canonical_form_as_they_are() -> None:
+    """Else another release's digest of the same plan would be another one."""
+    assert canonical({"b": "\u00e9", "a": [1, None]}) == '{"a":[1,null],"b":"\u00e9"}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -127,11 +128,14 @@ def test_the_order_of_what_is_saved_does_not_count(file: Path) -> None:
     assert load_saved(file) == SAVED
 
 
-def test_a_draft_is_not_left_behind(tmp_path: Path) -> None:
-    (tmp_path / "a.plan").symlink_to(tmp_path / "gone" / "b.plan")
-    with pytest.raises(GlmdeployError):
+def test_a_draft_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    with pytest.raises(GlmdeployError, match=r"cannot write .*: Permission denied"):
         save(tmp_path / "a.plan", SAVED)
-    assert [each.name for each in tmp_path.iterdir()] == ["a.plan"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_profile_is_no_plan(tmp_path: Path) -> None:
@@ -159,3 +163,8 @@ def test_a_file_with_any_value_changed_never_ends_in_a_traceback(file: Path, dat
         load_saved(changed)
     except DeployError as error:
         assert str(changed) in error.message
+
+
+def test_the_digest_is_of_the_text_as_it_is() -> None:
+    text = '{"a": 1, "b": "\u00e9"}'
+    assert digest({"b": "\u00e9", "sha256": "x", "a": 1}) == hashlib.sha256(text.encode()).hexdigest()

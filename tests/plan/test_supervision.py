@@ -86,3 +86,10 @@ def test_the_compile_stage_may_compile(stage: str, expected: str, monkeypatch: p
     environment = stages.engine_env(stage)
     assert environment["SGLANG_CRASH_ON_JIT_COMPILE"] == expected
     assert environment["TRITON_CACHE_DIR"] == f"{CACHES}/triton"
+
+
+def test_no_crash_waits_for_a_core_dump() -> None:
+    name = "SGLANG_CUDA_COREDUMP_BEFORE_CRASH"
+    assert plan("sglang.version=0.5.23", OPEN).server.defaults[name] == "0"
+    assert name not in plan("sglang.version=0.5.11", OPEN).server.defaults
+    assert name not in plan("sglang.version=0.5.23", OPEN, f"sglang.env.{name}=1").server.defaults

@@ -24,7 +24,7 @@ from glmdeploy.report.github import workflow_commands
 from glmdeploy.report.junit import suites
 from glmdeploy.report.run import Judged, Run, run_data
 from glmdeploy.report.sarif import log
-from glmdeploy.report.validation import validation_text
+from glmdeploy.report.validation import told, validation_text
 from glmdeploy.rules.check import check as judge
 from glmdeploy.rules.registry import rules
 
@@ -65,13 +65,15 @@ def check(data: bytes) -> None:
 
 def _shown(data: bytes, findings: tuple[Finding, ...] | list[Finding], *, judged: bool) -> None:
     in_text(findings, NAME, lines_of(data))
-    run = Run(profiles=(Judged(profile=NAME, findings=tuple(findings), judged=judged),), strict=False)
-    told = [validation_text(run, 100, everything=True), workflow_commands(run), suites(run)]
-    for each in told:
+    one = Judged(profile=NAME, findings=tuple(findings), judged=judged)
+    run = Run(profiles=(one,), strict=False)
+    text = validation_text([told(one, run, 100, everything=True, alone=True)], 100)
+    texts = [text, workflow_commands(run), suites(run)]
+    for each in texts:
         seemly(each)
     named = {found.id for found in findings}
     sarif = log(run, [rule for rule in rules() if rule.id in named])
-    shown = "\n".join([*told, json.dumps(run_data(run)), json.dumps(sarif)])
+    shown = "\n".join([*texts, json.dumps(run_data(run)), json.dumps(sarif)])
     hidden(data.decode("utf-8", "replace"), shown)
 
 
