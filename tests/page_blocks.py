@@ -75,7 +75,7 @@ def blocks(page: Path) -> list[Block]:
         elif mark := _MARK.match(line):
             if mark["name"] in MARKS:
                 marks[mark["name"]] = mark["value"] or ""
-            elif mark["name"] != "end" and not mark["name"].startswith("made by"):
+            elif mark["name"] != "end" and not mark["name"].startswith(("made by", "measured", "end of")):
                 raise ValueError(f"{name(page)}:{number}: {mark['name']!r} is no mark of a block")
         elif line.strip() and marks:
             raise ValueError(f"{name(page)}:{number}: the marks above it are of no block")

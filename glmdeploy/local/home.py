@@ -8,13 +8,15 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from glmdeploy.errors import LocalCloudError
+
+if TYPE_CHECKING:
+    import socket
 
 
 def default_home() -> Path:
@@ -254,6 +256,8 @@ def saved_ports(settings: Path) -> dict[str, int]:
 
 def listen_on(number: int) -> socket.socket:
     """A listening socket of this machine alone; 0 is any free port. :raises OSError: where it is taken."""
+    import socket  # completion reads this file, and has no time
+
     # With the protocol named, or asyncio does not turn Nagle's algorithm off: 40 ms for every answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

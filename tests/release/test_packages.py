@@ -41,6 +41,7 @@ KINDS = (
     "glmdeploy/plan/download_image.txt",
     "glmdeploy/report/page/style.css",
     "glmdeploy/rules/guards/*.yaml",
+    "glmdeploy/rules/guards/tables.json",
     "glmdeploy/sglang/variables.txt",
     "glmdeploy/sglang/real/cpu_engine.lock",
     "glmdeploy/data/profiles/*.yaml",

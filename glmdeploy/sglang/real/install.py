@@ -83,10 +83,19 @@ def install_engine(cache: Path, tell: Callable[[Progress], None] = lambda _: Non
             try:
                 return _installed(python, folder, tell)
             except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
+                _clear(folder)
                 raise
     except OSError as error:
         raise _unwritable(cache, error) from error
+
+
+def _clear(folder: Path) -> None:
+    """Remove a folder in which a program that was just killed may have a child that still writes."""
+    for _ in range(30):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_POLL)
 
 
 def remove_engine(cache: Path) -> bool:
