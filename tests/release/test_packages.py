@@ -244,7 +244,7 @@ def test_an_installation_works_anywhere_and_is_not_written_to(environment: Path,
         shell.run("destroy", "glm-local-cpu", "--target", "local", "--yes")
     finally:
         shell.run("local", "stop")
-    assert sorted(path.name for path in shell.folder.iterdir()) == ["deploy.py", "qwen3-8b.yaml"]
+    assert sorted(path.name for path in shell.folder.iterdir()) == [".glmdeploy", "deploy.py", "qwen3-8b.yaml"]
     after = {path: path.stat().st_mtime_ns for path in environment.rglob("*") if path.suffix != ".pyc"}
     # Python itself writes what it has compiled, wherever it may.
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
