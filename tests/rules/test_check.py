@@ -83,3 +83,8 @@ def test_each_gpu_of_a_list_is_judged() -> None:
         for each in checked.findings:
             assert (each.message if each.message in both else f"on {gpu}: {each.message}") in messages
     assert {each.id for each in found} == {each.id for checked in alone.values() for each in checked.findings}
+
+
+def test_the_rules_judge_what_stands_beside_a_fault_of_shape() -> None:
+    found = check(load("b200-eagle-bf16kv", sets=["server.port=abc", "sglang.args.tp=4"]), today=TODAY).findings
+    assert {"schema", "GLM020"} <= {each.id for each in found}

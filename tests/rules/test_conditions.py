@@ -150,6 +150,12 @@ def test_a_fact_has_a_place_and_an_edit_goes_there(name: str) -> None:
     assert len(edit(judged, name, None)) == (0 if absent else 1)
 
 
+def test_a_place_of_the_profile_is_its_path() -> None:
+    judged = facts_of("b200-eagle-bf16kv")
+    assert place(judged, "server.min_containers") == (("server", "min_containers"), False)
+    assert place(judged, "volumes.kernels.mount") == (("volumes", "kernels", "mount"), False)
+
+
 @pytest.mark.parametrize("name", DERIVED)
 def test_a_derived_fact_is_decided_somewhere(name: str) -> None:
     path, absent = place(facts_of("b200-eagle-bf16kv"), name)

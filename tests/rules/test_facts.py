@@ -12,6 +12,7 @@ from judged import facts_of
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
 from glmdeploy.rules.facts import SETTLE
+from glmdeploy.rules.gaps import Gap, gaps
 from glmdeploy.sglang import catalog
 
 ENDS = st.none() | st.sampled_from(catalog.versions())
@@ -57,3 +58,44 @@ def test_a_checkpoint_that_its_configuration_names() -> None:
     recognised = other.recognised(named.architecture, named.quantization)
     assert {**recognised.effective, "model_path": None} == {**named.effective, "model_path": None}
     assert not other.effective["kv_cache_dtype"].known, "the other facts are as they were"
+
+
+@pytest.mark.parametrize(
+    ("sets", "groups"),
+    [
+        ((), 1),
+        (("sglang.args.dp=2",), 1),
+        (("sglang.args.dp=0", "sglang.args.enable-dp-attention=true"), 1),
+        (("sglang.args.dp=2", "sglang.args.enable-dp-attention=true"), 2),
+        (("sglang.args.dp=8", "sglang.args.enable-dp-attention=true"), 8),
+    ],
+)
+def test_groups_of_attention(sets: tuple[str, ...], groups: int) -> None:
+    assert facts_of(*sets).attention_groups == groups
+
+
+@pytest.mark.parametrize("also", [(), ("sglang.args.dp=4", "sglang.args.enable-dp-attention=true")])
+def test_groups_of_attention_by_their_own_option(also: tuple[str, ...]) -> None:
+    assert facts_of("sglang.args.attn-dp-size=2", *also, profile="b200-eagle-bf16kv-0.5.23").attention_groups == 2
+
+
+def test_an_option_that_holds_a_secret_is_withheld_and_one_that_is_wrong_is_not() -> None:
+    assert facts_of("sglang.args.api-key=sk-1234567890", "sglang.args.nope=1").withheld == {"api_key": "api-key"}
+
+
+def test_the_memory_of_a_gpu_is_missed_where_there_is_one() -> None:
+    for sets, profile, missed in (
+        ((), "local-cpu", set()),
+        (("model.repo=acme/other",), "b200-eagle-bf16kv", {Gap.MEMORY}),
+    ):
+        facts = facts_of(*sets, profile=profile)
+        with gaps() as met:
+            assert facts.memory is None
+        assert met == missed
+
+
+@pytest.mark.parametrize(("sets", "compiled"), [((), True), (("compile=null",), False)])
+def test_a_start_compiles_what_no_stage_has(sets: tuple[str, ...], *, compiled: bool) -> None:
+    facts = facts_of(*sets)
+    assert facts.cold_start() == facts.cold_start(compiled=compiled)
+    assert facts.cold_start() != facts.cold_start(compiled=not compiled)

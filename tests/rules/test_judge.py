@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judged import checked
 from reporting import call, finding, write_profiles
 
 from glmdeploy.errors import UsageError
@@ -140,3 +141,19 @@ def test_only_what_is_selected_is_fixed(tmp_path: Path) -> None:
     assert (tmp_path / "leak.yaml").read_text() == text
     call("validate", "leak.yaml", "--fix", "--select", "GLM063")
     assert "api-key" not in (tmp_path / "leak.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("rule", "until", "waived"),
+    [
+        ("GLM020", "2026-11-23", True),
+        ("GLM020", "2026-11-22", False),
+        ("GLM060", "2099-01-01", False),
+        ("GLM999", "2099-01-01", False),
+    ],
+)
+def test_a_waiver_holds_for_a_rule_that_can_be_waived_until_it_ends(rule: str, until: str, *, waived: bool) -> None:
+    waiver = f"waive=[{{rule: {rule}, reason: tried, until: {until}}}]"
+    found = checked("server.public=true", "sglang.args.tp=4", waiver).findings
+    assert {each.id for each in found if each.waived == "tried"} == ({rule} if waived else set())
+    assert {"GLM020", "GLM060"} <= {each.id for each in found}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from judged import checked, facts_of, messages
+from judged import checked, messages
 
 from glmdeploy.cron import parse
+from glmdeploy.findings import SetValue
 from glmdeploy.rules.guards.idle import _gaps
 
 NOSPEC = "b200-nospec-bf16kv"
 SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null", "server.max_concurrency=20")
 HOST_CACHES = "the ranks' host caches take about 99 GiB of the machine's memory together"
 A100 = ("gpu=A100-80GB:8",)
+AT_0_5_13 = ("sglang.version=0.5.13.post1", "sglang.image=lmsysorg/sglang:v0.5.13.post1")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,16 @@ def test_the_key_is_underlined_where_the_value_is_not_what_is_wrong(
             f"{HOST_CACHES}, and `server.memory` requests 2 GiB",
         ),
         ("GLM075", ("sglang.args.chat-template=glm.json",), "`chat-template` reads glm.json, which is in no volume"),
+        (
+            "GLM032",
+            ("sglang.args.chunked-prefill-size=1000",),
+            "`chunked-prefill-size` is 1,000, which is not made of pages of 64 tokens",
+        ),
+        (
+            "GLM032",
+            ("model.repo=acme/other", "sglang.args.max-total-tokens=1"),
+            "`max-total-tokens` is 1, less than two tokens or a page of 1",
+        ),
     ],
 )
 def test_what_is_said(rule: str, sets: tuple[str, ...], said: str) -> None:
@@ -66,10 +78,23 @@ def test_what_is_said(rule: str, sets: tuple[str, ...], said: str) -> None:
         ("GLM175", ("sglang.args.watchdog-timeout=3600", "server.health.limit=600s"), 0),
         ("GLM175", ("sglang.args.watchdog-timeout=3600", "server.health.limit=601s"), 1),
         ("GLM175", ("sglang.args.watchdog-timeout=600", "server.health.limit=601s"), 0),
+        ("GLM032", ("sglang.args.moe-dense-tp-size=8",), 1),
+        ("GLM032", (*AT_0_5_13, "sglang.args.moe-dense-tp-size=8"), 0),
+        ("GLM032", (*AT_0_5_13, "sglang.args.moe-dense-tp-size=4"), 1),
+        ("GLM030", ("sglang.args.max-total-tokens=400000",), 1),
+        ("GLM030", ("sglang.args.max-total-tokens=405504",), 0),
+        ("GLM028", ("sglang.args.speculative-eagle-topk=2",), 1),
     ],
 )
 def test_from_where_on(rule: str, sets: tuple[str, ...], count: int) -> None:
     assert len(messages(rule, *sets)) == count
+
+
+def test_glm038_changes_a_value_that_has_a_new_name_and_no_more() -> None:
+    found = checked("sglang.args.attention-backend=nsa", profile="b200-eagle-bf16kv-0.5.23").findings
+    assert [each.edits for each in found if each.id == "GLM038"] == [
+        (SetValue(path=("sglang", "args", "attention-backend"), value="dsa"),)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,16 +108,3 @@ def test_from_where_on(rule: str, sets: tuple[str, ...], count: int) -> None:
 )
 def test_gaps_between_pings(schedule: str, seconds: list[int]) -> None:
     assert _gaps(parse(schedule)) == seconds
-
-
-@pytest.mark.parametrize(
-    ("sets", "groups"),
-    [
-        ((), 1),
-        (("sglang.args.dp=2",), 1),
-        (("sglang.args.dp=2", "sglang.args.enable-dp-attention=true"), 2),
-        (("sglang.args.dp=8", "sglang.args.enable-dp-attention=true"), 8),
-    ],
-)
-def test_groups_of_attention(sets: tuple[str, ...], groups: int) -> None:
-    assert facts_of(*sets).attention_groups == groups
