@@ -23,7 +23,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
-from mutation.mutants import ROOT, Mutant, code_of
+from mutation.mutants import ROOT, Mutant, code_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,7 +151,7 @@ def _judge(
     child = os.fork()
     if child == 0:
         os.close(heard)
-        _in_fork(mutant, tests, live, said, seconds)
+        _in_fork(mutant, tests, functions, said, seconds)
     os.close(said)
     try:
         ready, _, _ = select.select([heard], [], [], PATIENCE)
@@ -168,9 +168,14 @@ def _judge(
 
 
 def _in_fork(
-    mutant: Mutant, tests: Sequence[pytest.Item], live: Sequence[FunctionType], said: int, seconds: int
+    mutant: Mutant,
+    tests: Sequence[pytest.Item],
+    functions: dict[tuple[str, str], list[FunctionType]],
+    said: int,
+    seconds: int,
 ) -> None:
-    """Does not return."""
+    """Does not return. What functions have made already, while modules were read, changes with them."""
+    live = functions[str(ROOT / mutant.file), mutant.function]
     begun = int(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (begun + seconds, begun + seconds + 1))
     quiet = os.open(os.devnull, os.O_RDWR)
@@ -181,6 +186,10 @@ def _in_fork(
         code = code_of(mutant)
         for function in live:
             function.__code__ = code
+        for inner in within(code):
+            for function in functions.get((inner.co_filename, inner.co_qualname), []):
+                if function.__code__.co_firstlineno == inner.co_firstlineno:
+                    function.__code__ = inner
         _forget(live[0].__module__)
     except (ValueError, SyntaxError) as fault:
         os.write(said, f"impossible\n{fault}".encode())

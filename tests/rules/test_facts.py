@@ -99,3 +99,42 @@ def test_a_start_compiles_what_no_stage_has(sets: tuple[str, ...], *, compiled: 
     facts = facts_of(*sets)
     assert facts.cold_start() == facts.cold_start(compiled=compiled)
     assert facts.cold_start() != facts.cold_start(compiled=not compiled)
+
+
+@pytest.mark.parametrize(
+    ("sets", "serves"),
+    [
+        ((), True),
+        (("sglang.args.fp8-gemm-backend=triton",), False),
+        (("sglang.args.fp8-gemm-backend=triton", "sglang.args.moe-runner-backend=deep_gemm"), True),
+    ],
+)
+def test_deep_gemm_multiplies_layers_or_experts(sets: tuple[str, ...], *, serves: bool) -> None:
+    assert facts_of(*sets, profile="h200-eagle-bf16kv").serves_with_deep_gemm is serves
+
+
+@pytest.mark.parametrize(
+    ("sets", "adapts"),
+    [
+        ((), False),
+        (("sglang.args.lora-paths=[a=/model-cache/a]",), True),
+        (("sglang.args.enable-lora=true",), True),
+        # A switch that is off is a word less on the command line: SGLang sees the paths alone.
+        (("sglang.args.enable-lora=false", "sglang.args.lora-paths=[a=/model-cache/a]"), True),
+    ],
+)
+def test_paths_of_adapters_switch_them_on(sets: tuple[str, ...], *, adapts: bool) -> None:
+    assert facts_of(*sets).adapts is adapts
+
+
+def test_the_models_own_tokenizer_is_no_other() -> None:
+    own = facts_of("sglang.args.tokenizer-path=zai-org/GLM-5.1-FP8").settings
+    assert "tokenizer_path" not in own
+    assert own.keys() == facts_of().settings.keys()
+    assert "tokenizer_path" in facts_of("sglang.args.tokenizer-path=acme/other").settings
+
+
+def test_an_option_that_is_left_out_would_stand_under_its_own_name() -> None:
+    assert facts_of().path("watchdog_timeout") == ("sglang", "args", "watchdog-timeout")
+    assert facts_of().path("tp_size") == ("sglang", "args", "tp")
+    assert facts_of().path("no_such_option") == ("sglang", "args")

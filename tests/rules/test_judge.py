@@ -12,6 +12,7 @@ from judged import checked
 from reporting import call, finding, write_profiles
 
 from glmdeploy.errors import UsageError
+from glmdeploy.findings import Remove
 from glmdeploy.rules.judge import selection
 from glmdeploy.rules.registry import rules
 
@@ -157,3 +158,26 @@ def test_a_waiver_holds_for_a_rule_that_can_be_waived_until_it_ends(rule: str, u
     found = checked("server.public=true", "sglang.args.tp=4", waiver).findings
     assert {each.id for each in found if each.waived == "tried"} == ({rule} if waived else set())
     assert {"GLM020", "GLM060"} <= {each.id for each in found}
+
+
+@pytest.mark.parametrize(
+    ("waivers", "places"),
+    [
+        (("GLM060",), [0]),
+        (("GLM047",), [0]),
+        (("GLM999",), []),
+        (("GLM020", "GLM020"), []),
+        (("GLM020", "GLM047"), [1]),
+    ],
+)
+def test_a_waiver_that_does_nothing_can_go(waivers: tuple[str, ...], places: list[int]) -> None:
+    listed = ", ".join(f"{{rule: {rule}, reason: tried, until: 2099-01-01}}" for rule in waivers)
+    found = checked("sglang.args.tp=4", f"waive=[{listed}]").findings
+    edits = [edit for each in found if each.id == "waiver" for edit in each.edits]
+    assert edits == [Remove(path=("waive", place)) for place in places]
+
+
+def test_a_waiver_of_no_rule_is_asked_which_is_meant() -> None:
+    found = checked("waive=[{rule: GLM920, reason: tried, until: 2099-01-01}]").findings
+    [fix] = [each.fix for each in found if each.id == "waiver"]
+    assert fix == "did you mean `GLM020` (tp does not match the GPU count)? remove the waiver"

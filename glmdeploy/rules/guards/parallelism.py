@@ -206,6 +206,7 @@ GPU_COUNT = Rule(
         example("sglang.args.attn-dp-size=8", profile=AT_0_5_23),
         example("sglang.args.tp=2", "sglang.args.dp=2", profile=AIR),
         example("sglang.args.nnodes=1"),
+        example("sglang.args.tp=4", profile="local-cpu"),
     ),
 )
 
@@ -318,6 +319,7 @@ NUMBERS = Rule(
         example("sglang.args.chunked-prefill-size=1000", profile=AIR),
         example("sglang.args.max-running-requests=1"),
         example("sglang.args.max-total-tokens=64"),
+        example("sglang.args.max-total-tokens=2", "model.repo=acme/other"),
         example("sglang.args.attn-dp-size=8", "sglang.args.max-running-requests=4", profile=AT_0_5_23),
         example("sglang.args.moe-dense-tp-size=1"),
         example("sglang.args.moe-dense-tp-size=8", profile=AT_0_5_23),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from judged import checked, messages
+from judged import checked, facts_of, messages
 
 from glmdeploy.cron import parse
 from glmdeploy.findings import SetValue
+from glmdeploy.rules.guards.adapters import names
 from glmdeploy.rules.guards.idle import _gaps
 
 NOSPEC = "b200-nospec-bf16kv"
 SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null", "server.max_concurrency=20")
 HOST_CACHES = "the ranks' host caches take about 99 GiB of the machine's memory together"
 A100 = ("gpu=A100-80GB:8",)
+AT_0_5_12 = ("sglang.version=0.5.12.post1", "sglang.image=lmsysorg/sglang:v0.5.12.post1")
 AT_0_5_13 = ("sglang.version=0.5.13.post1", "sglang.image=lmsysorg/sglang:v0.5.13.post1")
 
 
@@ -21,6 +23,7 @@ AT_0_5_13 = ("sglang.version=0.5.13.post1", "sglang.image=lmsysorg/sglang:v0.5.1
     [
         ("GLM145", "b200-eagle-bf16kv", (), "args"),
         ("GLM132", "b200-eagle-bf16kv", (*SERVER, "server.target_inputs=3"), "target_inputs"),
+        ("GLM171", "b200-eagle-bf16kv", ("gpu=T4:8",), "zai-org/GLM-5.1-FP8"),
         ("GLM031", NOSPEC, ("sglang.args.speculative-num-steps=3",), "speculative-num-steps"),
         ("GLM125", "b200-eagle-bf16kv", ("server.target_inputs=50", "server.max_inputs=40"), "50"),
         (
@@ -84,10 +87,20 @@ def test_what_is_said(rule: str, sets: tuple[str, ...], said: str) -> None:
         ("GLM030", ("sglang.args.max-total-tokens=400000",), 1),
         ("GLM030", ("sglang.args.max-total-tokens=405504",), 0),
         ("GLM028", ("sglang.args.speculative-eagle-topk=2",), 1),
+        ("GLM038", (*AT_0_5_12, "sglang.args.speculative-draft-window-size=64"), 0),
+        ("GLM038", (*AT_0_5_12, "sglang.args.speculative-draft-window-size=64", "sglang.args.stream-output=true"), 1),
+        ("GLM127", ("model.repo=acme/other", "sglang.args.chunked-prefill-size=-1"), 1),
+        ("GLM127", ("model.repo=openai/gpt-oss-20b", "sglang.args.chunked-prefill-size=-1"), 1),
+        ("GLM127", ("model.repo=Qwen/Qwen3-8B", "sglang.args.chunked-prefill-size=-1"), 0),
     ],
 )
 def test_from_where_on(rule: str, sets: tuple[str, ...], count: int) -> None:
     assert len(messages(rule, *sets)) == count
+
+
+def test_a_profile_without_adapters_names_none() -> None:
+    assert names(facts_of()) == []
+    assert names(facts_of("sglang.args.lora-paths=[a=/model-cache/a, /model-cache/b]")) == ["a", "/model-cache/b"]
 
 
 def test_glm038_changes_a_value_that_has_a_new_name_and_no_more() -> None:
