@@ -71,6 +71,7 @@ class _Mapping(_Same):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        _fresh(item)
         self._coverage.switch_context(item.nodeid)
         began = time.process_time()
         try:
@@ -140,6 +141,14 @@ def _forget(*modules: str) -> None:
             each.cache_clear()
 
 
+def _fresh(test: pytest.Item) -> None:
+    """Empty the caches of a test's own module: what another test has asked before, it does not run itself."""
+    module = getattr(test, "module", None)
+    for each in list(vars(module).values()) if module else []:
+        if isinstance(each, functools._lru_cache_wrapper) and each.__module__ == module.__name__:
+            each.cache_clear()
+
+
 def _judge(
     mutant: Mutant, tests: Sequence[pytest.Item], functions: dict[tuple[str, str], list[FunctionType]], seconds: int
 ) -> tuple[str, str]:
@@ -191,6 +200,8 @@ def _in_fork(
                 if function.__code__.co_firstlineno == inner.co_firstlineno:
                     function.__code__ = inner
         _forget(live[0].__module__)
+        for test in {id(getattr(each, "module", None)): each for each in tests}.values():
+            _fresh(test)
     except (ValueError, SyntaxError) as fault:
         os.write(said, f"impossible\n{fault}".encode())
         os._exit(0)

@@ -150,6 +150,11 @@ def test_a_fact_has_a_place_and_an_edit_goes_there(name: str) -> None:
     assert len(edit(judged, name, None)) == (0 if absent else 1)
 
 
+def test_a_variable_is_a_fact() -> None:
+    assert fact(facts_of("b200-eagle-bf16kv"), "env.SGLANG_ENABLE_SPEC_V2") == "1"
+    assert fact(facts_of("b200-eagle-bf16kv"), "env.NOT_SET") is None
+
+
 def test_a_place_of_the_profile_is_its_path() -> None:
     judged = facts_of("b200-eagle-bf16kv")
     assert place(judged, "server.min_containers") == (("server", "min_containers"), False)

@@ -65,7 +65,7 @@ def test_a_checkpoint_that_its_configuration_names() -> None:
     [
         ((), 1),
         (("sglang.args.dp=2",), 1),
-        (("sglang.args.dp=0", "sglang.args.enable-dp-attention=true"), 1),
+        (("sglang.args.dp=0", "sglang.args.enable-dp-attention=true", "model.repo=acme/other"), 1),
         (("sglang.args.dp=2", "sglang.args.enable-dp-attention=true"), 2),
         (("sglang.args.dp=8", "sglang.args.enable-dp-attention=true"), 8),
     ],
@@ -81,6 +81,26 @@ def test_groups_of_attention_by_their_own_option(also: tuple[str, ...]) -> None:
 
 def test_an_option_that_holds_a_secret_is_withheld_and_one_that_is_wrong_is_not() -> None:
     assert facts_of("sglang.args.api-key=sk-1234567890", "sglang.args.nope=1").withheld == {"api_key": "api-key"}
+
+
+def test_what_is_refused_leaves_memory_open_although_something_is_counted() -> None:
+    facts = facts_of("sglang.args.max-total-tokens=many")
+    with gaps() as met:
+        assert facts.memory is not None
+    assert met == {Gap.REFUSED, Gap.MEMORY}
+
+
+@pytest.mark.parametrize(
+    ("sets", "read_only"),
+    [
+        ((), True),
+        (("volumes.weights.read_only=false",), False),
+        (("sglang.args.load-format=presharded",), False),
+        (("sglang.args.load-format=presharded", "volumes.weights.read_only=true"), True),
+    ],
+)
+def test_weights_are_mounted_read_only_unless_sglang_writes_there(sets: tuple[str, ...], *, read_only: bool) -> None:
+    assert facts_of(*sets, profile="b200-eagle-bf16kv-0.5.23").weights_read_only is read_only
 
 
 def test_the_memory_of_a_gpu_is_missed_where_there_is_one() -> None:

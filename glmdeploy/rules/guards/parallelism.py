@@ -230,6 +230,7 @@ EXPERTS = Rule(
         example("sglang.args.ep=3"),
         example("sglang.args.ep=16"),
         example("sglang.args.ep=0"),
+        example("sglang.args.ep=2", "sglang.args.moe-dp-size=2", profile=AT_0_5_23),
         example("sglang.args.ep=4", "sglang.args.ep-num-redundant-experts=2", "sglang.args.enable-eplb=true"),
         example(
             *("gpu=H100:6", "sglang.args.tp=6", "sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
@@ -240,6 +241,7 @@ EXPERTS = Rule(
     passes=(
         example("sglang.args.ep=4"),
         example("sglang.args.ep=8"),
+        example("sglang.args.ep=4", "sglang.args.moe-dp-size=2", profile=AT_0_5_23),
         example("sglang.args.ep=3", "sglang.args.moe-a2a-backend=deepep"),
         example("sglang.args.ep=4", "sglang.args.ep-num-redundant-experts=4", "sglang.args.enable-eplb=true"),
     ),

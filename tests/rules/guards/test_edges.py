@@ -62,6 +62,11 @@ def test_the_key_is_underlined_where_the_value_is_not_what_is_wrong(
             "`chunked-prefill-size` is 1,000, which is not made of pages of 64 tokens",
         ),
         (
+            "GLM038",
+            (*AT_0_5_12, "sglang.args.speculative-draft-window-size=64", "sglang.args.stream-output=true"),
+            "`stream-output` is an old spelling of `incremental-streaming-output: true` since 0.5.10",
+        ),
+        (
             "GLM032",
             ("model.repo=acme/other", "sglang.args.max-total-tokens=1"),
             "`max-total-tokens` is 1, less than two tokens or a page of 1",
@@ -88,7 +93,9 @@ def test_what_is_said(rule: str, sets: tuple[str, ...], said: str) -> None:
         ("GLM030", ("sglang.args.max-total-tokens=405504",), 0),
         ("GLM028", ("sglang.args.speculative-eagle-topk=2",), 1),
         ("GLM038", (*AT_0_5_12, "sglang.args.speculative-draft-window-size=64"), 0),
-        ("GLM038", (*AT_0_5_12, "sglang.args.speculative-draft-window-size=64", "sglang.args.stream-output=true"), 1),
+        ("GLM005", ("sglang.args.nsa-decode-backend=flashmla_kv", "sglang.args.tp=0"), 0),
+        ("GLM122", ("sglang.args.chunked-prefill-size=1",), 1),
+        ("GLM127", ("sglang.args.chunked-prefill-size=1",), 0),
         ("GLM127", ("model.repo=acme/other", "sglang.args.chunked-prefill-size=-1"), 1),
         ("GLM127", ("model.repo=openai/gpt-oss-20b", "sglang.args.chunked-prefill-size=-1"), 1),
         ("GLM127", ("model.repo=Qwen/Qwen3-8B", "sglang.args.chunked-prefill-size=-1"), 0),
@@ -96,6 +103,14 @@ def test_what_is_said(rule: str, sets: tuple[str, ...], said: str) -> None:
 )
 def test_from_where_on(rule: str, sets: tuple[str, ...], count: int) -> None:
     assert len(messages(rule, *sets)) == count
+
+
+@pytest.mark.parametrize(("more", "count"), [(0, 0), (1, 1)])
+def test_glm082_is_about_more_than_the_memory_holds(more: int, count: int) -> None:
+    memory = facts_of().memory
+    assert memory is not None
+    cap = memory.possible[memory.kv_dtype].tokens + more
+    assert len(messages("GLM082", f"sglang.args.max-total-tokens={cap}")) == count
 
 
 def test_a_profile_without_adapters_names_none() -> None:
@@ -117,6 +132,8 @@ def test_glm038_changes_a_value_that_has_a_new_name_and_no_more() -> None:
         ("0,20,50 * * * *", [1200, 1800, 600] * 24),
         ("30 3 * * *", [86_400]),
         ("30 3 1 * *", [2 * 86_400]),
+        # A Wednesday in 2030, and in none of the six years before it beside a Tuesday.
+        ("30 3 13 2 2", [86_400]),
     ],
 )
 def test_gaps_between_pings(schedule: str, seconds: list[int]) -> None:
