@@ -71,7 +71,7 @@ class _Mapping(_Same):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        _fresh(item)
+        fresh(item)
         self._coverage.switch_context(item.nodeid)
         began = time.process_time()
         try:
@@ -141,7 +141,7 @@ def _forget(*modules: str) -> None:
             each.cache_clear()
 
 
-def _fresh(test: pytest.Item) -> None:
+def fresh(test: object) -> None:
     """Empty the caches of a test's own module: what another test has asked before, it does not run itself."""
     module = getattr(test, "module", None)
     for each in list(vars(module).values()) if module else []:
@@ -201,7 +201,7 @@ def _in_fork(
                     function.__code__ = inner
         _forget(live[0].__module__)
         for test in {id(getattr(each, "module", None)): each for each in tests}.values():
-            _fresh(test)
+            fresh(test)
     except (ValueError, SyntaxError) as fault:
         os.write(said, f"impossible\n{fault}".encode())
         os._exit(0)

@@ -235,10 +235,6 @@ DOES_NOT_FIT = Rule(
         example("gpu=B200:4", "sglang.args.tp=4", "sglang.args.mem-fraction-static=null", "model.repo=acme/other"),
         example("sglang.args.mem-fraction-static=0.56"),
         example("gpu=H100:2", "sglang.args.tp=2", profile="h100-glm45-air-fp8"),
-        example(
-            *(_LLAMA, "gpu=T4", *_ALONE, "sglang.args.json-model-override-args='{\"num_hidden_layers\": 4}'"),
-            profile="h100-glm45-air-fp8",
-        ),
     ),
 )
 

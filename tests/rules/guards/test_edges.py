@@ -9,11 +9,13 @@ from glmdeploy.cron import parse
 from glmdeploy.findings import SetValue
 from glmdeploy.rules.guards.adapters import names
 from glmdeploy.rules.guards.idle import _gaps
+from glmdeploy.rules.guards.memory import DOES_NOT_FIT
 
 NOSPEC = "b200-nospec-bf16kv"
 SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null", "server.max_concurrency=20")
 HOST_CACHES = "the ranks' host caches take about 99 GiB of the machine's memory together"
 A100 = ("gpu=A100-80GB:8",)
+FEWER_LAYERS = "sglang.args.json-model-override-args='{\"num_hidden_layers\": 4}'"
 AT_0_5_12 = ("sglang.version=0.5.12.post1", "sglang.image=lmsysorg/sglang:v0.5.12.post1")
 AT_0_5_13 = ("sglang.version=0.5.13.post1", "sglang.image=lmsysorg/sglang:v0.5.13.post1")
 
@@ -111,6 +113,12 @@ def test_glm082_is_about_more_than_the_memory_holds(more: int, count: int) -> No
     assert memory is not None
     cap = memory.possible[memory.kv_dtype].tokens + more
     assert len(messages("GLM082", f"sglang.args.max-total-tokens={cap}")) == count
+
+
+@pytest.mark.parametrize(("more", "count"), [((), 1), ((FEWER_LAYERS,), 0)])
+def test_glm080_does_not_judge_a_model_that_is_changed(more: tuple[str, ...], count: int) -> None:
+    alone = next(each.sets for each in DOES_NOT_FIT.fails if "gpu=T4" in each.sets)
+    assert len(messages("GLM080", *alone, *more, profile="h100-glm45-air-fp8")) == count
 
 
 def test_a_profile_without_adapters_names_none() -> None:
