@@ -9,9 +9,12 @@ from glmdeploy.cron import parse
 from glmdeploy.findings import SetValue
 from glmdeploy.rules.guards.adapters import names
 from glmdeploy.rules.guards.idle import _gaps
-from glmdeploy.rules.guards.memory import DOES_NOT_FIT
+from glmdeploy.rules.guards.memory import DOES_NOT_FIT, UNCOUNTED_SCALES
+from glmdeploy.rules.rule import AIR, AT_0_5_10, NOSPEC
 
-NOSPEC = "b200-nospec-bf16kv"
+TP_0, PREFILL = "sglang.args.tp=0", "sglang.args.prefill-attention-backend=flashinfer"
+FP8 = "sglang.args.kv-cache-dtype=fp8_e4m3"
+FP8_POOL = UNCOUNTED_SCALES.fails[0].sets
 SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null", "server.max_concurrency=20")
 HOST_CACHES = "the ranks' host caches take about 99 GiB of the machine's memory together"
 A100 = ("gpu=A100-80GB:8",)
@@ -94,8 +97,14 @@ def test_what_is_said(rule: str, sets: tuple[str, ...], said: str) -> None:
         ("GLM030", ("sglang.args.max-total-tokens=400000",), 1),
         ("GLM030", ("sglang.args.max-total-tokens=405504",), 0),
         ("GLM028", ("sglang.args.speculative-eagle-topk=2",), 1),
+        ("GLM032", ("gpu=T4:8", "sglang.args.chunked-prefill-size=1000"), 1),
+        ("GLM032", ("sglang.args.context-length=2",), 0),
+        ("GLM032", ("sglang.args.context-length=1",), 1),
+        ("GLM202", ("gpu=B200:2", "sglang.args.tp=2"), 1),
+        ("GLM202", ("gpu=B200:1", "sglang.args.tp=1"), 0),
+        ("GLM027", (*AT_0_5_12, "sglang.args.speculative-algorithm=EAGEL"), 1),
+        ("GLM063", ("sglang.args.lora-paths=[a=/model-cache/a, b=hf_abcdefghijklmnopqrstuvwxyzABCDEFGH]",), 1),
         ("GLM038", (*AT_0_5_12, "sglang.args.speculative-draft-window-size=64"), 0),
-        ("GLM005", ("sglang.args.nsa-decode-backend=flashmla_kv", "sglang.args.tp=0"), 0),
         ("GLM122", ("sglang.args.chunked-prefill-size=1",), 1),
         ("GLM127", ("sglang.args.chunked-prefill-size=1",), 0),
         ("GLM127", ("model.repo=acme/other", "sglang.args.chunked-prefill-size=-1"), 1),
@@ -107,18 +116,74 @@ def test_from_where_on(rule: str, sets: tuple[str, ...], count: int) -> None:
     assert len(messages(rule, *sets)) == count
 
 
-@pytest.mark.parametrize(("more", "count"), [(0, 0), (1, 1)])
-def test_glm082_is_about_more_than_the_memory_holds(more: int, count: int) -> None:
+@pytest.mark.parametrize(
+    ("rule", "profile", "sets", "count"),
+    [
+        ("GLM005", "h200-eagle-bf16kv", (*AT_0_5_10, "sglang.args.nsa-decode-backend=flashmla_kv"), 1),
+        ("GLM005", "h200-eagle-bf16kv", (*AT_0_5_10, "sglang.args.nsa-decode-backend=flashmla_kv", TP_0), 0),
+        ("GLM006", NOSPEC, ("model.repo=acme/other", "sglang.args.attention-backend=fa3"), 1),
+        ("GLM006", NOSPEC, ("model.repo=acme/other", "sglang.args.attention-backend=fa3", PREFILL), 0),
+        ("GLM014", "b200-eagle-bf16kv-0.5.23", (), 1),
+        ("GLM014", "b200-eagle-bf16kv-0.5.23", ("sglang.args.attn-dp-size=2",), 0),
+        ("GLM085", "h200-eagle-bf16kv", FP8_POOL, 1),
+        ("GLM085", "h200-eagle-bf16kv", (*FP8_POOL[:-1], "sglang.args.max-total-tokens=65536"), 0),
+    ],
+)
+def test_from_where_on_in_a_profile(rule: str, profile: str, sets: tuple[str, ...], count: int) -> None:
+    assert len(messages(rule, *sets, profile=profile)) == count
+
+
+@pytest.mark.parametrize(
+    ("rule", "profile", "sets", "said"),
+    [
+        (
+            "GLM007",
+            "b200-eagle-bf16kv-0.5.23",
+            (FP8, "sglang.args.dsa-decode-backend=fa3", "sglang.args.dsa-prefill-backend=fa3"),
+            "`fa3` cannot decode from a KV cache in FP8",
+        ),
+        (
+            "GLM007",
+            "h200-eagle-bf16kv",
+            (FP8, "sglang.args.nsa-decode-backend=fa3", "sglang.args.nsa-prefill-backend=fa3"),
+            "`fa3` cannot decode from a KV cache in FP8",
+        ),
+        (
+            "GLM031",
+            AIR,
+            ("sglang.args.speculative-algorithm=NGRAM", "sglang.args.enable-mixed-chunk=true"),
+            "`enable-mixed-chunk` is switched off by speculative decoding with NGRAM",
+        ),
+        (
+            "GLM172",
+            AIR,
+            ("model.repo=acme/other", "sglang.args.load-format=gguf", "sglang.args.quantization=gguf"),
+            "`load-format: gguf` means a .gguf file, and SGLang is started with the folder /model-cache/other",
+        ),
+        (
+            "GLM223",
+            AIR,
+            ("model.repo=zai-org/GLM-4.5-Air", "sglang.args.moe-runner-backend=flashinfer_cutedsl"),
+            "`moe-runner-backend: flashinfer_cutedsl` runs experts in FP4 only, and the checkpoint is not quantised",
+        ),
+    ],
+)
+def test_what_is_said_of_a_profile(rule: str, profile: str, sets: tuple[str, ...], said: str) -> None:
+    assert messages(rule, *sets, profile=profile) == [said]
+
+
+@pytest.mark.parametrize(("rule", "more", "count"), [("GLM082", 0, 0), ("GLM082", 1, 1)])
+def test_a_cap_is_above_what_the_memory_holds(rule: str, more: int, count: int) -> None:
     memory = facts_of().memory
     assert memory is not None
     cap = memory.possible[memory.kv_dtype].tokens + more
-    assert len(messages("GLM082", f"sglang.args.max-total-tokens={cap}")) == count
+    assert len(messages(rule, f"sglang.args.max-total-tokens={cap}")) == count
 
 
-@pytest.mark.parametrize(("more", "count"), [((), 1), ((FEWER_LAYERS,), 0)])
-def test_glm080_does_not_judge_a_model_that_is_changed(more: tuple[str, ...], count: int) -> None:
+@pytest.mark.parametrize(("rule", "more", "count"), [("GLM080", (), 1), ("GLM080", (FEWER_LAYERS,), 0)])
+def test_a_model_that_is_changed_is_not_judged(rule: str, more: tuple[str, ...], count: int) -> None:
     alone = next(each.sets for each in DOES_NOT_FIT.fails if "gpu=T4" in each.sets)
-    assert len(messages("GLM080", *alone, *more, profile="h100-glm45-air-fp8")) == count
+    assert len(messages(rule, *alone, *more, profile=AIR)) == count
 
 
 def test_a_profile_without_adapters_names_none() -> None:
@@ -126,9 +191,10 @@ def test_a_profile_without_adapters_names_none() -> None:
     assert names(facts_of("sglang.args.lora-paths=[a=/model-cache/a, /model-cache/b]")) == ["a", "/model-cache/b"]
 
 
-def test_glm038_changes_a_value_that_has_a_new_name_and_no_more() -> None:
+@pytest.mark.parametrize("rule", ["GLM038"])
+def test_a_value_that_has_a_new_name_is_changed_and_no_more(rule: str) -> None:
     found = checked("sglang.args.attention-backend=nsa", profile="b200-eagle-bf16kv-0.5.23").findings
-    assert [each.edits for each in found if each.id == "GLM038"] == [
+    assert [each.edits for each in found if each.id == rule] == [
         (SetValue(path=("sglang", "args", "attention-backend"), value="dsa"),)
     ]
 
