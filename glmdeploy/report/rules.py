@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glmdeploy.findings import CHECKS, Severity
+from glmdeploy.findings import CHECKS, RenameKey, SetValue, Severity, dotted
 from glmdeploy.gpus import GENERATIONS
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.text import COLORS
-from glmdeploy.report.view import view
+from glmdeploy.report.view import clean, shown, view
 from glmdeploy.report.words import counted
 from glmdeploy.report.wrap import table, wrapped
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from glmdeploy.findings import Finding
+    from glmdeploy.findings import Edit, Finding
     from glmdeploy.rules.rule import Example, Rule
 
 _KINDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
@@ -158,13 +158,25 @@ def command(example: Example) -> str:
 
 
 def places(rules: Sequence[Rule], tried: Callable[[Rule, Example], Iterable[Finding]]) -> str:
-    """Where each rule finds what is wrong in its examples: the path, and what a caret underlines there."""
+    """What each rule finds in its examples: the path, what a caret underlines there, severity, message and edits."""
     return "".join(
-        f"{rule.id} | {' '.join((example.profile, *example.sets))} | {seen.path} | {seen.text[seen.start : seen.end]}\n"
+        f"{rule.id} | {' '.join((example.profile, *example.sets))} | {seen.path} | {seen.text[seen.start : seen.end]}"
+        f" | {seen.severity} | {seen.message}{''.join(f' | {_changed(edit)}' for edit in found.edits)}\n"
         for rule in rules
         for example in rule.fails
-        for seen in map(view, tried(rule, example))
+        for found in tried(rule, example)
+        for seen in (view(found),)
     )
+
+
+def _changed(edit: Edit) -> str:
+    path = dotted(edit.path)
+    match edit:
+        case SetValue():
+            return clean(f"{path} = {shown(edit.value)}")
+        case RenameKey():
+            return clean(f"{path} -> {edit.name}")
+    return clean(f"no {path}")
 
 
 def rule_data(rule: Rule, *, mended: bool) -> dict[str, Any]:

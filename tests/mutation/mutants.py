@@ -107,14 +107,15 @@ def tree_of(mutant: Mutant) -> ast.Module:
 def code_of(mutant: Mutant) -> CodeType:
     """The function's code with the change made."""
     module = compile(tree_of(mutant), str(ROOT / mutant.file), "exec")
-    return next(code for code in _codes(module) if code.co_qualname == mutant.function)
+    return next(code for code in within(module) if code.co_qualname == mutant.function)
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def within(code: CodeType) -> Iterator[CodeType]:
+    """The code of all that is defined in it, at any depth."""
     for each in code.co_consts:
         if isinstance(each, CodeType):
             yield each
-            yield from _codes(each)
+            yield from within(each)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

@@ -23,7 +23,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
-from mutation.mutants import ROOT, Mutant, code_of
+from mutation.mutants import ROOT, Mutant, code_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,6 +71,7 @@ class _Mapping(_Same):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        fresh(item)
         self._coverage.switch_context(item.nodeid)
         began = time.process_time()
         try:
@@ -140,6 +141,14 @@ def _forget(*modules: str) -> None:
             each.cache_clear()
 
 
+def fresh(test: object) -> None:
+    """Empty the caches of a test's own module: what another test has asked before, it does not run itself."""
+    module = getattr(test, "module", None)
+    for each in list(vars(module).values()) if module else []:
+        if isinstance(each, functools._lru_cache_wrapper) and each.__module__ == module.__name__:
+            each.cache_clear()
+
+
 def _judge(
     mutant: Mutant, tests: Sequence[pytest.Item], functions: dict[tuple[str, str], list[FunctionType]], seconds: int
 ) -> tuple[str, str]:
@@ -151,7 +160,7 @@ def _judge(
     child = os.fork()
     if child == 0:
         os.close(heard)
-        _in_fork(mutant, tests, live, said, seconds)
+        _in_fork(mutant, tests, functions, said, seconds)
     os.close(said)
     try:
         ready, _, _ = select.select([heard], [], [], PATIENCE)
@@ -168,9 +177,14 @@ def _judge(
 
 
 def _in_fork(
-    mutant: Mutant, tests: Sequence[pytest.Item], live: Sequence[FunctionType], said: int, seconds: int
+    mutant: Mutant,
+    tests: Sequence[pytest.Item],
+    functions: dict[tuple[str, str], list[FunctionType]],
+    said: int,
+    seconds: int,
 ) -> None:
-    """Does not return."""
+    """Does not return. What functions have made already, while modules were read, changes with them."""
+    live = functions[str(ROOT / mutant.file), mutant.function]
     begun = int(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (begun + seconds, begun + seconds + 1))
     quiet = os.open(os.devnull, os.O_RDWR)
@@ -181,7 +195,13 @@ def _in_fork(
         code = code_of(mutant)
         for function in live:
             function.__code__ = code
+        for inner in within(code):
+            for function in functions.get((inner.co_filename, inner.co_qualname), []):
+                if function.__code__.co_firstlineno == inner.co_firstlineno:
+                    function.__code__ = inner
         _forget(live[0].__module__)
+        for test in {id(getattr(each, "module", None)): each for each in tests}.values():
+            fresh(test)
     except (ValueError, SyntaxError) as fault:
         os.write(said, f"impossible\n{fault}".encode())
         os._exit(0)

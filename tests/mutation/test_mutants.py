@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mutation import campaign, runs
+from mutation import campaign, plugin, runs
 from mutation.mutants import ROOT, Mutant, code_of, files, of_file, tree_of
 
 if TYPE_CHECKING:
@@ -65,3 +66,23 @@ def test_a_test_that_looks_notices_and_one_that_does_not_does_not(tmp_path: Path
         folder.mkdir()
         [verdict] = campaign.judged([(mutant, [test])], folder, seconds_of={}, jobs=1, show=False)
         assert verdict.outcome == outcome
+
+
+@pytest.mark.thorough
+def test_what_a_function_made_while_its_module_was_read_changes_too(tmp_path: Path) -> None:
+    file = "glmdeploy/rules/guards/companions.py"
+    mutant = next(each for each in of_file(file) if each.function == "_off" and each.change.startswith("not "))
+    [verdict] = campaign.judged(
+        [(mutant, ["tests/rules/test_rules.py::test_passes[GLM196]"])], tmp_path, seconds_of={}, jobs=1, show=False
+    )
+    assert verdict.outcome == "killed"
+
+
+def test_what_another_test_has_asked_before_is_asked_anew() -> None:
+    module = ModuleType("of_a_test")
+    exec("import functools\n\n@functools.cache\ndef asked(): return object()\n", vars(module))
+    before = module.asked()
+    assert module.asked() is before
+    plugin.fresh(SimpleNamespace(module=module))
+    assert module.asked() is not before
+    plugin.fresh(SimpleNamespace())

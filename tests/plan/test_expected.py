@@ -31,6 +31,18 @@ def test_what_is_decided_is_expected() -> None:
     assert "context_length" not in found, "SGLang takes the model's"
 
 
+def test_groups_of_attention_are_expected_of_every_release() -> None:
+    assert expected()["attn_dp_size"] == 1
+    assert expected("sglang.args.dp=8", "sglang.args.enable-dp-attention=true")["attn_dp_size"] == 8
+
+
+def test_what_stays_auto_is_not_expected() -> None:
+    found = expected(profile="h200-eagle-bf16kv")
+    assert "attention_backend" in found
+    assert "moe_runner_backend" not in found, "SGLang chooses when it makes the layers"
+    assert "auto" not in found.values()
+
+
 def test_of_several_gpus_only_what_is_the_same_on_each() -> None:
     both = expected("gpu=[H200:8, B200:8]", profile="h200-eagle-bf16kv")
     each = [expected(f"gpu={gpu}", profile="h200-eagle-bf16kv") for gpu in ("H200:8", "B200:8")]

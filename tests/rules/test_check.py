@@ -13,6 +13,7 @@ from glmdeploy.plan.make import made
 from glmdeploy.profile.text.load import load
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
+from glmdeploy.sglang.catalog import versions
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TODAY = date(2026, 11, 23)
@@ -83,3 +84,20 @@ def test_each_gpu_of_a_list_is_judged() -> None:
         for each in checked.findings:
             assert (each.message if each.message in both else f"on {gpu}: {each.message}") in messages
     assert {each.id for each in found} == {each.id for checked in alone.values() for each in checked.findings}
+
+
+@pytest.mark.parametrize(
+    ("version", "fix"),
+    [
+        ("9.9.9", f"pin `{versions()[-1]}`, the newest that this glmdeploy knows, together with its image"),
+        ("0.5.7", "did you mean `0.5.8` or `0.5.9`?"),
+    ],
+)
+def test_a_release_that_is_not_known_is_a_newer_one_or_meant_for_another(version: str, fix: str) -> None:
+    found = check(load("b200-eagle-bf16kv", sets=[f"sglang.version={version}"]), today=TODAY).findings
+    assert [each.fix for each in found if each.id == "sglang"] == [fix]
+
+
+def test_the_rules_judge_what_stands_beside_a_fault_of_shape() -> None:
+    found = check(load("b200-eagle-bf16kv", sets=["server.port=abc", "sglang.args.tp=4"]), today=TODAY).findings
+    assert {"schema", "GLM020"} <= {each.id for each in found}

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glmdeploy.gpus import GENERATIONS
 from glmdeploy.profile import schema
 from glmdeploy.profile.text.load import load
 from glmdeploy.resources import profiles_dir
@@ -148,6 +149,26 @@ def test_a_fact_has_a_place_and_an_edit_goes_there(name: str) -> None:
     written = step.path[:-1] if absent and name.startswith("env.") else step.path
     assert written == path
     assert len(edit(judged, name, None)) == (0 if absent else 1)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
+def test_a_rule_has_the_scope_of_its_entry(entry: dict[str, Any]) -> None:
+    said, made = entry.get("scope", {}), conditions.rule(entry).scope
+    assert [GENERATIONS[major] for major in made.gpu_majors] == said.get("gpus", [])
+    assert list(made.architectures) == said.get("architectures", [])
+    assert list(made.attentions) == said.get("attentions", [])
+    assert (made.since, made.until) == (said.get("since"), said.get("until"))
+
+
+def test_a_variable_is_a_fact() -> None:
+    assert fact(facts_of("b200-eagle-bf16kv"), "env.SGLANG_ENABLE_SPEC_V2") == "1"
+    assert fact(facts_of("b200-eagle-bf16kv"), "env.NOT_SET") is None
+
+
+def test_a_place_of_the_profile_is_its_path() -> None:
+    judged = facts_of("b200-eagle-bf16kv")
+    assert place(judged, "server.min_containers") == (("server", "min_containers"), False)
+    assert place(judged, "volumes.kernels.mount") == (("volumes", "kernels", "mount"), False)
 
 
 @pytest.mark.parametrize("name", DERIVED)

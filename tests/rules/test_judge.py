@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judged import checked
 from reporting import call, finding, write_profiles
 
 from glmdeploy.errors import UsageError
+from glmdeploy.findings import Remove
 from glmdeploy.rules.judge import selection
 from glmdeploy.rules.registry import rules
 
@@ -140,3 +142,42 @@ def test_only_what_is_selected_is_fixed(tmp_path: Path) -> None:
     assert (tmp_path / "leak.yaml").read_text() == text
     call("validate", "leak.yaml", "--fix", "--select", "GLM063")
     assert "api-key" not in (tmp_path / "leak.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("rule", "until", "waived"),
+    [
+        ("GLM020", "2026-11-23", True),
+        ("GLM020", "2026-11-22", False),
+        ("GLM060", "2099-01-01", False),
+        ("GLM999", "2099-01-01", False),
+    ],
+)
+def test_a_waiver_holds_for_a_rule_that_can_be_waived_until_it_ends(rule: str, until: str, *, waived: bool) -> None:
+    waiver = f"waive=[{{rule: {rule}, reason: tried, until: {until}}}]"
+    found = checked("server.public=true", "sglang.args.tp=4", waiver).findings
+    assert {each.id for each in found if each.waived == "tried"} == ({rule} if waived else set())
+    assert {"GLM020", "GLM060"} <= {each.id for each in found}
+
+
+@pytest.mark.parametrize(
+    ("waivers", "places"),
+    [
+        (("GLM060",), [0]),
+        (("GLM047",), [0]),
+        (("GLM999",), []),
+        (("GLM020", "GLM020"), []),
+        (("GLM020", "GLM047"), [1]),
+    ],
+)
+def test_a_waiver_that_does_nothing_can_go(waivers: tuple[str, ...], places: list[int]) -> None:
+    listed = ", ".join(f"{{rule: {rule}, reason: tried, until: 2099-01-01}}" for rule in waivers)
+    found = checked("sglang.args.tp=4", f"waive=[{listed}]").findings
+    edits = [edit for each in found if each.id == "waiver" for edit in each.edits]
+    assert edits == [Remove(path=("waive", place)) for place in places]
+
+
+def test_a_waiver_of_no_rule_is_asked_which_is_meant() -> None:
+    found = checked("waive=[{rule: GLM920, reason: tried, until: 2099-01-01}]").findings
+    [fix] = [each.fix for each in found if each.id == "waiver"]
+    assert fix == "did you mean `GLM020` (tp does not match the GPU count)? remove the waiver"

@@ -52,6 +52,13 @@ def test_the_number_of_rules_is_that_of_rules_that_could_not_judge() -> None:
     assert [found for found in told.findings if found.id == "knowledge"] == []
 
 
+def test_memory_that_is_not_counted_is_said_where_it_is_not() -> None:
+    draft = ("sglang.args.speculative-algorithm=STANDALONE", "sglang.args.speculative-draft-model-path=/model-cache/x")
+    [message] = gaps(*draft)
+    assert message.startswith("memory and ")
+    assert message.endswith("rules were not judged: what the GPU holds with these options is not counted")
+
+
 def test_strictly_it_is_an_error() -> None:
     found = checked(*UNKNOWN)
     assert {each.severity for each in found.findings if each.id == "knowledge"} == {Severity.INFO}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from glmdeploy.findings import Finding, Remove, RenameKey, SetValue, Severity
 from glmdeploy.profile.text.load import load
+from glmdeploy.report.rules import places
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
 from glmdeploy.rules.registry import rules
@@ -61,6 +63,8 @@ def test_fails(rule: Rule, example: Example) -> None:
         assert finding.message
         assert "None" not in finding.message, finding.message
         assert not finding.message.endswith(".")
+    said = places((replace(rule, fails=(example,)),), lambda *_: mine).splitlines()
+    assert said == [line for line in PLACES if line.startswith(f"{rule.id} | {name(example)} | ")]
 
 
 def test_every_example_has_a_place() -> None:

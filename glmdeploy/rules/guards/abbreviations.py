@@ -51,6 +51,7 @@ ABBREVIATED = Rule(
     fails=(
         example("sglang.args.mem-fraction-static=null", "sglang.args.mem-frac=0.85"),
         example("sglang.args.kv-cache-dtype=null", "sglang.args.kv-cache-dtyp=bfloat16", profile=AT_0_5_23),
+        example("sglang.args.mem-fraction-static=null", "sglang.args.--mem-frac=0.85"),
     ),
     passes=(
         example("sglang.args.tp=null", "sglang.args.tensor-parallel-size=8"),

@@ -81,6 +81,8 @@ NO_DRAFT = Rule(
     check=_no_draft,
     fails=(
         example("sglang.args.speculative-algorithm=STANDALONE", profile=AIR),
+        example("sglang.args.speculative-algorithm=STANDALONE", "model.repo=acme/other", profile=AIR),
+        example("sglang.args.speculative-algorithm=EAGLE3", "model.repo=openai/gpt-oss-20b", profile=AIR),
         example("sglang.args.speculative-algorithm=EAGLE3", "model.repo=acme/other", profile=AIR),
     ),
     passes=(

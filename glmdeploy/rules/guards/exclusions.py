@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from glmdeploy.rules.facts import Facts
 
+_PIPELINE_DRAFTS = "sglang.env.SGLANG_ENABLE_PP_SPEC=1"
+
 _QUANTIZATION, _RUNNER, _BACKENDS = "quantization", "moe_runner_backend", ("nsa", "dsa")
 
 
@@ -36,8 +38,12 @@ def _pipeline(facts: Facts) -> bool:
 
 
 def _pipeline_drafts(facts: Facts) -> bool:
-    alone = facts.value("disaggregation_mode") in (None, "null") and not facts.env_flag("SGLANG_ENABLE_PP_SPEC")
-    return _pipeline(facts) and facts.algorithm is not None and alone
+    if not _pipeline(facts) or facts.algorithm is None or facts.value("disaggregation_mode") not in (None, "null"):
+        return False
+    # From 0.5.21 on a variable lets plain EAGLE pass (``validation_hook.py``, 0.5.21 to 0.5.23); before, none is read.
+    asked = facts.between("0.5.21", None) and facts.env_flag("SGLANG_ENABLE_PP_SPEC")
+    more = facts.attention_groups > 1 or facts.value("speculative_adaptive") or facts.value("enable_multi_layer_eagle")
+    return not asked or facts.algorithm not in ("EAGLE", "NEXTN") or bool(more)
 
 
 def _lora(facts: Facts) -> bool:
@@ -224,6 +230,23 @@ EXCLUDED = Rule(
     fails=(
         example("sglang.args.tp=4", "sglang.args.pp-size=2"),
         example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=AT_0_5_23),
+        example("sglang.args.tp=4", "sglang.args.pp-size=2", _PIPELINE_DRAFTS),
+        example(
+            *("sglang.args.tp=4", "sglang.args.pp-size=2", _PIPELINE_DRAFTS, "sglang.args.attn-dp-size=4"),
+            profile=AT_0_5_23,
+        ),
+        example(
+            *("sglang.args.tp=4", "sglang.args.pp-size=2", _PIPELINE_DRAFTS),
+            *(
+                "sglang.args.speculative-algorithm=EAGLE3",
+                "sglang.args.speculative-draft-model-path=/model-cache/draft",
+            ),
+            profile=AT_0_5_23,
+        ),
+        example(
+            *("sglang.args.tp=4", "sglang.args.pp-size=2", _PIPELINE_DRAFTS, "sglang.args.speculative-adaptive=true"),
+            profile=AT_0_5_23,
+        ),
         example("sglang.args.lora-paths=[a=/model-cache/a]"),
         example("sglang.args.enable-lora=true", profile=NOSPEC),
         example(
@@ -250,6 +273,7 @@ EXCLUDED = Rule(
     ),
     passes=(
         example("sglang.args.tp=4", "sglang.args.pp-size=2", profile=NOSPEC),
+        example("sglang.args.tp=4", "sglang.args.pp-size=2", _PIPELINE_DRAFTS, profile=AT_0_5_23),
         example("sglang.args.lora-paths=[a=/model-cache/a]", profile=AT_0_5_23),
         example("sglang.args.enable-eplb=true", "sglang.args.ep=8"),
         example("sglang.args.enable-two-batch-overlap=true", "sglang.args.moe-a2a-backend=deepep"),

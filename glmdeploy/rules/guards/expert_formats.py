@@ -85,6 +85,11 @@ WRONG_FORMAT = Rule(
         example(
             *("sglang.args.moe-runner-backend=flashinfer_cutlass", "sglang.args.quantization=fp8"), profile=AT_0_5_23
         ),
+        example(
+            *("gpu=B200:8", "sglang.args.tp=8", "model.repo=zai-org/GLM-4.5-Air", "sglang.args.quantization=fp8"),
+            "sglang.args.moe-runner-backend=flashinfer_cutlass",
+            profile=AIR,
+        ),
     ),
     passes=(
         example(),

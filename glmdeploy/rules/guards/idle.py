@@ -24,8 +24,8 @@ _COLD = "https://modal.com/docs/guide/cold-start"
 _DAY = 24 * 60
 """Minutes."""
 
-_FOUR_YEARS = 4 * 365 + 1
-"""Days, a leap day among them."""
+_CALENDAR = 28 * 365 + 7
+"""Days after which dates fall on the same weekdays again, leap days too (until 2100)."""
 
 CEILING = 200.0
 """Dollars an hour that a profile may cost without saying so: four containers of eight B200, at the prices that ship."""
@@ -91,7 +91,7 @@ def _gaps(schedule: cron.Cron) -> list[int]:
 def _days_in_a_row(schedule: cron.Cron) -> bool:
     """Whether any two days that follow each other have pings."""
     first = datetime(2024, 1, 1, min(schedule.hours), min(schedule.minutes), tzinfo=UTC)
-    fires = [schedule.matches(first + timedelta(days=day)) for day in range(_FOUR_YEARS)]
+    fires = (schedule.matches(first + timedelta(days=day)) for day in range(_CALENDAR))
     return any(today and tomorrow for today, tomorrow in pairwise(fires))
 
 

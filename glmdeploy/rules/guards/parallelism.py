@@ -206,6 +206,7 @@ GPU_COUNT = Rule(
         example("sglang.args.attn-dp-size=8", profile=AT_0_5_23),
         example("sglang.args.tp=2", "sglang.args.dp=2", profile=AIR),
         example("sglang.args.nnodes=1"),
+        example("sglang.args.tp=4", profile="local-cpu"),
     ),
 )
 
@@ -229,6 +230,7 @@ EXPERTS = Rule(
         example("sglang.args.ep=3"),
         example("sglang.args.ep=16"),
         example("sglang.args.ep=0"),
+        example("sglang.args.ep=2", "sglang.args.moe-dp-size=2", profile=AT_0_5_23),
         example("sglang.args.ep=4", "sglang.args.ep-num-redundant-experts=2", "sglang.args.enable-eplb=true"),
         example(
             *("gpu=H100:6", "sglang.args.tp=6", "sglang.args.dp=3", "sglang.args.enable-dp-attention=true"),
@@ -239,6 +241,7 @@ EXPERTS = Rule(
     passes=(
         example("sglang.args.ep=4"),
         example("sglang.args.ep=8"),
+        example("sglang.args.ep=4", "sglang.args.moe-dp-size=2", profile=AT_0_5_23),
         example("sglang.args.ep=3", "sglang.args.moe-a2a-backend=deepep"),
         example("sglang.args.ep=4", "sglang.args.ep-num-redundant-experts=4", "sglang.args.enable-eplb=true"),
     ),
@@ -318,6 +321,7 @@ NUMBERS = Rule(
         example("sglang.args.chunked-prefill-size=1000", profile=AIR),
         example("sglang.args.max-running-requests=1"),
         example("sglang.args.max-total-tokens=64"),
+        example("sglang.args.max-total-tokens=2", "model.repo=acme/other"),
         example("sglang.args.attn-dp-size=8", "sglang.args.max-running-requests=4", profile=AT_0_5_23),
         example("sglang.args.moe-dense-tp-size=1"),
         example("sglang.args.moe-dense-tp-size=8", profile=AT_0_5_23),

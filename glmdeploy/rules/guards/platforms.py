@@ -325,7 +325,13 @@ FP8_EXPERTS = Rule(
         "sglang/srt/layers/quantization/fp8.py (0.5.11, 0.5.23)",
     ),
     check=_fp8_experts,
-    fails=(example("gpu=A100-80GB:4", profile=AIR),),
+    fails=(
+        example("gpu=A100-80GB:4", profile=AIR),
+        example(
+            *("gpu=A100-80GB:8", "sglang.args.tp=8", "model.repo=zai-org/GLM-4.5-Air", "sglang.args.quantization=fp8"),
+            profile=AIR,
+        ),
+    ),
     passes=(
         example("gpu=L40S:8", "sglang.args.tp=8", profile=AIR),
         example("gpu=A100-80GB:8", "sglang.args.tp=8", "model.repo=zai-org/GLM-4.5-Air", profile=AIR),

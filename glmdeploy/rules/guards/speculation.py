@@ -41,6 +41,11 @@ _PAGED_ALWAYS = ("nsa", "dsa", "trtllm_mla", "flashmla", "cutlass_mla", "cutedsl
 _ARGS = "sglang/srt/server_args.py, _handle_speculative_decoding (0.5.10)"
 _HOOK = "sglang/srt/arg_groups/speculative_hook.py (0.5.16, 0.5.23)"
 
+_TREE = (
+    *("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
+    "sglang.args.page-size=64",
+)
+
 
 def _asked(facts: Facts, dest: str) -> int | None:
     setting = facts.setting(dest)
@@ -220,6 +225,7 @@ IMPOSSIBLE_TREE = Rule(
             *("sglang.args.speculative-eagle-topk=null", "sglang.args.speculative-num-draft-tokens=null"),
         ),
         example("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=12", profile=AIR),
+        example(*_TREE, "sglang.args.attention-backend=triton", profile=AIR),
         example(
             *(*AT_0_5_10, f"sglang.env.{SPEC_V2}=1"),
             *("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
@@ -233,9 +239,10 @@ IMPOSSIBLE_TREE = Rule(
             *(*AT_0_5_10, "sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
             profile=AIR,
         ),
+        example(*_TREE, "sglang.args.attention-backend=fa3", profile=AIR),
         example(
-            *("sglang.args.speculative-eagle-topk=2", "sglang.args.speculative-num-draft-tokens=6"),
-            *("sglang.args.page-size=64", "sglang.args.attention-backend=fa3"),
+            *("sglang.version=0.5.13.post1", "sglang.image=lmsysorg/sglang:v0.5.13.post1"),
+            *(*_TREE, "sglang.args.attention-backend=triton"),
             profile=AIR,
         ),
     ),
