@@ -16,6 +16,7 @@ from glmdeploy.sglang.effective import RAW, REPORTED, Basis, Effective, Origin, 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+EAGLE = {"speculative-algorithm": "EAGLE"}
 GLM, LLAMA = "GlmMoeDsaForCausalLM", "LlamaForCausalLM"
 
 UNDECIDED = {
@@ -117,6 +118,7 @@ def test_what_a_resolution_made_of_them(values: dict[str, Any], told: tuple[str,
         ("0.5.23", {"attn-dp-size": 4}, 1, 4),
         # SGLang takes the option of its own, and leaves the other one alone.
         ("0.5.23", {"attn-dp-size": 4, "enable-dp-attention": True}, 1, 4),
+        ("0.5.23", {"attn-dp-size": 4, "dp-size": 2, "enable-dp-attention": True}, 2, 4),
         ("0.5.23", {"enable-dp-attention": True}, 1, 1),
     ],
 )
@@ -204,6 +206,74 @@ def test_recordings_confirm_what_the_rows_say() -> None:
     assert found["sampling_backend"].known
 
 
+ROWS_ALONE = {"tp-size": 8, "speculative-adaptive": True}
+"""No recording has `speculative-adaptive`, and the rows do not ask for it."""
+
+
+def test_rows_that_no_recording_stands_beside() -> None:
+    found = table(ROWS_ALONE, GLM, "0.5.23", quantization="fp8")
+    assert found["max_running_requests"].basis is Basis.AT_START
+    assert found["dsa_decode_backend"] == Effective(
+        value="fa3",
+        origin=Origin.SGLANG,
+        why="on Hopper flashmla_kv for an FP8 KV cache, fa3 for BF16",
+        file="sglang/srt/arg_groups/overrides.py",
+        basis=Basis.DERIVED,
+    )
+    found = table(ROWS_ALONE, GLM, "0.5.23", quantization="awq", gpu="B200:8")
+    assert found["moe_runner_backend"] == Effective(
+        value=None, origin=Origin.SGLANG, why="depends on how the checkpoint is quantised", known=False
+    )
+
+
+def test_rows_cover_eagle_alone() -> None:
+    args = ROWS_ALONE | {"speculative-algorithm": "NGRAM", "speculative-num-draft-tokens": 16}
+    found = table(args, GLM, "0.5.23", quantization="fp8")
+    left = Effective(value=None, origin=Origin.SGLANG, why="only EAGLE (NEXTN) is covered", known=False)
+    names = ("max_running_requests", "disable_overlap_schedule", "speculative_num_steps", "speculative_eagle_topk")
+    assert [found[name] for name in names] == [left] * 4
+    assert found["speculative_num_draft_tokens"] == Effective(value=16, origin=Origin.PROFILE)
+
+
+def test_rows_that_hang_on_what_is_refused() -> None:
+    found = refused({"speculative-adaptive": True}, ["kv_cache_dtype"], version="0.5.23")
+    assert found["dsa_prefill_backend"] == found["dsa_decode_backend"] == lost("`kv-cache-dtype`")
+    assert found["page_size"].basis is found["chunked_prefill_size"].basis is Basis.DERIVED
+    assert found["max_running_requests"].basis is Basis.AT_START
+    why = "SGLang decides, and what it decides with `speculative-adaptive` is not known here"
+    assert found["sampling_backend"] == Effective(value=None, origin=Origin.SGLANG, why=why, known=False)
+    assert found["disable_radix_cache"] == Effective(value=False, origin=Origin.DEFAULT)
+    # The static fraction hangs on it by way of the graphs of prefill alone.
+    found = refused({"speculative-adaptive": True}, ["enable_lora"], version="0.5.13.post1")
+    assert found["prefill_cuda_graph"] == found["mem_fraction_static"] == lost("`enable-lora`")
+    assert found["page_size"].value == 64
+
+
+def test_recordings_say_more_of_what_hangs_on_what_is_refused() -> None:
+    """The rows have pages of 64 whatever is asked for, and recordings have others with some backends of attention."""
+    found = refused({}, ["attention_backend"], version="0.5.23")
+    assert found["page_size"] == lost("`attention-backend`")
+    assert found["kv_cache_dtype"].basis is Basis.DERIVED
+
+
+def test_recordings_tell_what_the_real_one_was_asked() -> None:
+    found = table({"tp-size": 8}, LLAMA, "0.5.23", config={"architectures": [LLAMA]})
+    assert found["max_running_requests"].basis is Basis.AT_START
+    assert found["attention_backend"] == Effective(
+        value="fa3",
+        origin=Origin.SGLANG,
+        why=found["attention_backend"].why,
+        file="sglang/srt/arg_groups/attention_hook.py",
+        basis=Basis.RECORDED,
+    )
+    found = table({"tp-size": 8}, LLAMA, "0.5.23", "H100:8", config={"architectures": [LLAMA]})
+    assert (found["attention_backend"].value, found["attention_backend"].basis) == ("fa3", Basis.DERIVED)
+    found = table({"tp-size": 8, "max-running-requests": 16}, LLAMA, "0.5.23")
+    assert found["max_running_requests"] == Effective(value=16, origin=Origin.PROFILE)
+    found = table({"tp-size": 8, **EAGLE}, LLAMA, "0.5.23")
+    assert (found["max_running_requests"].value, found["max_running_requests"].known) == (48, True)
+
+
 def refused(
     args: dict[str, Any], names: Collection[str], architecture: str | None = GLM, *, settled: bool = True, **more: Any
 ) -> dict[str, Effective]:
@@ -219,7 +289,7 @@ def test_what_depends_on_a_refused_value_is_not_known() -> None:
     found = refused({}, ["kv_cache_dtype"])
     gone = lost("`kv-cache-dtype`")
     assert found["kv_cache_dtype"] == found["dsa_prefill_backend"] == found["dsa_decode_backend"] == gone
-    assert found["page_size"].value == 64
+    assert (found["page_size"].value, found["page_size"].basis) == (64, Basis.DERIVED)
     assert found["chunked_prefill_size"].value == 8192
     assert found["tp_size"] == Effective(value=8, origin=Origin.PROFILE)
 

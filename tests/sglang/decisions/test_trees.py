@@ -223,6 +223,8 @@ def test_what_is_asked_for_stands_though_it_follows_from_what_is_refused() -> No
 
 
 def test_there_is_a_file_for_each_architecture_that_was_asked_about() -> None:
+    trees.load.cache_clear()
+    trees.names.cache_clear()
     found = trees.load("LlamaForCausalLM")
     assert found is not None
     assert found.architecture == "LlamaForCausalLM"
