@@ -256,6 +256,13 @@ def test_recordings_say_more_of_what_hangs_on_what_is_refused() -> None:
     assert found["kv_cache_dtype"].basis is Basis.DERIVED
 
 
+def test_recordings_tell_what_rows_leave_open_beside_something_refused() -> None:
+    more: dict[str, Any] = {"quantization": "awq", "refused": ["kv_cache_dtype"]}
+    assert table({"tp-size": 8}, GLM, gpu="B200:8", **more)["moe_runner_backend"].value == "auto"
+    found = table(ROWS_ALONE, GLM, gpu="B200:8", **more)
+    assert not found["moe_runner_backend"].known
+
+
 def test_recordings_tell_what_the_real_one_was_asked() -> None:
     found = table({"tp-size": 8}, LLAMA, "0.5.23", config={"architectures": [LLAMA]})
     assert found["max_running_requests"].basis is Basis.AT_START

@@ -24,7 +24,7 @@ from glmdeploy.sglang.real import samples, situations
 from glmdeploy.sglang.real.checkpoints import CHECKPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from glmdeploy.sglang.real.oracle import Answers
 
@@ -102,11 +102,53 @@ CASES: Mapping[str, tuple[tuple[str, str], Mapping[str, Any]]] = {
 }
 """What is asked for beside 8 ranks, of which architecture; in the words of 0.5.23, and of releases that have others."""
 
+SPARSE = ("GlmMoeDsaForCausalLM", "fp8")
+LARGE_CASES: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"tp-size": 2},
+    {"tp-size": 4},
+    {"pp-size": 2},
+    {"chunked-prefill-size": -1, "max-prefill-tokens": 8192},
+    {"chunked-prefill-size": 1024, "cuda-graph-max-bs-decode": 8},
+    {"cuda-graph-max-bs-decode": 64},
+    {"max-running-requests": 10},
+    {"max-running-requests": 10, "cuda-graph-max-bs-decode": 300},
+    {"speculative-algorithm": "EAGLE"},
+    {"disable-prefill-cuda-graph": True},
+    {"enable-lora": True, "max-lora-rank": 16, "lora-target-modules": "q_proj"},
+    {"enable-symm-mem": True},
+    GROUPS | {"cuda-graph-max-bs-decode": 300},
+    GROUPS | {"cuda-graph-max-bs-decode": 301},
+    GROUPS | {"disable-cuda-graph": True},
+)
+"""Of a GLM-5.1, whose rows tell of GPUs from 60 GiB on."""
+
 RELEASES = ("0.5.10", "0.5.13.post1", "0.5.14", "0.5.15.post1", "0.5.16", "0.5.17", "0.5.19", "0.5.21", "0.5.22", "0.5.23")
 """Those in which the formulas changed, and the one before each."""
 
-EDGES = (*(20479, 20480, 35839, 35840, 61439, 61440, 61441, 163839, 163840),)
-EDGE_RELEASES = ("0.5.19", "0.5.20", "0.5.23")
+EDGES = (20479, 20480, 35839, 35840, 61439, 61440, 61441, 163839, 163840)
+EDGE_SPARSE = ("GlmMoeDsaForCausalLM", "fp8")
+LARGE_CASES: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"tp-size": 2},
+    {"tp-size": 4},
+    {"pp-size": 2},
+    {"chunked-prefill-size": -1, "max-prefill-tokens": 8192},
+    {"chunked-prefill-size": 1024, "cuda-graph-max-bs-decode": 8},
+    {"cuda-graph-max-bs-decode": 64},
+    {"max-running-requests": 10},
+    {"max-running-requests": 10, "cuda-graph-max-bs-decode": 300},
+    {"speculative-algorithm": "EAGLE"},
+    {"disable-prefill-cuda-graph": True},
+    {"enable-lora": True, "max-lora-rank": 16, "lora-target-modules": "q_proj"},
+    {"enable-symm-mem": True},
+    GROUPS | {"cuda-graph-max-bs-decode": 300},
+    GROUPS | {"cuda-graph-max-bs-decode": 301},
+    GROUPS | {"disable-cuda-graph": True},
+)
+"""Of a GLM-5.1, whose rows tell of GPUs from 60 GiB on."""
+
+RELEASES = ("0.5.19", "0.5.20", "0.5.23")
 EDGE_CASES: tuple[Mapping[str, Any], ...] = (
     {"tp-size": 3},
     {"tp-size": 4},
@@ -125,7 +167,7 @@ def _type(memory: int) -> str:
 
 
 def wrong(
-    real: Answers, subject: tuple[str, str], args: Mapping[str, Any], memory: int
+    real: Answers, subject: tuple[str, str], args: Mapping[str, Any], memory: int, names: Iterable[str] = OF
 ) -> tuple[int, list[tuple[str, Any, Any]]]:
     """How many values were compared, and those that differ: the name, what is claimed, what is true."""
     architecture, quantization = subject
@@ -138,7 +180,7 @@ def wrong(
         return 0, []
     true = {**answer.values, **resolved(answer.values)}
     told = _told(options, release, memory, architecture, config)
-    names = [name for name in OF if told[name].known and true.get(name) is not None]
+    names = [name for name in names if told[name].known and true.get(name) is not None]
     return len(names), [(name, told[name].value, true[name]) for name in names if told[name].value != true[name]]
 
 
@@ -171,5 +213,17 @@ def test_gpus_of_each_size(oracle: Callable[[str], Answers], version: str) -> No
     real = oracle(version)
     found = [
         (memory, args, *each) for memory in EDGES for args in EDGE_CASES for each in wrong(real, DENSE, args, memory)[1]
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("version", LARGE_RELEASES)
+def test_rows(oracle: Callable[[str], Answers], version: str) -> None:
+    real = oracle(version)
+    found = [
+        (memory, args, *each)
+        for memory in LARGE
+        for args in LARGE_CASES
+        for each in wrong(real, SPARSE, args, memory, names=(*OF, "prefill_cuda_graph", "allreduce_fusion"))[1]
     ]
     assert found == []
