@@ -20,8 +20,11 @@ EAGLE = {"speculative-algorithm": "EAGLE"}
 GLM, LLAMA = "GlmMoeDsaForCausalLM", "LlamaForCausalLM"
 
 UNDECIDED = {
-    **{"dsa_prefill_backend": None, "dsa_decode_backend": None, "allreduce_fusion": "off"},
-    **{"prefill_cuda_graph": None, "cuda_graph_max_bs": None},
+    "dsa_prefill_backend": None,
+    "dsa_decode_backend": None,
+    "allreduce_fusion": "off",
+    "prefill_cuda_graph": None,
+    "cuda_graph_max_bs": None,
 }
 LATER = {"cuda_graph_backend_prefill": None}
 """Of releases from 0.5.14 on, where ``disable_cuda_graph`` is about prefill too."""
@@ -61,7 +64,10 @@ def table(
         ),
         ({"cuda_graph_max_bs": 8}, {"cuda_graph_max_bs": 8}),
         ({"cuda_graph_max_bs_decode": 16, "cuda_graph_max_bs": 8}, {"cuda_graph_max_bs": 16}),
-        ({"enforce_piecewise_cuda_graph": True, "disable_piecewise_cuda_graph": True}, {"prefill_cuda_graph": "piecewise"}),
+        (
+            {"enforce_piecewise_cuda_graph": True, "disable_piecewise_cuda_graph": True},
+            {"prefill_cuda_graph": "piecewise"},
+        ),
         ({"enforce_piecewise_cuda_graph": True} | LATER, {"prefill_cuda_graph": "piecewise"}),
         ({"cuda_graph_backend_prefill": "full"}, {"prefill_cuda_graph": "full"}),
         ({"cuda_graph_backend_prefill": "tc_piecewise"}, {"prefill_cuda_graph": "piecewise"}),
@@ -168,7 +174,9 @@ def test_what_is_not_known_is_left_open_where_sglang_decides() -> None:
     why = "SGLang decides, and what it decides for OtherForCausalLM is not known here"
     left = Effective(value=None, origin=Origin.SGLANG, why=why, known=False)
     assert found["page_size"] == Effective(value=16, origin=Origin.PROFILE)
-    assert {found[name] == left for name in ("kv_cache_dtype", "attention_backend", "sampling_backend", "dtype")} == {True}
+    assert {found[name] == left for name in ("kv_cache_dtype", "attention_backend", "sampling_backend", "dtype")} == {
+        True
+    }
     assert found["speculative_algorithm"] == Effective(value=None, origin=Origin.DEFAULT)
     assert {name for name, one in found.items() if one == left} <= set(recorded.names())
     # A variable is read, but of an unknown model's decisions nothing follows from it.
@@ -303,7 +311,9 @@ def test_what_depends_on_a_refused_value_is_not_known() -> None:
 
 def test_all_that_are_refused_are_named() -> None:
     found = refused({}, ["kv_cache_dtype", "chunked_prefill_size"])
-    assert found["kv_cache_dtype"] == found["mem_fraction_static"] == lost("`chunked-prefill-size` and `kv-cache-dtype`")
+    assert (
+        found["kv_cache_dtype"] == found["mem_fraction_static"] == lost("`chunked-prefill-size` and `kv-cache-dtype`")
+    )
 
 
 def test_a_name_of_raw_goes_with_its_option() -> None:

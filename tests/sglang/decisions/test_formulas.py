@@ -67,7 +67,11 @@ def test_chunks_and_graphs(
         ({"attn_dp_size": 2}, "0.5.23", 8 * 2 * 3),
         ({"attn_dp_size": 2, "cuda_graph_max_bs_decode": 300}, "0.5.23", 292 * 2 + 300 * 2 * 3),
         ({"attn_dp_size": 2, "cuda_graph_max_bs_decode": 302}, "0.5.23", 294 * 2 + 302 * 2 * 3 + 302 * 2 * 1.5),
-        ({"enable_dp_attention": True, "cuda_graph_max_bs_decode": 301, "dp_size": 2}, "0.5.16", 293 * 2 + 301 * 2 * 4.5),
+        (
+            {"enable_dp_attention": True, "cuda_graph_max_bs_decode": 301, "dp_size": 2},
+            "0.5.16",
+            293 * 2 + 301 * 2 * 4.5,
+        ),
         ({"enable_dp_attention": True, "dp_size": 1, "attn_dp_size": 1}, "0.5.22", 0),
         ({"enable_dp_attention": True, "dp_size": 1}, "0.5.21", 8 * 3),
         ({"speculative_algorithm": "STANDALONE"}, "0.5.13.post1", 6144),
@@ -143,7 +147,9 @@ def test_a_vision_tower_counts_by_its_size(layers: int, width: int, factor: floa
         (None, 3, 1, None),
     ],
 )
-def test_draft_tokens_of_a_chain(algorithm: str | None, steps: int | None, topk: int | None, tokens: int | None) -> None:
+def test_draft_tokens_of_a_chain(
+    algorithm: str | None, steps: int | None, topk: int | None, tokens: int | None
+) -> None:
     values = {"speculative_algorithm": algorithm, "speculative_num_steps": steps, "speculative_eagle_topk": topk}
     assert FORMULAS["one more than the steps"](situation(values)) == tokens
 

@@ -21,8 +21,17 @@ def situation(values: dict[str, Any], env: dict[str, str] | None = None) -> Situ
 def test_of_nothing() -> None:
     assert inputs(situation({})) == {
         **dict.fromkeys((*OPTIONS, *MERGED)),
-        **{"release": version_key("0.5.16"), "capability": "9.0", "major": 9, "memory": 143771, "checkpoint": "fp8"},
-        **{"algorithm": None, "draft": False, "attention_dp": 1, "compiles": True, "lora": False, "spec_v2": None},
+        "release": version_key("0.5.16"),
+        "capability": "9.0",
+        "major": 9,
+        "memory": 143771,
+        "checkpoint": "fp8",
+        "algorithm": None,
+        "draft": False,
+        "attention_dp": 1,
+        "compiles": True,
+        "lora": False,
+        "spec_v2": None,
     }
 
 

@@ -45,7 +45,10 @@ def test_recordings_hold(now: Situation) -> None:
         (replace(NOW, values={"nnodes": 2}), "what it decides with `nnodes` is not known here"),
         (replace(NOW, values={"attn_cp_size": 2}), "what it decides with `attn-cp-size` is not known here"),
         (replace(NOW, values={"device": "cpu"}), "what it decides with `device` is not known here"),
-        (replace(NOW, values={"moe_a2a_backend": "mooncake"}), "what it decides with `moe-a2a-backend` is not known here"),
+        (
+            replace(NOW, values={"moe_a2a_backend": "mooncake"}),
+            "what it decides with `moe-a2a-backend` is not known here",
+        ),
     ],
 )
 def test_recordings_do_not_hold(now: Situation, why: str) -> None:

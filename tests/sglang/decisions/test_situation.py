@@ -17,7 +17,12 @@ def situation(version: str = "0.5.16", gpu: str = "H200:8", **values: Any) -> Si
 
 def test_releases() -> None:
     now = situation("0.5.12.post1")
-    assert [now.since(each) for each in ("0.5.9", "0.5.12", "0.5.12.post1", "0.5.13.post1")] == [True, True, True, False]
+    assert [now.since(each) for each in ("0.5.9", "0.5.12", "0.5.12.post1", "0.5.13.post1")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     assert now.between("0.5.12.post1", "0.5.12.post1")
     assert now.between("0.5.10", "0.5.23")
     assert not now.between("0.5.10", "0.5.12")

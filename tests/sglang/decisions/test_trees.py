@@ -22,8 +22,13 @@ YES, NO = ["const", "yes", "0"], ["const", "no", "0"]
 
 def recordings(grown: Mapping[str, Sequence[Any]], **more: Any) -> Recordings:
     content = {
-        **{"architecture": "AnyForCausalLM", "answers": 7, "releases": ["0.5.10", "0.5.23"], "gpus": ["B200", "H200"]},
-        **{"seen": {}, "replaced": {}, "trees": grown},
+        "architecture": "AnyForCausalLM",
+        "answers": 7,
+        "releases": ["0.5.10", "0.5.23"],
+        "gpus": ["B200", "H200"],
+        "seen": {},
+        "replaced": {},
+        "trees": grown,
     }
     return parse(content | more)
 
@@ -33,10 +38,14 @@ def situation(values: Mapping[str, Any], *, version: str = "0.5.23", gpu: str = 
     return Situation(version=version, gpu=known, quantization=None, env={}, values=values)
 
 
-def one(tree: Sequence[Any], values: Mapping[str, Any], *, more: Mapping[str, Any] | None = None, **where: Any) -> Decided:
+def one(
+    tree: Sequence[Any], values: Mapping[str, Any], *, more: Mapping[str, Any] | None = None, **where: Any
+) -> Decided:
     """What a tree of ``page_size`` says of it."""
     values = values if isinstance(values, Watched) else {"page_size": None, **values}
-    found = recordings({"page_size": tree}, **(more or {})).decide(situation(values, **where), {"page_size": None} | values)
+    found = recordings({"page_size": tree}, **(more or {})).decide(
+        situation(values, **where), {"page_size": None} | values
+    )
     return found["page_size"]
 
 
@@ -85,7 +94,8 @@ def test_what_was_asked_on_the_way_is_told_in_order_and_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "value"), [({"dtype": "half"}, "yes"), ({"dtype": "float32"}, OPEN), ({}, "no"), ({"dtype": "auto"}, "no")]
+    ("values", "value"),
+    [({"dtype": "half"}, "yes"), ({"dtype": "float32"}, OPEN), ({}, "no"), ({"dtype": "auto"}, "no")],
 )
 def test_a_value_that_no_recording_has_settles_nothing(values: dict[str, Any], value: Any) -> None:
     decided = one(["dtype", "is", "half", YES, NO], values, more={"seen": {"dtype": ["auto", "half"]}})
@@ -209,7 +219,11 @@ def test_a_formula_that_cannot_count_for_no_such_reason_is_a_fault() -> None:
 
 
 def test_a_refused_name_is_lost_itself_and_what_follows_from_it() -> None:
-    grown = {"dtype": ["const", "half", "f"], "page_size": ["=dtype", "set", None, YES, NO], "tp_size": ["keep", None, "f"]}
+    grown = {
+        "dtype": ["const", "half", "f"],
+        "page_size": ["=dtype", "set", None, YES, NO],
+        "tp_size": ["keep", None, "f"],
+    }
     asked = {"dtype": "bad", "page_size": None, "tp_size": 8}
     found = recordings(grown).decide(situation(Watched(asked, {"dtype"})), asked)
     assert found["dtype"] == Decided(value=OPEN, recorded=False, because=(), lost=True)

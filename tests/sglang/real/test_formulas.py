@@ -37,8 +37,10 @@ SEEING = ("Qwen3VLForConditionalGeneration", "none")
 EXPERTS = ("Qwen3MoeForCausalLM", "none")
 
 EAGLE = {
-    **{"speculative-algorithm": "EAGLE", "speculative-num-steps": 2},
-    **{"speculative-eagle-topk": 1, "speculative-num-draft-tokens": 3},
+    "speculative-algorithm": "EAGLE",
+    "speculative-num-steps": 2,
+    "speculative-eagle-topk": 1,
+    "speculative-num-draft-tokens": 3,
 }
 GROUPS = {"dp-size": 4, "enable-dp-attention": True}
 
@@ -80,7 +82,10 @@ CASES: Mapping[str, tuple[tuple[str, str], Mapping[str, Any]]] = {
     "groups by both names": (EXPERTS, {"attn-dp-size": 4, "enable-dp-attention": True}),
     "DeepEP": (EXPERTS, {"moe-a2a-backend": "deepep"}),
     "DeepEP and few prefill graphs": (EXPERTS, {"moe-a2a-backend": "deepep", "cuda-graph-max-bs-prefill": 256}),
-    "DeepEP and graphs that do not break": (EXPERTS, {"moe-a2a-backend": "deepep", "cuda-graph-backend-prefill": "full"}),
+    "DeepEP and graphs that do not break": (
+        EXPERTS,
+        {"moe-a2a-backend": "deepep", "cuda-graph-backend-prefill": "full"},
+    ),
     "DeepEP, latent": (LATENT, {"moe-a2a-backend": "deepep"}),
     "DeepEP without graphs": (EXPERTS, {"moe-a2a-backend": "deepep", "disable-cuda-graph": True}),
     "DeepEP without prefill graphs": (EXPERTS, {"moe-a2a-backend": "deepep", "disable-prefill-cuda-graph": True}),
@@ -136,7 +141,7 @@ RELEASES = (
 
 EDGES = (20479, 20480, 35839, 35840, 61439, 61440, 61441, 163839, 163840)
 LARGE = (61440, 163839, 163840)
-LARGE_RELEASES = ("0.5.10", "0.5.13.post1", "0.5.14", "0.5.16", "0.5.22", "0.5.23")
+LARGE_RELEASES = ("0.5.10", "0.5.13.post1", "0.5.14", "0.5.16", "0.5.22")
 EDGE_RELEASES = ("0.5.19", "0.5.20", "0.5.23")
 EDGE_CASES: tuple[Mapping[str, Any], ...] = (
     {"tp-size": 3},
