@@ -279,11 +279,14 @@ def _partly(
 def _groups(now: Situation) -> dict[str, Effective]:
     """What becomes of ``dp_size`` where it was to mean the groups of attention.
 
-    Source: ``arg_groups/parallel_hook.py`` of 0.5.22 and 0.5.23, and all recordings of them.
+    Beside groups that have a number of their own it means replicas (and is refused). Source:
+    ``arg_groups/parallel_hook.py`` of 0.5.22 and 0.5.23, and all recordings of them.
     """
-    if not now.since("0.5.22") or not now["enable_dp_attention"] or (now["dp_size"] or 1) == 1:
+    if not now.since("0.5.22") or not now["enable_dp_attention"] or now["attn_dp_size"] not in (None, 1):
         return {}
-    moved = {"dp_size": 1} | ({} if (now["attn_dp_size"] or 1) > 1 else {"attn_dp_size": now["dp_size"]})
+    if now["dp_size"] in (None, 1):
+        return {}
+    moved = {"dp_size": 1, "attn_dp_size": now["dp_size"]}
     return {
         name: Effective(
             value=value,

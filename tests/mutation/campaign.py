@@ -26,8 +26,11 @@ TESTS = {
     "glmdeploy/plan": ("tests/plan",),
     "glmdeploy/rules": ("tests/rules",),
     "glmdeploy/sglang": (
+        "tests/sglang/decisions",
         "tests/sglang/test_effective.py",
+        "tests/sglang/test_effective_parts.py",
         "tests/sglang/test_recordings.py",
+        "tests/sglang/real/test_formulas.py",
         "tests/rules/test_facts.py",
         "tests/rules/guards",
     ),

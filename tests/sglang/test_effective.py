@@ -81,6 +81,7 @@ def test_nothing_set_on_hopper(version: str, gpu: str) -> None:
         ("0.5.11", "B200:8", {}, "allreduce_fusion", "on"),
         ("0.5.14", "B200:8", {}, "allreduce_fusion", "auto"),
         ("0.5.14", "B200:8", {"tp-size": 1}, "allreduce_fusion", "off"),
+        ("0.5.14", "B200:8", {"tp-size": 2}, "allreduce_fusion", "auto"),
         ("0.5.14", "B200:8", {"dp-size": 8, "enable-dp-attention": True}, "allreduce_fusion", "off"),
         ("0.5.14", "B200:8", {"flashinfer-allreduce-fusion-backend": "trtllm"}, "allreduce_fusion", "trtllm"),
         ("0.5.14", "B200:8", {"enforce-disable-flashinfer-allreduce-fusion": True}, "allreduce_fusion", "off"),

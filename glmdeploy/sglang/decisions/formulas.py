@@ -24,9 +24,14 @@ _LATENT_GRAPHS = 1536
 _DRAFT = 4 * KIB
 _STANDALONE_DRAFT = 6 * KIB
 _DEEPEP = 2 * KIB
+_DEEPEP_PREFILL = KIB
+_DEEPEP_TOKENS, _DEEPEP_STEP = 2048, 8
 _LEAST_ACTIVATION = 2048
 _LATENT_TOKENS = 8192
 _PIPELINE_TOKENS = 8192
+
+_CHAINS = ("EAGLE", "NEXTN", "EAGLE3", "STANDALONE")
+"""Algorithms whose drafts, with a top-k of 1, are as long as their steps, and one token."""
 
 VISION_BASE = 0.95
 VISION_LAYERS, VISION_WIDTH = 24, 1024
@@ -65,25 +70,41 @@ def largest_graph(now: Situation) -> int | None:
     return min(largest, limit or largest)
 
 
-def _graph_sizes(largest: int) -> int:
-    """How many sizes prefill captures as CUDA graphs."""
+def _graph_sizes(largest: int) -> set[int]:
+    """The sizes, in tokens, that prefill captures as CUDA graphs."""
     steps = ((4, 33, 4), (48, 257, 16), (288, 513, 32), (576, 1025, 64), (1280, 4097, 256), (4608, largest + 1, 512))
-    return sum(1 for step in steps for size in range(*step) if size <= largest)
+    return {size for step in steps for size in range(*step) if size <= largest}
 
 
 def _prefill_graph(now: Situation, tokens: int) -> int:
     """The largest prefill, in tokens, that is captured where attention is not latent."""
     given = now["cuda_graph_max_bs_prefill"] or now["piecewise_cuda_graph_max_tokens"]
-    if given:
-        return int(given)
-    limits = [tokens]
-    if now["max_total_tokens"] is not None:
+    limits = [given or tokens]
+    if now["max_total_tokens"] is not None and not given:
         limits.append(now["max_total_tokens"])
     if now.between("0.5.13.post1", "0.5.16") and now["context_length"] is not None:
         limits.append(now["context_length"])
-    if now.since("0.5.19") and now["pp_size"] > 1:
+    if now.since("0.5.19") and now["pp_size"] > 1 and not given:
         limits.append(_PIPELINE_TOKENS)
     return min(limits)
+
+
+def _beside_deepep(now: Situation) -> bool:
+    """Whether prefill's graphs, where there are any, are breakable ones beside DeepEP.
+
+    Source: ``reserve_for_graph_mb`` and ``apply_deepep_adjustments`` of 0.5.17 to 0.5.23. Breakable ones are the
+    default there.
+    """
+    breakable = now["prefill_cuda_graph"] in (None, "breakable")
+    return now.since("0.5.17") and now["moe_a2a_backend"] == "deepep" and breakable
+
+
+def _grouped(now: Situation, tokens: int) -> int:
+    """What prefill's graphs take where attention is not latent: 8 MiB a size, which DeepEP wants in steps of 8."""
+    if not _beside_deepep(now):
+        return len(_graph_sizes(_prefill_graph(now, tokens))) * 8
+    sizes = _graph_sizes(now["cuda_graph_max_bs_prefill"] or _DEEPEP_TOKENS)
+    return len({-(-size // _DEEPEP_STEP) for size in sizes}) * 8
 
 
 def _decodes(now: Situation) -> bool:
@@ -114,7 +135,9 @@ def _reserve(now: Situation, graphs: str) -> float | None:
     if graphs == "latent" and mode != "decode":
         reserve += _LATENT_GRAPHS
     if graphs == "grouped" and mode != "decode":
-        reserve += _graph_sizes(_prefill_graph(now, tokens)) * 8
+        reserve += _grouped(now, tokens)
+    if graphs != "none" and mode != "decode" and _beside_deepep(now):
+        reserve += _DEEPEP_PREFILL
     if memory > _FLOOR_FROM:
         reserve = max(reserve, _FLOOR)
     if later and now["moe_a2a_backend"] == "deepep" and _decodes(now):
@@ -125,7 +148,8 @@ def _reserve(now: Situation, graphs: str) -> float | None:
 
 
 def _counts_groups(now: Situation) -> bool:
-    return bool(now["enable_dp_attention"]) or now.attention_dp > 1
+    """Whether groups of attention count: until 0.5.21 a single one does too, where it is asked for."""
+    return now.attention_dp > 1 if now.since("0.5.22") else bool(now["enable_dp_attention"])
 
 
 def _groups(now: Situation) -> int:
@@ -166,8 +190,11 @@ def _divided(now: Situation) -> int | None:
 
 
 def _steps(now: Situation) -> int | None:
+    """The draft tokens of a chain; None where what is asked for stands: for a tree, and for drafts of other kinds."""
     steps: int | None = now["speculative_num_steps"]
-    return None if steps is None or (now["speculative_eagle_topk"] or 1) > 1 else steps + 1
+    if steps is None or str(now["speculative_algorithm"]).upper() not in _CHAINS:
+        return None
+    return None if (now["speculative_eagle_topk"] or 1) > 1 else steps + 1
 
 
 FORMULAS: Mapping[str, Callable[[Situation], Any]] = {

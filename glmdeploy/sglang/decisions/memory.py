@@ -72,7 +72,8 @@ def _static_fraction(now: Situation) -> Any:
         reserve += graph * now.attention_dp * (4.5 if graph > 300 else 3)
     if now["prefill_cuda_graph"] != "disabled":
         reserve += _MLA_GRAPH
-    reserve = max(reserve, _FLOOR)
+    if memory > _LEAST:
+        reserve = max(reserve, _FLOOR)
     if reserves_draft and now.eagle:
         reserve += _EAGLE_DRAFT
     return round((memory - reserve) / memory, 3)

@@ -72,9 +72,12 @@ class Situation:
 
     @property
     def attention_dp(self) -> int:
-        """The data parallelism of attention, 1 for none; it has an option of its own since 0.5.22."""
-        groups = self["dp_size"] if self["enable_dp_attention"] else self["attn_dp_size"]
-        return int(groups or 1)
+        """The data parallelism of attention, 1 for none; it has an option of its own since 0.5.22, which goes first.
+
+        Source: ``handle_deprecated_dp_attention`` (``arg_groups/parallel_hook.py`` of 0.5.22 and 0.5.23).
+        """
+        own = int(self["attn_dp_size"] or 1)
+        return int(self["dp_size"] or 1) if own == 1 and self["enable_dp_attention"] else own
 
 
 @record

@@ -127,7 +127,9 @@ def ways(each: Sample, name: str) -> list[tuple[str, Any]]:
     for formula in OF.get(name, ()):
         if before is None or name == "chunked_prefill_size" or name[:4] == "spec":
             computed = FORMULAS[formula](each.now)
-            if computed is not None and computed == value:
+            # Where a formula computes nothing, what is asked for stands.
+            told = before if computed is None else computed
+            if told is not None and told == value:
                 found.append(("formula", formula))
     if not (name == "mem_fraction_static" or isinstance(value, dict)):
         found.append(("const", value))
