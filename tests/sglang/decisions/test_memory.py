@@ -38,6 +38,7 @@ def test_chunks(memory: int | None, chunk: Any) -> None:
         (100000, {"chunked_prefill_size": 0, "max_prefill_tokens": 16384}, round(1 - (512 + 24576 + 2048) / 100000, 3)),
         (100000, {"chunked_prefill_size": 1, "max_prefill_tokens": 16384}, round(1 - 10240 / 100000, 3)),
         (100000, {"cuda_graph_max_bs_decode": 4096}, round(1 - (512 + 12288 + 8192 + 1024) / 100000, 3)),
+        (100000, {"attn_dp_size": 2}, round(1 - (512 + 12288 + 1024 + 1024 + 512 * 2 * 4.5) / 100000, 3)),
         # Memories at which one graph or token more is another fraction: at least 2048 tokens count, and 256 graphs.
         (61440, {"chunked_prefill_size": 1024, "cuda_graph_max_bs": 15}, 0.925),
         (61533, {"tp_size": 2}, 0.78),
