@@ -2,7 +2,7 @@
 
 Sources: ``handle_gpu_memory_settings``, ``reserve_for_graph_mb``, ``reserve_for_deepep_a2a_mb`` and
 ``adjust_mem_fraction_for_vlm`` (``sglang/srt/arg_groups/memory_hook.py``, 0.5.19 to 0.5.23),
-``generate_prefill_cuda_graph_batch_sizes`` and ``apply_deepep_adjustments`` (``arg_groups/cuda_graph_hook.py``, 0.5.23),
+``generate_prefill_cuda_graph_batch_sizes``, ``apply_deepep_adjustments`` (``arg_groups/cuda_graph_hook.py``, 0.5.23),
 ``_handle_eagle_family`` (``arg_groups/speculative_hook.py``, 0.5.23), and of 0.5.10
 ``ServerArgs._handle_gpu_memory_settings`` (``sglang/srt/server_args.py``).
 """

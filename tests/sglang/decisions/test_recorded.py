@@ -17,6 +17,7 @@ ARCHITECTURE = "LlamaForCausalLM"
 
 
 def obstacle(now: Situation, defaults: dict[str, Any] | None = None) -> str | None:
+    recorded._capabilities.cache_clear()
     return recorded.obstacle(now, ARCHITECTURE, trees.load(ARCHITECTURE), defaults or {})
 
 
