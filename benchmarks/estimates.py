@@ -96,7 +96,7 @@ def off(row: Mapping[str, Any]) -> float:
 def answer(row: Mapping[str, Any]) -> str:
     """``fits``, ``tight`` or ``does not fit``, as ``size`` says it."""
     found = sized(row)
-    if not found.pool.tokens or found.overcommitted:
+    if not found.fits:
         return "does not fit"
     return "fits" if found.left >= found.working else "tight"
 

@@ -274,7 +274,7 @@ def _image(image: Image, files: Path, registry: Secret | None = None) -> modal.I
         built = modal.Image.debian_slim(python_version=image.python)
     if any("--hash=" in line for line in image.pip):
         built = built.run_commands(LOCKED_INSTALL.format(shlex.join(image.pip)))
-    elif image.pip:  # an archived plan of before 0.3, deployed again
+    elif image.pip:  # an archived plan of before the lock, deployed again
         built = built.pip_install(*image.pip)
     for step in image.steps:
         for name, words in step.items():

@@ -115,6 +115,11 @@ class Memory:
         return self.pool.tokens > 0 and self.left < -OVERHEAD
 
     @property
+    def fits(self) -> bool:
+        """Whether the weights leave room for a KV pool, and the GPU has what both want."""
+        return self.pool.tokens > 0 and not self.overcommitted
+
+    @property
     def spare(self) -> int:
         """What weights and pool leave of the static share; below 0 where SGLang takes more than it reckons with."""
         return self.static - self.weights - self.adapters - self.states - self.pool.bytes

@@ -124,7 +124,7 @@ class Size:
     @property
     def fits(self) -> bool:
         """Whether the weights leave room for a KV pool, both have it, and can be divided among the GPUs at all."""
-        return self.memory.pool.tokens > 0 and not self.memory.overcommitted and self.uneven is None
+        return self.memory.fits and self.uneven is None
 
     @property
     def answer(self) -> Answer:

@@ -150,10 +150,8 @@ def _cap_above(facts: Facts) -> Iterator[Violation]:
 
 def _little_left(facts: Facts) -> Iterator[Violation]:
     sized, fraction = facts.memory, _fraction(facts)
-    if sized is None or fraction is None or not sized.pool.tokens or sized.left >= sized.working:
+    if sized is None or fraction is None or not sized.fits or sized.left >= sized.working:
         return
-    if sized.overcommitted:
-        return  # GLM225 says more
     yield Violation(
         path=facts.path(_FRACTION),
         key=_FRACTION not in facts.settings,

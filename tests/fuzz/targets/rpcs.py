@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 from google.protobuf.message import DecodeError
 from grpclib import GRPCError, Status
+from idle_container import Idle
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientBase
 
@@ -107,26 +108,6 @@ def _types() -> dict[str, type[Message]]:
     Nobody.__abstractmethods__ = frozenset()
     mapping = Nobody().__mapping__()
     return {path.rpartition("/")[2]: handler.request_type for path, handler in mapping.items()} | {}
-
-
-class Idle:
-    """In the place of a container's process: it does nothing until it is ended."""
-
-    def __init__(self, *_: object) -> None:
-        self._end = asyncio.Event()
-
-    async def run(self) -> int:
-        await self._end.wait()
-        return 0
-
-    def interrupt(self) -> None:
-        self._end.set()
-
-    def terminate(self) -> None:
-        self._end.set()
-
-    def end(self, *, after: float) -> None:
-        self._end.set()
 
 
 class _Numbered:

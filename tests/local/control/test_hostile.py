@@ -14,6 +14,7 @@ from grpclib import GRPCError, Status
 from grpclib.client import Channel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from idle_container import Idle
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 from support import call, examples
@@ -54,26 +55,6 @@ RPCS = sorted(
     for name in vars(handler)
     if not name.startswith("_")
 )
-
-
-class Idle:
-    """In the place of a container's process: it does nothing until it is ended."""
-
-    def __init__(self, *_: object) -> None:
-        self._end = asyncio.Event()
-
-    async def run(self) -> int:
-        await self._end.wait()
-        return 0
-
-    def interrupt(self) -> None:
-        self._end.set()
-
-    def terminate(self) -> None:
-        self._end.set()
-
-    def end(self, *, after: float) -> None:
-        self._end.set()
 
 
 @pytest.fixture(scope="module")
