@@ -119,6 +119,16 @@ class Facts(Container):
         """What a container may have, in the order in which Modal tries them."""
         return tuple(map(gpus.parse, _gpus(self.profile)))
 
+    @property
+    def nodes(self) -> int:
+        """The containers of one replica."""
+        return self.profile.cluster.nodes if self.profile.cluster else 1
+
+    @property
+    def gpu_count(self) -> int:
+        """The GPUs of one replica, of all of its containers."""
+        return self.nodes * self.gpu.count
+
     def each_gpu(self) -> tuple[Facts, ...]:
         """The facts for each GPU that a container may have."""
         return tuple(self if gpu == self.gpu else replace(self, gpu=gpu) for gpu in self.gpus)
@@ -156,6 +166,7 @@ class Facts(Container):
                 "served_model_name": self.profile.model.served_name,
                 "port": self.profile.server.port,
                 **CONTAINER,
+                **({"nnodes": self.nodes} if self.profile.cluster else {}),
             },
             config=models.known(self.profile.model.repo),
             refused=self.refused,
