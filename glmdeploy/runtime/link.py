@@ -33,11 +33,11 @@ SILENT_SECONDS = 60.0
 VERDICT_SECONDS = 5.0
 """How long a rank waits to be told which reason counts, after it told its own."""
 
-LINE_BYTES = 64 * 1024
-CHARACTERS = 8000
+MESSAGE_BYTES = 64 * 1024
+TOLD_CHARACTERS = 8000
 """Of a reason with the engine's last lines."""
 
-RETRY_SECONDS = 0.2
+AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Link:
 
     def fail(self, says: str, reasons: tuple[str, ...] = ()) -> End:
         """Tell that this rank fails. Returns why the cluster ends: that, or what came first."""
-        said = f"rank {self.place.rank}: {says}"[:CHARACTERS]
+        said = f"rank {self.place.rank}: {says}"[:TOLD_CHARACTERS]
         own = End(said, tuple(f"rank {self.place.rank}: {each}" for each in reasons or (says.partition("\n")[0],)))
         if self.place.leads:
             return self._decide(own, own=True)
@@ -177,10 +177,10 @@ class Link:
             try:
                 return socket.create_connection(where, timeout=ALIVE_SECONDS)
             except OSError as error:
-                if time.monotonic() + RETRY_SECONDS > deadline:
+                if time.monotonic() + AGAIN_SECONDS > deadline:
                     self.lost = True
                     raise NotMet(f"rank 0 is not there at {where[0]}:{where[1]}: {error}") from None
-            time.sleep(RETRY_SECONDS)
+            time.sleep(AGAIN_SECONDS)
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -301,7 +301,7 @@ class _Reader:
             except OSError:
                 return {}
             self._rest += found
-            if not found or len(self._rest) > LINE_BYTES:
+            if not found or len(self._rest) > MESSAGE_BYTES:
                 return {}
         line, _, self._rest = self._rest.partition(b"\n")
         with contextlib.suppress(ValueError, RecursionError):
