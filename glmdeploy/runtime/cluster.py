@@ -62,6 +62,11 @@ def place_of(deployed: Mapping[str, Any]) -> Place | None:
     return Place(cluster.object_id, rank, tuple(addresses))
 
 
+def rehearsed(deployed: Mapping[str, Any]) -> Place | None:
+    """A place of rank 0 for a command that is judged alone, by a container that is in no cluster."""
+    return Place("none", 0, ("127.0.0.1",) * deployed["cluster"]["nodes"]) if "cluster" in deployed else None
+
+
 def with_place(command: Sequence[str], place: Place | None) -> list[str]:
     """SGLang's command as this container starts it."""
     if place is None:

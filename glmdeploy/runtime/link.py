@@ -34,7 +34,7 @@ VERDICT_SECONDS = 5.0
 """How long a rank waits to be told which reason counts, after it told its own."""
 
 MESSAGE_BYTES = 64 * 1024
-TOLD_CHARACTERS = 8000
+END_CHARACTERS = 8000
 """Of a reason with the engine's last lines."""
 
 AGAIN_SECONDS = 0.2
@@ -123,7 +123,7 @@ class Link:
 
     def fail(self, says: str, reasons: tuple[str, ...] = ()) -> End:
         """Tell that this rank fails. Returns why the cluster ends: that, or what came first."""
-        said = f"rank {self.place.rank}: {says}"[:TOLD_CHARACTERS]
+        said = f"rank {self.place.rank}: {says}"[:END_CHARACTERS]
         own = End(said, tuple(f"rank {self.place.rank}: {each}" for each in reasons or (says.partition("\n")[0],)))
         if self.place.leads:
             return self._decide(own, own=True)

@@ -24,7 +24,7 @@ from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
 from glmdeploy.runtime.stages import RELOAD_LIMIT, engine_env, further_secret_names, mounts, plan, secret_names
-from glmdeploy.runtime.verdict import say_ready, say_refused, say_stage
+from glmdeploy.runtime.verdict import say_place, say_ready, say_refused
 from glmdeploy.runtime.weights import shortcoming, weights_mark
 
 CACHE_VARIABLES = (
@@ -94,7 +94,7 @@ def start(deployed: dict[str, Any]) -> Engine:
     link: Link | None = None
     try:
         if place := place_of(deployed):
-            say_stage(f"rank {place.rank} of {place.nodes} in cluster {place.cluster}")
+            say_place(place.rank, place.nodes, place.cluster)
             link = Link(place)
             link.open(deadline)
         engine = proven(deployed, digest, deadline, link)
