@@ -13,6 +13,8 @@ from typing import Any
 
 import modal
 
+from glmdeploy.runtime.hosting import local_meeting_port
+
 DIST_PORT = 20_000
 """Where SGLang's ranks meet, at rank 0; with data-parallel attention it takes some of the next ports too."""
 
@@ -71,7 +73,7 @@ def with_place(command: Sequence[str], place: Place | None) -> list[str]:
     """SGLang's command as this container starts it."""
     if place is None:
         return list(command)
-    meeting = f"{place.addresses[0]}:{DIST_PORT}"
+    meeting = f"{place.addresses[0]}:{local_meeting_port(DIST_PORT)}"
     return [*command, "--nnodes", str(place.nodes), "--node-rank", str(place.rank), "--dist-init-addr", meeting]
 
 

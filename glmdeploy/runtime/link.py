@@ -234,7 +234,7 @@ class Link:
     def _lose(self, rank: int, says: str) -> None:
         with self._changed:
             expected = self._done or (self._leaving and self.place.leads)
-            self.lost = self.lost or not self.place.leads
+            self.lost = self.lost or not (self.place.leads or self.end)
         if not expected:
             self._decide(End(says, (says,)))
 
