@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.comparison import differences
+from glmdeploy.runtime.exits import lost_a_peer
 from glmdeploy.runtime.launcher import launch
 from glmdeploy.runtime.link import Link, NotMet
 from glmdeploy.runtime.loopback import NoAnswer, ask_loopback
@@ -277,16 +278,23 @@ class Engine:
         """
         try:
             self._process.kill()
-            says = reason if hung or told else f"{reason} with {self._process.explained()}"
+            says = reason if hung or told else self._how_it_ended(reason)
         except Exception as error:  # whatever it is, the container ends
             says = f"{reason}; ending it failed: {error!r}"
         says = self._mask(says)
         try:
             if self._link and not told:
-                says = self._link.fail(says).says
+                says = self._link.fail(says, follows=lost_a_peer(self._process.tail())).says
             say(f"{says}\nending the container" if "\n" in says else f"{says}; ending the container")
         finally:
             os._exit(1)
+
+    def _how_it_ended(self, reason: str) -> str:
+        above = self._link is not None and not self._link.place.leads
+        if above and (self._process.ended() or 0) >= 0 and not lost_a_peer(self._process.tail()):
+            # ``wait_for_completion``, 0.5.11, ``block_until_scheduler_exits``, 0.5.23: it ends with its schedulers.
+            return f"{reason}, as it does when one of its schedulers has: {self._process.explained()}"
+        return f"{reason} with {self._process.explained()}"
 
     def _see(self, line: bytes) -> None:
         """Take notice of a line of its output."""

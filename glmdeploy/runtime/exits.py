@@ -37,6 +37,13 @@ CAUSES = (
 )
 """What the last lines may say, the most telling first."""
 
+PEER_LOST = re.compile(
+    r"Connection (?:reset|closed) by peer|Connection was likely closed|Broken pipe"
+    r"|remote process exited or there was a network error|ncclRemoteError"
+)
+"""What the last lines say where a rank lost another one, and ends for that: gloo's (``transport/tcp/pair.cc``, seen of
+0.5.11 with pipeline parallelism and with data-parallel attention), the TCPStore's and NCCL's words."""
+
 
 def explained(code: int, tail: str = "", memory_kills: int = 0) -> str:
     """``exit code -9 (SIGKILL): ...``: the code, its signal's name, and what it means.
@@ -53,6 +60,11 @@ def explained(code: int, tail: str = "", memory_kills: int = 0) -> str:
         found.insert(0, "the container's memory did not suffice, and the kernel ended a process")
     meaning = found[0] if found else MEANINGS.get(code, "")
     return f"exit code {code}{name}" + (f": {meaning}" if meaning else "")
+
+
+def lost_a_peer(tail: str) -> bool:
+    """Whether the last lines of output tell that the process lost another rank."""
+    return PEER_LOST.search(tail) is not None
 
 
 def memory_kills() -> int:

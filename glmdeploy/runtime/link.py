@@ -3,7 +3,8 @@
 SGLang's ranks do not tell each other why one of them ended: the others hang, or fail in whatever they were waiting for
 (measured on two GPUs: with rank 1 stopped rank 0 answered 503 for 92 s, and then ended without a reason). So each
 container keeps a connection to that of rank 0, which decides: the first reason that reaches it is the one that all are
-told and end with.
+told and end with. A rank that lost the connection to another may fail before the container of that one notices: its
+reason waits for a better one.
 
 A message is a line of JSON, an object with one key. From a rank: ``hello``, ``ready``, ``failed``, ``leaving``. From
 rank 0: ``serving``, ``end``, ``done``. ``alive``, from both, every few seconds. Whoever does not begin with the id of
@@ -33,6 +34,10 @@ SILENT_SECONDS = 60.0
 VERDICT_SECONDS = 5.0
 """How long a rank waits to be told which reason counts, after it told its own."""
 
+CAUSE_SECONDS = 10.0
+"""How long another reason is waited for where a rank seems to have failed for another's end. SGLang above rank 0 took 2
+to 5 s to end once its scheduler was killed, and rank 0 a tenth of a second to lose it (0.5.11 on a GPU)."""
+
 MESSAGE_BYTES = 64 * 1024
 END_CHARACTERS = 8000
 """Of a reason with the engine's last lines."""
@@ -55,13 +60,16 @@ class NotMet(RuntimeError):
 class Link:
     """One container's side of it. ``end`` is why the cluster ends, once that is decided."""
 
-    def __init__(self, place: Place, *, port: int = LINK_PORT, silent: float = SILENT_SECONDS) -> None:
+    def __init__(
+        self, place: Place, *, port: int = LINK_PORT, silent: float = SILENT_SECONDS, cause: float = CAUSE_SECONDS
+    ) -> None:
         self.place = place
         self.end: End | None = None
         self.lost = False
         """Whether rank 0 cannot be told anything (any more): then this rank speaks for itself."""
         self._port = port
         self._silent = silent
+        self._cause = cause
         self._changed = threading.Condition()
         self._peers: dict[int, socket.socket] = {}
         self._ready = {0} if place.leads else set[int]()
@@ -121,15 +129,22 @@ class Link:
         if end is not None:
             call(end.says)
 
-    def fail(self, says: str, reasons: tuple[str, ...] = ()) -> End:
-        """Tell that this rank fails. Returns why the cluster ends: that, or what came first."""
+    def fail(self, says: str, reasons: tuple[str, ...] = (), *, follows: bool = False) -> End:
+        """Tell that this rank fails. Returns why the cluster ends: that, or what came first.
+
+        ``follows``: it seems to fail because another rank did, whose container may notice that later.
+        """
         said = f"rank {self.place.rank}: {says}"[:END_CHARACTERS]
         own = End(said, tuple(f"rank {self.place.rank}: {each}" for each in reasons or (says.partition("\n")[0],)))
-        if self.place.leads:
-            return self._decide(own, own=True)
         self._endings.clear()
-        if self._send(0, failed={"says": own.says, "reasons": own.reasons}):
-            self._wait(lambda: self.end is not None, time.monotonic() + VERDICT_SECONDS)
+        if self.place.leads:
+            if follows:
+                self._await_cause()
+            return self._decide(own)
+        if self._send(0, failed={"says": own.says, "reasons": own.reasons, "follows": follows}):
+            with self._changed:
+                seconds = VERDICT_SECONDS + (self._cause if follows else 0)
+                self._changed.wait_for(lambda: self.end is not None, seconds)
         with self._changed:
             self.lost = self.lost or self.end is None
             self.end = self.end or own
@@ -197,14 +212,14 @@ class Link:
         """Listen to who is of this cluster, once for each rank."""
         peer.settimeout(self._silent)
         reader = _Reader(peer)
-        hello = reader.next().get("hello")
-        with self._changed:
-            known = isinstance(hello, list) and len(hello) == 2 and hello[1] == self.place.cluster
-            rank = hello[0] if known and hello is not None else None
-            if rank not in set(range(1, self.place.nodes)) - self._peers.keys():
-                peer.close()
-                return
-            self._peers[rank] = peer
+        heard: socket.socket | None = None
+        match reader.next().get("hello"):
+            case [int(rank), self.place.cluster] if 0 < rank < self.place.nodes:
+                with self._changed:
+                    heard = self._peers.setdefault(rank, peer)
+        if heard is not peer:
+            peer.close()
+            return
         self._hear(rank, peer, reader)
 
     def _hear(self, rank: int, peer: socket.socket, reader: _Reader | None = None) -> None:
@@ -219,9 +234,12 @@ class Link:
         self._lose(rank, f"rank {rank}: {gone}")
 
     def _take(self, rank: int, message: Mapping[str, Any]) -> None:
-        if "failed" in message or "end" in message:
-            end = _end_of(message.get("failed") or message.get("end"), rank)
-            self._decide(end)
+        if told := message.get("failed") or message.get("end"):
+            end = _end_of(told, rank)
+            if isinstance(told, dict) and told.get("follows"):
+                self._run(self._decide_later, end)
+            else:
+                self._decide(end)
             return
         with self._changed:
             if "ready" in message:
@@ -238,12 +256,20 @@ class Link:
         if not expected:
             self._decide(End(says, (says,)))
 
-    def _decide(self, end: End, *, own: bool = False) -> End:
+    def _await_cause(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self.end is not None, self._cause)
+
+    def _decide_later(self, end: End) -> None:
+        self._await_cause()
+        self._decide(end)
+
+    def _decide(self, end: End) -> End:
         """The first reason counts; rank 0 tells it to all."""
         with self._changed:
             first = self.end is None
             self.end = decided = self.end or end
-            endings = [] if own or not first else list(self._endings)
+            endings = list(self._endings) if first else []
             self._changed.notify_all()
         if first and self.place.leads:
             self._tell_all(end={"says": decided.says, "reasons": decided.reasons})

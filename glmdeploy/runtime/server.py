@@ -14,6 +14,7 @@ import modal
 from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, make_caches, unpack_caches
 from glmdeploy.runtime.cluster import NoPlace, place_of, watched, with_place
 from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
+from glmdeploy.runtime.exits import lost_a_peer
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
 from glmdeploy.runtime.kernels import kernels_there
@@ -124,7 +125,7 @@ def agreed_on(error: Exception, link: Link | None) -> EngineError:
     own = error if isinstance(error, EngineError) else EngineError(str(error))
     if link is None:
         return own
-    end = link.end or link.fail(str(own), own.reasons)
+    end = link.end or link.fail(str(own), own.reasons, follows=lost_a_peer(str(own)))
     return EngineError(end.says, end.reasons)
 
 
