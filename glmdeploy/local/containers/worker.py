@@ -237,6 +237,8 @@ class Worker:
             finally:
                 self.quota.give_back(environment, gpus)
         else:
+            for each in containers:
+                each.process.give_up()
             [end, *_] = [self._ended(each, 0, "was stopped before it had a GPU", late=False) for each in containers]
         if gang is not None:
             gang.network.close()
