@@ -123,6 +123,8 @@ def _serve(app: modal.App, plan: Plan, files: Path) -> None:
         "secrets": _secrets(plan.api_key, *plan.secrets),
     }
     cls = define(serve.kind, **_arguments(serve.keywords("web_server")))
+    if plan.cluster:
+        cls = modal.clustered(size=plan.cluster.nodes, rdma=plan.cluster.rdma)(cls)
     if serve.kind == "server":
         app.server(**container, **_arguments(serve.keywords("server")))(cls)
     else:

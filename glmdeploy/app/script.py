@@ -141,7 +141,9 @@ def _argument(value: Any, planned: Any, place: str) -> str:
         return f"modal.{value.name}(**{place})"
     if isinstance(value, tuple):  # a list in the plan, where Modal wants no list for all of them
         return f"tuple({place})"
-    return place if value == planned else f"not {place}"
+    if isinstance(value, bool):
+        return place if value == planned else f"not {place}"
+    return place if value == planned else f'{place} * PLAN["cluster"]["nodes"]'
 
 
 def _volume(plan: Plan, role: str) -> str:

@@ -85,8 +85,9 @@ def make(facts: Facts) -> plan.Plan:
             warmup=_warmup(profile.server.warmup),
             checks=checks(facts),
             gives_up_after=facts.ready_within,
-            options=_options(profile.server, serving.options(profile.server.kind)),
+            options=_options(profile.server, serving.options(profile.server.kind), facts.nodes),
         ),
+        cluster=plan.Cluster(nodes=profile.cluster.nodes, rdma=profile.cluster.rdma) if profile.cluster else None,
         keepalive=_keepalive(profile.keepalive) if profile.keepalive.enabled else None,
         runtime=source.digest(),
         max_gpus=profile.workspace.max_gpus,
@@ -110,24 +111,28 @@ def plan_of(document: Document) -> tuple[plan.Plan, tuple[Finding, ...]]:
     return found, checked.findings
 
 
-def _options(section: object, declared: Mapping[str, Mapping[Decorator, Keyword]]) -> dict[str, plan.Option]:
+def _options(
+    section: object, declared: Mapping[str, Mapping[Decorator, Keyword]], nodes: int = 1
+) -> dict[str, plan.Option]:
     """The options of a stage that the profile or a default sets, in the order of their declaration."""
     values = {name: getattr(section, name) for name in declared}
     return {
-        name: plan.Option(value=values[name], keywords=keywords(values[name], decorators))
+        name: plan.Option(value=values[name], keywords=keywords(values[name], decorators, nodes))
         for name, decorators in declared.items()
         if values[name] is not None
     }
 
 
-def keywords(value: Any, decorators: Mapping[Decorator, Keyword]) -> dict[str, dict[str, Any]]:
-    """What each decorator takes for an option of this value."""
-    return {decorator: {keyword.name: _argument(value, keyword)} for decorator, keyword in decorators.items()}
+def keywords(value: Any, decorators: Mapping[Decorator, Keyword], nodes: int = 1) -> dict[str, dict[str, Any]]:
+    """What each decorator takes for an option of this value, where a replica has so many ``nodes``."""
+    return {decorator: {keyword.name: _argument(value, keyword, nodes)} for decorator, keyword in decorators.items()}
 
 
-def _argument(value: Any, keyword: Keyword) -> Any:
+def _argument(value: Any, keyword: Keyword, nodes: int) -> Any:
     if keyword.made:
         return plan.Made(name=keyword.made, keywords=value)
+    if keyword.replicas:
+        return value * nodes
     return not value if keyword.contrary else value
 
 

@@ -91,6 +91,14 @@ class Volume:
 
 
 @record
+class Cluster:
+    """Containers that serve together as one replica (``@modal.clustered``)."""
+
+    nodes: int
+    rdma: bool
+
+
+@record
 class Secret:
     name: str
     keys: tuple[str, ...]
@@ -232,6 +240,8 @@ class Plan:
     compile: Compile | None
     server: Server
     keepalive: Keepalive | None
+    cluster: Cluster | None = None
+    """None where each container serves alone."""
     runtime: str
     """SHA-256 of the container side's source (:mod:`glmdeploy.plan.source`): another glmdeploy, another plan."""
     format: int = FORMAT
@@ -248,6 +258,11 @@ class Plan:
     def gpus(self) -> tuple[str, ...]:
         """The GPUs that a container may have, in order of preference."""
         return (self.gpu,) if isinstance(self.gpu, str) else self.gpu
+
+    @property
+    def nodes(self) -> int:
+        """The containers of one replica."""
+        return self.cluster.nodes if self.cluster else 1
 
     @property
     def serving_volumes(self) -> tuple[Volume, ...]:

@@ -20,11 +20,13 @@ Decorator = Literal["function", "cls", "web_server", "concurrent", "server"]
 class Keyword:
     """A decorator's keyword: its name there, and whether it says the contrary of the profile's field.
 
-    ``made`` names the class of :mod:`modal` that is made of the field's mapping.
+    ``made`` names the class of :mod:`modal` that is made of the field's mapping. ``replicas`` says that the field
+    counts replicas where Modal counts containers, of which a cluster has several.
     """
 
     name: str
     contrary: bool = False
+    replicas: bool = False
     made: str | None = None
 
 
@@ -43,3 +45,8 @@ def modal(*same: Decorator, **other: str | Keyword) -> ModalOption:
     """``modal("cls", server="compute_region")``: the decorators that take the field, where by another name."""
     renamed = {name: Keyword(name=word) if isinstance(word, str) else word for name, word in other.items()}
     return ModalOption(same=same, other=renamed)  # type: ignore[arg-type]
+
+
+def replicas(name: str) -> ModalOption:
+    """A number of replicas: a class has one container for each, a Server as many as the profile's cluster has nodes."""
+    return modal("cls", server=Keyword(name=name, replicas=True))

@@ -89,6 +89,19 @@ class FurtherVolume(Volume):
     )
 
 
+class Cluster(Section):
+    """The containers that serve together as one replica, where a model does not fit on the GPUs of one."""
+
+    # Modal's guide to clusters: 32 containers and 256 GPUs at most.
+    nodes: int = field(
+        Whole(2, 32),
+        "Containers of one replica, each with the GPUs of `gpu`; SGLang's `--nnodes`. `min_containers`, "
+        "`max_containers` and `buffer_containers` count replicas.",
+        examples=(2,),
+    )
+    rdma: bool = field(FLAG, "Whether the GPUs of different containers must be joined by RDMA.", default=True)
+
+
 class Volumes(Section):
     """The volumes, by role."""
 
@@ -265,6 +278,11 @@ class Profile(Section):
         OneOrMore(Text(gpus.pattern(), f"a GPU in Modal's syntax such as B200:8, of {', '.join(gpus.TYPES)}")),
         "GPU type and count of one container, or a list of such in the order in which Modal tries them.",
         examples=("B200:8", ["B200:8", "H200:8"]),
+    )
+    cluster: Cluster | None = field(
+        Cluster,
+        "Several containers as one replica (`@modal.clustered`). Left out: each container is one.",
+        default=None,
     )
     volumes: Volumes = field(Volumes, "Modal Volumes and where they are mounted.")
     secrets: Secrets = field(Secrets, "Modal Secrets, by role.", default=Secrets())

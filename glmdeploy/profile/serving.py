@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from glmdeploy.profile import stages
-from glmdeploy.profile.decorators import Keyword, modal
+from glmdeploy.profile.decorators import Keyword, modal, replicas
 from glmdeploy.profile.fields import (
     CORES,
     ENV,
@@ -136,18 +136,21 @@ class Server(Section):
         default=False,
     )
     min_containers: int = field(
-        CONTAINERS, "Containers that run even when idle; each one is billed.", modal("cls", "server"), default=0
+        CONTAINERS,
+        "Containers that run even when idle; each one is billed. With `cluster` replicas, as below.",
+        replicas("min_containers"),
+        default=0,
     )
     max_containers: int = field(
         Whole(1, 10_000),
         "Upper bound of containers, and so of the spending rate.",
-        modal("cls", "server"),
+        replicas("max_containers"),
         default=1,
     )
     buffer_containers: int | None = field(
         CONTAINERS,
         "Containers to keep ready beside the busy ones; each one is billed. Left out: none.",
-        modal("cls", "server"),
+        replicas("buffer_containers"),
         default=None,
     )
     spend_ceiling: float | None = field(

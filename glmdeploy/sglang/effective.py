@@ -167,6 +167,10 @@ REPORTED = (
 CONTAINER = {"host": "0.0.0.0"}
 """What the container's start sets, whatever a profile says (:func:`glmdeploy.sglang.command.server_command`)."""
 
+OF_A_CLUSTER = ("nnodes", "node_rank", "dist_init_addr")
+"""What it sets where several containers serve together (:mod:`glmdeploy.runtime.cluster`). Of a profile only the first
+follows: the others are each container's own."""
+
 
 def effective(
     settings: Mapping[str, Setting],
@@ -186,7 +190,7 @@ def effective(
     ``quantization`` is the checkpoint's (:func:`glmdeploy.sglang.models.quantization`), ``env`` the environment of the
     server, ``own`` the values of options that no profile sets (``model_path``), and ``config`` the checkpoint's
     ``config.json`` where it is known: it tells of a vision tower, and of quantization where nothing else does. Of
-    ``own``, what the container's start sets by itself (:data:`CONTAINER`) is told as such.
+    ``own``, what the container's start sets by itself (:data:`CONTAINER`, :data:`OF_A_CLUSTER`) is told as such.
 
     ``refused`` are destinations whose value is not known because what the profile says of them is refused; what
     depends on one is not known either. Where the GPU, the model or the environment is refused, nothing is ``settled``.
@@ -201,9 +205,8 @@ def effective(
         name: Effective(value=value, origin=Origin.PROFILE) if name in by_profile else usual[name]
         for name, value in values.items()
     }
-    for name, value in CONTAINER.items():
-        if given.get(name) == value and name not in settings:
-            table[name] = Effective(value=value, origin=Origin.CONTAINER)
+    for name in {*CONTAINER, *OF_A_CLUSTER} & (own or {}).keys() - settings.keys():
+        table[name] = Effective(value=given[name], origin=Origin.CONTAINER)
     now = Situation(
         version=catalog.version,
         gpu=gpu,
