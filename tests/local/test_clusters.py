@@ -159,6 +159,22 @@ class TestStart:
         assert (info.size, info.rdma) == (3, False)
         assert all(f"rank {one['rank']} of 3 in cluster {one['cluster']}" in cloud.log(one["me"]) for one in ranks)
 
+    def test_none_goes_on_before_all_are_there(self, cloud: Cloud, tmp_path: Path) -> None:
+        cloud.deploy(gate=str(tmp_path / "open"), server={"min_containers": 2})
+        wait_until(lambda: "behind the gate" in cloud.log())
+        hellos = self.hellos(cloud)
+        wait_until(lambda: hellos() == 1)
+        assert cloud.get()[0] == 503
+        assert not cloud.seen()
+        (tmp_path / "open").touch()
+        cloud.ready()
+        assert len(cloud.seen()) == 2
+
+    def hellos(self, cloud: Cloud) -> Callable[[], int]:
+        """How many have said hello."""
+        [gang] = cloud.running.backend.worker.gangs.values()
+        return lambda: len(gang._greeted)
+
     def test_fresh_processes_know_them_too(self, cloud: Cloud) -> None:
         """A variable that Python reads when it starts makes them no forks."""
         cloud.deploy(environment={"PYTHONUTF8": "1", "MORE_NAMES": "PYTHONUTF8"}, server={"min_containers": 2})
