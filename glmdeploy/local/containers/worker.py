@@ -232,6 +232,7 @@ class Worker:
                 if gang is None:
                     end = await self._to_its_end(containers[0], gang, pool)
                 else:
+                    gang.started_at = time.time()
                     ends = await asyncio.gather(*(self._to_its_end(each, gang, pool) for each in containers))
                     end = gang.first or ends[0]
             finally:
