@@ -21,5 +21,8 @@ class Idle:
     def terminate(self) -> None:
         self._end.set()
 
+    def give_up(self) -> None:
+        self._end.set()
+
     def end(self, *, after: float) -> None:
         self._end.set()

@@ -192,15 +192,15 @@ def connect(running: Cloud) -> modal.Client:
         return modal.Client.from_credentials(running.token_id, running.token_secret)
 
 
-def call(running: Cloud, rpc: str, request: Message) -> Any:
-    """One RPC with the right token, without Modal's client."""
+def call(running: Cloud, rpc: str, request: Message, headers: dict[str, str] | None = None) -> Any:
+    """One RPC with the right token, or with headers of a container, without Modal's client."""
 
     async def send() -> Any:
         address = urlsplit(running.server_url)
         async with Channel(address.hostname, address.port) as channel:
             method = getattr(ModalClientStub(channel), rpc)
             token = {"x-modal-token-id": running.token_id, "x-modal-token-secret": running.token_secret}
-            return await method(request, metadata=token)
+            return await method(request, metadata=headers or token)
 
     return asyncio.run(send())
 

@@ -7,7 +7,6 @@ granted here where it says nothing, stands in docs/embedded-cloud.md.
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,14 +35,17 @@ class End:
 
 
 class Gang:
-    """``members`` are in the order of their ranks; ``first`` is the end that ended the others, if one has."""
+    """``members`` are in the order of their ranks; ``first`` is the end that ended the others, if one has.
+
+    ``started_at`` is 0 as long as it waits for its GPUs.
+    """
 
     def __init__(self, network: Network, members: Sequence[Member]) -> None:
         self.id = new_id("cu")
         self.network = network
         self.members = tuple(members)
         self.app_id = members[0].app_id
-        self.started_at = time.time()
+        self.started_at = 0.0
         self.first: End | None = None
         self._greeted: set[int] = set()
         self._complete = asyncio.Event()

@@ -22,9 +22,10 @@ DEFAULT_TIMEOUT = 300
 class Limits:
     """Times in seconds. ``target`` is the load per container at which more are started; both may be infinite.
 
-    Of a Server in clusters a container is a whole cluster, of ``size`` containers: Modal counts these, in multiples of
-    the size (modal 1.6.4, ``_functions.py``). ``timeout`` is None where a request may take as long as it likes: a Server's. ``scaleup_window`` is how long more
+    ``timeout`` is None where a request may take as long as it likes: a Server's. ``scaleup_window`` is how long more
     must be wanted until more are started, ``exit_grace`` what requests get that run when their container has to go.
+    Where a Server runs in clusters, a container is here a whole cluster, of ``size`` containers; Modal counts single
+    ones, in multiples of the size (modal 1.6.4, ``_functions.py``).
     """
 
     per_container: float

@@ -53,9 +53,9 @@ class Member:
 
     ``started_at`` is 0 as long as it waits for its GPUs. ``version`` is its app's: that of the publication that it was
     started for. ``failure`` is what its last call failed with, in one line; empty where that went well. ``server_port``
-    is where the code of a Server says that it listens, 0 for what is none. ``came_up`` says of its container that its own
-    part of the start is done. Of a cluster's containers ``peers`` are the others, by their ranks; ``lost`` is what has
-    ended them, empty where they were told to end.
+    is where the code of a Server says that it listens, 0 for what is none. ``came_up`` says of its container that what
+    it has to do of the start is done. Of a cluster's containers ``peers`` are the others, by their ranks; ``lost`` is
+    what has ended them, empty where they were told to end.
     """
 
     def __init__(

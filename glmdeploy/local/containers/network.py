@@ -11,14 +11,18 @@ _HELD = 254
 """The host whose port is bound as long as the network is taken, by whichever embedded cloud of this machine."""
 _PORT = 19_998
 _TRIES = 100
+_IN_A_ROW = 16
+"""Ports: SGLang 0.5.23 derives six more from the first (``srt/server_args.py``, ``PortArgs``)."""
+_MEETING_PORTS = range(20_032, 32_000, _IN_A_ROW)
+"""Below those that Linux gives to connections (``ip_local_port_range``)."""
 
 
 class Network:
     """``127.A.B.0/24``, of which rank k has the host k + 1, with A and B drawn until nobody else has them.
 
-    Linux takes any address in 127.0.0.0/8 for its loopback; other systems would have to be told each one. ``port`` was
-    free on every address of the machine when the network was taken: PyTorch's store, by which the nodes of an engine
-    find each other, listens on all of them (measured with SGLang 0.5.23), so that two clusters cannot have the same.
+    Linux takes any address in 127.0.0.0/8 for its loopback; other systems would have to be told each one. ``port`` and
+    those after it were free on all addresses of the machine when the network was taken: there PyTorch's store listens,
+    by which the nodes of an engine find each other (measured with SGLang 0.5.23), so that no two clusters can share it.
 
     :raises OSError: where there is none.
     """
@@ -35,9 +39,8 @@ class Network:
             self._hold.close()
         else:
             raise OSError("no part of the loopback network is left for a cluster")
-        with socket.socket() as probe:
-            probe.bind(("", 0))
-            self.port = int(probe.getsockname()[1])
+        free = (port for port in random.sample(_MEETING_PORTS, len(_MEETING_PORTS)) if _free(port))
+        self.port = next(free, _MEETING_PORTS[0])
 
     def address(self, rank: int) -> str:
         """IPv4."""
@@ -45,6 +48,16 @@ class Network:
 
     def close(self) -> None:
         self._hold.close()
+
+
+def _free(first: int) -> bool:
+    try:
+        for port in range(first, first + _IN_A_ROW):
+            with socket.socket() as probe:
+                probe.bind(("", port))
+    except OSError:
+        return False
+    return True
 
 
 def mapped(address: str) -> str:

@@ -114,6 +114,11 @@ class ContainerProcess:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGINT)
 
+    def give_up(self) -> None:
+        """It is not started after all."""
+        if self._ending is not None:
+            self._ending.cancel()
+
     def end(self, *, after: float) -> None:
         """Terminate its first process ``after`` so many seconds, unless it has ended by itself, then kill them all.
 

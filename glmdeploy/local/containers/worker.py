@@ -232,11 +232,14 @@ class Worker:
                 if gang is None:
                     end = await self._to_its_end(containers[0], gang, pool)
                 else:
+                    gang.started_at = time.time()
                     ends = await asyncio.gather(*(self._to_its_end(each, gang, pool) for each in containers))
                     end = gang.first or ends[0]
             finally:
                 self.quota.give_back(environment, gpus)
         else:
+            for each in containers:
+                each.process.give_up()
             [end, *_] = [self._ended(each, 0, "was stopped before it had a GPU", late=False) for each in containers]
         if gang is not None:
             gang.network.close()

@@ -179,6 +179,7 @@ class Functions:
         }
         _check_size(function.warm_pool_size, function._experimental_group_size)
         _check_scaling(function.autoscaler_settings, cluster_size(function))
+        _check_multiple(cluster_size(function), warm_pool_size=function.warm_pool_size)
         for what, asked in refused.items():
             if asked:
                 raise unsupported(what)
@@ -231,16 +232,25 @@ def _check_server(function: api_pb2.Function, webhooks: list[api_pb2.WebhookConf
 
 
 def _check_scaling(settings: api_pb2.AutoscalerSettings, size: int) -> None:
-    """``size`` is the cluster's: containers are counted in multiples of it (modal 1.6.4, ``_functions.py``)."""
-    for field in ("min_containers", "max_containers", "buffer_containers"):
-        if (count := getattr(settings, field)) % size:
-            raise invalid(f"`{field}` ({count}) must be a multiple of the size of a cluster ({size})")
+    _check_multiple(
+        size,
+        min_containers=settings.min_containers,
+        max_containers=settings.max_containers,
+        buffer_containers=settings.buffer_containers,
+    )
     _check_size(settings.min_containers, settings.buffer_containers)
     if settings.max_containers and settings.min_containers > settings.max_containers:
         raise invalid("min_containers is larger than max_containers")
     # Not `< 0`: what is no number is smaller than nothing.
     if not 0 <= settings.target_concurrency_float < inf:
         raise invalid("target_concurrency must be a number, and not negative")
+
+
+def _check_multiple(size: int, **containers: int) -> None:
+    """Single containers are counted, in multiples of the cluster's ``size`` (modal 1.6.4, ``_functions.py``)."""
+    for field, count in containers.items():
+        if count % size:
+            raise invalid(f"`{field}` ({count}) must be a multiple of the size of a cluster ({size})")
 
 
 def _check_size(*containers: int) -> None:

@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glmdeploy.local.standin.nodes import PEER_VARIABLE, Node, Nodes, NodesError, gpus_of_node, node
 from glmdeploy.local.standin.settings import (
     FAIL_VARIABLE,
+    GPU_VARIABLE,
     NAME,
     VERSION_VARIABLE,
     CheckpointError,
@@ -46,10 +48,12 @@ def launch_server(argv: Sequence[str], why: str) -> int:
     version = _announce()
     try:
         arguments = _parser(version, "launch_server.py").parse_args(argv)
+        own = node(arguments, version)
         loaded = _load(arguments, version, why)
+        _check_gpus(arguments)
         if loaded.fails:
             raise StartError(_FAILURE)
-        asyncio.run(_serve(loaded))
+        asyncio.run(_follow(loaded, own) if own is not None and own.rank else _serve(loaded, own))
     except _START_ERRORS as error:
         _LOG.error("%s", error)
         return 1
@@ -86,7 +90,7 @@ class StartError(Exception):
     """A start that fails; the message is logged."""
 
 
-_START_ERRORS = (StartError, UnknownVersion, CheckpointError)
+_START_ERRORS = (StartError, UnknownVersion, CheckpointError, NodesError)
 
 
 def _announce() -> str:
@@ -116,13 +120,25 @@ def _load(arguments: argparse.Namespace, version: str, why: str) -> Settings:
     return loaded
 
 
-async def _serve(loaded: Settings) -> None:
+def _check_gpus(arguments: argparse.Namespace) -> None:
+    """:raises StartError: where a rank would have no GPU: each takes its own before anything else."""
+    asked = os.environ.get(GPU_VARIABLE, "").rpartition(":")[2]
+    if asked.isdecimal() and arguments.device != "cpu" and (wanted := gpus_of_node(arguments)) > int(asked):
+        raise StartError(
+            f"RuntimeError: CUDA error: invalid device ordinal (the stand-in counts {wanted} ranks for {asked} GPUs)\n"
+            "Received sigquit from a child process. It usually means the child failed."
+        )
+
+
+async def _serve(loaded: Settings, own: Node | None) -> None:
+    """The one that answers: the only node, or that of rank 0."""
     # Only here: what compiles kernels serves nothing.
     from aiohttp import web
 
     from glmdeploy.local.standin.server import AccessLogger, Server
 
-    server = Server(loaded)
+    nodes = Nodes(own, lambda: loaded.hangs) if own is not None else None
+    server = Server(loaded, lambda: loaded.hangs or (nodes is not None and nodes.missing))
     runner = web.AppRunner(
         server.application(),
         access_log=_LOG,
@@ -137,18 +153,79 @@ async def _serve(loaded: Settings) -> None:
         raise StartError(str(error)) from error
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    if loaded.crash_file is not None:
-        threading.Thread(target=_crash, args=(loaded.crash_file,), daemon=True).start()
+    _watch(loaded, nodes)
     _LOG.info("Listening on http://%s:%d, ready in %g s", loaded.host, loaded.port, loaded.start_seconds)
-    try:
-        await asyncio.wait_for(stop.wait(), loaded.start_seconds)
-    except TimeoutError:
+    stopped, started = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(_start(loaded, nodes))
+    await asyncio.wait({stopped, started}, return_when=asyncio.FIRST_COMPLETED)
+    if started.done():
+        if started.exception() is not None:
+            await runner.cleanup()
+            raise StartError(str(started.exception()))
         server.status = "up"
         _LOG.info("The server is fired up and ready to roll! (glmdeploy's stand-in engine)")
-        await stop.wait()
+        await stopped
+    started.cancel()
     server.status = "stopping"
     _LOG.warning("SIGTERM received. Draining requests and shutting down...")
     await runner.cleanup()
+    if nodes is not None:
+        nodes.bye()
+        await nodes.close()
+
+
+async def _follow(loaded: Settings, own: Node) -> None:
+    """A node of a rank above 0: it computes with the others, and answers nobody but who asks whether it is there."""
+    from aiohttp import web
+
+    from glmdeploy.local.standin.server import follower
+
+    nodes = Nodes(own, lambda: loaded.hangs)
+    _watch(loaded, nodes)
+    await _start(loaded, nodes)
+    runner = web.AppRunner(follower(loaded), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, loaded.host, loaded.port).start()
+    except OSError as error:
+        # SGLang's is a thread that dies alone, with a line in the log (``launch_dummy_health_check_server``).
+        _LOG.error("Dummy health check server failed to start: %s", error)
+    else:
+        _LOG.info("Dummy health check server started in background thread at %s:%d", loaded.host, loaded.port)
+    if own.deaf:
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGTERM,
+            _LOG.warning,
+            "SIGTERM received on node_rank %d; waiting for the rank-0 ShutdownReq broadcast to stop the schedulers.",
+            own.rank,
+        )
+    await nodes.ended.wait()
+    _LOG.error("Scheduler or DataParallelController %d terminated with 0", os.getpid())
+    await runner.cleanup()
+    await nodes.close()
+
+
+async def _start(loaded: Settings, nodes: Nodes | None) -> None:
+    """Wait until the other nodes are there and the model is loaded; without one of them it never is."""
+    if nodes is not None:
+        await nodes.join()
+    await asyncio.sleep(loaded.start_seconds)
+    if nodes is not None:
+        await nodes.all_there()
+
+
+def _watch(loaded: Settings, nodes: Nodes | None) -> None:
+    """Have this process end where that is rehearsed."""
+    if loaded.crash_file is not None:
+        threading.Thread(target=_crash, args=(loaded.crash_file,), daemon=True).start()
+    if nodes is not None and os.environ.get(PEER_VARIABLE) == "end":
+        nodes.attend(_end_with(nodes))
+
+
+async def _end_with(nodes: Nodes) -> None:
+    """As SGLang where Gloo notices that a peer has gone (0.5.23, measured): at once, but for diagnostics of 5 s."""
+    await nodes.gone.wait()
+    _LOG.error("SIGQUIT received. It usually means one child failed.")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _crash(file: Path) -> None:

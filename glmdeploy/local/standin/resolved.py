@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
+from glmdeploy.local.standin.settings import GPU_VARIABLE
 from glmdeploy.sglang import catalog, models
 from glmdeploy.sglang.command import Setting
 from glmdeploy.sglang.effective import RAW, effective
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from glmdeploy.local.standin.settings import Settings
     from glmdeploy.sglang.effective import Effective
-
-GPU_VARIABLE = "GLMDEPLOY_LOCAL_GPU"
-"""The GPU of the container in Modal's syntax, which the embedded cloud sets; without it nothing is resolved."""
 
 BEHIND_VARIABLE = "GLMDEPLOY_STANDIN_BEHIND"
 """A JSON object: what the engine runs with in place of its arguments, to rehearse a change behind the plan's back."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from glmdeploy.local.standin.body import Call
     from glmdeploy.local.standin.settings import Settings
@@ -51,11 +51,12 @@ _BUCKETS = (
 
 
 class Scheduler:
-    """Requests beyond ``max_running`` wait in the order in which they came."""
+    """Requests beyond ``max_running`` wait in the order in which they came. While it ``hangs`` nothing goes on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hangs: Callable[[], bool]) -> None:
         self.metrics = Metrics()
         self._settings = settings
+        self._hangs = hangs
         self._slots = asyncio.Semaphore(settings.max_running)
         self._since_line = 0
         self._last_line = time.monotonic()
@@ -63,7 +64,7 @@ class Scheduler:
     async def stuck(self, seconds: float | None) -> bool:
         """Wait while the engine hangs, for ``seconds`` at most; whether it still does."""
         deadline = None if seconds is None else time.monotonic() + seconds
-        while self._settings.hangs:
+        while self._hangs():
             if deadline is not None and time.monotonic() >= deadline:
                 return True
             await asyncio.sleep(_HANG_CHECK_SECONDS)

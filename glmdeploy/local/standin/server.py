@@ -47,10 +47,10 @@ GARBAGE_VARIABLE = "GLMDEPLOY_STANDIN_GARBAGE"
 class Server:
     """``status`` decides what /health says: 200 for "up" alone, which it becomes when the start is over."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hangs: Callable[[], bool]) -> None:
         self.status = "starting"
         self._settings = settings
-        self._scheduler = Scheduler(settings)
+        self._scheduler = Scheduler(settings, hangs)
         self._created = int(time.time())
         self._gone = False
 
@@ -230,6 +230,29 @@ class Server:
             return web.json_response({"detail": error.reason}, status=error.status, headers={hdrs.ALLOW: allow})
         except web.HTTPException as error:
             return _error(error.reason, error.reason, error.status)
+
+
+def follower(settings: Settings) -> web.Application:
+    """What a node of a rank above 0 answers, to anybody, as long as its process lives: SGLang's dummy server.
+
+    ``launch_dummy_health_check_server`` in ``srt/utils/common.py``, from 0.5.8 to 0.5.23.
+    """
+
+    async def well(_request: web.Request) -> web.Response:
+        return web.Response(status=200)
+
+    @web.middleware
+    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return web.json_response({"detail": error.reason}, status=error.status)
+
+    app = web.Application(middlewares=[errors])
+    app.on_response_prepare.append(_sign)
+    paths = ["/ping", "/health", "/health_generate", *(["/metrics"] if settings.metrics else [])]
+    app.add_routes([web.get(path, well) for path in paths])
+    return app
 
 
 def _end_as_sglang(tokens: int) -> NoReturn:

@@ -32,6 +32,9 @@ FAIL_VARIABLE = "GLMDEPLOY_STANDIN_FAIL_START"
 HEALTH_VARIABLE = "SGLANG_HEALTH_CHECK_TIMEOUT"
 """SGLang's own: whole seconds after which /health gives up and answers 503 (``srt/entrypoints/http_server.py``)."""
 
+GPU_VARIABLE = "GLMDEPLOY_LOCAL_GPU"
+"""The GPU of the container in Modal's syntax, which the embedded cloud sets; without it nothing is resolved."""
+
 _MAX_RUNNING = 48
 """Without --max-running-requests: what SGLang settles on with speculative decoding."""
 

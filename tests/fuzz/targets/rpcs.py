@@ -54,7 +54,9 @@ REFUSALS = frozenset(
         Status.RESOURCE_EXHAUSTED,
     }
 )
-WAITING = frozenset({"AppGetLogs", "FunctionGetOutputs", "FunctionCallGetDataOut", "FunctionGetInputs"})
+WAITING = frozenset(
+    {"AppGetLogs", "FunctionGetOutputs", "FunctionCallGetDataOut", "FunctionGetInputs", "TaskClusterHello"}
+)
 """Those that a client may wait for, for as long as it likes."""
 PATIENCE = 600.0
 """Seconds of the loop's clock for the others."""
@@ -420,6 +422,7 @@ OF_CONTAINERS = frozenset(
         "FunctionPutOutputs",
         "TaskResult",
         "ContainerServerLifecycleReady",
+        "TaskClusterHello",
     }
 )
 

@@ -13,7 +13,8 @@ import modal
 PORT = int(os.environ.get("GLMDEPLOY_LOCAL_PORT", "8000"))
 SETTINGS = json.loads(os.environ.get("SETTINGS", "{}"))
 """``version``, ``size``, keywords of the decorator in ``server``, what the rank does of its number in ``ranks``:
-``fail``, ``hang``, or ``crash`` once the file ``crash`` exists."""
+``fail``, ``hang``, ``deaf``, or ``crash`` and a file that makes it. ``gate`` is a file without which the second
+container is not imported."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -56,6 +57,11 @@ def crash_at(file: str) -> None:
         time.sleep(0.02)
     os._exit(7)
 
+
+if "gate" in SETTINGS and os.environ.get("GLMDEPLOY_LOCAL_ADDRESS", "").endswith(".2"):
+    print("behind the gate", flush=True)
+    while not Path(SETTINGS["gate"]).exists():
+        time.sleep(0.02)
 
 names = ("SETTINGS", *os.environ.get("MORE_NAMES", "").split())
 image = modal.Image.debian_slim().env({name: os.environ[name] for name in names if name in os.environ})

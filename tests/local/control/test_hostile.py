@@ -42,12 +42,13 @@ REFUSALS = {
     Status.RESOURCE_EXHAUSTED,
 }
 WAITING = {"AppGetLogs", "FunctionGetOutputs", "FunctionCallGetDataOut", "FunctionGetInputs", "ContainerHeartbeat"}
+WAITING |= {"TaskClusterHello"}
 """Those that a client may wait for, for as long as it likes."""
 PATIENCE = 1.0
 """Seconds after which an answer of these is not waited for any more."""
 
 OF_CONTAINERS = {"ContainerHello", "ContainerHeartbeat", "FunctionGetInputs", "FunctionPutOutputs", "TaskResult"}
-OF_CONTAINERS |= {"ContainerServerLifecycleReady"}
+OF_CONTAINERS |= {"ContainerServerLifecycleReady", "TaskClusterHello"}
 
 RPCS = sorted(
     "".join(part.capitalize() for part in name.split("_"))
@@ -80,15 +81,18 @@ def known(running: Running) -> list[str]:
     created = call(cloud, "FunctionCreate", api_pb2.FunctionCreateRequest(app_id=app, function=function))
     request = api_pb2.FunctionCreateRequest(app_id=app, function=server(warm_pool_size=1))
     serving = call(cloud, "FunctionCreate", request)
+    function = server(function_name="h", warm_pool_size=2, _experimental_group_size=2)
+    clustered = call(cloud, "FunctionCreate", api_pb2.FunctionCreateRequest(app_id=app, function=function))
     cls = call(cloud, "ClassCreate", api_pb2.ClassCreateRequest(app_id=app)).class_id
     publication = api_pb2.AppPublishRequest(
         app_id=app,
         name="victim",
         app_state=api_pb2.APP_STATE_DEPLOYED,
-        function_ids={"f": created.function_id, "g": serving.function_id},
+        function_ids={"f": created.function_id, "g": serving.function_id, "h": clustered.function_id},
         definition_ids={
             created.function_id: created.handle_metadata.definition_id,
             serving.function_id: serving.handle_metadata.definition_id,
+            clustered.function_id: clustered.handle_metadata.definition_id,
         },
     )
     call(cloud, "AppPublish", publication)
@@ -108,11 +112,14 @@ def known(running: Running) -> list[str]:
     wanted = api_pb2.SecretGetOrCreateRequest(deployment_name="s", object_creation_type=create, env_dict={"A": "1"})
     secret = call(cloud, "SecretGetOrCreate", wanted).secret_id
     ids = [app, created.function_id, serving.function_id, created.handle_metadata.definition_id, cls, image, secret]
-    return [*ids, *volumes, started.function_call_id, "victim", "f", "v1", "s", *running.backend.worker.members]
+    worker = running.backend.worker
+    ids += [clustered.function_id, *worker.members, *worker.gangs]
+    return [*ids, *volumes, started.function_call_id, "victim", "f", "v1", "s"]
 
 
 PREFIXES = {"app_id": "ap-", "function_id": "fu-", "call_id": "fc-", "volume_id": "vo-", "image_id": "im-"}
 PREFIXES |= {"secret_id": "st-", "class_id": "cs-", "task_id": "ta-", "definition_id": "de-", "input_id": "in-"}
+PREFIXES |= {"cluster_id": "cu-"}
 
 
 class Words:
@@ -266,6 +273,10 @@ SERVERS = {
     "a concurrency that is no number": server(autoscaler_settings={"target_concurrency_float": math.nan}),
     "a concurrency below nothing": server(autoscaler_settings={"target_concurrency_float": -1.0}),
     "no Server": server(is_server=False),
+    "a cluster of more than there may be": server(_experimental_group_size=2**32 - 1),
+    "half a cluster": server(_experimental_group_size=2, autoscaler_settings={"min_containers": 3}),
+    "half a cluster, in the old way": server(_experimental_group_size=2, warm_pool_size=3),
+    "a cluster of functions": server(_experimental_group_size=2, is_server=False, http_config=None),
 }
 
 
@@ -345,6 +356,8 @@ def test_anything_is_answered_or_refused(
         """A container's, where the RPC is for containers and there is one."""
         for member in list(running.backend.worker.members.values()):
             if rpc in OF_CONTAINERS:
+                if rpc == "TaskClusterHello" and not member.peers:
+                    continue
                 return {
                     "x-glmdeploy-task": member.task_id,
                     "x-glmdeploy-task-secret": member.launch.task_secret,
