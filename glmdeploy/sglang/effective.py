@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.records import record
-from glmdeploy.sglang.decisions import recorded, trees
+from glmdeploy.sglang.decisions import nodes, recorded, trees
 from glmdeploy.sglang.decisions.situation import AT_START, BY_MEMORY_LEFT, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 from glmdeploy.sglang.decisions.watched import Watched, questions
@@ -226,7 +226,7 @@ def effective(
     if recordings is None or reason:
         open_ = (name for name in recorded.names() if name in table and name not in told and _left_open(name, table))
         return table | {name: _unknown(reason or "") for name in open_ if not by_rows or name not in REPORTED}
-    for name, one in recordings.decide(now, values).items():
+    for name, one in nodes.decided(now, recordings.decide(now, values), values).items():
         if name not in told or not table[name].known:
             table[name] = _recorded(name, one, table[name], now)
         elif table[name].origin is Origin.SGLANG and one.recorded and one.value == table[name].value:
@@ -271,7 +271,7 @@ def _partly(
     if recordings is None or reason:
         open_ = (name for name in decided - told if not by_rows or name not in REPORTED)
         return table | {name: _unknown(reason or "") for name in open_} | gone
-    for name, one in recordings.decide(now, values).items():
+    for name, one in nodes.decided(now, recordings.decide(now, values), values).items():
         if one.lost and (name not in told or table[name].basis is not Basis.REFUSED):
             table[name] = lost
         elif not one.lost and (name not in told or not table[name].known):
