@@ -205,8 +205,9 @@ def effective(
         name: Effective(value=value, origin=Origin.PROFILE) if name in by_profile else usual[name]
         for name, value in values.items()
     }
-    for name in {*CONTAINER, *OF_A_CLUSTER} & (own or {}).keys() - settings.keys():
-        table[name] = Effective(value=given[name], origin=Origin.CONTAINER)
+    for name in (own or {}).keys() - settings.keys():
+        if name in OF_A_CLUSTER or CONTAINER.get(name) == given[name]:
+            table[name] = Effective(value=given[name], origin=Origin.CONTAINER)
     now = Situation(
         version=catalog.version,
         gpu=gpu,

@@ -66,10 +66,12 @@ def ask(
     gpu: Gpu,
     env: Mapping[str, str],
     config: Mapping[str, Any] | None = None,
+    nodes: int = 1,
 ) -> Resolved:
     """What ``real``, the oracle of a release, resolves for the command ``words``, with the GPUs simulated.
 
-    ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know by ``repo``.
+    ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know by ``repo``. Of several
+    ``nodes``, each with ``gpu``, the first is asked, with what its container adds to the command.
 
     :raises GlmdeployError: if the GPU cannot be simulated, the model is not known, or SGLang's code cannot be run.
     """
@@ -88,7 +90,8 @@ def ask(
             f"the configuration of {repo} is not known here",
             advice="give the checkpoint's config.json with `--model-config`",
         )
-    return real.resolve(words[len(SERVER) :], gpu=gpu.type, count=gpu.count, config=config, env=env)
+    own = ("--nnodes", str(nodes), "--node-rank", "0", "--dist-init-addr", "127.0.0.1:20000") if nodes > 1 else ()
+    return real.resolve([*words[len(SERVER) :], *own], gpu=gpu.type, count=gpu.count, config=config, env=env)
 
 
 def compared(some: Sequence[Row], answer: Resolved) -> list[Row]:
