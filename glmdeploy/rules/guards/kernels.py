@@ -16,7 +16,6 @@ from glmdeploy.rules.facts import FP8_GEMM, JIT_DEEP_GEMM
 from glmdeploy.rules.rule import ISSUES, TWO_NODES, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.models import GLM_DSA
-from glmdeploy.sizing.cost import hourly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,9 +60,8 @@ def _not_compiled(facts: Facts) -> Iterator[Violation]:
 def _compiled_by_a_cluster(facts: Facts) -> Iterator[Violation]:
     if facts.nodes == 1 or not facts.compiles_at_start:
         return
-    cost = hourly(facts.gpu)
     step = next((step for step in facts.cold_start() if step.name == "kernels"), None)
-    spent = f", about ${facts.nodes * cost * step.seconds / SECONDS_AN_HOUR:,.0f}" if cost and step else ""
+    spent = f", about ${facts.hourly * step.seconds / SECONDS_AN_HOUR:,.0f}" if facts.hourly and step else ""
     yield Violation(
         path=("cluster",),
         key=True,

@@ -36,7 +36,7 @@ DIVISIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("zai-org/GLM-5.1-FP8", {"tp-size": 8, "pp-size": 2}),
     ("zai-org/GLM-5.1-FP8", {"tp-size": 16, "dp-size": 16, "enable-dp-attention": True}),
     ("deepseek-ai/DeepSeek-V3", {"tp-size": 16}),
-    ("zai-org/GLM-4.5-Air", {"tp-size": 8, "pp-size": 2}),
+    ("zai-org/GLM-4.5-Air-FP8", {"tp-size": 8, "pp-size": 2}),
 )
 """Models and how two nodes of eight GPUs divide them, in the words of 0.5.23."""
 
