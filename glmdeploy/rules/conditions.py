@@ -50,7 +50,7 @@ DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], KeyPath]]]
     "experts": (lambda facts: facts.kind and facts.kind.experts, lambda facts: ("model", "repo")),
     "capability": (lambda facts: capability(facts.gpu.type), lambda facts: ("gpu",)),
     "gpu_count": (lambda facts: facts.gpu.count, lambda facts: ("gpu",)),
-    "nodes": (lambda facts: facts.nodes, lambda facts: ("cluster", "nodes")),
+    "nodes": (lambda facts: facts.nodes, lambda facts: ("gpu",)),
 }
 """Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, the
 algorithm in capitals, whether LoRA adapters are served, into how many groups data-parallel attention divides the

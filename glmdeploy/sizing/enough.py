@@ -46,6 +46,8 @@ def enough(gpu: str, model: Model, value: Value, fits: Callable[[int], bool], *,
     whole = TYPES[gpu].most
     if beyond == 1 and (alone := next((count for count in _COUNTS if count <= whole and fits(count)), None)):
         return Enough(type=gpu, gpus=alone, nodes=1)
+    if weights_fit(gpu, model, value)(beyond * whole):  # more hosts are not what it lacks
+        return None
     for nodes in _NODES if gpu in RDMA else ():
         tensor = nodes * whole
         if (

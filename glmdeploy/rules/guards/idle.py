@@ -237,7 +237,7 @@ SPEND_CEILING = Rule(
     check=_ceiling,
     fails=(
         example("server.max_containers=5"),
-        example(*TWO_NODES, "server.max_containers=2", "server.spend_ceiling=200"),
+        example(*TWO_NODES, "server.max_containers=2", "server.spend_ceiling=150"),
         example("server.spend_ceiling=100"),
         example("server.spend_ceiling=149.9"),
     ),
