@@ -90,8 +90,14 @@ def ask(
             f"the configuration of {repo} is not known here",
             advice="give the checkpoint's config.json with `--model-config`",
         )
-    own = ("--nnodes", str(nodes), "--node-rank", "0", "--dist-init-addr", "127.0.0.1:20000") if nodes > 1 else ()
-    return real.resolve([*words[len(SERVER) :], *own], gpu=gpu.type, count=gpu.count, config=config, env=env)
+    return real.resolve(
+        [*words[len(SERVER) :], *of_the_first(nodes)], gpu=gpu.type, count=gpu.count, config=config, env=env
+    )
+
+
+def of_the_first(nodes: int) -> tuple[str, ...]:
+    """What the first container of so many adds to SGLang's command; nothing where there is only one."""
+    return ("--nnodes", str(nodes), "--node-rank", "0", "--dist-init-addr", "127.0.0.1:20000") if nodes > 1 else ()
 
 
 def compared(some: Sequence[Row], answer: Resolved) -> list[Row]:
