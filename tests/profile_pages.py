@@ -36,6 +36,8 @@ EXAMPLES: dict[str, Any] = {
     "description": "GLM-5.1 for the support team",
     "tags": {"team": "support"},
     "model": {"repo": "zai-org/GLM-5.1-FP8", "served_name": "glm-5.1"},
+    "cluster": {"nodes": 2},
+    "cluster.rdma": False,
     "volumes.weights": {"name": "glm51-model-weights", "mount": "/model-cache"},
     "volumes.weights.version": 2,
     "volumes.weights.read_only": True,

@@ -220,7 +220,7 @@ COMPILED_BY_A_CLUSTER = Rule(
         example("compile=null"),
         example(*TWO_NODES, "model.repo=nvidia/GLM-5.1-NVFP4"),
     ),
-    scope=Scope(gpu_majors=(HOPPER, BLACKWELL), architectures=(GLM_DSA,)),
+    scope=Scope(gpu_majors=(HOPPER, BLACKWELL)),
 )
 
 LOST = Rule(

@@ -61,9 +61,11 @@ def _across(facts: Facts) -> bool:
 
 
 def _replicas(facts: Facts) -> Iterator[Violation]:
+    if facts.nodes == 1:
+        return
     copies = facts.number(_DP)
     inside = facts.value("enable_dp_attention") and facts.number("attn_dp_size") in (None, 1)
-    if facts.nodes > 1 and copies and copies > 1 and not inside:
+    if copies and copies > 1 and not inside:
         yield Violation(
             path=facts.path(_DP),
             message=f"SGLang has no {copies} copies of a model beside each other on {facts.nodes} hosts",
@@ -71,9 +73,11 @@ def _replicas(facts: Facts) -> Iterator[Violation]:
 
 
 def _stages(facts: Facts) -> Iterator[Violation]:
+    if facts.nodes == 1:
+        return
     stages = facts.number("pp_size") or 1
     few, many = sorted((facts.nodes, stages))
-    if facts.nodes > 1 and stages > 1 and many % few:
+    if stages > 1 and many % few:
         yield Violation(
             path=facts.path("pp_size"),
             message=f"{stages} stages of a pipeline do not come out even on {facts.nodes} hosts",
@@ -128,8 +132,7 @@ def _left_alone(facts: Facts) -> Iterator[Violation]:
 
 
 def _one_host_fusion(facts: Facts) -> Iterator[Violation]:
-    fusion = facts.value(_FUSION)
-    if facts.nodes == 1 or fusion in (None, "off") or facts.setting(_FUSION) is None:
+    if facts.nodes == 1 or facts.setting(_FUSION) is None or (fusion := facts.value(_FUSION)) in (None, "off"):
         return
     if facts.gpu.major == BLACKWELL and fusion != "trtllm" and facts.between("0.5.14", None):
         return
