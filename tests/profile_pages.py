@@ -116,6 +116,7 @@ EXAMPLES: dict[str, Any] = {
 """Of keys for which the models have no example."""
 
 WHOLE: dict[str, dict[str, Any]] = {
+    "cluster": {"nodes": 2},
     "volumes.further[]": {"name": "adapters", "mount": "/adapters"},
     "secrets.further[]": {"name": "tracing", "keys": ["OTEL_TOKEN"]},
     "secrets.proxy_token": {"name": "modal-proxy", "keys": ["MODAL_PROXY_KEY", "MODAL_PROXY_SECRET"]},

@@ -41,13 +41,17 @@ class Row:
 
 
 def rows(table: Mapping[str, Effective], *, everything: bool = False) -> list[Row]:
-    """The effective values that matter most, or all that the release has; speculation's only where there is any."""
+    """The effective values that matter most, or all that the release has.
+
+    Speculation's are among the former where there is any, and the number of nodes where there are several.
+    """
     raw = {name for names in RAW.values() for name in names} - set(RAW)
     if everything:
         names = [*REPORTED, *sorted(set(table) - set(REPORTED) - raw)]
     else:
         speculates = table["speculative_algorithm"].value is not None
-        names = [name for name in REPORTED if speculates or name[:12] != "speculative_"]
+        several = ["nnodes"] if table["nnodes"].value not in (None, 1) else []
+        names = several + [name for name in REPORTED if speculates or name[:12] != "speculative_"]
     return [Row(name=name, effective=_told(name, table[name])) for name in names]
 
 
