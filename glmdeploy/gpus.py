@@ -170,6 +170,12 @@ TYPES: Mapping[str, Type] = {
 WITHOUT_NVLINK = frozenset({"T4", "L4", "A10", "L40S", "RTX-PRO-6000"})
 """Types whose GPUs reach each other over PCIe alone (NVIDIA's data sheets of them)."""
 
+RDMA: Mapping[str, int] = {"H100": 3200, "H100!": 3200, "H200": 3200, "B200": 3200, "B200+": 3200, "B300": 6400}
+"""Gigabits a second between the hosts of a cluster, by types that have RDMA there; a B200+ may have more.
+
+Modal's guide (multi-node-clusters), which names GB200 too and a profile cannot have.
+"""
+
 PRICES: Mapping[str, Price] = {name: each.price for name, each in TYPES.items()}
 """By Modal's name."""
 

@@ -36,6 +36,8 @@ EXAMPLES: dict[str, Any] = {
     "description": "GLM-5.1 for the support team",
     "tags": {"team": "support"},
     "model": {"repo": "zai-org/GLM-5.1-FP8", "served_name": "glm-5.1"},
+    "cluster": {"nodes": 2},
+    "cluster.rdma": False,
     "volumes.weights": {"name": "glm51-model-weights", "mount": "/model-cache"},
     "volumes.weights.version": 2,
     "volumes.weights.read_only": True,
@@ -114,6 +116,7 @@ EXAMPLES: dict[str, Any] = {
 """Of keys for which the models have no example."""
 
 WHOLE: dict[str, dict[str, Any]] = {
+    "cluster": {"nodes": 2},
     "volumes.further[]": {"name": "adapters", "mount": "/adapters"},
     "secrets.further[]": {"name": "tracing", "keys": ["OTEL_TOKEN"]},
     "secrets.proxy_token": {"name": "modal-proxy", "keys": ["MODAL_PROXY_KEY", "MODAL_PROXY_SECRET"]},

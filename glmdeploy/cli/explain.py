@@ -79,6 +79,7 @@ def explain(
                 gpu=facts.gpu,
                 env=facts.env,
                 config=checkpoint.config if checkpoint else None,
+                nodes=facts.nodes,
             )
         if resolved.error or resolved.code:
             raise GlmdeployError(

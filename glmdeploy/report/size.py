@@ -9,7 +9,7 @@ import click
 from glmdeploy.findings import listed
 from glmdeploy.gpus import SECONDS_AN_HOUR
 from glmdeploy.report.grid import UNLIMITED, Bar, bars
-from glmdeploy.report.words import about, cents, duration, gib, tokens
+from glmdeploy.report.words import about, cents, count_bytes, duration, gib, tokens
 from glmdeploy.report.wrap import NARROWEST, lines
 from glmdeploy.sizing.memory import GIB
 from glmdeploy.sizing.size import Answer
@@ -17,11 +17,15 @@ from glmdeploy.sizing.size import Answer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glmdeploy.sizing.network import Network
     from glmdeploy.sizing.size import Size
     from glmdeploy.sizing.timeline import Step
 
 WIDEST = 100
 """Columns. A longer line is hard to read, however wide the terminal."""
+
+_CHUNK = 8192
+"""Tokens of a prefill, to say what the network takes at the least."""
 
 _KV_COLUMNS = 68
 """Columns of the terminal from which what the KV cache holds stands in columns."""
@@ -34,6 +38,8 @@ def size_text(size: Size, width: int, *, everything: bool = True) -> str:
     """
     width = width if width >= UNLIMITED else max(NARROWEST, min(width, WIDEST))
     sections = [_head(size, width, everything=everything), _memory(size, width), _kv_cache(size, width)]
+    if size.network:
+        sections.append(_network(size.network, width))
     if everything:
         sections += [_costs(size, width), _cold_start(size, width), _before_the_first(size, width)]
     else:
@@ -41,9 +47,19 @@ def size_text(size: Size, width: int, *, everything: bool = True) -> str:
     return "\n\n".join("\n".join(section) for section in sections)
 
 
+def rented(size: Size) -> str:
+    """The GPUs of one replica: ``B200:8``, ``2 × B200:8``."""
+    return str(size.gpu) if size.nodes == 1 else f"{size.nodes} × {size.gpu}"
+
+
+def each(size: Size) -> str:
+    """What Modal has several of: a container, or a cluster of them."""
+    return "container" if size.nodes == 1 else "cluster"
+
+
 def _head(size: Size, width: int, *, everything: bool) -> Iterator[str]:
     model = size.facts.model
-    yield from _wrapped(f"{size.profile}: {size.repo} on {size.gpu}, SGLang {size.sglang}", width)
+    yield from _wrapped(f"{size.profile}: {size.repo} on {rented(size)}, SGLang {size.sglang}", width)
     if everything:
         yield from _wrapped(
             f"{model.architecture}, {_short(model.parameters, ('B', 'M', 'K'))} parameters, "
@@ -128,6 +144,28 @@ def _memory(size: Size, width: int) -> Iterator[str]:
         )
 
 
+def _network(network: Network, width: int) -> Iterator[str]:
+    yield from _title(f"Between the {network.hosts} hosts", width)
+    yield from _wrapped(
+        f"Each sends {count_bytes(network.token_bytes)} for each token: {network.why}.", width, indent=2
+    )
+    yield from _wrapped(least_time(network), width, indent=2)
+
+
+def least_time(network: Network) -> str:
+    """What the network takes at the least, and what of it is not known."""
+    times = "once" if network.waits == 1 else f"{network.waits:,} times"
+    waits = f"A step of decoding waits for another host {times}; for how long is not known here."
+    chunk = network.seconds(_CHUNK)
+    if chunk is None:
+        return f"{waits} How fast their network without RDMA is, Modal does not tell."
+    bound = "then" if network.apart else "at the least"
+    return (
+        f"At the {network.gigabits:,} Gb/s of Modal's RDMA a prefill chunk of {_CHUNK:,} tokens takes it "
+        f"{chunk * 1000:,.{0 if chunk > 0.01 else 1}f} ms {bound}. {waits}"
+    )
+
+
 def _kv_cache(size: Size, width: int) -> Iterator[str]:
     memory = size.memory
     yield from _title("KV cache", width)
@@ -165,11 +203,11 @@ def _requests(size: Size) -> str:
 
 
 def _costs(size: Size, width: int) -> Iterator[str]:
-    costs, count = size.spending, size.gpu.count
+    costs, one = size.spending, each(size)
     yield from _title("Cost", width)
     rows = [
-        (f"an hour, {costs.min_containers} containers (minimum)", cents(costs.least)),
-        (f"an hour, {costs.max_containers} containers (maximum)", cents(costs.most)),
+        (f"an hour, {costs.min_containers} {one}s (minimum)", cents(costs.least)),
+        (f"an hour, {costs.max_containers} {one}s (maximum)", cents(costs.most)),
         ("a cold start", cents(costs.cold_start)),
     ]
     if day := costs.day:
@@ -182,6 +220,7 @@ def _costs(size: Size, width: int) -> Iterator[str]:
     yield from (f"  {name:<{column}}  {value}" for name, value in rows)
     price = costs.price
     region = f" × {costs.multiplier:g} for the region" if costs.multiplier != 1 else ""
+    count = f"{size.nodes} × {size.gpu.count}" if size.nodes > 1 else size.gpu.count
     note = f"{count} × {cents(price.dollars)} a GPU and hour{region} ({price.source}, {price.date}). GPUs alone."
     if not costs.day:
         note += " State the traffic with --busy-hours for the cost of a day."
@@ -192,10 +231,10 @@ def _brief_costs(size: Size, width: int) -> Iterator[str]:
     costs = size.spending
     yield from _title("Cost", width)
     least, most = costs.min_containers, costs.max_containers
-    each = f"{cents(costs.container)} an hour and container"
+    one = f"{cents(costs.replica)} an hour and {each(size)}"
     several = f", {least} to {most} of them: up to {cents(costs.most)} an hour"
     same = f", {most} of them: {cents(costs.most)} an hour" if most > 1 else ""
-    yield from _wrapped(each + (several if least != most else same), width, indent=2)
+    yield from _wrapped(one + (several if least != most else same), width, indent=2)
     if day := costs.day:
         either = cents(day.least) if day.least == day.most else f"{cents(day.least)} to {cents(day.most)}"
         yield from _wrapped(f"{either} a day with this traffic", width, indent=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glmdeploy.sizing.network import Network
     from glmdeploy.sizing.size import Size
     from glmdeploy.sizing.timeline import Step
 
@@ -16,6 +17,7 @@ def size_data(size: Size) -> dict[str, Any]:
         "profile": size.profile,
         "sglang": size.sglang,
         "gpu": {"type": size.gpu.type, "count": size.gpu.count},
+        "nodes": size.nodes,
         "model": {
             "repo": size.repo,
             "revision": size.revision,
@@ -63,12 +65,14 @@ def size_data(size: Size) -> dict[str, Any]:
             "max_inputs_requests": size.max_inputs,
             "max_inputs_request_tokens": size.input_share,
         },
+        "network": size.network and _network_data(size.network),
         "cost": {
             "gpu_hour_dollars": costs.price.dollars,
             "region_multiplier": costs.multiplier,
             "price_source": costs.price.source,
             "price_date": costs.price.date,
             "container_hour_dollars": round(costs.container, 4),
+            "replica_hour_dollars": round(costs.replica, 4),
             "min_containers": costs.min_containers,
             "min_containers_hour_dollars": round(costs.least, 4),
             "max_containers": costs.max_containers,
@@ -89,6 +93,16 @@ def size_data(size: Size) -> dict[str, Any]:
             "steps": [_step_data(step) for step in size.steps],
         },
         "before_the_first_cold_start": {"steps": [_step_data(step) for step in size.once]},
+    }
+
+
+def _network_data(network: Network) -> dict[str, Any]:
+    return {
+        "hosts": network.hosts,
+        "token_bytes": network.token_bytes,
+        "step_waits": network.waits,
+        "rdma_gigabits_per_second": network.gigabits,
+        "basis": network.why,
     }
 
 

@@ -97,7 +97,7 @@ def explain_text(facts: Facts, rows: Sequence[Row], width: int = UNLIMITED, *, e
     unknown = Counter(row.effective.why for row in rows if not row.effective.known)
     # A reason that holds for the whole profile is told once, below.
     shared = [why for why, count in unknown.items() if why and count > 1]
-    gpu = f"{facts.gpu}, the first of its GPUs" if len(facts.gpus) > 1 else str(facts.gpu)
+    gpu = f"{facts.rented}, the first of its GPUs" if len(facts.gpus) > 1 else facts.rented
     head = f"{profile.name}: SGLang {profile.sglang.version} on {gpu}, {facts.architecture or 'unknown model'}"
     made = [*lines(head, width), "", *table([_cells(row, shared, files=everything) for row in rows], width)]
     if shared:
@@ -133,6 +133,7 @@ def explain_data(facts: Facts, rows: Sequence[Row], resolved: Resolved | None) -
         "profile": profile.name,
         "sglang": profile.sglang.version,
         "gpu": str(facts.gpu),
+        "nodes": facts.nodes,
         "architecture": facts.architecture,
         "values": [_row_data(row) for row in rows],
     }

@@ -50,11 +50,13 @@ DERIVED: Mapping[str, tuple[Callable[[Facts], Any], Callable[[Facts], KeyPath]]]
     "experts": (lambda facts: facts.kind and facts.kind.experts, lambda facts: ("model", "repo")),
     "capability": (lambda facts: capability(facts.gpu.type), lambda facts: ("gpu",)),
     "gpu_count": (lambda facts: facts.gpu.count, lambda facts: ("gpu",)),
+    "nodes": (lambda facts: facts.nodes, lambda facts: ("gpu",)),
 }
 """Facts that follow from others, and where they are decided: whether EAGLE speculates under any of its names, the
 algorithm in capitals, whether LoRA adapters are served, into how many groups data-parallel attention divides the
 ranks, how the checkpoint stores its weights (:func:`glmdeploy.sglang.models.quantization`), its architecture and
-whether that is a mixture of experts, the GPU's compute capability (8.9) and the number of GPUs."""
+whether that is a mixture of experts, the GPU's compute capability (8.9), the number of GPUs of a container, and the
+containers that serve together."""
 
 OPERANDS: Mapping[str, type | tuple[type, ...]] = {
     "not": (str, int, float, bool, list),

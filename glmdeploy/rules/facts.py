@@ -17,7 +17,7 @@ from glmdeploy.sglang.architectures import ARCHITECTURES
 from glmdeploy.sglang.decisions.watched import Watched, unknown
 from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
-from glmdeploy.sizing import memory, model, timeline
+from glmdeploy.sizing import cost, memory, model, timeline
 from glmdeploy.sizing.checkpoint import told
 
 if TYPE_CHECKING:
@@ -117,6 +117,17 @@ class Facts(Container):
     def gpu_count(self) -> int:
         """The GPUs of one replica, of all of its containers."""
         return self.nodes * self.gpu.count
+
+    @property
+    def rented(self) -> str:
+        """The GPUs of one replica: ``B200:8``, ``2 × B200:8``."""
+        return f"{self.nodes} × {self.gpu}" if self.nodes > 1 else str(self.gpu)
+
+    @property
+    def hourly(self) -> float | None:
+        """Dollars that one replica's GPUs cost an hour, without a region; None where the price is not known."""
+        each = cost.hourly(self.gpu)
+        return None if each is None else each * self.nodes
 
     def each_gpu(self) -> tuple[Facts, ...]:
         """The facts for each GPU that a container may have."""
@@ -339,7 +350,7 @@ class Facts(Container):
     def cold_start(self, *, compiled: bool | None = None) -> tuple[Step, ...]:
         """The steps of a cold start; ``compiled`` defaults to whether the profile has kernels compiled beforehand."""
         return timeline.cold_start(
-            self.model_loaded, compiled=not self.compiles_at_start if compiled is None else compiled
+            self.model_loaded, compiled=not self.compiles_at_start if compiled is None else compiled, nodes=self.nodes
         )
 
     def named_paths(self, dest: str) -> tuple[str, ...]:

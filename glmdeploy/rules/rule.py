@@ -104,6 +104,12 @@ AT_0_5_10 = ("sglang.version=0.5.10", "sglang.image=lmsysorg/sglang:v0.5.10-cu13
 AS_SERVER = ("server.kind=server", "server.timeout=null", "server.max_inputs=null")
 """What makes an example a Server of Modal's: what only a web function has is left out."""
 
+TWO_NODES = (
+    *(*AS_SERVER, "cluster.nodes=2", "compile=null", "sglang.args.tp=16"),
+    "sglang.args.enable-flashinfer-allreduce-fusion=null",
+)
+"""What makes an example of eight GPUs one of two containers that serve together, without what only one can do."""
+
 
 def as_written(value: object) -> str:
     """The value of an option as YAML writes it."""

@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.records import record
-from glmdeploy.sglang.decisions import recorded, trees
+from glmdeploy.sglang.decisions import nodes, recorded, trees
 from glmdeploy.sglang.decisions.situation import AT_START, BY_MEMORY_LEFT, UNKNOWN, Situation
 from glmdeploy.sglang.decisions.table import DECISIONS, obstacle
 from glmdeploy.sglang.decisions.watched import Watched, questions
@@ -205,8 +205,9 @@ def effective(
         name: Effective(value=value, origin=Origin.PROFILE) if name in by_profile else usual[name]
         for name, value in values.items()
     }
-    for name in {*CONTAINER, *OF_A_CLUSTER} & (own or {}).keys() - settings.keys():
-        table[name] = Effective(value=given[name], origin=Origin.CONTAINER)
+    for name in (own or {}).keys() - settings.keys():
+        if name in OF_A_CLUSTER or CONTAINER.get(name) == given[name]:
+            table[name] = Effective(value=given[name], origin=Origin.CONTAINER)
     now = Situation(
         version=catalog.version,
         gpu=gpu,
@@ -226,7 +227,7 @@ def effective(
     if recordings is None or reason:
         open_ = (name for name in recorded.names() if name in table and name not in told and _left_open(name, table))
         return table | {name: _unknown(reason or "") for name in open_ if not by_rows or name not in REPORTED}
-    for name, one in recordings.decide(now, values).items():
+    for name, one in nodes.decided(now, recordings.decide(now, values), values).items():
         if name not in told or not table[name].known:
             table[name] = _recorded(name, one, table[name], now)
         elif table[name].origin is Origin.SGLANG and one.recorded and one.value == table[name].value:
@@ -271,7 +272,7 @@ def _partly(
     if recordings is None or reason:
         open_ = (name for name in decided - told if not by_rows or name not in REPORTED)
         return table | {name: _unknown(reason or "") for name in open_} | gone
-    for name, one in recordings.decide(now, values).items():
+    for name, one in nodes.decided(now, recordings.decide(now, values), values).items():
         if one.lost and (name not in told or table[name].basis is not Basis.REFUSED):
             table[name] = lost
         elif not one.lost and (name not in told or not table[name].known):

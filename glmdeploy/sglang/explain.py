@@ -41,13 +41,17 @@ class Row:
 
 
 def rows(table: Mapping[str, Effective], *, everything: bool = False) -> list[Row]:
-    """The effective values that matter most, or all that the release has; speculation's only where there is any."""
+    """The effective values that matter most, or all that the release has.
+
+    Speculation's are among the former where there is any, and the number of nodes where there are several.
+    """
     raw = {name for names in RAW.values() for name in names} - set(RAW)
     if everything:
         names = [*REPORTED, *sorted(set(table) - set(REPORTED) - raw)]
     else:
         speculates = table["speculative_algorithm"].value is not None
-        names = [name for name in REPORTED if speculates or name[:12] != "speculative_"]
+        several = ["nnodes"] if table["nnodes"].value not in (None, 1) else []
+        names = several + [name for name in REPORTED if speculates or name[:12] != "speculative_"]
     return [Row(name=name, effective=_told(name, table[name])) for name in names]
 
 
@@ -66,10 +70,12 @@ def ask(
     gpu: Gpu,
     env: Mapping[str, str],
     config: Mapping[str, Any] | None = None,
+    nodes: int = 1,
 ) -> Resolved:
     """What ``real``, the oracle of a release, resolves for the command ``words``, with the GPUs simulated.
 
-    ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know by ``repo``.
+    ``config`` is the checkpoint's ``config.json``, for models that glmdeploy does not know by ``repo``. Of several
+    ``nodes``, each with ``gpu``, the first is asked, with what its container adds to the command.
 
     :raises GlmdeployError: if the GPU cannot be simulated, the model is not known, or SGLang's code cannot be run.
     """
@@ -88,7 +94,14 @@ def ask(
             f"the configuration of {repo} is not known here",
             advice="give the checkpoint's config.json with `--model-config`",
         )
-    return real.resolve(words[len(SERVER) :], gpu=gpu.type, count=gpu.count, config=config, env=env)
+    return real.resolve(
+        [*words[len(SERVER) :], *of_the_first(nodes)], gpu=gpu.type, count=gpu.count, config=config, env=env
+    )
+
+
+def of_the_first(nodes: int) -> tuple[str, ...]:
+    """What the first container of so many adds to SGLang's command; nothing where there is only one."""
+    return ("--nnodes", str(nodes), "--node-rank", "0", "--dist-init-addr", "127.0.0.1:20000") if nodes > 1 else ()
 
 
 def compared(some: Sequence[Row], answer: Resolved) -> list[Row]:

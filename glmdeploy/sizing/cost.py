@@ -74,6 +74,8 @@ class Spending:
     """Of the price, for the chosen region; 1 for none."""
     container: float
     """An hour of one container."""
+    nodes: int
+    """Containers of one replica. Where there are several, what is said of containers below is said of replicas."""
     min_containers: int
     max_containers: int
     cold_start: float
@@ -82,14 +84,19 @@ class Spending:
     """None where no traffic is stated."""
 
     @property
+    def replica(self) -> float:
+        """An hour of all containers that serve together."""
+        return self.container * self.nodes
+
+    @property
     def least(self) -> float:
         """An hour of ``min_containers``, which run even when idle."""
-        return self.container * self.min_containers
+        return self.replica * self.min_containers
 
     @property
     def most(self) -> float:
         """An hour of ``max_containers``."""
-        return self.container * self.max_containers
+        return self.replica * self.max_containers
 
 
 def spend(
@@ -102,11 +109,12 @@ def spend(
     traffic: Traffic | None = None,
     schedule: Cron | None = None,
     multiplier: float = 1.0,
+    nodes: int = 1,
 ) -> Spending:
     """What containers of ``gpus`` GPUs cost; ``containers`` are the fewest and the most of them.
 
-    ``cold_start`` and ``scaledown_window`` are in seconds, ``schedule`` is the keep-alive's,
-    ``multiplier`` the region's.
+    Where ``nodes`` of them serve together, ``containers`` counts such replicas. ``cold_start`` and
+    ``scaledown_window`` are in seconds, ``schedule`` is the keep-alive's, ``multiplier`` the region's.
     """
     fewest, most = containers
     hourly = price.dollars * gpus * multiplier
@@ -116,10 +124,11 @@ def spend(
         price=price,
         multiplier=multiplier,
         container=hourly,
+        nodes=nodes,
         min_containers=fewest,
         max_containers=most,
-        cold_start=hourly * cold_start / 3600,
-        day=_day(own, kept, fewest, most, hourly) if traffic or schedule else None,
+        cold_start=hourly * nodes * cold_start / 3600,
+        day=_day(own, kept, fewest, most, hourly * nodes) if traffic or schedule else None,
     )
 
 

@@ -26,14 +26,17 @@ _RATIO = 2.0
 _GB = 10**9
 
 
-def taken(model: Model | None, memory: Memory | None, value: Value) -> int | None:
-    """Bytes of the machine's memory; 0 without such a cache, None where its size is not known."""
+def taken(model: Model | None, memory: Memory | None, value: Value, *, nodes: int = 1) -> int | None:
+    """Bytes of one machine's memory; 0 without such a cache, None where its size is not known.
+
+    ``nodes`` are the machines that serve together, among which the ranks are divided.
+    """
     if not value("enable_hierarchical_cache"):
         return 0
     shards = read(value)
     if shards is None:
         return None
-    ranks = shards.tensor * shards.stages
+    ranks = shards.tensor * shards.stages // nodes
     size = positive(value("hicache_size"))
     if size is not None:
         return round(size * _GB * (1 + _index(model))) * ranks

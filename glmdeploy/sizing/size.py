@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from glmdeploy import cron
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.gpus import PRICES
+from glmdeploy.gpus import PRICES, TYPES
 from glmdeploy.profile.text.characters import shown
 from glmdeploy.sglang import models
 from glmdeploy.sizing import checkpoint, cost, timeline
 from glmdeploy.sizing.blocks import uneven
 from glmdeploy.sizing.memory import GIB, MIB, loaded, memory, obstacle
 from glmdeploy.sizing.model import UnknownModel, from_config
+from glmdeploy.sizing.network import network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from glmdeploy.sizing.cost import Spending, Traffic
     from glmdeploy.sizing.memory import Memory
     from glmdeploy.sizing.model import Model
+    from glmdeploy.sizing.network import Network
     from glmdeploy.sizing.timeline import Step
 
 
@@ -52,6 +54,8 @@ class Sizable(Protocol):
     def profile(self) -> Profile: ...
     @property
     def gpu(self) -> Gpu: ...
+    @property
+    def nodes(self) -> int: ...
     @property
     def architecture(self) -> str | None: ...
     @property
@@ -93,6 +97,11 @@ class Size:
     revision: str
     sglang: str
     gpu: Gpu
+    """Of one container."""
+    nodes: int
+    """Containers that serve together as one replica of the profile's; 1 where each serves alone."""
+    network: Network | None
+    """What crosses between their hosts; None of one container."""
     facts: Dimensions
     memory: Memory
     fraction: float
@@ -214,7 +223,8 @@ def size(
             f"the price of {sizable.gpu.type} is not known here",
             advice="give the dollars of a GPU and hour with `--price`",
         )
-    steps = timeline.cold_start(model, compiled=not sizable.compiles_at_start)
+    steps = timeline.cold_start(model, compiled=not sizable.compiles_at_start, nodes=sizable.nodes)
+    cluster = profile.cluster
     replicas = sizable.number("dp_size") or 1
     running, server, (field, inputs) = sizable.number("max_running_requests"), profile.server, sizable.at_once
     return Size(
@@ -223,6 +233,8 @@ def size(
         revision=profile.model.revision,
         sglang=profile.sglang.version,
         gpu=sizable.gpu,
+        nodes=sizable.nodes,
+        network=network(model, sizable.gpu, sizable.value, nodes=cluster.nodes, rdma=cluster.rdma) if cluster else None,
         facts=facts,
         memory=held,
         fraction=fraction,
@@ -243,6 +255,7 @@ def size(
             traffic=traffic,
             schedule=_schedule(sizable),
             multiplier=cost.region_multiplier(server.region),
+            nodes=sizable.nodes,
         ),
         steps=steps,
         once=timeline.before_the_first(model, compiles=profile.compile is not None),
@@ -307,7 +320,10 @@ def _unknown(sizable: Sizable, model: Model) -> GlmdeployError:
         return GlmdeployError(
             f"it does not fit: the weights take about {taken / GIB:.1f} GiB of each {sizable.gpu.type}, which has "
             f"{there / GIB:.1f}",
-            advice="take more or larger GPUs, with `tp` to match",
+            advice="take more or larger GPUs, with `tp` to match; above eight, `cluster: {nodes: 2}` has those of two "
+            "hosts"
+            if sizable.gpu.count == TYPES[sizable.gpu.type].most and sizable.nodes == 1
+            else "take more or larger GPUs, with `tp` to match",
         )
     for dest, known in (("mem_fraction_static", 0.5), ("kv_cache_dtype", "bfloat16")):
         if sizable.value(dest) is None and _memory(sizable, model, **{dest: known}):

@@ -50,6 +50,10 @@ _LOAD_BASIS = (
     "measured 0.92)"
 )
 
+_EACH = "each container of a cluster is taken to read all of it, as SGLang does for whatever part a rank keeps"
+"""``safetensors_weights_iterator`` (``sglang/srt/model_loader/weight_utils.py``, 0.5.11) reads every tensor of every
+file in each rank; the ranks of a host share what the host has read."""
+
 _SLOWEST_VOLUME = 920_000_000
 """Bytes a second: the least that a user measured of a Modal Volume."""
 
@@ -78,17 +82,19 @@ def download(model: Model, rate: int = HUB_RATE) -> int:
     return ceil(model.weights / rate)
 
 
-def cold_start(model: Model | None, *, compiled: bool) -> tuple[Step, ...]:
+def cold_start(model: Model | None, *, compiled: bool, nodes: int = 1) -> tuple[Step, ...]:
     """The steps from a container's start to its first answer; ``compiled`` tells whether kernels are cached.
 
-    Without a model, the steps that every model takes.
+    Without a model, the steps that every model takes. Of a cluster each container goes through all of them, side by
+    side: how long Modal looks for that many hosts at once is not known.
     """
     basis = "measured with 0.5.11 on an H100"
     least, most = FIRST_START - _ENGINE, _FIRST_START_MOST - _ENGINE
     steps = [Step(name="imports", seconds=_IMPORTS, least=least, most=most, basis=basis)]
     if model is not None:
         least, most = ceil(model.weights * _LOAD_LEAST / _REFERENCE), ceil(model.weights / _SLOWEST_VOLUME)
-        steps.append(Step(name="weights", seconds=weight_load(model), least=least, most=most, basis=_LOAD_BASIS))
+        each = _LOAD_BASIS if nodes == 1 else f"{_LOAD_BASIS}; {_EACH}"
+        steps.append(Step(name="weights", seconds=weight_load(model), least=least, most=most, basis=each))
         if model.quantization == "fp8" and not compiled:
             steps.append(_kernels())
     steps.append(

@@ -68,7 +68,7 @@ class TestCommand:
     def test_json_has_units(self, shows: Shows) -> None:
         _, out, err = shows("size-json", "size", B200, "--json", "--busy-hours", "9", "--cold-starts", "2")
         assert err == ""
-        unitless = {"count", "replicas", "parameters", "mem_fraction_static", "tokens", "region_multiplier"}
+        unitless = {"count", "nodes", "replicas", "parameters", "mem_fraction_static", "tokens", "region_multiplier"}
         units = re.compile("_(bytes|tokens|dollars|seconds|hours|requests|containers)$|^seconds$")
         for name in _numbers(json.loads(out)):
             assert name in unitless or units.search(name), name

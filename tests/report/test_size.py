@@ -13,6 +13,7 @@ from glmdeploy.profile.text.load import load
 from glmdeploy.report.size import WIDEST, size_text
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
+from glmdeploy.rules.rule import TWO_NODES
 from glmdeploy.sizing import size
 from glmdeploy.sizing.cost import Traffic
 
@@ -53,6 +54,19 @@ class TestText:
     def test_a_cap_above_what_fits(self, snapshot: Callable[[str, str], None]) -> None:
         text = click.unstyle(size_text(sized(B200, "sglang.args.max-total-tokens=5000000"), 100))
         snapshot("size-cap-above-what-fits", text)
+
+    @pytest.mark.parametrize(
+        ("name", "more"),
+        [
+            ("divided", ()),
+            ("piped", ("sglang.args.tp=8", "sglang.args.pp-size=2")),
+            ("without-rdma", ("cluster.rdma=false",)),
+        ],
+    )
+    def test_a_cluster(self, name: str, more: tuple[str, ...], snapshot: Callable[[str, str], None]) -> None:
+        found = sized("b200-nospec-bf16kv", *TWO_NODES, *more, traffic=Traffic(busy_hours=9))
+        snapshot(f"size-cluster-{name}", click.unstyle(size_text(found, 100)))
+        assert max(map(len, click.unstyle(size_text(found, 40, everything=False)).splitlines())) <= 40
 
 
 def part(text: str, first: str, last: str) -> str:

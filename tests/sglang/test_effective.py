@@ -174,7 +174,7 @@ def test_origins() -> None:
         ("0.5.9", "B200:8", FP8, {}, "0.5.9"),
         ("0.5.16", "T4:8", FP8, {}, "T4"),
         ("0.5.16", "B200:8", FP8, {"moe-a2a-backend": "mooncake"}, "`moe-a2a-backend`"),
-        ("0.5.16", "B200:8", FP8, {"nnodes": 2}, "`nnodes`"),
+        ("0.5.16", "B200:8", FP8, {"enable-hisparse": True}, "`enable-hisparse`"),
     ],
 )
 def test_what_is_not_known_is_said(version: str, gpu: str, repo: str, args: dict[str, Any], reason: str) -> None:

@@ -336,9 +336,15 @@ def test_where_the_machine_is_refused_nothing_is_decided(architecture: str | Non
 
 @pytest.mark.parametrize("architecture", [LLAMA, GLM])
 def test_an_option_that_decides_whether_anything_is_known(architecture: str) -> None:
-    """`nnodes` is among what must not be set: refused, nobody knows whether it is."""
-    found = refused({}, ["nnodes"], architecture)
-    assert found["attention_backend"] == found["nnodes"] == lost("`nnodes`")
+    """`encoder_only` is among what must not be set: refused, nobody knows whether it is."""
+    found = refused({}, ["encoder_only"], architecture)
+    assert found["attention_backend"] == found["encoder_only"] == lost("`encoder-only`")
+
+
+def test_how_many_machines_decides_fusion_alone() -> None:
+    found = refused({"tp-size": 8}, ["nnodes"], GLM)
+    assert found["allreduce_fusion"] == found["nnodes"] == lost("`nnodes`")
+    assert found["attention_backend"].known
 
 
 def test_recordings_tell_what_does_not_depend_on_it() -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.first.candidates import DEAR, FP4, OTHER, SHORT, SMALL, over
 from glmdeploy.errors import GlmdeployError
-from glmdeploy.gpus import BLACKWELL, TYPES
+from glmdeploy.gpus import BLACKWELL, RDMA, TYPES
 from glmdeploy.sglang import models
+from glmdeploy.sizing.enough import enough, weights_fit
 from glmdeploy.sizing.memory import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from glmdeploy.authoring.first.candidates import Found, Refused
 
@@ -79,12 +80,40 @@ def _advice(found: Found) -> Iterator[str]:
         yield "raise --budget"
     if wanted.gpu is not None:
         yield "leave --gpu out to see what fits"
+    if several := _several(found):
+        yield several
     fp4 = wanted.gpu is None or TYPES[wanted.gpu].capability[0] >= BLACKWELL
     others = [each for each in smaller(found.subject.repo) if fp4 or models.quantization(each) != FP4]
     if others:
         yield f"the same model takes less memory as {', '.join(others)}"
     if any(each.kind == OTHER for each in found.refused) and not others:
         yield "if you have a launch command that works, `glmdeploy import` makes a profile of it"
+
+
+def _several(found: Found) -> str | None:
+    """The cheapest whole hosts that would hold the weights together; None where one is enough, or none are."""
+    wanted, model = found.wanted, found.subject.model
+    if wanted.count is not None or wanted.budget is not None or _nearest(found.refused, SMALL) is None:
+        return None
+    if any(each.kind != SMALL for each in found.refused if over(found.subject, each.gpu, each.count) < 0):
+        return None
+    fp4 = models.quantization(found.subject.repo) == FP4
+    types = [each for each in RDMA if each.isalnum() and (not fp4 or TYPES[each].capability[0] >= BLACKWELL)]
+    value: Callable[[str], object] = {"tp_size": 1}.get
+    enoughs = (
+        enough(gpu, model, value, weights_fit(gpu, model, value))
+        for gpu in types
+        if gpu == wanted.gpu or wanted.gpu is None
+    )
+    several = [(each.gpus * TYPES[each.type].price.dollars, each) for each in enoughs if each and each.nodes > 1]
+    if not several:
+        return None
+    dollars, least = min(several, key=lambda pair: pair[0])
+    hosts = f"{least.nodes} × {least.type}:{least.gpus // least.nodes}"
+    return (
+        f"{hosts} would hold its weights, for ${dollars:,.2f} an hour: `init` writes no clusters, so write {least} and "
+        "`server.kind: server` into a profile"
+    )
 
 
 def _round(count: int) -> int:

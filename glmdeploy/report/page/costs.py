@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glmdeploy.cron import Cron
     from glmdeploy.gpus import Price
     from glmdeploy.report.page.subject import Subject
+    from glmdeploy.rules.facts import Facts
 
 _HOURS = (0.0, *(step / 4 for step in range(1, 97)))
 _TOLD = (0, 1, 2, 4, 8, 12, 16, 24)
@@ -29,7 +30,9 @@ class _Bill(NamedTuple):
 
     price: Price
     each: int
-    """GPUs of a container."""
+    """GPUs of a container, or of all that serve together as a cluster."""
+    named: str
+    """What Modal has several of: ``container`` or ``cluster``."""
     fewest: int
     most: int
     cold: int
@@ -59,10 +62,21 @@ class _Bill(NamedTuple):
 
 
 def hourly(subject: Subject) -> float | None:
-    """Dollars an hour of one container on the first GPU; None where the price is not known."""
+    """Dollars an hour of one container, or cluster, on the first GPU; None where the price is not known."""
     if subject.facts is None or (price := subject.price(subject.facts.gpu)) is None:
         return None
-    return price.dollars * subject.facts.gpu.count
+    return price.dollars * subject.facts.gpu_count
+
+
+def named(facts: Facts) -> str:
+    """What Modal has several of: ``container`` or ``cluster``."""
+    return "container" if facts.nodes == 1 else "cluster"
+
+
+def rented(facts: Facts) -> str:
+    """The GPUs of one of them: ``8 × B200``, ``2 × 8 × B200``; of several that it may have, joined by "or"."""
+    nodes = f"{facts.nodes} × " if facts.nodes > 1 else ""
+    return " or ".join(f"{nodes}{gpu.count} × {gpu.type}" for gpu in facts.gpus)
 
 
 def costs(subject: Subject) -> Markup:
@@ -81,7 +95,8 @@ def _costs(subject: Subject) -> Iterator[Child]:
     server = facts.profile.server
     bill = _Bill(
         price=price,
-        each=facts.gpu.count,
+        each=facts.gpu_count,
+        named=named(facts),
         fewest=server.min_containers,
         most=max(server.max_containers, server.min_containers),
         cold=total(steps(subject))[0],
@@ -94,16 +109,18 @@ def _costs(subject: Subject) -> Iterator[Child]:
     listed = cents(price.dollars / subject.multiplier)
     yield tag(
         "p",
-        f"{facts.gpu.count} × {listed} a GPU and hour{region}: ",
+        f"{f'{facts.nodes} × ' if facts.nodes > 1 else ''}{facts.gpu.count} × {listed} a GPU and hour{region}: ",
         linked(price.source),
         f", read on {price.date}. "
-        "CPU, memory and storage come on top. How many requests a container answers in an hour is not known "
+        "CPU, memory and storage come on top. How many requests it answers in an hour is not known "
         "without a measurement, so there is no price of a token here.",
         class_="aside",
     )
     if len(facts.gpus) > 1:
         others = ", ".join(
-            f"{gpu} {cents(known.dollars * gpu.count)}" for gpu in facts.gpus[1:] if (known := subject.price(gpu))
+            f"{gpu} {cents(known.dollars * gpu.count * facts.nodes)}"
+            for gpu in facts.gpus[1:]
+            if (known := subject.price(gpu))
         )
         yield tag("p", f"Of {facts.gpu}, the first GPU that Modal tries. The others an hour: {others or 'not known'}.")
 
@@ -119,14 +136,14 @@ def _schedule(subject: Subject) -> Cron | None:
 
 
 def _sums(bill: _Bill) -> Markup:
-    idle = f"{counted(bill.fewest, 'container')} always up: {cents(bill.hourly * bill.fewest)} an hour, idle too"
+    idle = f"{counted(bill.fewest, bill.named)} always up: {cents(bill.hourly * bill.fewest)} an hour, idle too"
     pieces: list[Child] = [
         tag("strong", f"{cents(bill.hourly)} an hour"),
-        " for each container while it is up; ",
+        f" for each {bill.named} while it is up; ",
         idle if bill.fewest else "nothing while there are no requests",
-        f". At most {counted(bill.most, 'container')}: {cents(bill.hourly * bill.most)} an hour. ",
+        f". At most {counted(bill.most, bill.named)}: {cents(bill.hourly * bill.most)} an hour. ",
         f"A cold start is {cents(bill.hourly * bill.cold / 3600)}, and the {duration(bill.window)} ",
-        "that a container stays up after its last request (",
+        f"that a {bill.named} stays up after its last request (",
         tag("code", "scaledown_window"),
         f") {cents(bill.hourly * bill.window / 3600)}.",
     ]
@@ -141,8 +158,8 @@ def _by_hours(bill: _Bill) -> Markup:
     all_ = [(hours / HOURS_A_DAY, bill.day(hours)[1] / top) for hours in _HOURS]
     several = bill.most > max(bill.fewest, 1)
     shapes = [Shape(points=one, kind="fits", area=True), Shape(points=one, kind="curve")]
-    named = counted(max(bill.fewest, 1), "container")
-    notes = [Note(x=1, y=one[-1][1], text=f"{named}: {dollars(one[-1][1] * top)}", anchor="end", dy=-8, kind="point")]
+    fewest = counted(max(bill.fewest, 1), bill.named)
+    notes = [Note(x=1, y=one[-1][1], text=f"{fewest}: {dollars(one[-1][1] * top)}", anchor="end", dy=-8, kind="point")]
     if several:
         shapes.append(Shape(points=all_, kind="curve most"))
         text = f"all {bill.most}: {dollars(all_[-1][1] * top)}"
@@ -162,7 +179,7 @@ def _by_hours(bill: _Bill) -> Markup:
     rows = [
         (f"{hours}", cents(bill.day(hours)[0]), *((cents(bill.day(hours)[1]),) if several else ())) for hours in _TOLD
     ]
-    head = ("busy hours", named, *((f"all {bill.most}",) if several else ()))
+    head = ("busy hours", fewest, *((f"all {bill.most}",) if several else ()))
     data = table("Dollars a day by busy hours", head, rows, numbers=(0, 1, 2))
     drawn = Plot(across=across, up=up, shapes=shapes, notes=notes)
     return figure(plot(drawn, says), caption, data, says="The same as a table")
@@ -189,9 +206,9 @@ def _by_requests(subject: Subject, bill: _Bill) -> Markup | None:
         Shape(points=[(full / end, 0.0), (full / end, 1.0)], kind="bound"),
     ]
     assert subject.facts is not None
-    beyond = "more wait" if subject.facts.profile.server.kind == WEB_SERVER else "no more containers"
+    beyond = "more wait" if subject.facts.profile.server.kind == WEB_SERVER else f"no more {bill.named}s"
     notes = [
-        Note(x=0, y=points[0][1], text=counted(max(bill.fewest, 1), "container"), dx=6, dy=17, kind="point"),
+        Note(x=0, y=points[0][1], text=counted(max(bill.fewest, 1), bill.named), dx=6, dy=17, kind="point"),
         Note(x=1, y=0, text=beyond, anchor="end", dx=-2, dy=-8, kind="name"),
     ]
     if most > max(bill.fewest, 1):
@@ -199,7 +216,9 @@ def _by_requests(subject: Subject, bill: _Bill) -> Markup | None:
     across = _counts(each, most, end)
     caption = joined(
         tag("strong", "Dollars an hour, by requests at a time"),
-        prose(f": Modal adds a container at {each:g} requests for each that runs (`{field}`), up to `max_containers`."),
+        prose(
+            f": Modal adds a {bill.named} at {each:g} requests for each that runs (`{field}`), up to `max_containers`."
+        ),
     )
     stairs = [
         (
@@ -213,7 +232,10 @@ def _by_requests(subject: Subject, bill: _Bill) -> Markup | None:
         stairs[0] = (f"1 to {int(each * bill.fewest):,}", *stairs[0][1:])
     idle = ("none", bill.fewest, cents(bill.hourly * bill.fewest))
     data = table(
-        "Dollars an hour by requests at a time", ("requests", "containers", "an hour"), [idle, *stairs], numbers=(1, 2)
+        "Dollars an hour by requests at a time",
+        ("requests", f"{bill.named}s", "an hour"),
+        [idle, *stairs],
+        numbers=(1, 2),
     )
     says = titled(
         "Dollars an hour by requests at a time: " + ", ".join(f"{row[0]} {row[2]}" for row in [idle, *stairs][:5])

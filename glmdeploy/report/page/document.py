@@ -12,7 +12,7 @@ from glmdeploy import __version__
 from glmdeploy.report.page.capacity import capacity
 from glmdeploy.report.page.changes import changes
 from glmdeploy.report.page.comparison import comparison
-from glmdeploy.report.page.costs import costs, hourly
+from glmdeploy.report.page.costs import costs, hourly, rented
 from glmdeploy.report.page.figure import definitions
 from glmdeploy.report.page.findings import findings, summary
 from glmdeploy.report.page.markup import Child, Markup, joined, prose, tag
@@ -134,7 +134,7 @@ def _headline(report: Report, name: str) -> Iterator[Child]:
         )
     else:
         profile, facts = subject.facts.profile, subject.facts
-        gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
+        gpus = rented(facts)
         yield tag(
             "p",
             tag("bdi", tag("strong", profile.model.repo)),

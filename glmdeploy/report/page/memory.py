@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from glmdeploy.report.page.figure import svg, table, titled
 from glmdeploy.report.page.markup import Child, Markup, joined, number, prose, tag
-from glmdeploy.report.words import gib, tokens
+from glmdeploy.report.size import least_time
+from glmdeploy.report.words import count_bytes, gib, tokens
 from glmdeploy.sizing.memory import GIB
 from glmdeploy.sizing.size import Answer
 
@@ -82,14 +83,18 @@ def _one(sized: Sized, report: Report) -> Iterator[Child]:
         )
         return
     several = "" if size.replicas == 1 else f", with the KV pool of one of {size.replicas} replicas"
+    count = size.gpu.count * size.nodes
     caption = joined(
         tag("strong", f"{gib(size.memory.total)} of each {sized.gpu.type} for SGLang"),
-        f"{several}, of {sized.gpu.count} GPUs" if sized.gpu.count > 1 else several,
+        f"{several}, of {count} GPUs" if count > 1 else several,
     )
     rows = [(_key(part), gib(part.bytes), _share(part.bytes, size)) for part in parts(size)]
     data = table(f"Memory of each GPU of {sized.gpu}", ("part", "of each GPU", "share"), rows, numbers=(1, 2))
     yield tag("figure", tag("figcaption", caption), _bar(size), data)
     yield tag("p", prose(_static(size)))
+    if size.network:
+        sends = f"Each of the {size.nodes} hosts sends {count_bytes(size.network.token_bytes)} for each token"
+        yield tag("p", prose(f"{sends}: {size.network.why}. {least_time(size.network)}"))
     if (over := -size.memory.spare) > GIB // 10 and size.fits:
         why = "the draft model’s part and the scales of FP8" if size.draft_bytes else "the scales of FP8"
         yield tag("p", f"SGLang {size.sglang} takes {gib(over)} more than that: it sizes the KV pool without {why}.")

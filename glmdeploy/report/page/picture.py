@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glmdeploy.report.page.costs import hourly
+from glmdeploy.report.page.costs import hourly, named, rented
 from glmdeploy.report.page.figure import figure, svg, table, titled
 from glmdeploy.report.page.markup import Child, Markup, joined, shortened, tag
 from glmdeploy.report.page.times import steps, total
@@ -137,11 +137,11 @@ def _server(subject: Subject, facts: Facts) -> Box:
     server = facts.profile.server
     most = max(server.max_containers, server.min_containers)
     bounds = (
-        f"{server.min_containers} to {counted(most, 'container')}"
+        f"{server.min_containers} to {counted(most, named(facts))}"
         if server.min_containers != most
-        else counted(most, "container")
+        else counted(most, named(facts))
     )
-    gpus = " or ".join(f"{gpu.count} × {gpu.type}" for gpu in facts.gpus)
+    gpus = rented(facts)
     details = [f"SGLang {facts.catalog.version}", bounds]
     if (rate := hourly(subject)) is not None:
         details.append(f"{dollars(rate)} an hour each")

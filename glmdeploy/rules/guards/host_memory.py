@@ -22,7 +22,7 @@ _ON = "sglang.args.enable-hierarchical-cache=true"
 def _hierarchical_cache(facts: Facts) -> Iterator[Violation]:
     if not facts.value("enable_hierarchical_cache"):
         return
-    needed = host.taken(facts.model, facts.memory, facts.value)
+    needed = host.taken(facts.model, facts.memory, facts.value, nodes=facts.nodes)
     if not needed:
         return
     asked = facts.profile.server.memory

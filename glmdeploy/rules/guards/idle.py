@@ -10,7 +10,7 @@ from glmdeploy import cron
 from glmdeploy.findings import Severity
 from glmdeploy.gpus import PRICES
 from glmdeploy.profile import durations
-from glmdeploy.rules.rule import Rule, Topic, Violation, example
+from glmdeploy.rules.rule import TWO_NODES, Rule, Topic, Violation, example
 from glmdeploy.sizing import cost
 
 if TYPE_CHECKING:
@@ -62,11 +62,10 @@ def _never_idle(facts: Facts) -> Iterator[Violation]:
     if schedule is None or server.min_containers or not _every_day(schedule):
         return
     if max(_gaps(schedule)) <= server.scaledown_window:
-        dollars = cost.of(facts.gpu, cost.DAY)
-        price = f", {dollars:,.0f} dollars a day" if dollars is not None else ""
+        price = f", {facts.hourly * cost.HOURS_A_DAY:,.0f} dollars a day" if facts.hourly is not None else ""
         yield Violation(
             path=("keepalive", "schedule"),
-            message=f"pings day and night keep a container of {facts.gpu} up for ever{price}",
+            message=f"pings day and night keep a {_each(facts)} of {facts.rented} up for ever{price}",
         )
 
 
@@ -103,7 +102,7 @@ def _every_day(schedule: cron.Cron) -> bool:
 
 def _ceiling(facts: Facts) -> Iterator[Violation]:
     server = facts.profile.server
-    rate = cost.hourly(facts.gpu)
+    rate = facts.hourly
     if rate is None:
         return
     most, ceiling = rate * server.max_containers, server.spend_ceiling or CEILING
@@ -111,8 +110,8 @@ def _ceiling(facts: Facts) -> Iterator[Violation]:
         whose = "`spend_ceiling`" if server.spend_ceiling else "glmdeploy's own ceiling"
         yield Violation(
             path=("server", "max_containers"),
-            message=f"{_containers(server.max_containers)} of {facts.gpu} cost {_money(most)} dollars an hour and "
-            f"{_money(most * 24)} a day (prices of {PRICES[facts.gpu.type].date}), above {whose} of "
+            message=f"{_several(server.max_containers, facts)} of {facts.rented} cost {_money(most)} dollars an hour "
+            f"and {_money(most * 24)} a day (prices of {PRICES[facts.gpu.type].date}), above {whose} of "
             f"{_money(ceiling)} an hour",
         )
 
@@ -121,18 +120,18 @@ def _one_container(facts: Facts) -> Iterator[Violation]:
     if facts.profile.server.max_containers == 1:
         yield Violation(
             path=("server", "max_containers"),
-            message="with one container at most there is no room for a new version beside the one that serves",
+            message=f"with one {_each(facts)} at most there is no room for a new version beside the one that serves",
         )
 
 
 def _idle(facts: Facts) -> Iterator[Violation]:
-    server, rate = facts.profile.server, cost.hourly(facts.gpu)
+    server, rate = facts.profile.server, facts.hourly
     if rate is None:
         return
     if least := server.min_containers:
         yield Violation(
             path=("server", "min_containers"),
-            message=f"{_containers(least)} of {facts.gpu} always {'runs' if least == 1 else 'run'}: "
+            message=f"{_several(least, facts)} of {facts.rented} always {'runs' if least == 1 else 'run'}: "
             f"{_money(rate * least * 24)} dollars a day without a request (prices of "
             f"{PRICES[facts.gpu.type].date})",
         )
@@ -140,13 +139,17 @@ def _idle(facts: Facts) -> Iterator[Violation]:
         verb = "waits" if spare == 1 else "wait"
         yield Violation(
             path=("server", "buffer_containers"),
-            message=f"{_containers(spare)} of {facts.gpu} {verb} beside the busy ones while there are requests: "
+            message=f"{_several(spare, facts)} of {facts.rented} {verb} beside the busy ones while there are requests: "
             f"{_money(rate * spare)} dollars an hour (prices of {PRICES[facts.gpu.type].date})",
         )
 
 
-def _containers(count: int) -> str:
-    return "1 container" if count == 1 else f"{count} containers"
+def _each(facts: Facts) -> str:
+    return "cluster" if facts.nodes > 1 else "container"
+
+
+def _several(count: int, facts: Facts) -> str:
+    return f"{count} {_each(facts)}{'s' * (count != 1)}"
 
 
 def _money(dollars: float) -> str:
@@ -234,6 +237,7 @@ SPEND_CEILING = Rule(
     check=_ceiling,
     fails=(
         example("server.max_containers=5"),
+        example(*TWO_NODES, "server.max_containers=2", "server.spend_ceiling=150"),
         example("server.spend_ceiling=100"),
         example("server.spend_ceiling=149.9"),
     ),

@@ -11,9 +11,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Remove, Severity
-from glmdeploy.gpus import BLACKWELL, HOPPER
+from glmdeploy.gpus import BLACKWELL, HOPPER, SECONDS_AN_HOUR
 from glmdeploy.rules.facts import FP8_GEMM, JIT_DEEP_GEMM
-from glmdeploy.rules.rule import ISSUES, Rule, Scope, Topic, Violation, example
+from glmdeploy.rules.rule import ISSUES, TWO_NODES, Rule, Scope, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sglang.models import GLM_DSA
 
@@ -47,13 +47,26 @@ def _kept(facts: Facts) -> bool:
 
 
 def _not_compiled(facts: Facts) -> Iterator[Violation]:
-    if not facts.compiles_at_start:
+    if not facts.compiles_at_start or facts.nodes > 1:  # of a cluster GLM233 tells what it costs
         return
     when = "the first cold start compiles" if _kept(facts) else "every cold start compiles"
     yield Violation(
         path=("compile",),
         key=True,
         message=f"there is no stage `compile`, so {when} DeepGEMM's kernels on {facts.gpu} before it answers",
+    )
+
+
+def _compiled_by_a_cluster(facts: Facts) -> Iterator[Violation]:
+    if facts.nodes == 1 or not facts.compiles_at_start:
+        return
+    step = next((step for step in facts.cold_start() if step.name == "kernels"), None)
+    spent = f", about ${facts.hourly * step.seconds / SECONDS_AN_HOUR:,.0f}" if facts.hourly and step else ""
+    yield Violation(
+        path=("cluster",),
+        key=True,
+        message=f"{'the first' if _kept(facts) else 'every'} cold start compiles DeepGEMM's kernels on all "
+        f"{facts.gpu_count} GPUs before it answers{spent}: a cluster has no stage `compile`",
     )
 
 
@@ -159,8 +172,8 @@ NOT_COMPILED = Rule(
     why="SGLang multiplies matrices in FP8 with DeepGEMM on Hopper and Blackwell, also where FlashInfer runs the "
     "experts, and compiles its kernels for all batch sizes before the first answer: 10 to 15 minutes for the first "
     "users, 10 to 20 by SGLang's own log. All GPUs are rented meanwhile, and the start-up time limit may pass. The "
-    "stage `compile` does it once. SGLANG_JIT_DEEPGEMM_FAST_WARMUP=1 makes it a few minutes instead, by leaving out "
-    "most of the larger batch sizes.",
+    "stage `compile` does it once; for a `cluster` there is none (GLM233). SGLANG_JIT_DEEPGEMM_FAST_WARMUP=1 makes it "
+    "a few minutes instead, by leaving out most of the larger batch sizes.",
     fix="add `compile: {timeout: 1h}` with a kernels volume",
     sources=(
         f"{_WRAPPER}/compile_utils.py (0.5.11)",
@@ -183,6 +196,31 @@ NOT_COMPILED = Rule(
         example(profile="h100-glm45-air-fp8"),
     ),
     scope=Scope(gpu_majors=(HOPPER, BLACKWELL), architectures=(GLM_DSA,)),
+)
+
+COMPILED_BY_A_CLUSTER = Rule(
+    id="GLM233",
+    title="kernels of DeepGEMM that a cluster's start compiles",
+    severity=Severity.INFO,
+    topic=Topic.TIME,
+    why="SGLang's compiler needs the same ranks as the server, and the stage `compile` has one container (GLM231). So "
+    "what it would do once is done at a cold start, in all containers at once and at the price of all their GPUs: 10 "
+    "to 15 minutes were reported. Where SGLANG_DG_CACHE_DIR names the kernels volume the first start keeps them there; "
+    "else each start does it again.",
+    fix="allow for it in `server.startup_timeout`, name the kernels volume in SGLANG_DG_CACHE_DIR, or shorten it with "
+    "SGLANG_JIT_DEEPGEMM_FAST_WARMUP=1",
+    sources=(f"{_WRAPPER}/compile_utils.py (0.5.11)", "sglang/compile_deep_gemm.py (0.5.11)"),
+    check=_compiled_by_a_cluster,
+    fails=(
+        example(*TWO_NODES, "sglang.args.dist-timeout=3600"),
+        example(*TWO_NODES, "sglang.args.dist-timeout=3600", "sglang.env.SGLANG_DG_CACHE_DIR=null"),
+    ),
+    passes=(
+        example(*TWO_NODES, 'sglang.env.SGLANG_JIT_DEEPGEMM_FAST_WARMUP="1"'),
+        example("compile=null"),
+        example(*TWO_NODES, "model.repo=nvidia/GLM-5.1-NVFP4"),
+    ),
+    scope=Scope(gpu_majors=(HOPPER, BLACKWELL)),
 )
 
 LOST = Rule(
@@ -270,4 +308,4 @@ UNUSED = Rule(
     ),
 )
 
-RULES = (REGRESSION, NOT_COMPILED, LOST, OTHER_GPU, UNUSED)
+RULES = (REGRESSION, NOT_COMPILED, COMPILED_BY_A_CLUSTER, LOST, OTHER_GPU, UNUSED)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import Severity
-from glmdeploy.gpus import TYPES
 from glmdeploy.rules.rule import AT_0_5_23, Look, Rule, Scope, Topic, Violation, example
+from glmdeploy.sizing.enough import among, enough, weights_fit
 from glmdeploy.sizing.memory import GIB, MIB, loaded, memory
 from glmdeploy.sizing.pool import FP8
 
@@ -25,12 +25,6 @@ _CONFIGURATOR = "sglang/srt/model_executor/pool_configurator.py (0.5.11)"
 _PROFILE = "sglang/srt/model_executor/model_runner_kv_cache_mixin.py (0.5.10, 0.5.11)"
 _LATER = "sglang/srt/mem_cache/kv_cache_configurator.py (0.5.23)"
 _TOO_LITTLE = "https://github.com/SemiAnalysisAI/InferenceX/issues/2128"
-
-_COUNTS = (1, 2, 4, 8)
-"""Numbers of GPUs that are tried to say how many a model needs."""
-
-_MOST = 0.8
-"""The share of a GPU that weights may take at most, where what SGLang leaves for them is not known."""
 
 _SPECULATION = ("algorithm", "num-steps", "eagle-topk", "num-draft-tokens")
 _LEFT_OUT = ("mem-fraction-static", *(f"speculative-{name}" for name in _SPECULATION))
@@ -61,8 +55,7 @@ def _does_not_fit(facts: Facts) -> Iterator[Violation]:
         return
     if fraction is None or sized.pool.tokens or not _all_used(facts):
         return
-    needed = _gpus_needed(facts)
-    advice = f"; {needed} GPUs would hold it" if needed else ""
+    advice = _advice(facts, "it", lambda tensor: _fits(facts, tensor))
     yield Violation(
         path=("gpu",),
         message=f"the weights take about {_gib(sized.weights)} GiB of each {facts.gpu.type}, and "
@@ -78,9 +71,7 @@ def _weights_alone(facts: Facts) -> Iterator[Violation]:
     taken, there = loaded(model, facts.value), memory_mib * MIB
     if taken < there:
         return
-    most = TYPES[facts.gpu.type].most
-    needed = next((n for n in _COUNTS if n <= most and loaded(model, _with_tensor(facts, n)) < there * _MOST), None)
-    advice = f"; {needed} GPUs would hold them" if needed else ""
+    advice = _advice(facts, "them", weights_fit(facts.gpu.type, model, facts.value))
     yield Violation(
         path=("gpu",),
         message=f"the weights take about {_gib(taken)} GiB of each {facts.gpu.type}, which has "
@@ -97,23 +88,22 @@ def _stored_as_loaded(facts: Facts, model: Model) -> bool:
     return not (quantised or elsewhere or changed)
 
 
-def _with_tensor(facts: Facts, tensor: int) -> Callable[[str], object]:
-    return lambda name: tensor if name == "tp_size" else facts.value(name)
-
-
 def _all_used(facts: Facts) -> bool:
     """Whether the model is divided among all GPUs; if not, GLM020 has its say first."""
     ranks = (facts.number("tp_size") or 1) * (facts.number("pp_size") or 1)
-    return facts.gpu.count % ranks == 0 and (ranks == facts.gpu.count or (facts.number("dp_size") or 1) > 1)
+    return facts.gpu_count % ranks == 0 and (ranks == facts.gpu_count or (facts.number("dp_size") or 1) > 1)
 
 
-def _gpus_needed(facts: Facts) -> int | None:
-    """The fewest GPUs on which tensor parallelism leaves a KV pool; None where no number that Modal rents is enough."""
-    return next((count for count in _COUNTS if count <= TYPES[facts.gpu.type].most and _fits(facts, count)), None)
+def _advice(facts: Facts, what: str, fits: Callable[[int], bool]) -> str:
+    """How many GPUs would be enough, in words; nothing where no number that Modal rents is."""
+    found = facts.model and enough(facts.gpu.type, facts.model, facts.value, fits, beyond=facts.nodes)
+    if not found:
+        return ""
+    return f"; {found.gpus} GPUs would hold {what}" + (f": {found}" if found.nodes > 1 else "")
 
 
 def _fits(facts: Facts, tensor: int) -> bool:
-    value, model = _with_tensor(facts, tensor), facts.model
+    value, model = among(facts.value, tensor), facts.model
     sized = memory(model, facts.gpu, value, version=facts.catalog.version) if model else None
     return sized is not None and sized.pool.tokens > 0
 
@@ -218,8 +208,10 @@ DOES_NOT_FIT = Rule(
     'the start ends with "Not enough memory" after minutes of loading on rented GPUs (reported for eight H200 in '
     "InferenceX 2128, and for GLM-5.2-FP8 on eight RTX PRO 6000). The weights are counted from the model's dimensions "
     "and the way in which SGLang divides each tensor: 89.0 GiB a GPU for GLM-5.1-FP8 on eight, where logs of SGLang "
-    "show 89.4 to 89.6. Weights that are more than a GPU's whole memory do not fit with any fraction.",
-    fix="take more or larger GPUs, with `tp` to match; where little is missing, raise `mem-fraction-static`",
+    "show 89.4 to 89.6. Weights that are more than a GPU's whole memory do not fit with any fraction. What does "
+    "not fit on the GPUs of one host may fit on those of several, which a `cluster` has.",
+    fix="take more or larger GPUs, with `tp` to match, or a `cluster`; where little is missing, raise "
+    "`mem-fraction-static`",
     sources=(_CONFIGURATOR, _PROFILE, _LATER, _TOO_LITTLE),
     check=_does_not_fit,
     fails=(
@@ -227,6 +219,7 @@ DOES_NOT_FIT = Rule(
         example("gpu=B200:4", "sglang.args.tp=4"),
         example("sglang.args.mem-fraction-static=0.5"),
         example(_LLAMA, "gpu=T4", *_ALONE, profile="h100-glm45-air-fp8"),
+        example("model.repo=zai-org/GLM-5.1"),
     ),
     passes=(
         example(),

@@ -9,21 +9,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from glmdeploy.findings import Severity
+from glmdeploy.findings import SetValue, Severity
+from glmdeploy.profile.serving import SERVER
 from glmdeploy.rules.facts import SPARSE
-from glmdeploy.rules.rule import AIR, AT_0_5_23, Rule, Topic, Violation, example
+from glmdeploy.rules.rule import AIR, AT_0_5_23, TWO_NODES, Rule, Topic, Violation, example
 from glmdeploy.sglang.catalog import version_key
 from glmdeploy.sizing.model import GroupedAttention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from glmdeploy.findings import Edit
     from glmdeploy.rules.facts import Facts
 
 _TP, _PP, _DP, _EP = "tp_size", "pp_size", "dp_size", "ep_size"
 
 _CHUNK, _PAGE, _REQUESTS, _POOL = "chunked_prefill_size", "page_size", "max_running_requests", "max_total_tokens"
 _DENSE = "moe_dense_tp_size"
+_OF_NODES = ("nnodes", "node_rank", "dist_init_addr")
+_MOST_NODES = 32
+"""Containers of a cluster (Modal's guide, multi-node-clusters)."""
 _SPARSE_PAGE = 64
 """Tokens of a page with sparse attention, also where other options hide what SGLang decides (0.5.10 to 0.5.23)."""
 
@@ -45,29 +50,50 @@ def _named(facts: Facts, dest: str) -> str:
 
 def _gpu_count(facts: Facts) -> Iterator[Violation]:
     nodes = facts.number("nnodes")
-    if nodes is not None and nodes != 1:
-        yield Violation(
-            path=facts.path("nnodes"),
-            message=f"`nnodes` {nodes} makes SGLang wait for other machines, and a Modal container is one",
-        )
+    if facts.nodes == 1 and nodes is not None and nodes != 1:
+        yield _without_cluster(facts, nodes)
         return
     if facts.value("device") == "cpu":  # its ranks are parts of the processor
         return
     asked = {_TP: facts.number(_TP), _PP: facts.number(_PP), _DP: _replicas(facts)}
     sizes = {dest: size for dest, size in asked.items() if size is not None}
     wanted = math.prod(sizes.values())
-    if _TP not in sizes or wanted == facts.gpu.count:
+    if _TP not in sizes or wanted == facts.gpu_count:
         return
     product = " times ".join(
         f"{_named(facts, dest)} {size}" for dest, size in sizes.items() if dest == _TP or size != 1
     )
     # The one without which the rest would match.
-    alone = (dest for dest, size in sizes.items() if dest in facts.settings and wanted == size * facts.gpu.count)
+    alone = (dest for dest, size in sizes.items() if dest in facts.settings and wanted == size * facts.gpu_count)
     culprit = next(alone, _TP)
+    there = (
+        f"{facts.nodes} × {facts.gpu} have {facts.gpu_count}"
+        if facts.nodes > 1
+        else f"{facts.gpu} has {facts.gpu.count}"
+    )
     yield Violation(
         path=facts.path(culprit),
         key=culprit not in facts.settings,
-        message=f"{product} uses {wanted} GPUs, but {facts.gpu} has {facts.gpu.count}",
+        message=f"{product} uses {wanted} GPUs, but {there}",
+    )
+
+
+def _without_cluster(facts: Facts, nodes: int) -> Violation:
+    """``nnodes`` in a profile whose containers serve each alone."""
+    wanted = math.prod(size for size in (facts.number(_TP), facts.number(_PP), _replicas(facts)) if size)
+    edits: tuple[Edit, ...] = ()
+    advice = ""
+    if wanted == facts.gpu.count:
+        advice = ", which has all the GPUs that are asked for"
+        edits = facts.drop(*_OF_NODES)
+    elif 2 <= nodes <= _MOST_NODES:
+        advice = f"; write `cluster: {{nodes: {nodes}}}` instead, which starts {nodes} together"
+        if wanted == nodes * facts.gpu.count and facts.profile.server.kind == SERVER and not facts.profile.compile:
+            edits = (*facts.drop(*_OF_NODES), SetValue(path=("cluster", "nodes"), value=nodes))
+    return Violation(
+        path=facts.path("nnodes"),
+        message=f"`nnodes` {nodes} makes SGLang wait for other machines, and a Modal container is one{advice}",
+        edits=edits,
     )
 
 
@@ -185,9 +211,11 @@ GPU_COUNT = Rule(
     topic=Topic.CONSISTENCY,
     why="SGLang starts one process a GPU: tensor parallel times pipeline parallel times data parallel. Data "
     "parallelism with `enable-dp-attention` (or `attn-dp-size`) takes place inside `tp` and needs no more GPUs. With "
-    "more than the container has it fails at start, with fewer the rest is rented and idle. Several nodes wait for "
-    "each other at start, and each container that glmdeploy deploys is alone.",
-    fix="make the product of `tp`, `pp` and `dp` under `sglang.args` and the count in `gpu` the same number",
+    "more than there are it fails at start, with fewer the rest is rented and idle. A `cluster` has the GPUs of all "
+    "its containers, which glmdeploy tells SGLang of; where a profile sets `nnodes` without one, the container waits "
+    "for machines that nobody starts.",
+    fix="make the product of `tp`, `pp` and `dp` under `sglang.args` and the count in `gpu` (times `cluster.nodes`) "
+    "the same number",
     sources=(
         "sglang/srt/managers/data_parallel_controller.py (0.5.10, 0.5.23)",
         "sglang/srt/server_args.py, compute_world_size (0.5.23)",
@@ -198,10 +226,14 @@ GPU_COUNT = Rule(
         example("sglang.args.dp=2"),
         example("sglang.args.dp=2", profile="b200-nospec-bf16kv"),
         example("sglang.args.nnodes=2"),
+        example(*TWO_NODES, "cluster=null", "sglang.args.nnodes=2"),
         example("sglang.args.tp=4", "sglang.args.pp-size=4", profile="b200-nospec-bf16kv"),
+        example(*TWO_NODES, "sglang.args.tp=8"),
     ),
     passes=(
         example(),
+        example(*TWO_NODES),
+        example(*TWO_NODES, "sglang.args.tp=8", "sglang.args.pp-size=2", profile="b200-nospec-bf16kv"),
         example("sglang.args.dp=8", "sglang.args.enable-dp-attention=true"),
         example("sglang.args.attn-dp-size=8", profile=AT_0_5_23),
         example("sglang.args.tp=2", "sglang.args.dp=2", profile=AIR),

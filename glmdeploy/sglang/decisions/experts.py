@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from glmdeploy.gpus import BLACKWELL
+from glmdeploy.sglang.decisions.nodes import fuses_across_nodes
 from glmdeploy.sglang.decisions.situation import OVERRIDES, UNKNOWN, Decision, Situation
 
 _TRTLLM = ("flashinfer_trtllm", "flashinfer_trtllm_routed")
 
 
 def _fuses(now: Situation) -> bool:
-    return now["allreduce_fusion"] == "off" and now["tp_size"] > 1 and now.attention_dp == 1
+    asked = now["allreduce_fusion"] == "off" and now["tp_size"] > 1 and now.attention_dp == 1
+    return asked and (not now.several_nodes or fuses_across_nodes(now))
 
 
 def _of_draft(now: Situation) -> Any:

@@ -26,7 +26,7 @@ RECORDED: Mapping[str, tuple[Any, ...]] = {
 """Values that were recorded, of options whose other values change decisions in ways that are not known."""
 
 NOT_RECORDED = (
-    *("attn_cp_size", "dcp_size", "dwdp_size", "enable_prefill_cp", "enable_prefill_context_parallel", "nnodes"),
+    *("attn_cp_size", "dcp_size", "dwdp_size", "enable_prefill_cp", "enable_prefill_context_parallel"),
     *("enable_nsa_prefill_context_parallel", "enable_dsa_prefill_context_parallel", "encoder_only"),
     *("prefill_attention_backend", "decode_attention_backend", "enable_hisparse", "enable_unified_memory"),
     *("enable_kv_cache_sharding", "dllm_algorithm", "enable_mis", "enable_pdmux", "json_model_override_args"),

@@ -71,6 +71,11 @@ class Situation:
         return self["speculative_algorithm"] is not None and not self.eagle
 
     @property
+    def several_nodes(self) -> bool:
+        """Whether more than one machine serves together."""
+        return int(self["nnodes"] or 1) > 1
+
+    @property
     def attention_dp(self) -> int:
         """The data parallelism of attention, 1 for none; it has an option of its own since 0.5.22, which goes first.
 

@@ -23,7 +23,7 @@ DECISIONS: tuple[Decision, ...] = (*memory.ROWS, *attention.ROWS, *experts.ROWS,
 
 UNMODELLED = (
     *("attn_cp_size", "dcp_size", "dwdp_size", "enable_prefill_cp", "enable_prefill_context_parallel"),
-    *("enable_nsa_prefill_context_parallel", "enable_dsa_prefill_context_parallel", "nnodes"),
+    *("enable_nsa_prefill_context_parallel", "enable_dsa_prefill_context_parallel"),
     *("prefill_attention_backend", "decode_attention_backend", "moe_a2a_backend", "enable_two_batch_overlap"),
     *("disaggregation_mode", "encoder_only", "enable_hisparse", "enable_unified_memory", "enable_kv_cache_sharding"),
     *("enable_deterministic_inference", "dllm_algorithm", "enable_mis", "enable_pdmux", "enable_torch_compile"),

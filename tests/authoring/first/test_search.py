@@ -146,6 +146,8 @@ def test_encoders_are_taken_whole(tmp_path: Path) -> None:
     ("repo", "asked", "said", "advice"),
     [
         ("zai-org/GLM-5.1-FP8", {"gpu": "H100"}, "each GPU of H100:8 is 26.4 GiB short", "leave --gpu out"),
+        ("zai-org/GLM-5.1", {"gpu": "H200"}, "does not fit on H200", "cluster: {nodes: 2} with gpu: H200:8 and tp: 16"),
+        ("zai-org/GLM-5.1", {"gpu": "H100"}, "does not fit on H100", "4 × H100:8 would hold its weights"),
         ("zai-org/GLM-5.1", {"gpu": "H200"}, "does not fit on H200", "zai-org/GLM-5.1-FP8"),
         ("Qwen/Qwen3-8B", {"budget": 0.1}, "$0.10 an hour is too little: L4 costs $0.80", "raise --budget"),
         ("Qwen/Qwen3-32B", {"budget": 1.0}, "on any GPU that Modal rents for $1.00 an hour", "Qwen/Qwen3-32B-FP8"),

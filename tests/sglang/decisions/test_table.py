@@ -21,7 +21,7 @@ NOW = Situation(version="0.5.16", gpu=gpus.parse("H200:8"), quantization="fp8", 
         NOW,
         replace(NOW, version="0.5.10", gpu=gpus.parse("B200:8")),
         replace(NOW, version="0.5.23"),
-        replace(NOW, values={"nnodes": 1, "device": None, "quantization": "fp8"}),
+        replace(NOW, values={"nnodes": 2, "device": None, "quantization": "fp8"}),
         replace(NOW, values={"dp_size": 1, "enable_dp_attention": False}),
         replace(NOW, values={"dp_size": 8, "enable_dp_attention": True}),
     ],
@@ -33,7 +33,6 @@ def test_they_hold(now: Situation) -> None:
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ({"nnodes": 2}, "nnodes"),
         ({"quantization": "awq"}, "quantization"),
         ({"quantization": "awq", "dp_size": 1, "enable_dp_attention": True}, "quantization"),
         ({"dp_size": 1, "enable_dp_attention": True}, "enable-dp-attention"),

@@ -14,7 +14,7 @@ from glmdeploy.profile.text.load import load, read_text
 from glmdeploy.resources import profiles_dir
 from glmdeploy.rules.check import check
 from glmdeploy.rules.registry import rules
-from glmdeploy.sglang import catalog, command, models
+from glmdeploy.sglang import catalog, command, explain, models
 from glmdeploy.sglang.real.oracle import Question
 
 if TYPE_CHECKING:
@@ -27,7 +27,19 @@ if TYPE_CHECKING:
 
 PROBE = Path(__file__).with_name("checking_probe.py")
 
-REFUSALS = {"GLM026", "GLM027", "GLM028", "GLM032", "GLM033", "GLM120", "GLM121", "GLM124"}
+REFUSALS = {
+    "GLM026",
+    "GLM027",
+    "GLM028",
+    "GLM032",
+    "GLM033",
+    "GLM120",
+    "GLM121",
+    "GLM124",
+    "GLM234",
+    "GLM243",
+    "GLM244",
+}
 """Rules about what SGLang refuses."""
 
 SEEN_LATER = {
@@ -122,7 +134,7 @@ def question(subject: Facts) -> Question:
         port=subject.profile.server.port,
     )
     return Question(
-        argv=line[len(command.SERVER) :],
+        argv=[*line[len(command.SERVER) :], *explain.of_the_first(subject.nodes)],
         gpu=subject.gpu.type,
         count=8,
         config=models.known(model.repo),
