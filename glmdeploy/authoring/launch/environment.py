@@ -18,6 +18,14 @@ HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 KERNELS = "SGLANG_DG_CACHE_DIR"
 
 _DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"})
+_NETWORK = re.compile(
+    r"(?:NCCL|GLOO|TP)_SOCKET_\w+|NCCL_(?:IB_\w+|NET|NET_\w+|CROSS_NIC|OOB_\w+|TOPO_FILE|COMM_ID|TUNER_PLUGIN)"
+    r"|(?:UCX|NVSHMEM|FI|MC|OMPI_MCA|LWS|SLURM|SKYPILOT|DSTACK)_\w+|(?:SGLANG_|SGL_)?(?:HOST|POD|NODE)_IP"
+    r"|SGLANG_LOCAL_IP_NIC|MASTER_(?:ADDR|PORT)|(?:NODE_|LOCAL_)?RANK|(?:LOCAL_)?WORLD_SIZE"
+)
+"""What names the interfaces, cards and addresses of the old machines' network, or which of them one is: of NCCL, Gloo,
+UCX, NVSHMEM, libfabric, Mooncake, torch, and of what starts the nodes; SGLang's own stand in its ``environ.py``.
+"""
 _VARIABLE = re.compile(r"(?:--[\w-]+=)?\"?\$(?:\{([A-Za-z_]\w*)(?::?[-=?][^}]*)?\}|([A-Za-z_]\w*))\"?", re.ASCII)
 _API_KEY = "API_KEY"
 
@@ -58,6 +66,11 @@ def _dropped(word: Word, what: str, command: str, sections: Sections) -> None:
         sections.note(Severity.INFO, message, word.span, fix=f"put it into Modal: {command}")
 
 
+def of_network(name: str) -> bool:
+    """Whether a variable is of the machines' network, or tells one of them from the others."""
+    return name in _DEVICES or _NETWORK.fullmatch(name) is not None
+
+
 def place_variables(launch: Launch, sections: Sections) -> None:
     """The variables of the image. Those of which the text does not tell the value are told, not placed."""
     for name, word in launch.env.items():
@@ -71,6 +84,9 @@ def place_variables(launch: Launch, sections: Sections) -> None:
         elif name in _DEVICES:
             message = f"{name} was left out: a Modal container has just the GPUs that it uses"
             sections.note(Severity.WARNING, message, word.span)
+        elif of_network(name):
+            message = f"{name} was left out: it is of the network of the old machines"
+            sections.note(Severity.INFO, message, word.span)
         elif word.unknown:
             message = f"{name} needs {', '.join(word.unknown)}, which is not in this text; it was left out"
             sections.note(Severity.WARNING, message, word.span, fix="set it under `sglang.env` if it is needed")

@@ -268,7 +268,7 @@ class _Reading:
         return words, [*notes, *more, *odd, *apart], comment or broken
 
     def _around(self, launch: Launch, path: tuple[Step, ...]) -> Launch:
-        repeated = loops.told(path, self.loops, launch.place)
+        repeated = loops.told(path, self.loops, launch)
         releases = (*self.shared.releases, *(each for each in launch.releases if each not in self.shared.releases))
         return replace(launch, releases=releases, notes=(*launch.notes, *((repeated,) if repeated else ())))
 
