@@ -5,7 +5,6 @@ Those with ``docker_server`` start a server by a command, and are read. The othe
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
