@@ -1,7 +1,8 @@
 """RoleBasedGroup, of SGLang's own project: a server of one pod, or of a first pod and further ones.
 
-What each key means: ``api/workloads`` and ``examples/inference`` of https://github.com/sgl-project/rbg (``v1alpha1`` and
-``v1alpha2``); the variables of several pods: ``api/workloads/constants/env.go`` there, and LeaderWorkerSet's.
+What each key means: ``api/workloads`` (``v1alpha1`` and ``v1alpha2``) and ``examples/inference`` of
+https://github.com/sgl-project/rbg; the variables of several pods: ``api/workloads/constants/env.go`` there, and those
+of LeaderWorkerSet.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """On how many nodes a launch runs, and what of it the profile's ``cluster`` replaces.
 
 The nodes of one launch are told apart by ``--node-rank`` and find each other at ``--dist-init-addr``
-(``sglang/srt/server_args.py``, 0.5.8 to 0.5.23; ``--nccl-init-addr`` is an older spelling of the latter). In a container
-of a cluster both follow from what Modal says of it, so that a profile has neither.
+(``sglang/srt/server_args.py``, 0.5.8 to 0.5.23; ``--nccl-init-addr`` is an older spelling of the latter). In a
+container of a cluster both follow from what Modal says of it, so that a profile has neither.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from glmdeploy.profile.serving import SERVER, of_one_kind
 from glmdeploy.profile.text.characters import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.launch import Launch, Span, Word
     from glmdeploy.authoring.launch.options import Given
     from glmdeploy.authoring.launch.sections import Sections
 
-OF_NODES = ("node_rank", "dist_init_addr")
-"""What differs from node to node, or is an address of the old machines."""
+OF_NODES: Mapping[str, str] = {"node_rank": "which node it is", "dist_init_addr": "where the first one is"}
+"""What differs from node to node, or is an address of the old machines, and what Modal tells instead."""
 
 _WHOLE = re.compile(r"[0-9]{1,6}")
 _SPLIT = ("tp_size", "pp_size")
@@ -105,35 +105,57 @@ def _of_one(launch: Launch) -> int:
     return min(8, int(text)) if _WHOLE.fullmatch(text) and int(text) else 8
 
 
-def place(nodes: Nodes, given: dict[str, Given], sections: Sections) -> None:
+def place(nodes: Nodes, given: dict[str, Given], launch: Launch, sections: Sections) -> None:
     """The section ``cluster``, and what of the launch it replaces, which is taken out of ``given`` and told."""
+    if nodes.count == 1 and not nodes.replaced:
+        return
+    found = given.pop("nnodes", None)
     if nodes.several:
         sections.put(("cluster",), {"nodes": nodes.count, "rdma": True}, nodes.span)
         sections.put(("server", "kind"), SERVER, nodes.span)
-        sections.note(
-            Severity.INFO, "`server.kind: server` was chosen: Modal has no clusters of the other kind", nodes.span
+        what = f"`{_written(found)}`" if found is not None else f"the file's {nodes.count} nodes"
+        message = (
+            f"{what} became `cluster.nodes`, and `server.kind` is `{SERVER}`: Modal has no clusters of the other kind"
         )
-    elif nodes.count == 1 and not nodes.replaced:
-        return
-    given.pop("nnodes", None)
+        sections.note(Severity.INFO, message, nodes.span)
     left = [given.pop(name) for name in OF_NODES if name in given]
     if not left:
         return
-    rank = next((whole(each.values[0]) for each in left if each.dest == "node_rank" and each.values), None)
-    said = " and ".join(f"`{shown(masked(' '.join([each.name, *_texts(each)])))}`" for each in left)
-    message = (
-        f"{said} {'were' if len(left) > 1 else 'was'} left out: each container learns of Modal which node it is, and"
-    )
-    message += " where the first one is"
-    sections.note(Severity.INFO, message, left[0].flag.span)
-    if rank:
+    for run in _side_by_side(left, found, launch):
+        said = " and ".join(f"`{_written(each)}`" for each in run)
+        what = " and ".join(OF_NODES[each.dest] for each in run)
+        message = f"{said} {'were' if len(run) > 1 else 'was'} left out: Modal tells each container {what}"
+        sections.note(Severity.INFO, message, (run[0].flag.span[0], _end(run[-1])))
+    if rank := next((whole(each.values[0]) for each in left if each.dest == "node_rank" and each.values), None):
         message = f"this is node {rank} of the launch: what the one of node 0 has beyond it is not in the profile"
         fix = "import the launch of node 0, which answers the requests"
         sections.note(Severity.WARNING, message, left[0].flag.span, fix=fix)
 
 
-def _texts(given: Given) -> list[str]:
-    return [word.text for word in given.values]
+def _side_by_side(left: Sequence[Given], between: Given | None, launch: Launch) -> Iterator[list[Given]]:
+    """The options in the order of the text, those together between which no other one stands."""
+    owners = {id(word): each for each in (*left, *([between] if between else [])) for word in (each.flag, *each.values)}
+    run: list[Given] = []
+    for word in launch.words:
+        owner = owners.get(id(word))
+        if owner is None and run:
+            yield run
+            run = []
+        elif owner is not None and owner is not between and owner not in run:
+            run.append(owner)
+    if run:
+        yield run
+    yield from ([each] for each in left if id(each.flag) not in {id(word) for word in launch.words})  # respelled
+
+
+def _end(given: Given) -> int:
+    return max(word.span[1] for word in (given.flag, *given.values))
+
+
+def _written(given: Given) -> str:
+    """The option with its values as they stand in the text, where that is told."""
+    values = (word.raw if word.raw and not word.raw.startswith("-") else word.text for word in given.values)
+    return shown(masked(" ".join([given.name, *values])))
 
 
 def fit_kind(nodes: Nodes, sections: Sections) -> None:

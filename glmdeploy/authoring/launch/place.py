@@ -69,7 +69,7 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     sections.put(("gpu",), rented)
     sections.put(("volumes", "weights"), {"name": f"{app[:55]}-weights", "mount": served.mount})
     environment.place_secrets(launch, given.get("api_key"), app, wanted, sections)
-    cluster.place(nodes, given, sections)
+    cluster.place(nodes, given, launch, sections)
     port = _server(given, release, sections)
     sections.put(("sglang", "version"), release.version)
     _image(launch, release, rented, sections)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _OF_EACH = frozenset({*cluster.OF_NODES, "host", "port", "nccl_port"})
 """What each node has of its own; only the first one answers requests."""
-_ALIKE = ("model_path", "nnodes", "disaggregation_mode")
+_ALIKE = ("model_path", "disaggregation_mode")
 _ANY = frozenset({"", "0.0.0.0", "127.0.0.1", "localhost"})
 
 
@@ -34,7 +34,11 @@ def joined(found: Sequence[Launch]) -> tuple[Launch, list[Launch]]:
     given = {id(each): options.split(each.words, release)[0] for each in found if not each.engine}
     nodes = [first]
     for each in others:
-        if not each.engine and all(_is_next(given[id(node)], given[id(each)]) for node in nodes):
+        if each.engine or not (_of_nodes(each) and all(_is_next(given[id(node)], given[id(each)]) for node in nodes)):
+            continue
+        # What one file starts as a group is one, whatever the launches say.
+        grouped = first.nodes is not None and each.nodes is not None and first.nodes.span == each.nodes.span
+        if grouped or _said(given[id(first)], "nnodes") == _said(given[id(each)], "nnodes"):
             nodes.append(each)
     head = next((each for each in nodes if _rank(given[id(each)]) == "0"), first)
     notes = [_node(head, each, given[id(head)], given[id(each)]) for each in nodes if each is not head]
