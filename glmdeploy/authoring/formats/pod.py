@@ -15,6 +15,7 @@ from glmdeploy.authoring.formats.section import Section, passed_on, word
 from glmdeploy.authoring.formats.stream import label
 from glmdeploy.authoring.launch.find import in_image
 from glmdeploy.authoring.launch.launch import Container, Launch, Word
+from glmdeploy.authoring.launch.variables import Scope
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
 
@@ -162,7 +163,8 @@ class Pod:
         gpu = self._gpu(container, product)
         container.close(info={**CONTAINER_INFO, **(info or {})}, warned=CONTAINER_WARNED, no_matter=CONTAINER_NO_MATTER)
         try:
-            found = in_image(argv, env, Container(image=without_template(image), flags=tuple(flags)))
+            scope = Scope(ambient=self.given)
+            found = in_image(argv, env, Container(image=without_template(image), flags=tuple(flags)), scope=scope)
         except ShellError:
             if "sglang" in "".join(each.text for each in (*argv, image)):
                 raise

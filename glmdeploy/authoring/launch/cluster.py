@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glmdeploy.authoring.launch import options
 from glmdeploy.authoring.launch.masking import masked
 from glmdeploy.findings import Severity
 from glmdeploy.profile.serving import SERVER, of_one_kind
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from glmdeploy.authoring.launch.options import Given
     from glmdeploy.authoring.launch.sections import Sections
 
-OF_NODES: Mapping[str, str] = {"node_rank": "which node it is", "dist_init_addr": "where the first one is"}
-"""What differs from node to node, or is an address of the old machines, and what Modal tells instead."""
+_TOLD: Mapping[str, str] = {"node_rank": "which node it is", "dist_init_addr": "where the first one is"}
+"""What Modal tells a container in place of each of the options that tell nodes apart."""
 
 _WHOLE = re.compile(r"[0-9]{1,6}")
 _SPLIT = ("tp_size", "pp_size")
@@ -118,12 +119,12 @@ def place(nodes: Nodes, given: dict[str, Given], launch: Launch, sections: Secti
             f"{what} became `cluster.nodes`, and `server.kind` is `{SERVER}`: Modal has no clusters of the other kind"
         )
         sections.note(Severity.INFO, message, nodes.span)
-    left = [given.pop(name) for name in OF_NODES if name in given]
+    left = [given.pop(name) for name in options.OF_NODES if name in given]
     if not left:
         return
     for run in _side_by_side(left, found, launch):
         said = " and ".join(f"`{_written(each)}`" for each in run)
-        what = " and ".join(OF_NODES[each.dest] for each in run)
+        what = " and ".join(_TOLD[each.dest] for each in run)
         message = f"{said} {'were' if len(run) > 1 else 'was'} left out: Modal tells each container {what}"
         sections.note(Severity.INFO, message, (run[0].flag.span[0], _end(run[-1])))
     if rank := next((whole(each.values[0]) for each in left if each.dest == "node_rank" and each.values), None):

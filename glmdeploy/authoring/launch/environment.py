@@ -21,7 +21,7 @@ _DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VIS
 _MACHINE = re.compile(
     r"(?:NCCL|GLOO|TP)_SOCKET_IFNAME|NCCL_(?:IB_HCA|IB_GID_INDEX|TOPO_FILE|COMM_ID|OOB_NET_IFNAME)|UCX_NET_DEVICES"
     r"|NVSHMEM_HCA_\w+|(?:SGLANG_|SGL_)?(?:HOST|POD|NODE)_IP|SGLANG_LOCAL_IP_NIC|MASTER_(?:ADDR|PORT)"
-    r"|(?:NODE_|LOCAL_)?RANK|(?:LOCAL_)?WORLD_SIZE|(?:LWS|SLURM|SKYPILOT|DSTACK)_\w+"
+    r"|(?:NODE_|LOCAL_)?RANK|NNODES|NUM_NODES|(?:LOCAL_)?WORLD_SIZE|(?:LWS|SLURM|SKYPILOT|DSTACK)_\w+"
 )
 """What names interfaces, cards and addresses of the old machines, or which of them one is: of NCCL, Gloo, UCX, NVSHMEM,
 torch, and of what starts the nodes. SGLang's own stand in its ``environ.py``.

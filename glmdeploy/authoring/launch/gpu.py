@@ -37,15 +37,15 @@ def of_launch(
     if wanted.gpu is not None:
         nodes = _on_larger(nodes, used, wanted.gpu, sections)
         if _each(used, nodes) > MOST and nodes.count is not None:
-            sections.note(
-                Severity.ERROR,
-                _too_many(used, nodes),
-                span,
-                fix=_fewer(used, nodes, "lower --tp to the count of --gpu"),
-            )
+            fix = _fewer(used, nodes, "lower --tp to the count of --gpu")
+            sections.note(Severity.ERROR, _too_many(used, nodes), span, fix=fix)
         return wanted.gpu, nodes
     type_, told = _told(launch, sections)
-    count = told if told is not None and (nodes.count is None or not is_known) else _each(used, nodes)
+    count = _each(used, nodes)
+    if told is not None and (nodes.count is None or not is_known):
+        count = told
+    elif nodes.count is None or (nodes.several and not is_known):
+        count = min(used, MOST) if is_known else MOST
     if told is not None and told != count and count <= MOST:
         a_node = " a node" if nodes.several else ""
         message = f"the text gives {told} GPUs{a_node}, but SGLang uses {count} of them; {count} were taken"
@@ -53,14 +53,13 @@ def of_launch(
             message = f"the text gives {told} GPUs{a_node}, but SGLang needs {count}, which were taken"
         sections.note(Severity.WARNING, message, span, fix="correct --tp, or choose with --gpu")
     if count > MOST:
-        if nodes.count is not None:
-            fix = _fewer(used, nodes, "choose a GPU with --gpu, and lower --tp to its count")
-            sections.note(Severity.ERROR, _too_many(used, nodes), span, fix=fix)
+        fix = _fewer(used, nodes, "choose a GPU with --gpu, and lower --tp to its count")
+        sections.note(Severity.ERROR, _too_many(used, nodes), span, fix=fix)
         count = MOST
     elif type_ is None:
         message = f"the text does not say on which GPU it runs: {ASSUMED}:{count} was assumed"
-        sections.note(Severity.WARNING, message, span, fix=f"name it with --gpu, such as --gpu H200:{count}")
-    elif nodes.several and used <= MOST:
+        sections.note(Severity.WARNING, message, span, fix="name it with --gpu, such as --gpu H200:8")
+    elif nodes.several and is_known and used <= MOST:
         message = f"{nodes.count} nodes of {count} GPUs have as many as one container on Modal can have"
         sections.note(Severity.WARNING, message, nodes.span, fix=f"import it for one, with --gpu {type_}:{used}")
     return f"{type_ or ASSUMED}:{count}", nodes

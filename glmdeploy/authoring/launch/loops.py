@@ -94,7 +94,7 @@ def told(path: Sequence[Step], known: dict[int, Loop], launch: Launch) -> Note |
         count = prod(len(loop.values or ()) for loop in whole)
         if count == 1:
             return None
-        if _of_nodes(launch, [loop.name for loop in whole]):
+        if _of_nodes(launch, [loop.name for loop in whole], count):
             message = f"this loop starts {_NAMES[count] if count < len(_NAMES) else count} nodes of one launch, as"
             return Note(severity=Severity.INFO, message=f"{message} a cluster does by itself", span=place)
         number = _NAMES[count] if count < len(_NAMES) else str(count)
@@ -104,7 +104,7 @@ def told(path: Sequence[Step], known: dict[int, Loop], launch: Launch) -> Note |
     else:
         step = next(step for step, loop in zip(around, loops, strict=True) if loop is None or loop.values is None)
         what = shown(masked(" ".join(step.said.split()))) or step.kind
-        if step.kind in ("for", "select") and _of_nodes(launch, None):
+        if step.kind in ("for", "select") and _of_nodes(launch, (), None):
             message = f"this loop (`{what}`) was taken to start the nodes of one launch, as a cluster does by itself"
             return Note(severity=Severity.INFO, message=message, span=place)
         said = "is repeated" if step.kind in ("while", "until") else "launches several servers"
@@ -112,17 +112,17 @@ def told(path: Sequence[Step], known: dict[int, Loop], launch: Launch) -> Note |
     return Note(severity=Severity.WARNING, message=message, span=place, fix="import one launch of them on its own")
 
 
-def _of_nodes(launch: Launch, names: Sequence[str] | None) -> bool:
-    """Whether a launch is of several nodes, and the variables of the loops are what tells them apart.
+def _of_nodes(launch: Launch, names: Sequence[str], count: int | None) -> bool:
+    """Whether the loops start the nodes of one launch: as many, or told apart by a variable of theirs.
 
-    ``names`` is None where the loops' values are not known.
+    ``count`` is None where it is not known how often they run.
     """
     words = [word.text for word in launch.words]
     of = {name: launch.words[words.index(name) + 1] for name in ("--nnodes", "--node-rank") if name in words[:-1]}
     if len(of) < 2 or of["--nnodes"].text == "1":
         return False
-    rank = of["--node-rank"]
-    return bool(rank.unknown or rank.variables) if names is None else not {*names}.isdisjoint(rank.variables)
+    nodes, rank = of["--nnodes"], of["--node-rank"]
+    return count is None or bool(nodes.unknown) or nodes.text == str(count) or not {*names}.isdisjoint(rank.variables)
 
 
 def _shown(words: Sequence[Word]) -> str:

@@ -210,7 +210,7 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":
             _elsewhere(found, sections)
-        elif unknown and name in cluster.OF_NODES and "nnodes" in given:
+        elif unknown and name in options.OF_NODES and "nnodes" in given:
             message = f"{label} was left out: it is of a launch on several nodes"
             sections.note(Severity.INFO, message, found.flag.span)
         elif unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.launch import cluster, environment, options
+from glmdeploy.authoring.launch import environment, options
 from glmdeploy.authoring.launch.launch import Launch, Note
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from glmdeploy.authoring.launch.options import Given
 
-_OF_EACH = frozenset({*cluster.OF_NODES, "host", "port", "nccl_port"})
+_OF_EACH = frozenset({*options.OF_NODES, "host", "port", "nccl_port"})
 """What each node has of its own; only the first one answers requests."""
 _ALIKE = ("model_path", "disaggregation_mode")
 _ANY = frozenset({"", "0.0.0.0", "127.0.0.1", "localhost"})
@@ -87,11 +87,15 @@ def _node(head: Launch, launch: Launch, first: Mapping[str, Given], given: Mappi
     if not names:
         message = f"this is {which} of the same launch: a cluster starts all of them alike"
         return Note(severity=Severity.INFO, message=message, span=launch.place)
-    message = (
-        f"this is {which} of the same launch, which differs in {', '.join(names)}: all nodes get what the first has"
-    )
+    # What the first node alone has, the others get as well; most of it is of its HTTP server.
+    if len(names) == len(more) and all(name in first and name not in given for name in more):
+        message = f"this is {which} of the same launch, without {', '.join(names)}: all nodes get what the first has"
+        return Note(severity=Severity.INFO, message=message, span=launch.place)
+    message = f"this is {which} of the same launch, which differs in {', '.join(names)}"
     fix = "write into the launch of node 0 what all of them need"
-    return Note(severity=Severity.WARNING, message=message, span=launch.place, fix=fix)
+    return Note(
+        severity=Severity.WARNING, message=f"{message}: all nodes get what the first has", span=launch.place, fix=fix
+    )
 
 
 def _differs(name: str, first: Mapping[str, Given], given: Mapping[str, Given]) -> bool:

@@ -9,13 +9,14 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from glmdeploy.authoring.launch import arithmetic
 from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, possible, settled
 from glmdeploy.authoring.launch.words import BASENAME, Opaque, Parameter, Printed, ShellError, Text
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.branches import Step
     from glmdeploy.authoring.launch.launch import Span
@@ -59,19 +60,33 @@ class Scope:
     told: list[Note] = field(default_factory=list)
     kept_outside: dict[str, str] = field(default_factory=dict)
     """Variables of the shell around this one that it does not get, with their values as messages may show them."""
+    ambient: Mapping[str, Word] = field(default_factory=dict)
+    """What every shell has from what starts the nodes, such as SLURM's own variables; the server does not read it."""
     all_exported: bool = False
 
     def copy(self, *, exported: bool = False) -> Scope:
         """The variables of a shell inside this one; only the ``exported`` ones where it is a program of its own."""
         kept = {name: each for name, each in self.variables.items() if each.exported or not exported}
-        return Scope(variables=kept, length=self.length, path=self.path, kept_outside=self.unexported())
+        if exported:
+            kept = {**self.surrounding(), **kept}
+        return Scope(
+            variables=kept,
+            length=self.length,
+            path=self.path,
+            kept_outside=self.unexported(),
+            ambient=self.ambient,
+        )
+
+    def surrounding(self) -> dict[str, Variable]:
+        """The variables that are there in each shell before it sets any."""
+        return {name: Variable(words=(word,)) for name, word in self.ambient.items()}
 
     def unexported(self) -> dict[str, str]:
         """The variables that a program does not get, with their values as messages may show them."""
         own = {
             name: possible(name, held(each, self.path))
             for name, each in self.variables.items()
-            if not each.exported and name.isidentifier()
+            if not each.exported and name.isidentifier() and name not in self.ambient
         }
         return {**self.kept_outside, **own}
 
@@ -237,13 +252,36 @@ class Scope:
                     quoted=part.quoted,
                 )
             case Opaque():
-                yield _Piece(word=_unknown(part.raw, part.span), split=False, quoted=part.quoted)
+                yield _Piece(word=self._computed(part), split=False, quoted=part.quoted)
             case Parameter():
                 yield from self._value(part)
             case Printed():
                 for inner in part.parts:
                     for piece in self._pieces(inner):
                         yield replace(piece, split=not part.quoted and not piece.word.unknown, quoted=part.quoted)
+
+    def _computed(self, part: Opaque) -> Word:
+        """The number that ``$((8 * NNODES))`` is, where the text tells it."""
+        found = arithmetic.value(part.raw, self._number, self._length)
+        if found is None:
+            return _unknown(part.raw, part.span)
+        number, names = str(found[0]), _unique(found[1])
+        notes = (note for name in names for note in self._notes(name, self._held(name), part.span))
+        return replace(_unknown(number, part.span, *names), unknown=(), notes=_unique(notes))
+
+    def _held(self, name: str) -> Held:
+        return held(self.variables.get(name), self.path)
+
+    def _number(self, name: str) -> int | None:
+        taken = self._held(name).taken
+        words = taken.words if taken else None
+        known = words and not words[0].unknown and re.fullmatch(r"[0-9]{1,12}", words[0].text.strip())
+        return int(words[0].text) if words and known else None
+
+    def _length(self, name: str) -> int | None:
+        variable, taken = self.variables.get(name), self._held(name).taken
+        words = taken.words if taken else None
+        return len(words) if variable and variable.array and words and not any(w.unknown for w in words) else None
 
     def _value(self, part: Parameter) -> Iterator[_Piece]:
         """What stands for a parameter, to be joined."""
