@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats import kserve, ome, rbg
 from glmdeploy.authoring.formats.format import Format
-from glmdeploy.authoring.formats.pod import Pod
+from glmdeploy.authoring.formats.pod import Pod, metadata
 from glmdeploy.authoring.formats.section import Section
 from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused
 from glmdeploy.authoring.launch.launch import Launch, Note, Word
@@ -84,14 +84,6 @@ ROOT_NO_MATTER: Mapping[str, str] = {
     "kind": "which kind of object this is",
     "status": "the cluster's own record",
 }
-METADATA_NO_MATTER: Mapping[str, str] = {
-    **dict.fromkeys(("name", "namespace", "generateName"), "a name in the cluster"),
-    **dict.fromkeys(("creationTimestamp", "uid", "resourceVersion", "generation"), "the cluster's own record"),
-    **dict.fromkeys(("managedFields", "ownerReferences", "finalizers", "selfLink"), "the cluster's own record"),
-}
-METADATA_INFO: Mapping[str, str] = dict.fromkeys(
-    ("labels", "annotations"), "they are read by other programs of the cluster"
-)
 SPEC_INFO: Mapping[str, str] = {
     **dict.fromkeys(("replicas", "strategy", "updateStrategy", "minReadySeconds", "progressDeadlineSeconds"), _SCALED),
     **dict.fromkeys(("backoffLimit", "completions", "parallelism", "ttlSecondsAfterFinished"), _SCALED),
@@ -224,12 +216,6 @@ def template(
         metadata(section)
         section.close(no_matter=ROOT_NO_MATTER)
     return Pod(spec=spec, configs=configs, given=given or {}).launches(info=KNATIVE_INFO) if spec else []
-
-
-def metadata(section: Section) -> None:
-    """What a cluster calls an object, of which nothing is in a profile."""
-    if inner := section.section("metadata"):
-        inner.close(info=METADATA_INFO, no_matter=METADATA_NO_MATTER)
 
 
 def _leader_and_workers(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[Launch]:

@@ -73,6 +73,15 @@ CONTAINER_NO_MATTER: Mapping[str, str] = {
     "terminationMessagePolicy": "where the cluster reads of an end",
 }
 
+METADATA_NO_MATTER: Mapping[str, str] = {
+    **dict.fromkeys(("name", "namespace", "generateName"), "a name in the cluster"),
+    **dict.fromkeys(("creationTimestamp", "uid", "resourceVersion", "generation"), "the cluster's own record"),
+    **dict.fromkeys(("managedFields", "ownerReferences", "finalizers", "selfLink"), "the cluster's own record"),
+}
+METADATA_INFO: Mapping[str, str] = dict.fromkeys(
+    ("labels", "annotations"), "they are read by other programs of the cluster"
+)
+
 GPU = "nvidia.com/gpu"
 PRODUCTS = frozenset(
     {
@@ -268,6 +277,12 @@ class Pod:
                 selector.left_out(key, _CHOSEN)
         affinity = (self.spec.tree.entries or {}).get("affinity")
         return found or (_preferred(affinity.value) if affinity else None)
+
+
+def metadata(section: Section) -> None:
+    """What a cluster calls an object, of which nothing is in a profile."""
+    if inner := section.section("metadata"):
+        inner.close(info=METADATA_INFO, no_matter=METADATA_NO_MATTER)
 
 
 def _preferred(tree: Tree) -> Word | None:

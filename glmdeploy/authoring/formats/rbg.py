@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.formats.pod import Pod
+from glmdeploy.authoring.formats.pod import Pod, metadata
 from glmdeploy.authoring.formats.section import Section
 from glmdeploy.authoring.formats.stream import label, refused
 from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from glmdeploy.authoring.launch.launch import Launch
     from glmdeploy.profile.text.foreign import Pair, Tree
@@ -47,12 +47,21 @@ def launches(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[L
     found: list[tuple[Section, list[Launch]]] = []
     for role in spec.sections("roles"):
         of_role = _of_role(role, templates, configs)
-        if of_role:
+        if any(each.engine is None for each in of_role) or (of_role and not found):
             found.append((role, of_role))
         else:
             message = f"the role {label(_name(role) or '?')} was left out: it does not launch SGLang"
             root.note(Severity.INFO, message, role.tree.span)
+    named = {name for role in spec.items("roles") for name in _references(role)}
+    for name, each in templates.items():
+        each.take("name")
+        if name in named:
+            each.take("template")
+        else:
+            each.left_out("template", "no role of the group has it")
+        each.close()
     spec.close(info=SPEC_INFO)
+    found = [each for each in found if any(launch.engine is None for launch in each[1])] or found
     if len(found) > 1:
         message = f"{len(found)} roles of this group launch SGLang, which a profile, with one server, cannot have"
         raise refused(root.script, message, _place(found[1][0]), fix="import a group with the role that is to serve")
@@ -84,7 +93,8 @@ def _of_role(
         given |= {f"{name}_WORKER_INDEX": Word(text="0", span=role.tree.span) for name in _NAMES}
     found = Pod(spec=pod, configs=configs, given=given).launches() if pod is not None else []
     if template is not None:
-        template.close(no_matter={"metadata": "a name in the cluster"})
+        metadata(template)
+        template.close()
     for each in patterns:
         each.close(info={"restartPolicyConfig": _SCALED})
     role.close(info=ROLE_INFO)
@@ -111,6 +121,13 @@ def _patched(section: Section, key: str) -> None:
     patch = (section.tree.entries or {}).get(key)
     runs = patch is not None and _has(patch.value, frozenset({"command", "args", "env", "image"}))
     section.left_out(key, "all nodes of a cluster are alike", Severity.WARNING if runs else Severity.INFO)
+
+
+def _references(tree: Tree) -> Iterator[str]:
+    """The names of the shared templates that a role has."""
+    for name, pair in (tree.entries or {}).items():
+        held = (pair.value.entries or {}).get("name") if name == "templateRef" else None
+        yield from [held.value.text or ""] if held is not None else _references(pair.value)
 
 
 def _has(tree: Tree, names: frozenset[str]) -> bool:

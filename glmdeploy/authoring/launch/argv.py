@@ -104,7 +104,7 @@ class Argv:
         job = about.job
         notes = [*about.notes, *job.notes]
         whole = job.over(self.job)
-        nodes = whole.number if about.name == "srun" and whole.count > 1 else None
+        nodes = whole.number if about.name == "srun" else None
         made = self.containers.get(about.target)
         container = about.container or (Container(image=made.image, flags=made.flags) if made else None)
         return replace(

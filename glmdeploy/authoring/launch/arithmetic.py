@@ -20,17 +20,22 @@ _EXPRESSION = re.compile(r"\$\(\((.{1,200})\)\)", re.DOTALL)
 _LENGTH = re.compile(r"\$\{#([A-Za-z_]\w*)\[[@*]\]\}", re.ASCII)
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[0-9]{1,12})(?![\w.])|\$?(?P<name>[A-Za-z_]\w*)"
-    r"|\$\{(?P<braced>[A-Za-z_]\w*)(?::?-(?P<default>[0-9]{1,12}))?\}|(?P<sign>[-+*/%()]))\s*",
+    r"|\$\{(?P<braced>[A-Za-z_]\w*)(?::?-(?P<default>[0-9]{1,12}))?\}|(?P<sign>[-+*/%()])"
+    r"|\$\{#(?P<array>[A-Za-z_]\w*)\[[@*]\]\})\s*",
     re.ASCII,
 )
 
 
 @dataclass(kw_only=True)
 class _Reading:
-    """An expression that is being read. ``of`` gives the number that a variable holds, None where that is not known."""
+    """An expression that is being read.
+
+    ``of`` gives the number that a variable holds, ``length`` the items of an array; None where that is not known.
+    """
 
     tokens: list[re.Match[str]]
     of: Callable[[str], int | None]
+    length: Callable[[str], int | None]
     at: int = 0
     names: list[str] = field(default_factory=list)
 
@@ -70,8 +75,8 @@ class _Reading:
         self.at += 1
         if token["number"]:
             return int(token["number"])
-        name = token["name"] or token["braced"]
-        known = self.of(name) if name else None
+        name = token["name"] or token["braced"] or token["array"]
+        known = self.length(name) if token["array"] else self.of(name) if name else None
         if known is None and not token["default"]:
             raise ValueError
         self.names.append(name)
@@ -99,7 +104,7 @@ def value(
             return None
         tokens.append(token)
         at = token.end()
-    reading = _Reading(tokens=tokens, of=of)
+    reading = _Reading(tokens=tokens, of=of, length=length)
     try:
         found = reading.sum()
     except (ValueError, IndexError, ZeroDivisionError):

@@ -71,7 +71,7 @@ def of_launch(given: Mapping[str, Given], launch: Launch, used: int, sections: S
                 sections.note(Severity.WARNING, message, launch.nodes.span, fix="correct the one that is wrong")
         return Nodes(count=count if count is not None and count > 1 else 1, span=span)
     missing = ", ".join(map(shown, word.unknown))
-    if told is not None:
+    if told is not None and told > 1:
         message = (
             f"{shown(found.name)} needs {missing}, which is not in this text: {told} was taken, the nodes that the"
         )
@@ -112,7 +112,8 @@ def place(nodes: Nodes, given: dict[str, Given], launch: Launch, sections: Secti
         return
     found = given.pop("nnodes", None)
     if nodes.several:
-        sections.put(("cluster",), {"nodes": nodes.count, "rdma": True}, nodes.span)
+        rdma, _ = launch.settings.get(("cluster", "rdma"), (True, nodes.span))
+        sections.put(("cluster",), {"nodes": nodes.count, "rdma": rdma}, nodes.span)
         sections.put(("server", "kind"), SERVER, nodes.span)
         what = f"`{_written(found)}`" if found is not None else f"the file's {nodes.count} nodes"
         message = (

@@ -58,7 +58,10 @@ def of_launch(
         count = MOST
     elif type_ is None:
         message = f"the text does not say on which GPU it runs: {ASSUMED}:{count} was assumed"
-        sections.note(Severity.WARNING, message, span, fix="name it with --gpu, such as --gpu H200:8")
+        fix = "name it with --gpu, such as --gpu H200:8"
+        if nodes.several and is_known and used <= MOST:
+            fix = f"name it with --gpu, such as --gpu H200:{used}, which has as many as all nodes"
+        sections.note(Severity.WARNING, message, span, fix=fix)
     elif nodes.several and is_known and used <= MOST:
         message = f"{nodes.count} nodes of {count} GPUs have as many as one container on Modal can have"
         sections.note(Severity.WARNING, message, nodes.span, fix=f"import it for one, with --gpu {type_}:{used}")
@@ -89,13 +92,11 @@ def _fewer(used: int, nodes: Nodes, otherwise: str) -> str:
 def _on_larger(nodes: Nodes, used: int, gpu: str, sections: Sections) -> Nodes:
     """The nodes that a launch takes where one has more GPUs than those of its text."""
     each = count(gpu)
-    if not nodes.several or each <= _each(used, nodes) or used % each:
+    if not nodes.several or each <= _each(used, nodes) or (used > each and used % each):
         return nodes
-    fewer = used // each
-    message = (
-        f"the launch is for {nodes.count} nodes with {_each(used, nodes)} GPUs each: of {each} GPUs, as --gpu says,"
-    )
-    sections.note(Severity.WARNING, f"{message} it takes {fewer}", nodes.span)
+    fewer = -(-used // each)
+    message = f"the launch is for {nodes.count} nodes of {_each(used, nodes)} GPUs: with --gpu {shown(gpu)} it takes"
+    sections.note(Severity.WARNING, f"{message} {fewer}", nodes.span)
     return Nodes(count=fewer, span=nodes.span, replaced=True)
 
 

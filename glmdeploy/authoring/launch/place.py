@@ -74,7 +74,8 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     sections.put(("sglang", "version"), release.version)
     _image(launch, release, rented, sections)
     for path, (value, span) in launch.settings.items():
-        sections.put(path, value, span)
+        if path[0] != "cluster":
+            sections.put(path, value, span)
     cluster.fit_kind(nodes, sections)
     environment.place_variables(launch, sections)
     _kernels(app, served.mount, sections)

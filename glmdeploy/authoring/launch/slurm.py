@@ -56,8 +56,9 @@ class Job:
 
     @property
     def number(self) -> Word | None:
-        """The word with the number of nodes, as nothing but that number."""
-        return replace(self.nodes, text=str(self.count), offsets=()) if self.nodes and not self.nodes.unknown else None
+        """The word with the number of nodes, as nothing but that number; None where it tells none."""
+        told = self.nodes is not None and not self.nodes.unknown and self.nodes.text[:1].isdecimal()
+        return replace(self.nodes, text=str(self.count), offsets=()) if self.nodes and told else None
 
     @property
     def of_node(self) -> Word | None:
@@ -82,10 +83,9 @@ class Job:
             if gpu and count.isdigit():
                 found |= dict.fromkeys(names, replace(gpu, text=count, offsets=()))
         said = self.nodes or self.gpu
-        if said and not said.unknown:
-            number = replace(said, text=str(self.count), offsets=())
+        if said and (number := self.number or (replace(said, text="1", offsets=()) if not self.nodes else None)):
             found |= dict.fromkeys(("SLURM_NNODES", "SLURM_JOB_NUM_NODES"), number)
-        if said and self.count == 1:
+        if said and self.count == 1 and (self.number or not self.nodes):
             none = replace(said, text="0", offsets=())
             found |= dict.fromkeys(("SLURM_NODEID", "SLURM_PROCID", "SLURM_LOCALID"), none)
         return found
