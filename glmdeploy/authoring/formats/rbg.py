@@ -45,13 +45,15 @@ def launches(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[L
         return []
     templates = {name: each for each in spec.sections("roleTemplates") if (name := _name(each))}
     found: list[tuple[Section, list[Launch]]] = []
+    others: list[Launch] = []
     for role in spec.sections("roles"):
         of_role = _of_role(role, templates, configs)
-        if any(each.engine is None for each in of_role) or (of_role and not found):
+        if any(each.engine is None for each in of_role):
             found.append((role, of_role))
-        else:
-            message = f"the role {label(_name(role) or '?')} was left out: it does not launch SGLang"
-            root.note(Severity.INFO, message, role.tree.span)
+            continue
+        others += of_role
+        message = f"the role {label(_name(role) or '?')} was left out: it does not launch SGLang"
+        root.note(Severity.INFO, message, _place(role))
     named = {name for role in spec.items("roles") for name in _references(role)}
     for name, each in templates.items():
         each.take("name")
@@ -61,11 +63,10 @@ def launches(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[L
             each.left_out("template", "no role of the group has it")
         each.close()
     spec.close(info=SPEC_INFO)
-    found = [each for each in found if any(launch.engine is None for launch in each[1])] or found
     if len(found) > 1:
         message = f"{len(found)} roles of this group launch SGLang, which a profile, with one server, cannot have"
         raise refused(root.script, message, _place(found[1][0]), fix="import a group with the role that is to serve")
-    return found[0][1] if found else []
+    return found[0][1] if found else others
 
 
 def _of_role(

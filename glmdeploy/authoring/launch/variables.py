@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from glmdeploy.authoring.launch import arithmetic
 from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, possible, settled
+from glmdeploy.authoring.launch.pieces import BLANK, Piece, fields, spaced
 from glmdeploy.authoring.launch.words import BASENAME, Opaque, Parameter, Printed, ShellError, Text
 from glmdeploy.findings import Severity
 
@@ -34,17 +35,6 @@ MAX_LENGTH = 1_000_000
 
 _DECLARING = frozenset({"export", "declare", "typeset", "readonly", "local"})
 _READING = frozenset({"read", "mapfile", "readarray"})
-_BLANK = re.compile(r"[ \t\n]+")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Piece:
-    """Part of a word: ``split`` where blanks in it separate words, ``breaks`` where a word begins with it."""
-
-    word: Word
-    split: bool
-    quoted: bool
-    breaks: bool = False
 
 
 @dataclass(kw_only=True)
@@ -186,22 +176,22 @@ class Scope:
     def words(self, raw: RawWord) -> list[Word]:
         """The words that a word becomes: one, none (``$EMPTY``) or several (``$ARGS``, ``"${ARGS[@]}"``)."""
         pieces = [piece for part in raw.parts for piece in self._pieces(part)]
-        if not any(piece.breaks or (piece.split and _BLANK.search(piece.word.text)) for piece in pieces):
+        if not any(piece.breaks or (piece.split and BLANK.search(piece.word.text)) for piece in pieces):
             keep = any(piece.quoted or piece.word.text for piece in pieces) and not self._is_empty_array(raw)
             joined = self._joined([piece.word for piece in pieces], raw.span, raw.raw)
             if not keep:
                 self.told += joined.notes
                 return []
             return [replace(joined, broken=raw.broken)] if raw.broken else [joined]
-        fields = [self._joined(field, raw.span, "") for field in _fields(pieces)]
-        kept = {note for word in fields for note in word.notes}
+        words = [self._joined(each, raw.span, "") for each in fields(pieces)]
+        kept = {note for word in words for note in word.notes}
         self.told += [note for piece in pieces for note in piece.word.notes if note not in kept]
-        return fields
+        return words
 
     def word(self, raw: RawWord) -> Word:
         """The word as one, whatever blanks it has: the value of an assignment."""
         pieces = [piece for part in raw.parts for piece in self._pieces(part)]
-        return self._joined(list(_spaced(pieces)), raw.span, raw.raw)
+        return self._joined(list(spaced(pieces)), raw.span, raw.raw)
 
     def exported(self) -> dict[str, Word]:
         """The environment that a command gets, each value at its own place."""
@@ -243,16 +233,16 @@ class Scope:
             bare=any(word.bare for word in words),
         )
 
-    def _pieces(self, part: Part) -> Iterator[_Piece]:
+    def _pieces(self, part: Part) -> Iterator[Piece]:
         match part:
             case Text():
-                yield _Piece(
+                yield Piece(
                     word=Word(text=part.text, span=(0, 0), offsets=part.offsets, bare=_is_bare(part)),
                     split=False,
                     quoted=part.quoted,
                 )
             case Opaque():
-                yield _Piece(word=self._computed(part), split=False, quoted=part.quoted)
+                yield Piece(word=self._computed(part), split=False, quoted=part.quoted)
             case Parameter():
                 yield from self._value(part)
             case Printed():
@@ -283,7 +273,7 @@ class Scope:
         words = taken.words if taken else None
         return len(words) if variable and variable.array and words and not any(w.unknown for w in words) else None
 
-    def _value(self, part: Parameter) -> Iterator[_Piece]:
+    def _value(self, part: Parameter) -> Iterator[Piece]:
         """What stands for a parameter, to be joined."""
         now = held(self.variables.get(part.name), self.path)
         words = now.taken.words if now.taken else None
@@ -302,7 +292,7 @@ class Scope:
             if is_set or kind != "+":
                 pieces = list(self._argument(part))
                 if kind == "=":
-                    value = self._joined(list(_spaced(pieces)), part.span, part.raw)
+                    value = self._joined(list(spaced(pieces)), part.span, part.raw)
                     self._set(part.name, Setting(words=(value,), path=self.path))
                 yield from pieces
             elif now.certain:
@@ -322,9 +312,9 @@ class Scope:
                 split = not part.quoted and not word.unknown
                 if split and not used.text.isascii():
                     used = replace(used, bare=True)
-                yield _Piece(word=used, split=split, quoted=part.quoted, breaks=index > 0)
+                yield Piece(word=used, split=split, quoted=part.quoted, breaks=index > 0)
         else:
-            yield _Piece(word=_unknown(part.raw, part.span, part.name), split=False, quoted=part.quoted)
+            yield Piece(word=_unknown(part.raw, part.span, part.name), split=False, quoted=part.quoted)
 
     def _tell_of_outside(self, part: Parameter) -> None:
         if part.name in self.kept_outside:
@@ -332,7 +322,7 @@ class Scope:
             message += ": the shell that reads this does not have it"
             self.told.append(Note(severity=Severity.WARNING, message=message, span=part.span))
 
-    def _argument(self, part: Parameter) -> Iterator[_Piece]:
+    def _argument(self, part: Parameter) -> Iterator[Piece]:
         notes = () if part.operator.endswith("+") else (_default(part),)
         for inner in part.argument:
             for piece in self._pieces(inner):
@@ -344,7 +334,7 @@ class Scope:
                 )
                 # Text that is written in the braces is split like a value, unless it is quoted there.
                 split = not part.quoted and not piece.quoted and not word.unknown
-                yield _Piece(word=word, split=split, quoted=part.quoted or piece.quoted)
+                yield Piece(word=word, split=split, quoted=part.quoted or piece.quoted)
 
     def _notes(self, name: str, now: Held, span: Span) -> tuple[Note, ...]:
         own = now.taken.notes if now.taken else ()
@@ -363,37 +353,6 @@ class Scope:
             broken=word.broken,
             bare=word.bare,
         )
-
-
-def _fields(pieces: Iterable[_Piece]) -> Iterator[list[Word]]:
-    """Words apart, where an unquoted value has blanks (POSIX.1-2024, 2.6.5)."""
-    field: list[Word] = []
-    begun = False
-    for piece in pieces:
-        if piece.breaks and begun:
-            yield field
-            field, begun = [], False
-        if not piece.split:
-            field.append(piece.word)
-            begun = begun or piece.quoted or bool(piece.word.text)
-            continue
-        for index, text in enumerate(_BLANK.split(piece.word.text)):
-            if index and begun:
-                yield field
-                field, begun = [], False
-            if text:
-                place = piece.word.offsets[: len(text)]
-                field.append(replace(piece.word, text=text, offsets=place))
-                begun = True
-    if begun:
-        yield field
-
-
-def _spaced(pieces: Iterable[_Piece]) -> Iterator[Word]:
-    for piece in pieces:
-        if piece.breaks:
-            yield Word(text=" ", span=piece.word.span, offsets=piece.word.span[:1])
-        yield piece.word
 
 
 def _appended(before: Word, added: Word) -> Word:
