@@ -68,6 +68,7 @@ Examples:
 @click.option("--ours", is_flag=True, help="Only what glmdeploy's own code says of a start.")
 @click.option("--errors", is_flag=True, help="Only why containers refused to serve, or ended.")
 @click.option("--container", "task", metavar="ID", help="Only of this container (ta-...), as `status --json` has it.")
+@click.option("--rank", type=click.IntRange(0), metavar="N", help="Only of the containers of this rank in a cluster.")
 @click.option(
     "--version",
     type=click.IntRange(min=1),
@@ -89,6 +90,7 @@ def logs(
     ours: bool,
     errors: bool,
     task: str | None,
+    rank: int | None,
     version: int | None,
     timestamps: bool,
     as_json: bool,
@@ -108,7 +110,7 @@ def logs(
 
     from glmdeploy.operate.logs import Log, Wanted
 
-    wanted = Wanted(search=search, ours=ours, errors=errors, task=task, version=version)
+    wanted = Wanted(search=search, ours=ours, errors=errors, task=task, rank=rank, version=version)
     app_id, deployed = _app_id(found)
     log = Log(app=found.app, app_id=app_id, target=found.target, wanted=wanted)
     if since is not None:

@@ -52,6 +52,8 @@ READS = frozenset(
         "AppList",
         "ClassGet",
         "ClientHello",
+        "ClusterGet",
+        "ClusterList",
         "EnvironmentBillingSummary",
         "EnvironmentList",
         "FunctionGet",

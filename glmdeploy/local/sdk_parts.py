@@ -71,6 +71,8 @@ PARTS = (
     Part(module="modal._container_entrypoint", texts=("MODAL_CONTAINER_ARGUMENTS_PATH", "__main__")),
     Part(module="modal._runtime.asgi", name="get_ip_address", takes=1),
     Part(module="modal._runtime.user_code_imports", mentions="asgi.get_ip_address"),
+    # local.containers.bootstrap and launch: a cluster's container asks for its own address
+    Part(module="modal._cluster", texts=("i6pn.modal.local", "MODAL_CLOUD_PROVIDER")),
     # local.state.files
     Part(module="modal._utils.blob_utils", name="BLOCK_SIZE", value=8 * 1024 * 1024),
 )

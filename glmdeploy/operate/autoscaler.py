@@ -38,7 +38,9 @@ class Override:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """By field of :data:`glmdeploy.plan.autoscaler.FIELDS`: containers and seconds, None for no bound.
+    """By field of :data:`glmdeploy.plan.autoscaler.FIELDS`: replicas and seconds, None for no bound.
+
+    Modal counts the containers of a cluster, of which somebody may have allowed a part: such a number is a fraction.
 
     ``default`` holds where a deployment says nothing; it lacks what Modal does not tell.
     """
@@ -72,14 +74,14 @@ def settings(data: Mapping[str, Any], target: Target) -> Settings:
 
 async def settings_of(data: Mapping[str, Any], function_id: str) -> Settings:
     """The same of the function with this id; raises what the SDK raises."""
-    names = autoscaler.fields(data)
+    names, nodes = autoscaler.fields(data), autoscaler.nodes(data)
     request = api_pb2.FunctionGetSchedulingParamsRequest(function_id=function_id)
     found = (await rpc("FunctionGetSchedulingParams", request)).autoscaler_configuration
     has_defaults = found.HasField("default_settings")
     return Settings(
-        effective={name: _value(found.settings, name) for name in names},
-        default={name: _value(found.default_settings, name) for name in names} if has_defaults else {},
-        overrides=tuple(_overrides(found, names)),
+        effective={name: _value(found.settings, name, nodes) for name in names},
+        default={name: _value(found.default_settings, name, nodes) for name in names} if has_defaults else {},
+        overrides=tuple(_overrides(found, names, nodes)),
     )
 
 
@@ -88,11 +90,13 @@ def update(data: Mapping[str, Any], target: Target, changes: Mapping[str, Any]) 
 
     :raises DeployError:
     """
+    nodes = autoscaler.nodes(data)
+    counted = {name: value and value * nodes for name, value in changes.items() if name in autoscaler.COUNTS}
 
     async def change() -> None:
         if data["server"].get("kind") == "server":
             server = modal.Server.from_name(data["app"], "Server", environment_name=target.environment)
-            await server.autoscaler.update.aio(**changes)
+            await server.autoscaler.update.aio(**{**changes, **counted})
         else:
             cls = modal.Cls.from_name(data["app"], "Server", environment_name=target.environment)
             await cls().serve.autoscaler.update.aio(**changes)
@@ -113,12 +117,14 @@ def tag_of(data: Mapping[str, Any]) -> str:
     return "Server" if data["server"].get("kind") == "server" else "Server.*"
 
 
-def _value(found: api_pb2.AutoscalerSettings, name: str) -> Any:
+def _value(found: api_pb2.AutoscalerSettings, name: str, nodes: int) -> Any:
     value = getattr(found, _WIRE.get(name, name))
+    if name in autoscaler.COUNTS and nodes > 1:
+        value = value // nodes if value % nodes == 0 else value / nodes
     return None if name in _OPEN and not value else value
 
 
-def _overrides(found: api_pb2.AutoscalerConfiguration, names: tuple[str, ...]) -> list[Override]:
+def _overrides(found: api_pb2.AutoscalerConfiguration, names: tuple[str, ...], nodes: int) -> list[Override]:
     overrides = []
     for name in names:
         wire = _WIRE.get(name, name)
@@ -129,7 +135,7 @@ def _overrides(found: api_pb2.AutoscalerConfiguration, names: tuple[str, ...]) -
         overrides.append(
             Override(
                 field=name,
-                value=_value(found.override_settings, name),
+                value=_value(found.override_settings, name, nodes),
                 by=event.requested_by or None if event else None,
                 at=datetime.fromtimestamp(event.timestamp, UTC) if event else None,
             )

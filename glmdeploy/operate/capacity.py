@@ -67,9 +67,9 @@ class Shortage:
 
 
 def demand(plan: Plan, running: int) -> Demand:
-    """Of one container beside ``running`` others; of several kinds of GPU the first that Modal tries."""
+    """Of one replica beside ``running`` containers; of several kinds of GPU the first that Modal tries."""
     gpu = gpus.parse(plan.gpus[0])
-    return Demand(kind=gpu.type, gpus=(running + 1) * gpu.count, fresh=gpu.count)
+    return Demand(kind=gpu.type, gpus=(running + plan.nodes) * gpu.count, fresh=plan.nodes * gpu.count)
 
 
 def shortage(wanted: Demand, found: Capacity | None, most: int | None = None) -> Shortage | None:
@@ -101,7 +101,7 @@ def shortage(wanted: Demand, found: Capacity | None, most: int | None = None) ->
 
 
 def room(plan: Plan, target: Target, running: int) -> Shortage | None:
-    """Why one more container may not fit beside those that run; None also where Modal does not tell.
+    """Why one more replica may not fit beside those that run; None also where Modal does not tell.
 
     A token may not have the right to ask: the deployment does not depend on it.
     """

@@ -62,14 +62,16 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Hours of one container, and the dollars of its GPUs; None where the price is not known."""
+    """Hours of one replica, and the dollars of its GPUs; None where the price is not known."""
 
     hourly: float | None
     gpu: str
+    nodes: int = 1
+    """Containers of a replica."""
     running: int
     """Containers now."""
     ran: float
-    """Hours that those have run, in the stretch."""
+    """Hours of replicas that those have run, in the stretch."""
     least: float
     most: float | None
     """None for an app without a bound."""
@@ -173,7 +175,7 @@ def _estimate(found: Deployed, when: Stretch, target: Target) -> Estimate:
     begin, end = when.since.timestamp(), when.until.timestamp()
     now = time.time()
     tasks = [task for task in tasks_of(found.app_id, target) if task.started]
-    ran = sum(max(0.0, min(now, end) - max(task.started, begin)) for task in tasks) / 3600
+    ran = sum(max(0.0, min(now, end) - max(task.started, begin)) for task in tasks) / 3600 / found.plan.nodes
     first = min(each.at for each in found.history.versions).timestamp()
     deployed_for = max(0.0, min(now, end) - max(first, begin)) / 3600
     options = found.plan.server.options
@@ -181,6 +183,7 @@ def _estimate(found: Deployed, when: Stretch, target: Target) -> Estimate:
     return Estimate(
         hourly=priced.hourly,
         gpu=priced.gpu,
+        nodes=found.plan.nodes,
         running=len(tasks),
         ran=ran,
         least=max(ran, (fewest or 0) * deployed_for),

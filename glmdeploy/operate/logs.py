@@ -20,7 +20,7 @@ from glmdeploy.errors import DeployError
 from glmdeploy.operate.asking import Question, within
 from glmdeploy.operate.history import find_app, history
 from glmdeploy.operate.tasks import enqueued_at
-from glmdeploy.runtime.verdict import SPEAKER, read_verdict
+from glmdeploy.runtime.verdict import SPEAKER, read_place, read_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,6 +71,8 @@ class Wanted:
     ours: bool = False
     errors: bool = False
     task: str | None = None
+    rank: int | None = None
+    """Of a container in its cluster."""
     version: int | None = None
 
 
@@ -109,6 +111,7 @@ class Log:
     target: Target
     wanted: Wanted = field(default_factory=Wanted)
     _versions: dict[str, int | None] = field(default_factory=dict)
+    _ranks: dict[str, int | None] = field(default_factory=dict)
 
     def between(self, since: datetime, until: datetime | None = None, *, seconds: float = READ_SECONDS) -> list[Line]:
         """The wanted lines of a time, the oldest first; the target gets ``seconds`` to tell them.
@@ -243,8 +246,27 @@ class Log:
             and (not wanted.ours or line.ours)
             and (not wanted.errors or line.is_error)
             and (wanted.task is None or line.task == wanted.task)
+            and (wanted.rank is None or self.rank(line) == wanted.rank)
             and (wanted.version is None or self._version(line) == wanted.version)
         )
+
+    def rank(self, line: Line) -> int | None:
+        """The rank of the container that said a line, which it tells at its start; None where it has not."""
+        if line.task is None:
+            return None
+        if (place := read_place(line.text)) is not None:
+            self._ranks[line.task] = place[1]
+        elif line.task not in self._ranks:
+            self._ranks[line.task] = self._told_rank(line)
+        return self._ranks[line.task]
+
+    def _told_rank(self, line: Line) -> int | None:
+        """What a container said of its rank before it said a line."""
+        asked = enqueued_at(self.target, line.task or "")
+        since = datetime.fromtimestamp(asked, UTC) if asked else line.at - timedelta(days=1)
+        whole = Log(app=self.app, app_id=self.app_id, target=self.target, wanted=Wanted(ours=True))
+        told = whole.between(since - timedelta(seconds=1), line.at + timedelta(seconds=1))
+        return next((place[1] for each in told if each.task == line.task and (place := read_place(each.text))), None)
 
     def _version(self, line: Line) -> int | None:
         """The version of the container that said a line: by its own time, else by that of its first line."""

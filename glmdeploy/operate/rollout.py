@@ -247,15 +247,16 @@ def _proven(it: _Rollout) -> Generator[Event]:
 
 
 def _make_room(it: _Rollout) -> Mapping[str, Any]:
-    """Have a container start, and let there be one more than there are."""
+    """Have a replica start, and let there be one more than there are containers for."""
     data = it.plan.data()
     now = autoscaler.settings(data, it.target).effective
     changes: dict[str, Any] = {}
     if not now.get("min_containers"):
         changes["min_containers"] = 1
     most = now.get("max_containers")
-    if most is not None and most < len(it.before.tasks) + 1:
-        changes["max_containers"] = len(it.before.tasks) + 1
+    beside = -(-len(it.before.tasks) // it.plan.nodes)
+    if most is not None and most < beside + 1:
+        changes["max_containers"] = beside + 1
     if changes:
         autoscaler.update(data, it.target, changes)
     return changes

@@ -19,10 +19,10 @@ from glmdeploy.operate.preview import drift_of
 from glmdeploy.operate.requests import counted_by_engine, counted_by_modal, key_at_hand, merged
 from glmdeploy.operate.tasks import tasks_of
 from glmdeploy.plan.price import estimate
-from glmdeploy.runtime.verdict import read_stage, read_verdict
+from glmdeploy.runtime.verdict import read_place, read_stage, read_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from glmdeploy.gpus import Price
     from glmdeploy.operate.deployed import Deployed
@@ -41,7 +41,8 @@ PENDING, STARTED, STARTING, READY, REFUSED = "pending", "started", "starting", "
 @dataclass(frozen=True, kw_only=True)
 class Container:
     """``state`` is ``pending`` (waits for a machine), ``started`` (more is not known), ``starting``, ``ready`` or
-    ``refused``; ``stage`` is what it said last of its start. ``outdated``: it was asked for before this version.
+    ``refused``; ``stage`` is what it said last of its start. ``outdated``: it was asked for before this version. Those
+    of one ``cluster`` are one replica, and rank 0 speaks for all of them.
     """
 
     id: str
@@ -50,6 +51,8 @@ class Container:
     enqueued: datetime
     started: datetime | None = None
     stage: str | None = None
+    cluster: str | None = None
+    rank: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ class Status:
     containers: tuple[Container, ...] = ()
     fewest: int | None = None
     most: int | None = None
-    """Containers that may run; None where Modal's default is not told, and for no bound."""
+    """Replicas that may run; None where Modal's default is not told, and for no bound."""
     bounded: bool = False
     """Whether the two are known."""
     start_seconds: float | None = None
@@ -78,6 +81,8 @@ class Status:
     """None where it is not known."""
     hourly: float | None = None
     """Dollars for an hour of one container, GPUs alone."""
+    nodes: int = 1
+    """Containers of a replica."""
 
     @property
     def healthy(self) -> bool:
@@ -116,7 +121,7 @@ def status_of(
     since = max(min(oldest, now - LOOKED_BACK), now - KEPT + timedelta(minutes=1))
     ours = _read(log, Wanted(ours=True), since)
     errors = _read(log, Wanted(errors=True), now - LOOKED_BACK)
-    containers = tuple(container(task, ours, found.version.at) for task in tasks)
+    containers = as_replicas(container(task, ours, found.version.at) for task in tasks)
     known: dict[str, Any] = {}
     if (plan := found.plan) is not None:
         settings = autoscaler.settings(plan.data(), target)
@@ -124,6 +129,7 @@ def status_of(
             "url": endpoint(plan, target),
             "key_required": plan.api_key is not None,
             "proxy_token_required": plan.proxy_auth,
+            "nodes": plan.nodes,
             "fewest": settings.effective.get("min_containers"),
             "most": settings.effective.get("max_containers"),
             "bounded": True,
@@ -131,7 +137,7 @@ def status_of(
             "hourly": _hourly(plan, prices),
         }
         counted = counted_by_modal(plan, target)
-        ready = sum(each.state == READY for each in containers)
+        ready = sum(each.state == READY and each.rank == 0 for each in containers)
         # A container that nobody uses is not kept from going to sleep; of a Server Modal does not tell who does.
         used = api_key_env is not None if counted is None else bool(counted.running or counted.waiting)
         if ready and used:
@@ -161,9 +167,12 @@ def _read(log: Log, wanted: Wanted, since: datetime) -> list[Line]:
 def container(task: Task, lines: Sequence[Line], version_at: datetime) -> Container:
     """A container, as its own lines tell of it; ``version_at`` is when the version in production was deployed."""
     state, stage = (STARTED if task.started else PENDING), None
+    cluster, rank = None, 0
     for line in lines:
         if line.task != task.id:
             continue
+        if (place := read_place(line.text)) is not None:
+            cluster, rank = place
         verdict = read_verdict(line.text)
         if verdict is not None:
             state, stage = (REFUSED, "; ".join(verdict.reasons)) if verdict.reasons else (READY, None)
@@ -173,9 +182,23 @@ def container(task: Task, lines: Sequence[Line], version_at: datetime) -> Contai
         id=task.id,
         state=state,
         stage=stage,
+        cluster=cluster,
+        rank=rank,
         outdated=task.enqueued < version_at.timestamp(),
         enqueued=datetime.fromtimestamp(task.enqueued, UTC),
         started=datetime.fromtimestamp(task.started, UTC) if task.started else None,
+    )
+
+
+def as_replicas(found: Iterable[Container]) -> tuple[Container, ...]:
+    """The containers, those above rank 0 of a cluster in the state of its rank 0: they serve, or not, with it."""
+    containers = tuple(found)
+    first = {each.cluster: each for each in containers if each.cluster and each.rank == 0}
+    return tuple(
+        replace(each, state=first[each.cluster].state, stage=first[each.cluster].stage)
+        if each.rank and each.cluster in first and first[each.cluster].state in (READY, REFUSED)
+        else each
+        for each in containers
     )
 
 
@@ -200,5 +223,5 @@ def _estimated(plan: Plan | None, target: Target) -> float | None:
 
 def _hourly(plan: Plan, prices: Mapping[str, Price]) -> float | None:
     """Dollars for an hour of one container's GPUs; None where which GPU it has, or its price, is not known."""
-    found = {estimate(replace(plan, gpu=gpu), prices).hourly for gpu in plan.gpus}
+    found = {estimate(replace(plan, gpu=gpu, cluster=None), prices).hourly for gpu in plan.gpus}
     return found.pop() if len(found) == 1 else None

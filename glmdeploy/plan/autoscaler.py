@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 FIELDS = ("min_containers", "max_containers", "buffer_containers", "scaledown_window")
 """Of a web function's autoscaler; containers, and seconds."""
+COUNTS = ("min_containers", "max_containers", "buffer_containers")
+"""Those that count replicas in a plan, and containers at Modal: of a cluster several are one replica."""
 OF_A_SERVER = (*FIELDS, "target_concurrency", "scaleup_window")
+
+
+def nodes(data: Mapping[str, Any]) -> int:
+    """The containers of one replica."""
+    return int(data.get("cluster", {}).get("nodes", 1))
 
 
 def fields(data: Mapping[str, Any]) -> tuple[str, ...]:

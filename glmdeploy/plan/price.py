@@ -90,7 +90,7 @@ class Estimate:
 
     gpu: str
     hourly: float | None
-    """Dollars that one container's GPUs cost an hour, with the multiplier of its region."""
+    """Dollars that one replica's GPUs cost an hour, with the multiplier of its region."""
     multiplier: float
     """Of the chosen region, 1 for none."""
     source: str
@@ -105,7 +105,7 @@ class Estimate:
     """What is not known, and why, a sentence without its end each."""
 
     def dollars(self, seconds: float | None) -> float | None:
-        """What one container's GPUs cost for that long."""
+        """What one replica's GPUs cost for that long."""
         if seconds is None or self.hourly is None:
             return None
         return self.hourly * seconds / gpus.SECONDS_AN_HOUR
@@ -122,11 +122,11 @@ def estimate(plan: Plan, prices: Mapping[str, Price] = gpus.PRICES) -> Estimate:
     if price is None:
         unknown.append(f"the price of {gpu.type} is not known")
     multiplier = region_multiplier(_regions(plan))
-    dollars = hourly(gpu, prices)
+    each = hourly(gpu, prices)
     once = {step.name: step.seconds for step in timeline.before_the_first(model, compiles=True)} if model else {}
     return Estimate(
         gpu=str(gpu),
-        hourly=None if dollars is None else dollars * multiplier,
+        hourly=None if each is None else each * multiplier * plan.nodes,
         multiplier=multiplier,
         source=f"{price.source}, {price.date}" if price else "",
         weights=model.weights if model else None,

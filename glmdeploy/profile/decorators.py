@@ -20,8 +20,8 @@ Decorator = Literal["function", "cls", "web_server", "concurrent", "server"]
 class Keyword:
     """A decorator's keyword: its name there, and whether it says the contrary of the profile's field.
 
-    ``made`` names the class of :mod:`modal` that is made of the field's mapping. ``replicas`` says that the field counts
-    replicas where Modal counts containers, of which a cluster has several.
+    ``made`` names the class of :mod:`modal` that is made of the field's mapping. ``replicas`` says that the field
+    counts replicas where Modal counts containers, of which a cluster has several.
     """
 
     name: str

@@ -65,7 +65,7 @@ def _hours_of(app: AppCost) -> str:
     # What Modal calls its resources may change (``billing.report``): a GPU's name has its type in it, or says GPU.
     kind = app.estimate.gpu.partition(":")[0].lower()
     spent = sum(float(each) for name, each in app.billed.items() if kind in name.lower() or "gpu" in name.lower())
-    return f"its GPUs: {spent / app.estimate.hourly:.1f} h of a container" if spent else ""
+    return f"its GPUs: {spent / app.estimate.hourly:.1f} h of {_each(app.estimate)}" if spent else ""
 
 
 def _rows(estimate: Estimate) -> Iterator[tuple[str, str, str]]:
@@ -73,22 +73,29 @@ def _rows(estimate: Estimate) -> Iterator[tuple[str, str, str]]:
         yield "estimate", "?", f"the price of {estimate.gpu} is not known"
         return
     region = f", {estimate.multiplier:g} times the price for its region" if estimate.multiplier != 1 else ""
-    yield "an hour", dollars(estimate.hourly), f"of one container: {estimate.gpu}{region}"
+    each = _each(estimate)
+    gpu = estimate.gpu if estimate.nodes == 1 else f"{estimate.nodes} × {estimate.gpu}"
+    yield "an hour", dollars(estimate.hourly), f"of {each.replace('a ', 'one ', 1)}: {gpu}{region}"
     least = estimate.dollars(estimate.least) or 0.0
     if estimate.most is None:
-        yield "estimate", f"at least {dollars(least)}", f"{estimate.least:.1f} h of a container; there is no bound"
+        yield "estimate", f"at least {dollars(least)}", f"{estimate.least:.1f} h of {each}; there is no bound"
     else:
         most = estimate.dollars(estimate.most) or 0.0
-        hours = f"{estimate.least:.1f} to {estimate.most:.1f} h of a container"
+        hours = f"{estimate.least:.1f} to {estimate.most:.1f} h of {each}"
         yield "estimate", f"{dollars(least)} to {dollars(most)}", hours
     if estimate.running:
         ran = estimate.dollars(estimate.ran) or 0.0
         run = "runs" if estimate.running == 1 else "run"
-        yield "", dollars(ran), f"{counted(estimate.running, 'container')} {run} now: {estimate.ran:.1f} h of them"
+        hours = f"{estimate.ran:.1f} h of {'them' if estimate.nodes == 1 else each}"
+        yield "", dollars(ran), f"{counted(estimate.running, 'container')} {run} now: {hours}"
+
+
+def _each(estimate: Estimate) -> str:
+    return "a container" if estimate.nodes == 1 else f"a cluster of {estimate.nodes}"
 
 
 def cost_data(found: Cost, target: Target) -> dict[str, Any]:
-    """The same as JSON data: dollars, and hours of one container."""
+    """The same as JSON data: dollars, and hours of one container, or of one cluster of ``nodes``."""
     totals = [app.total for app in found.apps if app.total is not None]
     return {
         "since": iso(found.stretch.since),
@@ -115,6 +122,7 @@ def _estimate_data(estimate: Estimate | None) -> dict[str, Any] | None:
         return None
     return {
         "gpu": estimate.gpu,
+        "nodes": estimate.nodes,
         "hourly": estimate.hourly,
         "price_source": estimate.source,
         "multiplier": estimate.multiplier,

@@ -248,7 +248,7 @@ def _further(data: Mapping[str, Any], plan: Plan, width: int) -> Iterator[str]:
         )
     if data["changed"] and data["running"] and not data["outages"]:
         gpu = gpus.parse(plan.gpus[0])
-        at_once = gpu.count * (data["running"] + 1)
+        at_once = gpu.count * (data["running"] + plan.nodes)
         yield from _wrapped(f"While both versions run, it needs {at_once} {gpu.type} at once.", width, 2)
     if data.get("shortage"):
         yield from _wrapped(f"! No room: {clean(data['shortage'])}.", width, 2, fg="red")

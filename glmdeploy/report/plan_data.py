@@ -96,7 +96,8 @@ def estimate_data(estimate: Estimate, preview: Preview) -> dict[str, Any]:
     on_gpus = None if None in parts[1:] else sum(filter(None, parts[1:]))
     return {
         "gpu": estimate.gpu,
-        "container_hour_dollars": _cents(estimate.hourly),
+        "replica_hour_dollars": _cents(estimate.hourly),
+        "container_hour_dollars": _cents(None if estimate.hourly is None else estimate.hourly / preview.plan.nodes),
         "region_multiplier": estimate.multiplier,
         "price_source": estimate.source,
         "weights_bytes": estimate.weights,

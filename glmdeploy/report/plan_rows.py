@@ -82,12 +82,13 @@ def _parts(data: Mapping[str, Any], plan: Plan) -> Iterator[Row]:
     steps = f", {words.counted(len(server.image.steps), 'step')}" if server.image.steps else ""
     yield Row(symbol="+", group="image", name=built + steps, value="", costs="built once")
     fewest, most = (server.options[name].value if name in server.options else None for name in _BOUNDS)
-    hourly = found.get("container_hour_dollars")
-    bounds = f"{fewest or 0} to {'any number of' if most is None else most} containers"
+    hourly = found.get("replica_hour_dollars", found.get("container_hour_dollars"))
+    each = "cluster" if plan.cluster else "container"
+    bounds = f"{fewest or 0} to {'any number of' if most is None else most} {each}s"
     if fewest == most:
-        bounds = words.counted(most or 0, "container")
+        bounds = words.counted(most or 0, each)
     dollars = f"{words.dollars(hourly)} an hour each, {_idle(hourly, fewest or 0)} idle" if hourly is not None else ""
-    yield Row(symbol="+", group="server", name=f"{' or '.join(plan.gpus)}, {bounds}", value="", costs=dollars)
+    yield Row(symbol="+", group="server", name=f"{words.replica(plan)}, {bounds}", value="", costs=dollars)
     count = words.counted(len(options(server.command)) - 1, "argument")
     yield Row(symbol="+", group="sglang", name=f"{count} for SGLang {plan.sglang}", value="", costs="")
     key = (

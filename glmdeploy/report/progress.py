@@ -142,7 +142,8 @@ def costs_text(plan: Plan, target: Target, hourly: float | None) -> str:
     idle = options["scaledown_window"].value if "scaledown_window" in options else None
     on = "on Modal " if target.cloud else ""
     if fewest:
-        return f"{on}{dollars(hourly * fewest)} an hour: {counted(fewest, 'container')} always run"
+        each = "cluster" if plan.cluster else "container"
+        return f"{on}{dollars(hourly * fewest)} an hour: {counted(fewest, each)} always run"
     after = f", stops after {duration(idle)} idle" if isinstance(idle, int | float) else ""
     return f"{on}{dollars(hourly)} an hour while it runs{after}"
 

@@ -116,8 +116,11 @@ def _endpoint(status: Status) -> Iterator[str]:
 
 
 def _containers(status: Status) -> str:
-    own = [each for each in status.containers if not each.outdated]
-    outdated = [each for each in status.containers if each.outdated]
+    """Of clusters each is counted once: by rank 0, and before that is known by the first that was asked for."""
+    known = {each.cluster for each in status.containers if each.cluster and each.rank == 0}
+    replicas = [each for each in status.containers if each.rank == 0 or each.cluster not in known]
+    own = [each for each in replicas if not each.outdated]
+    outdated = [each for each in replicas if each.outdated]
     words = []
     for state in _ORDER:
         group = [each for each in own if each.state == state]
@@ -131,6 +134,8 @@ def _containers(status: Status) -> str:
     if status.bounded:
         most = f"to {status.most}" if status.most is not None else "or more"
         words.append(f"{status.fewest or 0} {most} allowed")
+        if status.nodes > 1:
+            words.append(f"each of {status.nodes} containers: {len(status.containers)} now")
     return ", ".join(words)
 
 
@@ -204,6 +209,7 @@ def status_data(status: Status) -> dict[str, Any]:
         "key_required": status.key_required,
         "proxy_token_required": status.proxy_token_required if status.url else None,
         "containers": [_container_data(each) for each in status.containers],
+        "nodes": status.nodes,
         "min_containers": status.fewest,
         "max_containers": status.most,
         "start_seconds": status.start_seconds,
@@ -246,6 +252,8 @@ def _container_data(each: Container) -> dict[str, Any]:
         "enqueued": iso(each.enqueued),
         "started": iso(each.started),
         "stage": each.stage,
+        "cluster": each.cluster,
+        "rank": each.rank if each.cluster else None,
     }
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from glmdeploy.plan.plan import Plan
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = (("days", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -83,6 +85,12 @@ def count_bytes(count: float) -> str:
 def gib(count: float) -> str:
     """Memory, which comes in powers of two: ``5.9 GiB``."""
     return f"{count / 2**30:,.1f} GiB"
+
+
+def replica(plan: Plan) -> str:
+    """What serves: ``B200:8 or H200:8``, ``2 × B200:8 with RDMA``."""
+    each = " or ".join(plan.gpus)
+    return f"{plan.nodes} × {each}{' with RDMA' if plan.cluster.rdma else ''}" if plan.cluster else each
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

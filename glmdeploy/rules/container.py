@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from glmdeploy.findings import KeyPath
     from glmdeploy.profile.models import Profile, Secret, Volume
 
+SETTLE = 15
+"""Seconds by which a container's own wait ends before Modal's limit, so that the reason still reaches the log."""
+
+COMPILE_MARGIN = 60
+"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
+
 
 class Container:
     """What follows from the profile alone, of the container that serves; :class:`Facts` is one."""
@@ -27,6 +33,29 @@ class Container:
     def model_path(self) -> str:
         """Where the weights are in the container."""
         return f"{self.profile.volumes.weights.mount}/{self.profile.model.repo.rpartition('/')[2]}"
+
+    @property
+    def nodes(self) -> int:
+        """The containers of one replica."""
+        return self.profile.cluster.nodes if self.profile.cluster else 1
+
+    @property
+    def ready_within(self) -> int:
+        """Seconds from a container's start within which the server must have answered its first request."""
+        return self.profile.server.startup_timeout - SETTLE
+
+    @property
+    def compiler_gives_up_after(self) -> int | None:
+        """Seconds after which SGLang's compiler gives up, ahead of its stage's limit; None without the stage."""
+        if self.profile.compile is None:
+            return None
+        limit = self.profile.compile.timeout
+        return max(limit - COMPILE_MARGIN, limit // 2, 1)
+
+    @property
+    def compile_gives_up_after(self) -> int | None:
+        """Seconds after which the stage's container ends the compiler and says why; None without the stage."""
+        return self.profile.compile.timeout - SETTLE if self.profile.compile else None
 
     @property
     def volumes(self) -> Mapping[KeyPath, Volume]:

@@ -48,12 +48,6 @@ FP8_GEMM = "fp8_gemm_runner_backend"
 JIT_DEEP_GEMM = "SGLANG_ENABLE_JIT_DEEPGEMM"
 """Options, by destination, and variables that facts here and several guards ask about."""
 
-SETTLE = 15
-"""Seconds by which a container's own wait ends before Modal's limit, so that the reason still reaches the log."""
-
-COMPILE_MARGIN = 60
-"""Seconds by which SGLang's compiler gives up before the stage's time limit, so that it can say why."""
-
 _TREES = ("EAGLE", "EAGLE3", "NEXTN", "STANDALONE")
 """Algorithms with steps, top-k and draft tokens, which ``_handle_eagle_family`` checks (0.5.23)."""
 
@@ -118,11 +112,6 @@ class Facts(Container):
     def gpus(self) -> tuple[Gpu, ...]:
         """What a container may have, in the order in which Modal tries them."""
         return tuple(map(gpus.parse, _gpus(self.profile)))
-
-    @property
-    def nodes(self) -> int:
-        """The containers of one replica."""
-        return self.profile.cluster.nodes if self.profile.cluster else 1
 
     @property
     def gpu_count(self) -> int:
@@ -352,24 +341,6 @@ class Facts(Container):
         return timeline.cold_start(
             self.model_loaded, compiled=not self.compiles_at_start if compiled is None else compiled
         )
-
-    @property
-    def ready_within(self) -> int:
-        """Seconds from a container's start within which the server must have answered its first request."""
-        return self.profile.server.startup_timeout - SETTLE
-
-    @property
-    def compiler_gives_up_after(self) -> int | None:
-        """Seconds after which SGLang's compiler gives up, ahead of its stage's limit; None without the stage."""
-        if self.profile.compile is None:
-            return None
-        limit = self.profile.compile.timeout
-        return max(limit - COMPILE_MARGIN, limit // 2, 1)
-
-    @property
-    def compile_gives_up_after(self) -> int | None:
-        """Seconds after which the stage's container ends the compiler and says why; None without the stage."""
-        return self.profile.compile.timeout - SETTLE if self.profile.compile else None
 
     def named_paths(self, dest: str) -> tuple[str, ...]:
         """The paths or repositories that the profile's option names: one, a list, or adapters as SGLang reads them."""

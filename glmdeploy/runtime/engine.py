@@ -8,13 +8,14 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glmdeploy.runtime.comparison import differences
 from glmdeploy.runtime.launcher import launch
+from glmdeploy.runtime.link import Link, NotMet
 from glmdeploy.runtime.loopback import NoAnswer, ask_loopback
 from glmdeploy.runtime.masking import Mask, unreserved
 from glmdeploy.runtime.output import say
@@ -89,11 +90,13 @@ class Engine:
         health: Mapping[str, Any],
         caches: Sequence[Path],
         weight_bytes: int = 0,
+        link: Link | None = None,
     ) -> None:
         """Start it, with ``environment`` and no other variable.
 
         ``health`` and ``caches`` are what ``watch.Watch`` takes as ``settings`` and ``caches``; without ``health``
-        hangs are not watched for. ``weight_bytes`` is the size of the weights, 0 where that is not known.
+        hangs are not watched for. ``weight_bytes`` is the size of the weights, 0 where that is not known. Where others
+        serve with it, there is a ``link`` to them: what ends one of them ends it, and the reverse.
 
         :raises EngineError: when it cannot be started.
         """
@@ -103,7 +106,11 @@ class Engine:
         self._stopping = threading.Event()
         self._end = threading.Lock()  # held by whoever ends the engine
         self._watch = Watch(url=self._url, api_key=api_key, settings=health, caches=tuple(caches)) if health else None
-        self._stages: StartLog | None = StartLog(weight_bytes)
+        self._link = link
+        self._serves = False
+        whose = f"rank {link.place.rank}: " if link else ""
+        self._tell: Callable[[str], None] = lambda text: say_stage(f"{whose}{text}")
+        self._stages: StartLog | None = StartLog(weight_bytes, tell=self._tell)
         try:
             self._process = launch(command, environment, api_key, mask, self._see)
         except (OSError, ValueError) as error:
@@ -194,26 +201,60 @@ class Engine:
                 return "the answer is not JSON"
             if answers != wanted:
                 return f"{wanted} requests at a time got {answers} answers"
-        say_stage(f"warm-up took {time.monotonic() - began:.0f} s: {warming.words}")
+        self._tell(f"warm-up took {time.monotonic() - began:.0f} s: {warming.words}")
         return None
 
     def end_container_on_failure(self) -> None:
         """From now on end this process when SGLang ends by itself or hangs: Modal starts a new container."""
+        with self._end:
+            self._serves = True
         threading.Thread(target=self._end_on_crash, name="end on crash", daemon=True).start()
         if self._watch:
             threading.Thread(target=self._end_on_hang, args=(self._watch,), name="end on hang", daemon=True).start()
 
+        if self._link and self._link.place.leads:
+            threading.Thread(target=self._end_with_others, args=(self._link,), name="end", daemon=True).start()
+
     def stop(self) -> None:
-        """Let running requests finish, then end it and all that it started."""
+        """Let running requests finish, then end it and all that it started.
+
+        Above rank 0 of a cluster it goes on until rank 0 has done so: SGLang there takes no signal for an end, and
+        waits for rank 0's word (``Engine._launch_subprocesses``, 0.5.23).
+        """
         self._stopping.set()
+        if self._link and not self._link.place.leads:
+            self._link.leave(STOP_SECONDS)
+            self.kill()
+            return
         with self._end:
             self._process.stop(STOP_SECONDS)
+        if self._link:
+            self._link.done()
 
     def kill(self) -> None:
         """End it and all that it started, at once."""
         self._stopping.set()
         with self._end:
             self._process.kill()
+
+    def give_up(self, reason: str) -> None:
+        """Another container of the cluster ends, or hangs: end it, and once it serves this process too."""
+        if not self._serves:
+            self.kill()
+            return
+        with self._end:
+            if not self._stopping.is_set():
+                self._end_container(reason, told=True)
+
+    def _end_with_others(self, link: Link) -> None:
+        """Let running requests finish when a container of the cluster is asked to end: without it they cannot."""
+        if not link.left() or self._stopping.is_set():
+            return
+        say("a container of the cluster was asked to end: the requests that run are finished, and all of it ends")
+        self.stop()
+        time.sleep(ENDING_SECONDS)  # Modal ends this one too, with its exit hooks
+        say("ending the container: its cluster is not complete")
+        os._exit(1)
 
     def _end_on_crash(self) -> None:
         self._process.wait()
@@ -229,15 +270,21 @@ class Engine:
             if not self._stopping.is_set():
                 self._end_container(verdict, hung=True)
 
-    def _end_container(self, reason: str, *, hung: bool = False) -> None:
-        """End everything, print the last lines and the reason, end this process. Does not return."""
+    def _end_container(self, reason: str, *, hung: bool = False, told: bool = False) -> None:
+        """End everything, print the last lines and the reason, end this process. Does not return.
+
+        ``told`` is a reason that the other containers of the cluster know.
+        """
         try:
             self._process.kill()
-            told = reason if hung else f"{reason} with {self._process.explained()}"
+            says = reason if hung or told else f"{reason} with {self._process.explained()}"
         except Exception as error:  # whatever it is, the container ends
-            told = f"{reason}; ending it failed: {error!r}"
+            says = f"{reason}; ending it failed: {error!r}"
+        says = self._mask(says)
         try:
-            say(self._mask(f"{told}\nending the container" if hung else f"{told}; ending the container"))
+            if self._link and not told:
+                says = self._link.fail(says).says
+            say(f"{says}\nending the container" if "\n" in says else f"{says}; ending the container")
         finally:
             os._exit(1)
 
@@ -294,8 +341,11 @@ def start_engine(
     proof: Proof,
     seconds: float,
     weight_bytes: int = 0,
+    link: Link | None = None,
 ) -> Engine:
     """Start SGLang; return when it is closed to those without the key and has proved itself.
+
+    Of a cluster rank 0 proves that for all, once all are ready.
 
     The other arguments are those of :class:`Engine`. All of it may take ``seconds``. Where it fails nothing is left
     running. No other request than those of the watch is made afterwards: beside one, /health says nothing.
@@ -312,14 +362,27 @@ def start_engine(
         health=health,
         caches=caches,
         weight_bytes=weight_bytes,
+        link=link,
     )
     try:
+        if link:
+            link.ends(engine.give_up)
         engine.wait_until_healthy(deadline)
-        engine.require_key(deadline)
-        engine.prove(proof, deadline)
+        if link:
+            link.meet(deadline)
+        if link is None or link.place.leads:
+            engine.require_key(deadline)
+            engine.prove(proof, deadline)
+        if link:
+            link.serve(deadline)
+        engine.end_container_on_failure()
+        if link and link.end:
+            raise EngineError(link.end.says, link.end.reasons)
+    except NotMet as error:
+        engine.kill()
+        raise EngineError(str(error)) from None
     except BaseException:
         # Nobody's request is lost, and Modal ends a container that is late within seconds.
         engine.kill()
         raise
-    engine.end_container_on_failure()
     return engine

@@ -1,7 +1,8 @@
 """Where a container's paths and ports really lie.
 
 On Modal they are what the plan says. In the embedded cloud a container is a plain process: its volumes lie under
-``GLMDEPLOY_LOCAL_ROOT``, its server listens on loopback, at the free port ``GLMDEPLOY_LOCAL_PORT``.
+``GLMDEPLOY_LOCAL_ROOT``, its server listens on loopback, at the free port ``GLMDEPLOY_LOCAL_PORT``. Those of a cluster
+meet at ``GLMDEPLOY_LOCAL_CLUSTER_PORT``: PyTorch listens on all addresses, which several clusters have in common here.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ def local_folder(path: str) -> Path:
 def local_port(port: int) -> int:
     """The port to listen on where the plan says ``port``."""
     return int(os.environ.get("GLMDEPLOY_LOCAL_PORT") or port)
+
+
+def local_meeting_port(port: int) -> int:
+    """Where the ranks of a cluster meet, where on Modal it is ``port``."""
+    return int(os.environ.get("GLMDEPLOY_LOCAL_CLUSTER_PORT") or port)
 
 
 def local_env(env: dict[str, str], mounts: list[str], sglang: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
+from glmdeploy.runtime.cluster import rehearsed, with_place
 from glmdeploy.runtime.download import free_bytes
 from glmdeploy.runtime.hosting import local_command, local_engine, local_folder
 from glmdeploy.runtime.hub import Hub, token_place
@@ -68,7 +69,9 @@ def rehearse(machines: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
         "arguments": []
         if lacking
         else [
-            _judged({"server": command}, resolve=True, machine=None if on_cpu else machine)
+            _judged(
+                {"server": with_place(command, rehearsed(plan()))}, resolve=True, machine=None if on_cpu else machine
+            )
             if machine or on_cpu
             else Judgement(unjudged="not all is known that CUDA tells of the GPU").data()
             for machine in machines

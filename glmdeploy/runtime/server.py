@@ -12,17 +12,19 @@ from typing import Any
 import modal
 
 from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, make_caches, unpack_caches
+from glmdeploy.runtime.cluster import NoPlace, place_of, watched, with_place
 from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
 from glmdeploy.runtime.hosting import local_command, local_folder, local_port
 from glmdeploy.runtime.kernels import kernels_there
 from glmdeploy.runtime.keys import unusable
+from glmdeploy.runtime.link import Link, NotMet
 from glmdeploy.runtime.markers import FOLDER
 from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
 from glmdeploy.runtime.stages import RELOAD_LIMIT, engine_env, further_secret_names, mounts, plan, secret_names
-from glmdeploy.runtime.verdict import say_ready, say_refused
+from glmdeploy.runtime.verdict import say_place, say_ready, say_refused
 from glmdeploy.runtime.weights import shortcoming, weights_mark
 
 CACHE_VARIABLES = (
@@ -84,29 +86,55 @@ def _web_function(port: int, keywords: Mapping[str, Any]) -> type[Any]:
 def start(deployed: dict[str, Any]) -> Engine:
     """Start SGLang as the plan says; return when it has proved itself, and say so in one line, or that it has not.
 
+    Of a cluster rank 0 says it, and a rank that cannot tell rank 0 what it failed in.
+
     :raises EngineError:
     """
-    digest = digest_of(deployed)
+    digest, deadline = digest_of(deployed), time.monotonic() + deployed["server"]["gives_up_after"]
+    link: Link | None = None
     try:
-        engine = proven(deployed, digest)
-    except EngineError as error:
-        say_refused(digest, error.reasons)
-        raise
+        if place := place_of(deployed):
+            say_place(place.rank, place.nodes, place.cluster)
+            link = Link(place)
+            link.open(deadline)
+        engine = proven(deployed, digest, deadline, link)
+    except (EngineError, NoPlace, NotMet) as error:
+        agreed = agreed_on(error, link)
+        if speaks(link):
+            say_refused(digest, agreed.reasons)
+        raise agreed from None
     except Exception as error:  # Modal shows it; without a verdict `apply` would wait for nothing
-        say_refused(digest, [f"the container itself failed: {type(error).__name__}"])
+        reason = f"the container itself failed: {type(error).__name__}"
+        reasons = agreed_on(EngineError(reason), link).reasons
+        if speaks(link):
+            say_refused(digest, reasons)
         raise
-    say_ready(digest)
+    if speaks(link):
+        say_ready(digest)
     return engine
 
 
-def proven(deployed: dict[str, Any], digest: str) -> Engine:
+def speaks(link: Link | None) -> bool:
+    """Whether this container says how the start ended: for all of its cluster, where it has one."""
+    return link is None or link.place.leads or link.lost
+
+
+def agreed_on(error: Exception, link: Link | None) -> EngineError:
+    """Why the start ends, which all containers of a cluster end with: what failed first in any of them."""
+    own = error if isinstance(error, EngineError) else EngineError(str(error))
+    if link is None:
+        return own
+    end = link.end or link.fail(str(own), own.reasons)
+    return EngineError(end.says, end.reasons)
+
+
+def proven(deployed: dict[str, Any], digest: str, deadline: float, link: Link | None) -> Engine:
     """An engine that serves as the plan says, and nobody without the key.
 
     What costs nothing to find out is found out before SGLang starts, and is not counted as a failed start.
 
     :raises EngineError:
     """
-    started = time.monotonic()
     api_key = key_of(deployed, os.environ)
     for role in ("weights", "kernels"):
         if role in deployed:
@@ -116,7 +144,7 @@ def proven(deployed: dict[str, Any], digest: str) -> Engine:
     if "compile" in deployed and "kernels" in deployed:
         _bring_kernels(deployed)
     volume = modal.Volume.from_name(deployed["weights"]["name"])
-    if refusal := too_many(volume, digest):
+    if speaks(link) and (refusal := too_many(volume, digest)):
         raise EngineError(refusal)
     server, environment = deployed["server"], engine_env("server")
     others = [os.environ.get(name, "") for name in [*secret_names(), *further_secret_names()]]
@@ -125,21 +153,25 @@ def proven(deployed: dict[str, Any], digest: str) -> Engine:
         make_caches(environment, local_folder(CACHES))
     try:
         engine = start_engine(
-            local_command(server["command"], mounts()),
+            with_place(local_command(server["command"], mounts()), link.place if link else None),
             environment,
             port=local_port(server["port"]),
             api_key=api_key,
             mask=Mask(others, keys=[api_key] if api_key else []),
-            health=server["health"],
+            health=watched(server["health"], link.place if link else None),
             caches=kernel_caches(environment, [deployed["kernels"]["mount"]] if "kernels" in deployed else []),
             proof=proof_of(deployed),
-            seconds=server["gives_up_after"] - (time.monotonic() - started),
+            seconds=deadline - time.monotonic(),
             weight_bytes=sum(entry["size"] for name, entry in files.items() if name.endswith(".safetensors")),
+            link=link,
         )
     except EngineError as error:
-        remember(volume, digest, str(error))
-        raise
-    forget_later(volume, digest)
+        agreed = agreed_on(error, link)
+        if speaks(link):
+            remember(volume, digest, str(agreed))
+        raise agreed from None
+    if speaks(link):
+        forget_later(volume, digest)
     return engine
 
 

@@ -1,7 +1,8 @@
 """What a container says of its start, in lines that ``apply`` reads from the app's log.
 
 ``glmdeploy start TEXT`` tells a stage of it, ``glmdeploy ready DIGEST TASK`` that it takes traffic, and ``glmdeploy
-refused DIGEST TASK: REASON; REASON`` that it never will. DIGEST is the plan's as its app's tag has it, TASK the
+refused DIGEST TASK: REASON; REASON`` that it never will. A container of a cluster first says its place, ``glmdeploy
+start rank 1 of 2 in cluster CLUSTER``. DIGEST is the plan's as its app's tag has it, TASK the
 container's id. Nothing that a child prints has the words that these begin with (``masking.RESERVED``).
 """
 
@@ -25,6 +26,7 @@ REASONS_CHARACTERS = 4000
 
 _REFUSED = re.compile(r"glmdeploy refused (?P<digest>[0-9a-f]+) (?P<task>\S+): (?P<reasons>.+)")
 _READY = re.compile(r"glmdeploy ready (?P<digest>[0-9a-f]+) (?P<task>\S+)")
+_PLACE = re.compile(r"glmdeploy start rank (?P<rank>\d+) of (?P<nodes>\d+) in cluster (?P<cluster>\S+)")
 _STAGE = re.compile(r"glmdeploy start (?P<text>.+)")
 
 
@@ -40,6 +42,11 @@ class Verdict:
 def say_stage(text: str) -> None:
     """Tell a stage of the start."""
     say(f"{SPEAKER}start {text}")
+
+
+def say_place(rank: int, nodes: int, cluster: str) -> None:
+    """Tell this container's place in its cluster."""
+    say_stage(f"rank {rank} of {nodes} in cluster {cluster}")
 
 
 def say_ready(digest: str) -> None:
@@ -78,3 +85,9 @@ def read_stage(line: str) -> str | None:
     """The stage that a line of a log tells; None for any other line."""
     found = _STAGE.fullmatch(line.rstrip("\n"))
     return found["text"] if found else None
+
+
+def read_place(line: str) -> tuple[str, int] | None:
+    """The cluster and the rank that a line of a log tells; None for any other line."""
+    found = _PLACE.fullmatch(line.rstrip("\n"))
+    return (found["cluster"], int(found["rank"])) if found else None

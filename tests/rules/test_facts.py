@@ -11,7 +11,7 @@ from judged import facts_of
 
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.text.load import load
-from glmdeploy.rules.facts import SETTLE
+from glmdeploy.rules.container import SETTLE
 from glmdeploy.rules.gaps import Gap, gaps
 from glmdeploy.sglang import catalog
 

@@ -15,9 +15,11 @@ import json
 import os
 import runpy
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ENTRYPOINT = "modal._container_entrypoint"
 """The module that is a container's program."""
@@ -28,6 +30,11 @@ HEADERS_VARIABLE = "MODAL_OVERRIDE_HEADERS"
 
 READ_ONLY_VARIABLE = "GLMDEPLOY_LOCAL_READ_ONLY"
 """Folders that the container may read alone, as a JSON list."""
+
+ADDRESS_VARIABLE = "GLMDEPLOY_LOCAL_ADDRESS"
+"""The address that a cluster's container has in the cluster, IPv4."""
+OWN_NAME = "i6pn.modal.local"
+"""By this name a container finds its own address in Modal's private network (modal 1.6.4, ``_cluster.py``)."""
 
 _GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL, once the daemon is gone."""
@@ -163,6 +170,16 @@ def listen_on_loopback() -> None:
     modal._runtime.asgi.get_ip_address = loopback
 
 
+def answer_to_own_name(address: str) -> None:
+    """Let Python's resolver know :data:`OWN_NAME`, as an IPv6 address; programs that the container starts do not."""
+    ask = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
+        return ask(f"::ffff:{address}" if host in {OWN_NAME, OWN_NAME.encode()} else host, *arguments, **named)
+
+    socket.getaddrinfo = getaddrinfo
+
+
 def preload() -> None:
     """Import what the container's program imports, and leave the program itself to be run."""
     import modal
@@ -185,6 +202,8 @@ def main() -> None:
             protect(folders)
     if "GLMDEPLOY_LOCAL_PORT" in os.environ:
         listen_on_loopback()
+    if address := os.environ.get(ADDRESS_VARIABLE):
+        answer_to_own_name(address)
     sys.argv = [ENTRYPOINT]
     runpy.run_module(ENTRYPOINT, run_name="__main__", alter_sys=True)
 

@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
-from glmdeploy.local.containers.bootstrap import ARGUMENTS_VARIABLE, HEADERS_VARIABLE, READ_ONLY_VARIABLE
+from glmdeploy.local.containers.bootstrap import (
+    ADDRESS_VARIABLE,
+    ARGUMENTS_VARIABLE,
+    HEADERS_VARIABLE,
+    READ_ONLY_VARIABLE,
+)
 from glmdeploy.local.containers.forks import STARTUP, Forks
 from glmdeploy.local.home import inside
 from glmdeploy.local.state.store import new_id
@@ -36,6 +41,22 @@ if TYPE_CHECKING:
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STANDIN = Path(__file__).parents[1] / "standin" / "path"
+
+
+CLOUD_PROVIDER = "CLOUD_PROVIDER_UNSPECIFIED"
+"""On Modal the name of AWS, GCP or OCI in its protocol; modal 1.6.4 reads it in containers of clusters
+(``_cluster.py``), and takes its most cautious settings of NCCL for any other."""
+
+CLUSTER_PORT_VARIABLE = "GLMDEPLOY_LOCAL_CLUSTER_PORT"
+"""A port for what the containers of a cluster agree on that listens on all addresses, as PyTorch's store does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """A container's IPv4 address in its cluster, and the port of :data:`CLUSTER_PORT_VARIABLE`."""
+
+    address: str
+    port: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +131,8 @@ class Planner:
         self._engines = engines
         self._forks = Forks(home.containers)
 
-    def plan(self, live: LiveFunction, layout: api_pb2.AppLayout) -> Launch:
+    def plan(self, live: LiveFunction, layout: api_pb2.AppLayout, seat: Seat | None = None) -> Launch:
+        """``seat`` is the container's place in its cluster."""
         task_id = new_id("ta")
         task_secret = secrets.token_hex(24)
         root = self._home.containers / task_id
@@ -125,11 +147,14 @@ class Planner:
             "MODAL_TASK_ID": task_id,
             "MODAL_IMAGE_ID": live.proto.image_id,
             "MODAL_ENVIRONMENT": live.app.environment,
+            "MODAL_CLOUD_PROVIDER": CLOUD_PROVIDER,
             ARGUMENTS_VARIABLE: str(root / "container-arguments"),
             HEADERS_VARIABLE: f"x-glmdeploy-task:{task_id},x-glmdeploy-task-secret:{task_secret}",
         }
         if port:
             own["GLMDEPLOY_LOCAL_PORT"] = str(port)
+        if seat is not None:
+            own |= {ADDRESS_VARIABLE: seat.address, CLUSTER_PORT_VARIABLE: str(seat.port)}
         if gpu := _gpu(live):
             own["GLMDEPLOY_LOCAL_GPU"] = gpu
         if read_only := [str(self._folder(mount)) for mount in live.proto.volume_mounts if mount.read_only]:

@@ -22,7 +22,8 @@ DEFAULT_TIMEOUT = 300
 class Limits:
     """Times in seconds. ``target`` is the load per container at which more are started; both may be infinite.
 
-    ``timeout`` is None where a request may take as long as it likes: a Server's. ``scaleup_window`` is how long more
+    Of a Server in clusters a container is a whole cluster, of ``size`` containers: Modal counts these, in multiples of
+    the size (modal 1.6.4, ``_functions.py``). ``timeout`` is None where a request may take as long as it likes: a Server's. ``scaleup_window`` is how long more
     must be wanted until more are started, ``exit_grace`` what requests get that run when their container has to go.
     """
 
@@ -36,6 +37,7 @@ class Limits:
     timeout: float | None
     scaleup_window: float = 0.0
     exit_grace: float = 0.0
+    size: int = 1
 
     def wanted(self, load: int) -> int:
         """Containers for ``load`` inputs and requests, waiting or running."""
@@ -63,6 +65,7 @@ def limits(function: api_pb2.Function, override: api_pb2.AutoscalerSettings) -> 
     minimum = settings.min_containers if settings.HasField("min_containers") else function.warm_pool_size
     # An override may be 0: no limit of the function's own (modal 1.6.4, _server.py, ``autoscaler.update``).
     maximum = settings.max_containers if settings.HasField("max_containers") else function.concurrency_limit
+    size = cluster_size(function)
     timeout = function.timeout_secs or DEFAULT_TIMEOUT
     slots = function.max_concurrent_inputs
     if function.is_server:
@@ -75,12 +78,18 @@ def limits(function: api_pb2.Function, override: api_pb2.AutoscalerSettings) -> 
     return Limits(
         per_container=per_container,
         target=target,
-        minimum=minimum,
-        maximum=max(maximum or DEFAULT_MAX_CONTAINERS, minimum),
-        buffer=settings.buffer_containers,
+        minimum=minimum // size,
+        maximum=max(maximum // size or DEFAULT_MAX_CONTAINERS, minimum // size),
+        buffer=settings.buffer_containers // size,
         scaledown_window=settings.scaledown_window or function.task_idle_timeout_secs or DEFAULT_SCALEDOWN_WINDOW,
         startup_timeout=function.http_config.startup_timeout or function.startup_timeout_secs or timeout,
         timeout=None if function.is_server else timeout,
         scaleup_window=settings.scaleup_window if function.is_server else 0.0,
         exit_grace=function.http_config.exit_grace_period,
+        size=size,
     )
+
+
+def cluster_size(function: api_pb2.Function) -> int:
+    """Containers of one replica; 1 for what is in no cluster."""
+    return max(function._experimental_group_size, 1)

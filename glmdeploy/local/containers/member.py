@@ -53,7 +53,9 @@ class Member:
 
     ``started_at`` is 0 as long as it waits for its GPUs. ``version`` is its app's: that of the publication that it was
     started for. ``failure`` is what its last call failed with, in one line; empty where that went well. ``server_port``
-    is where the code of a Server says that it listens, 0 for what is none.
+    is where the code of a Server says that it listens, 0 for what is none. ``came_up`` says of its container that its own
+    part of the start is done. Of a cluster's containers ``peers`` are the others, by their ranks; ``lost`` is what has
+    ended them, empty where they were told to end.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Member:
         process: ContainerProcess,
         say: Callable[[str], None],
         server_port: int = 0,
+        rank: int = 0,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self.launch = launch
@@ -74,14 +77,18 @@ class Member:
         self.version = version
         self.say = say
         self.server_port = server_port
+        self.rank = rank
+        self.peers: tuple[Member, ...] = ()
         self.enqueued_at = time.time()
         self.started_at = 0.0
+        self.came_up = False
         self.ready = False
         self.draining = False
         self.stopping = False
         self.gone = False
         self.rescheduling = False
         self.failure = ""
+        self.lost = ""
         self.idle_since = time.monotonic()
         self.inputs: dict[str, Input] = {}
         self.leases: set[Lease] = set()
@@ -95,6 +102,21 @@ class Member:
     @property
     def task_id(self) -> str:
         return self.launch.task_id
+
+    @property
+    def leader(self) -> Member:
+        """Who gets the requests: of a cluster the container of rank 0."""
+        return self.peers[0] if self.rank else self
+
+    @property
+    def size(self) -> int:
+        """Containers that start and end with it, and it itself."""
+        return 1 + len(self.peers)
+
+    @property
+    def released(self) -> bool:
+        """Whether it was told to end, and not because another one of its cluster has."""
+        return self.stopping and not self.lost
 
     def accepts_secret(self, secret: str) -> bool:
         """Whether it is this container that calls."""
@@ -150,7 +172,13 @@ class Member:
         self.draining = True
 
     def stop(self, *, force: bool = False) -> None:
-        """End it in the orderly way, by force after a while; ``force`` skips the orderly part."""
+        """End it and its peers in the orderly way, by force after a while; ``force`` skips the orderly part."""
+        for member in (self, *self.peers):
+            member._stop(force=force)
+
+    def _stop(self, *, force: bool) -> None:
+        if self.gone:
+            return
         first, self.stopping, self.draining = not self.stopping, True, True
         if force:
             self._process.end(after=0)
@@ -159,7 +187,7 @@ class Member:
                 self._poll.set_exception(RetiredError())
             elif self.ready and self.inputs:
                 self._process.interrupt()
-            elif not self.ready:
+            elif not (self.ready or self.came_up):
                 self._process.end(after=0)
             elif self.server_port:
                 # What a Server's container waits for, to run its exit hooks (modal 1.6.4, _container_entrypoint.py).

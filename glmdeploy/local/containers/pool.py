@@ -1,5 +1,7 @@
 """The containers of one function: how many there are, and which of them gets which input or request.
 
+Those of a cluster are one here: the one of rank 0 stands for all.
+
 Everything happens in the event loop and in one place, :meth:`Pool.balance`, which is called after every
 change: it hands out what waits, starts containers for what still waits, and retires those not needed.
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from math import ceil
 from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
@@ -140,16 +143,16 @@ class Pool:
             status=api_pb2.GenericResult.GENERIC_STATUS_INTERNAL_FAILURE, exception=reason
         )
         for work in list(member.inputs.values()):
-            if member.stopping and member.rescheduling:
+            if member.released and member.rescheduling:
                 self.waiting.insert(0, work)
             else:
                 self._settle(work, work.answer(failure))
         outdated = self._outdated(member)
-        if (crashed or not member.ready) and not (member.stopping or outdated):
+        if (crashed or not member.ready) and not (member.released or outdated):
             self._failures += 1
             delay = _RESTART_DELAYS[min(self._failures, len(_RESTART_DELAYS)) - 1]
             self._not_before = time.monotonic() + delay
-        if not (member.ready or member.stopping or outdated or self._served):
+        if not (member.ready or member.released or outdated or self._served):
             self._fail_waiting(failure, reason)
         self.balance()
 
@@ -223,9 +226,10 @@ class Pool:
         """Start ``count`` containers, or fewer: whether there was one.
 
         All that exist count, whatever their version: where they are as many as there may be, the next one starts when
-        one has ended.
+        one has ended. A cluster of an older version may have had another size.
         """
-        count = min(count, self.limits.maximum - len(self.members))
+        taken = sum(ceil(member.size / self.limits.size) for member in self.members)
+        count = min(count, self.limits.maximum - taken)
         if count > 0:
             # After a failure one at a time, not to repeat it in parallel.
             self._add(live, 1 if self._failures else count)

@@ -62,20 +62,29 @@ class ServerPool(Pool):
         return lease
 
     async def serves(self, member: Member) -> None:
-        """The container's enter hooks are done: requests may come once its port takes connections."""
-        if await member.listens():
+        """The container's enter hooks are done: requests may come once its port takes connections.
+
+        Of a cluster those of all ranks must be. The port of a rank above 0 gets no requests and is not waited for.
+        """
+        if not member.rank and not await member.listens():
+            return
+        member.came_up, leader = True, member.leader
+        if member.rank:
             member.became_ready()
-            if not self._outdated(member):
-                self.failure = ""
-            self._succeeded(member)
-            self.balance()
+        if leader.stopping or not all(each.came_up for each in (leader, *leader.peers)):
+            return
+        leader.became_ready()
+        if not self._outdated(leader):
+            self.failure = ""
+        self._succeeded(leader)
+        self.balance()
 
     def redefine(self, live: LiveFunction, limits: Limits) -> None:
         self.failure = ""
         super().redefine(live, limits)
 
     def ended(self, member: Member, *, crashed: bool, reason: str, result: api_pb2.GenericResult | None) -> None:
-        if not (member.ready or member.stopping or self._outdated(member)):
+        if not (member.ready or member.released or self._outdated(member)):
             self.failure = reason
         super().ended(member, crashed=crashed, reason=reason, result=result)
 

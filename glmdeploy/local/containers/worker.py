@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from modal_proto import api_pb2
 
-from glmdeploy.local.containers.limits import limits
+from glmdeploy.local.containers import telling
+from glmdeploy.local.containers.gang import End, Gang
+from glmdeploy.local.containers.launch import Seat
+from glmdeploy.local.containers.limits import cluster_size, limits
 from glmdeploy.local.containers.member import Member
+from glmdeploy.local.containers.network import Network
 from glmdeploy.local.containers.pool import Pool
 from glmdeploy.local.containers.process import ContainerProcess
 from glmdeploy.local.containers.server_pool import ServerPool
@@ -20,7 +24,7 @@ from glmdeploy.local.state.store import Run
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from glmdeploy.local.containers.launch import Planner
+    from glmdeploy.local.containers.launch import Launch, Planner
     from glmdeploy.local.containers.limits import Limits
     from glmdeploy.local.containers.quota import Quota
     from glmdeploy.local.state.files import FileStore
@@ -35,13 +39,23 @@ _LINES_IN_MESSAGES = 15
 _PRINTED = frozenset({api_pb2.FILE_DESCRIPTOR_STDOUT, api_pb2.FILE_DESCRIPTOR_STDERR})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One that was asked for, with its process and what is written down of it."""
+
+    member: Member
+    process: ContainerProcess
+    run: Run
+
+
 class Worker:
-    """``members`` are the containers that exist, by task id."""
+    """``members`` are the containers that exist, by task id; ``gangs`` the clusters, by their own."""
 
     def __init__(
         self, *, registry: Registry, planner: Planner, files: FileStore, logs: LogBook, ledger: Ledger, quota: Quota
     ) -> None:
         self.members: dict[str, Member] = {}
+        self.gangs: dict[str, Gang] = {}
         self.quota = quota
         self._ledger = ledger
         self._registry = registry
@@ -79,6 +93,10 @@ class Worker:
     def pool_of(self, member: Member) -> Pool:
         """Of a container that exists, even where its function is no longer live."""
         return self._member_pools[member.task_id]
+
+    def gang_of(self, member: Member) -> Gang | None:
+        """The cluster that a container is part of."""
+        return next((gang for gang in self.gangs.values() if member in gang.members), None)
 
     def refresh(self, app: App) -> None:
         """Follow a publication, or changed autoscaler settings."""
@@ -130,7 +148,33 @@ class Worker:
             await asyncio.wait(self._tasks)
 
     def _start(self, live: LiveFunction, pool: Pool) -> Member:
-        launch = self._planner.plan(live, self._registry.layout(live.app, live.version if live.pinned else 0))
+        """Start a container, or a cluster of them: all or nothing. The one that gets the requests."""
+        size = cluster_size(live.proto) if live.proto._experimental_group_size else 0
+        network = Network() if size else None
+        try:
+            seats = (
+                [Seat(address=network.address(rank), port=network.port) for rank in range(size)] if network else [None]
+            )
+            launches = [self._planner.plan(live, self._layout(live), seat) for seat in seats]
+        except BaseException:
+            if network is not None:
+                network.close()
+            raise
+        containers = [self._container(live, launch, rank) for rank, launch in enumerate(launches)]
+        gang = Gang(network, [each.member for each in containers]) if network else None
+        if gang is not None:
+            self.gangs[gang.id] = gang
+        for each in containers:
+            self.members[each.member.task_id] = each.member
+            self._ledger.open(each.run)
+            self._member_pools[each.member.task_id] = pool
+        self.attend(self._run(containers, gang, pool))
+        return containers[0].member
+
+    def _layout(self, live: LiveFunction) -> api_pb2.AppLayout:
+        return self._registry.layout(live.app, live.version if live.pinned else 0)
+
+    def _container(self, live: LiveFunction, launch: Launch, rank: int) -> Container:
         app_id, function_id = live.app.id, live.id
 
         def write(texts: list[str], source: int) -> None:
@@ -156,9 +200,9 @@ class Worker:
             process=process,
             say=lambda text: write([text], api_pb2.FILE_DESCRIPTOR_INFO),
             server_port=live.proto.http_config.port if live.proto.is_server else 0,
+            rank=rank,
             on_ready=lambda: self._ledger.ready(launch.task_id),
         )
-        self.members[launch.task_id] = member
         run = Run(
             id=launch.task_id,
             app_id=app_id,
@@ -168,10 +212,7 @@ class Worker:
             gpus=live.gpu.count,
             enqueued_at=member.enqueued_at,
         )
-        self._ledger.open(run)
-        self._member_pools[launch.task_id] = pool
-        self.attend(self._run(member, process, pool, run))
-        return member
+        return Container(member=member, process=process, run=run)
 
     def attend(self, what: Coroutine[Any, Any, None]) -> None:
         """Do it beside everything else; it ends with its container."""
@@ -179,38 +220,62 @@ class Worker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, member: Member, process: ContainerProcess, pool: Pool, run: Run) -> None:
-        if self.quota.most is not None and self.quota.used(run.environment) + run.gpus > self.quota.most:
-            member.say(f"container {member.task_id} waits for {run.gpus} of the {self.quota.most} GPUs")
-        if await self.quota.take(run.environment, run.gpus, lambda: member.stopping):
+    async def _run(self, containers: list[Container], gang: Gang | None, pool: Pool) -> None:
+        """One replica, from the wait for its GPUs to its end."""
+        leader, environment = containers[0].member, containers[0].run.environment
+        gpus = sum(each.run.gpus for each in containers)
+        if self.quota.most is not None and self.quota.used(environment) + gpus > self.quota.most:
+            for each in containers:
+                each.member.say(f"container {each.member.task_id} waits for {gpus} of the {self.quota.most} GPUs")
+        if await self.quota.take(environment, gpus, lambda: leader.stopping):
             try:
-                code, ending, late = await self._live(member, process, pool)
+                if gang is None:
+                    end = await self._to_its_end(containers[0], gang, pool)
+                else:
+                    ends = await asyncio.gather(*(self._to_its_end(each, gang, pool) for each in containers))
+                    end = gang.first or ends[0]
             finally:
-                self.quota.give_back(run.environment, run.gpus)
+                self.quota.give_back(environment, gpus)
         else:
-            code, ending, late = 0, "was stopped before it had a GPU", False
+            [end, *_] = [self._ended(each, 0, "was stopped before it had a GPU", late=False) for each in containers]
+        if gang is not None:
+            gang.network.close()
+            del self.gangs[gang.id]
+        pool.ended(leader, crashed=end.crashed, reason=end.reason, result=end.result)
+
+    async def _to_its_end(self, one: Container, gang: Gang | None, pool: Pool) -> End:
+        code, ending, late = await self._live(one.member, one.process, gang, pool)
+        end = self._ended(one, code, ending, late=late)
+        if gang is not None:
+            gang.ended(one.member, end)
+        return end
+
+    def _ended(self, one: Container, code: int, ending: str, *, late: bool) -> End:
+        member = one.member
         member.gone = True
         result = self._results.pop(member.task_id, None)
-        failed = _failed(member, result)
+        failed = telling.failed(member, result)
         # The process may have ended well where what it was for has not.
         told = f"ended after {failed}" + (f" ({ending})" if code or late else "") if failed else ending
         member.say(f"container {member.task_id} {told}")
         del self.members[member.task_id], self._member_pools[member.task_id]
-        self._ledger.ended(member.task_id, _outcome(member, code, result).SerializeToString())
-        pool.ended(member, crashed=code != 0, reason=self._explain(member, ending, result), result=result)
+        self._ledger.ended(member.task_id, telling.outcome(member, code, result).SerializeToString())
+        return End(crashed=code != 0, told=told, reason=self._explain(member, ending, result), result=result)
 
-    async def _live(self, member: Member, process: ContainerProcess, pool: Pool) -> tuple[int, str, bool]:
+    async def _live(
+        self, member: Member, process: ContainerProcess, gang: Gang | None, pool: Pool
+    ) -> tuple[int, str, bool]:
         """From the start to the end: the exit code, how it ended in words, and whether it was too slow to start."""
         member.started_at = time.time()
         self._ledger.started(member.task_id)
         member.say(f"container {member.task_id} starts")
-        for remark in [*_remarks(pool), *_replaced(member)]:
+        for remark in [*telling.seat(gang, member), *telling.remarks(pool), *telling.replaced(member)]:
             member.say(remark)
         limit = pool.limits.startup_timeout
         late: list[str] = []
 
         def give_up() -> None:
-            if not member.ready:
+            if not (member.ready or member.came_up):
                 late.append(f"it was not ready within its startup timeout of {limit:g}s")
                 process.end(after=0)
 
@@ -218,7 +283,7 @@ class Worker:
         try:
             await asyncio.to_thread(member.launch.prepare, self._files)
             code = await process.run()
-            ending = _describe(code)
+            ending = telling.describe(code)
         except Exception as fault:
             # Whatever it was, the pool must hear that this container is not there.
             log.exception("container %s could not be started", member.task_id)
@@ -232,55 +297,11 @@ class Worker:
         self._ledger.alive([task_id for task_id, member in self.members.items() if member.started_at])
 
     def _explain(self, member: Member, ending: str, result: api_pb2.GenericResult | None) -> str:
-        kind = "container ended" if member.ready else "container failed to start"
-        message = f"{kind}: {ending}"
+        kind = "container ended" if member.leader.ready else "container failed to start"
+        rank = f" (rank {member.rank} of its cluster)" if member.peers else ""
+        message = f"{kind}{rank}: {ending}"
         if result is not None and result.exception:
-            message = f"{kind}: {result.exception}"
+            message = f"{kind}{rank}: {result.exception}"
         lines = self._logs.tail(member.app_id, member.task_id, sources=_PRINTED, count=_LINES_IN_MESSAGES)
         text = "\n".join([message, "the last lines of its log:", *lines] if lines else [message])
         return member.launch.redact(text)
-
-
-def _remarks(pool: Pool) -> list[str]:
-    """What Modal would do for this function and the embedded cloud does not, where it need not refuse."""
-    if pool.live is None:
-        return []
-    gpus = [
-        f"{ranked.function.resources.gpu_config.gpu_type} x {ranked.function.resources.gpu_config.count}"
-        for ranked in pool.live.data.ranked_functions
-        if ranked.function.resources.gpu_config.count
-    ]
-    remarks = [f"the function asks for {' or '.join(gpus)}: there is no GPU here"] if gpus else []
-    methods = pool.live.proto.method_definitions.values()
-    if domains := [each.name for method in methods for each in method.webhook_config.custom_domains]:
-        remarks.append(f"the domains {', '.join(domains)} lead nowhere here: the function answers at its own URL")
-    return remarks
-
-
-def _replaced(member: Member) -> list[str]:
-    names = ", ".join(member.launch.replaced)
-    return [f"the embedded cloud's own values replace those of the image or its secrets: {names}"] if names else []
-
-
-def _failed(member: Member, result: api_pb2.GenericResult | None) -> str:
-    """What has failed in a container, and why, in one line; empty where nothing has."""
-    if result is not None and result.exception:
-        what = "exit hooks that failed" if member.ready else "a failed start"
-        return f"{what}: {member.told(result)}"
-    return f"a failed call: {member.failure}" if member.failure else ""
-
-
-def _outcome(member: Member, code: int, result: api_pb2.GenericResult | None) -> api_pb2.GenericResult:
-    """What a container is remembered by, without secrets."""
-    kind = api_pb2.GenericResult
-    status = kind.GENERIC_STATUS_SUCCESS if code == 0 else kind.GENERIC_STATUS_INTERNAL_FAILURE
-    if result is not None:
-        status = result.status
-    elif code and member.stopping:
-        status = kind.GENERIC_STATUS_TERMINATED
-    exception = member.told(result) if result is not None and result.exception else ""
-    return api_pb2.GenericResult(status=status, exitcode=code, exception=exception)
-
-
-def _describe(code: int) -> str:
-    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

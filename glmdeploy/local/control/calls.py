@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from glmdeploy.local.backend import Backend
     from glmdeploy.local.containers.member import Member
     from glmdeploy.local.containers.pool import Pool
+    from glmdeploy.local.containers.worker import Worker
     from glmdeploy.local.control.rpc import Caller
     from glmdeploy.local.state.calls import Call, Input
 
@@ -265,7 +266,15 @@ class Tasks:
         return Empty()
 
     def _member(self, caller: Caller) -> Member:
-        member = self._worker.members.get(caller.task_id)
-        if member is None:
-            raise GRPCError(Status.PERMISSION_DENIED, "only a running container may call this")
-        return member
+        return calling(self._worker, caller)
+
+
+def calling(worker: Worker, caller: Caller) -> Member:
+    """The container that calls.
+
+    :raises GRPCError: where it is none.
+    """
+    member = worker.members.get(caller.task_id)
+    if member is None:
+        raise GRPCError(Status.PERMISSION_DENIED, "only a running container may call this")
+    return member

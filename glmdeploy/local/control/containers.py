@@ -63,9 +63,12 @@ class Containers:
         member = self._worker.members.get(request.task_id)
         if member is None:
             raise not_found(f"Container {request.task_id} is not running")
-        member.rescheduling = True
+        for other in member.peers:
+            other.say(f"container {member.task_id}, rank {member.rank} of the cluster, was stopped: all of it ends")
+        leader = member.leader
+        leader.rescheduling = True
         if request.graceful or self._worker.server_pool(member) is not None:
-            self._worker.pool_of(member).let_go(member)
+            self._worker.pool_of(member).let_go(leader)
         else:
             member.stop()
         self._worker.pool_of(member).balance()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from glmdeploy.cron import CronError
-from glmdeploy.local.containers.limits import MOST_CONTAINERS, defaults, limits
+from glmdeploy.local.containers.limits import MOST_CONTAINERS, cluster_size, defaults, limits
 from glmdeploy.local.control.apps import OWNER, environment_name
 from glmdeploy.local.control.rpc import conflict, invalid, not_found, unsupported
 from glmdeploy.local.home import inside
@@ -108,7 +108,7 @@ class Functions:
             raise conflict("only the version that is live can be scaled")
         settings = self._registry.autoscaler(live.id)
         settings.MergeFrom(request.settings)
-        _check_scaling(settings)
+        _check_scaling(settings, cluster_size(live.proto))
         self._registry.set_autoscaler(live.id, request.settings)
         self._backend.worker.refresh(live.app)
         return api_pb2.FunctionUpdateSchedulingParamsResponse(current_settings=self._settings(live))
@@ -142,7 +142,7 @@ class Functions:
         room = min(room, MOST_INPUTS)  # a Server may have no upper bound
         return api_pb2.FunctionStats(
             backlog=len(pool.waiting),
-            num_total_tasks=len(pool.members),
+            num_total_tasks=sum(member.size for member in pool.members),
             num_running_inputs=running,
             input_headroom=max(int(room), 0),
         )
@@ -169,15 +169,16 @@ class Functions:
             "HTTP servers other than @app.server are": function.HasField("http_config") and not function.is_server,
             "web functions other than @modal.web_server are": any(each.type not in served for each in webhooks),
             "dynamic batching is": function.batch_max_size > 0,
-            "clustered functions are": function._experimental_group_size > 1,
+            "clustered functions and classes (only a Server can be clustered) are": not function.is_server
+            and function._experimental_group_size > 0,
             "image build functions are": function.is_builder_function,
             "network file systems are": bool(function.shared_volume_mounts),
             "cloud bucket mounts are": bool(function.cloud_bucket_mounts),
             "proxies are": bool(function.proxy_id),
             "interactive functions are": function.pty_info.pty_type != api_pb2.PTYInfo.PTY_TYPE_UNSPECIFIED,
         }
-        _check_size(function.warm_pool_size)
-        _check_scaling(function.autoscaler_settings)
+        _check_size(function.warm_pool_size, function._experimental_group_size)
+        _check_scaling(function.autoscaler_settings, cluster_size(function))
         for what, asked in refused.items():
             if asked:
                 raise unsupported(what)
@@ -229,7 +230,11 @@ def _check_server(function: api_pb2.Function, webhooks: list[api_pb2.WebhookConf
             raise invalid(fault)
 
 
-def _check_scaling(settings: api_pb2.AutoscalerSettings) -> None:
+def _check_scaling(settings: api_pb2.AutoscalerSettings, size: int) -> None:
+    """``size`` is the cluster's: containers are counted in multiples of it (modal 1.6.4, ``_functions.py``)."""
+    for field in ("min_containers", "max_containers", "buffer_containers"):
+        if (count := getattr(settings, field)) % size:
+            raise invalid(f"`{field}` ({count}) must be a multiple of the size of a cluster ({size})")
     _check_size(settings.min_containers, settings.buffer_containers)
     if settings.max_containers and settings.min_containers > settings.max_containers:
         raise invalid("min_containers is larger than max_containers")

@@ -10,6 +10,7 @@ from glmdeploy.local.control.app_logs import AppLogs
 from glmdeploy.local.control.apps import Apps
 from glmdeploy.local.control.billing import Billing
 from glmdeploy.local.control.calls import FunctionCalls, Tasks
+from glmdeploy.local.control.clusters import Clusters
 from glmdeploy.local.control.containers import Containers
 from glmdeploy.local.control.deployments import Deployments
 from glmdeploy.local.control.functions import Functions
@@ -34,6 +35,7 @@ HANDLERS = (
     Apps,
     AppLogs,
     Billing,
+    Clusters,
     Containers,
     Deployments,
     FunctionCalls,

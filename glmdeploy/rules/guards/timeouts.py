@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.findings import SetValue, Severity
 from glmdeploy.profile import durations
 from glmdeploy.profile.fields import MAX_TIMEOUT
-from glmdeploy.rules.facts import COMPILE_MARGIN, SETTLE
+from glmdeploy.rules.container import COMPILE_MARGIN, SETTLE
 from glmdeploy.rules.rule import ISSUES, Rule, Topic, Violation, example
 from glmdeploy.sizing import timeline
 

@@ -1,0 +1,86 @@
+"""A container's place among those that serve together, and what SGLang is told of it.
+
+Modal starts the containers of a cluster together and tells each one its rank and the addresses of all
+(``modal.Cluster``, modal 1.6.4, ``_cluster.py``). SGLang wants the same as options, which differ by container and are
+therefore in no plan: ``--nnodes``, ``--node-rank``, and with ``--dist-init-addr`` where rank 0 is (0.5.8 to 0.5.23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import modal
+
+from glmdeploy.runtime.hosting import local_meeting_port
+
+DIST_PORT = 20_000
+"""Where SGLang's ranks meet, at rank 0; with data-parallel attention it takes some of the next ports too."""
+
+LINK_PORT = DIST_PORT - 1
+"""Where the containers of a cluster meet, at rank 0 (:mod:`glmdeploy.runtime.link`)."""
+
+
+class NoPlace(RuntimeError):
+    """A container of a cluster does not learn its place; the message says why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """``addresses`` are IPv4, by rank: SGLang joins one with a port by a colon."""
+
+    cluster: str
+    rank: int
+    addresses: tuple[str, ...]
+
+    @property
+    def leads(self) -> bool:
+        """Whether requests reach this container: Modal sends them to rank 0 alone."""
+        return self.rank == 0
+
+    @property
+    def nodes(self) -> int:
+        return len(self.addresses)
+
+
+def place_of(deployed: Mapping[str, Any]) -> Place | None:
+    """This container's place; None where the plan has each container serve alone.
+
+    :raises NoPlace:
+    """
+    if "cluster" not in deployed:
+        return None
+    try:
+        cluster = modal.Cluster.from_context()
+        rank, addresses = cluster.container_rank(), cluster.container_ips(family="ipv4")
+    except Exception as error:  # no part of the plan may be served by one container alone
+        raise NoPlace(f"this container is in no cluster: {str(error) or type(error).__name__}") from None
+    wanted = deployed["cluster"]["nodes"]
+    if len(addresses) != wanted or not 0 <= rank < wanted:
+        raise NoPlace(
+            f"the plan has {wanted} containers to a cluster, and Modal tells rank {rank} of {len(addresses)} addresses"
+        )
+    return Place(cluster.object_id, rank, tuple(addresses))
+
+
+def rehearsed(deployed: Mapping[str, Any]) -> Place | None:
+    """A place of rank 0 for a command that is judged alone, by a container that is in no cluster."""
+    return Place("none", 0, ("127.0.0.1",) * deployed["cluster"]["nodes"]) if "cluster" in deployed else None
+
+
+def with_place(command: Sequence[str], place: Place | None) -> list[str]:
+    """SGLang's command as this container starts it."""
+    if place is None:
+        return list(command)
+    meeting = f"{place.addresses[0]}:{local_meeting_port(DIST_PORT)}"
+    return [*command, "--nnodes", str(place.nodes), "--node-rank", str(place.rank), "--dist-init-addr", meeting]
+
+
+def watched(health: Mapping[str, Any], place: Place | None) -> Mapping[str, Any]:
+    """The settings of the watch, of the plan's ``server.health``.
+
+    SGLang above rank 0 has a ``/health`` that always answers, no ``/v1/loads`` and no detokenizer: that it is stopped
+    can be seen, and that it has ended. What else goes wrong there silences rank 0.
+    """
+    return health if place is None or place.leads else {**health, "decoding": "off", "ranks": 0}
