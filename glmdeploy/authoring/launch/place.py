@@ -189,9 +189,7 @@ def _kernels(app: str, weights: str, sections: Sections) -> None:
     apart = not f"{folder}/".startswith(f"{weights}/") and not f"{weights}/".startswith(f"{folder}/")
     if re.fullmatch(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", folder) and apart:
         sections.put(("volumes", "kernels"), {"name": f"{app[:55]}-kernels", "mount": folder})
-        if (
-            "cluster" not in sections.data
-        ):  # the stage is one container, and the kernels of a launch depend on all nodes
+        if "cluster" not in sections.data:  # the stage is one container
             sections.put(("compile", "timeout"), 3600)
 
 
