@@ -59,28 +59,28 @@ def of_launch(given: Mapping[str, Given], launch: Launch, used: int, sections: S
     needs more GPUs than one node can have.
     """
     found, told = given.get("nnodes"), whole(launch.nodes)
-    if found is None or not found.values:
+    if found is None:
         return _without_option(launch, told, used, sections)
-    word = found.values[0]
+    word = found.values[0] if found.values else found.flag
     count, span = whole(word), word.span
-    if not word.unknown:
-        if count is not None and count > 1:
-            sections.use(word)
-            if told is not None and told > 1 and told != count and launch.nodes is not None:
-                message = f"the file starts {told} nodes, but {shown(found.name)} says {count}, which was taken"
-                sections.note(Severity.WARNING, message, launch.nodes.span, fix="correct the one that is wrong")
-        return Nodes(count=count if count is not None and count > 1 else 1, span=span)
-    missing = ", ".join(map(shown, word.unknown))
+    if count is not None:
+        sections.use(word)
+        if count > 1 and told is not None and told > 1 and told != count and launch.nodes is not None:
+            message = f"the file starts {told} nodes, but {shown(found.name)} says {count}, which was taken"
+            sections.note(Severity.WARNING, message, launch.nodes.span, fix="correct the one that is wrong")
+        return Nodes(count=max(count, 1), span=span)
+    if word.unknown:
+        why = f"needs {', '.join(map(shown, word.unknown))}, which is not set in this text"
+    else:
+        why = f"is `{shown(masked(word.text))}`, which is no number" if found.values else "has no value"
     if told is not None and told > 1:
-        message = (
-            f"{shown(found.name)} needs {missing}, which is not in this text: {told} was taken, the nodes that the"
-        )
-        sections.note(Severity.WARNING, f"{message} file starts", span)
+        message = f"{shown(found.name)} {why}: {told} was taken, the nodes that the file starts"
+        sections.note(Severity.WARNING, message, span)
         return Nodes(count=told, span=span, replaced=True)
-    named = re.match(r"\$\{?([A-Za-z_]\w*)", word.unknown[0], re.ASCII)
     likely = max(2, -(-used // 8))
-    fix = f"set it in a line above the launch, such as {named[1]}={likely}" if named else f"write it: --nnodes {likely}"
-    message = f"how many nodes the launch has is not known: {shown(found.name)} needs {missing}, not set in this text"
+    named = re.match(r"\$\{?([A-Za-z_]\w*)", word.unknown[0], re.ASCII) if word.unknown else None
+    fix = f"set it in a line above the launch, such as {named[1]}={likely}" if named else f"write --nnodes {likely}"
+    message = f"how many nodes the launch has is not known: {shown(found.name)} {why}"
     sections.note(Severity.ERROR, message, span, fix=fix)
     return Nodes(count=None, span=span)
 
@@ -128,7 +128,8 @@ def place(nodes: Nodes, given: dict[str, Given], launch: Launch, sections: Secti
         what = " and ".join(_TOLD[each.dest] for each in run)
         message = f"{said} {'were' if len(run) > 1 else 'was'} left out: Modal tells each container {what}"
         sections.note(Severity.INFO, message, (run[0].flag.span[0], _end(run[-1])))
-    if rank := next((whole(each.values[0]) for each in left if each.dest == "node_rank" and each.values), None):
+    ranks = [each.values[0] for each in left if each.dest == "node_rank" and each.values]
+    if ranks and (rank := whole(ranks[0])) and not ranks[0].notes:  # a rank under a condition may be another one too
         message = f"this is node {rank} of the launch: what the one of node 0 has beyond it is not in the profile"
         fix = "import the launch of node 0, which answers the requests"
         sections.note(Severity.WARNING, message, left[0].flag.span, fix=fix)

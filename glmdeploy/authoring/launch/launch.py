@@ -97,3 +97,11 @@ class Launch:
     releases: tuple[Word, ...] = ()
     settings: Mapping[KeyPath, tuple[Any, Span]] = field(default_factory=dict)
     secrets: tuple[Word, ...] = ()
+
+    def said(self, name: str) -> Word | None:
+        """The value of an option under one of its names, before anything is known of a release; None without it."""
+        for index, word in enumerate(self.words):
+            given, equals, _ = word.text.partition("=")
+            if given == name:
+                return word.after(len(name) + 1) if equals else next(iter(self.words[index + 1 :]), None)
+        return None

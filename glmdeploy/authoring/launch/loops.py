@@ -117,11 +117,9 @@ def _of_nodes(launch: Launch, names: Sequence[str], count: int | None) -> bool:
 
     ``count`` is None where it is not known how often they run.
     """
-    words = [word.text for word in launch.words]
-    of = {name: launch.words[words.index(name) + 1] for name in ("--nnodes", "--node-rank") if name in words[:-1]}
-    if len(of) < 2 or of["--nnodes"].text == "1":
+    nodes, rank = launch.said("--nnodes"), launch.said("--node-rank")
+    if nodes is None or rank is None or nodes.text == "1":
         return False
-    nodes, rank = of["--nnodes"], of["--node-rank"]
     return count is None or bool(nodes.unknown) or nodes.text == str(count) or not {*names}.isdisjoint(rank.variables)
 
 

@@ -145,7 +145,7 @@ def _given(word: Word, values: Sequence[Word], release: Catalog) -> tuple[Given 
     # argparse takes only what is joined to the name.
     taken, more = (joined, values) if joined else (values[:limit], values[limit:])
     notes = [_stray(each) for each in more]
-    if not taken and option.nargs in (None, "+") and option.dest not in OF_NODES:
+    if not taken and option.nargs in (None, "+") and option.dest not in ("nnodes", *OF_NODES):
         return None, [*notes, _error(f"{name} lacks its value", word)]
     return Given(name=name, flag=word, values=tuple(taken), option=option, negative=option.negates(name)), notes
 

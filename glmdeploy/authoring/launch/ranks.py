@@ -47,8 +47,7 @@ def joined(found: Sequence[Launch]) -> tuple[Launch, list[Launch]]:
 
 
 def _of_nodes(launch: Launch) -> bool:
-    names = {word.text.partition("=")[0] for word in launch.words}
-    return launch.nodes is not None or "--nnodes" in names
+    return launch.nodes is not None or launch.said("--nnodes") is not None
 
 
 def _is_next(one: Mapping[str, Given], other: Mapping[str, Given]) -> bool:

@@ -93,15 +93,10 @@ class Job:
     def around(self, launch: Launch) -> Launch:
         """A launch in the script of the job, with what the job says of it."""
         notes = [] if launch.gpu else [*self.notes]
-        if self.nodes and self.count > 1 and launch.nodes is None and not _of_several(launch):
+        if self.nodes and self.count > 1 and launch.nodes is None and launch.said("--nnodes") is None:
             message = f"the job has {self.count} nodes, but without srun only the first of them runs this launch"
             notes.append(Note(severity=Severity.WARNING, message=message, span=self.nodes.span))
         return replace(launch, gpu=launch.gpu or self.of_node, notes=(*notes, *launch.notes))
-
-
-def _of_several(launch: Launch) -> bool:
-    """Whether a launch itself says of how many nodes it is."""
-    return any(word.text.partition("=")[0] == "--nnodes" for word in launch.words)
 
 
 def job(text: str, offsets: Sequence[int]) -> Job:
