@@ -61,7 +61,7 @@ def of_launch(given: Mapping[str, Given], launch: Launch, used: int, sections: S
     found, told = given.get("nnodes"), whole(launch.nodes)
     if found is None:
         return _without_option(launch, told, used, sections)
-    word = found.values[0] if found.values else found.flag
+    word = found.values[0]
     count, span = whole(word), word.span
     if count is not None:
         sections.use(word)
@@ -72,7 +72,7 @@ def of_launch(given: Mapping[str, Given], launch: Launch, used: int, sections: S
     if word.unknown:
         why = f"needs {', '.join(map(shown, word.unknown))}, which is not set in this text"
     else:
-        why = f"is `{shown(masked(word.text))}`, which is no number" if found.values else "has no value"
+        why = f"is `{shown(masked(word.text))}`, which is no number"
     if told is not None and told > 1:
         message = f"{shown(found.name)} {why}: {told} was taken, the nodes that the file starts"
         sections.note(Severity.WARNING, message, span)

@@ -31,7 +31,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}", re.ASCII)
 
 
 OF_NODES = ("node_rank", "dist_init_addr")
-"""What differs from node to node, or is an address of the old machines: often `<IP>` stands in place of a value."""
+"""What differs from node to node, or is an address of the old machines."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +145,7 @@ def _given(word: Word, values: Sequence[Word], release: Catalog) -> tuple[Given 
     # argparse takes only what is joined to the name.
     taken, more = (joined, values) if joined else (values[:limit], values[limit:])
     notes = [_stray(each) for each in more]
-    if not taken and option.nargs in (None, "+") and option.dest not in ("nnodes", *OF_NODES):
+    if not taken and option.nargs in (None, "+"):
         return None, [*notes, _error(f"{name} lacks its value", word)]
     return Given(name=name, flag=word, values=tuple(taken), option=option, negative=option.negates(name)), notes
 
