@@ -72,7 +72,7 @@ CASES = (
         data={**cluster(tp_size=16), "server.port": 6178},
     ),
     refused("forty.sh", "`cluster.nodes` cannot be `40`", "32", lines=(1,)),
-    nodes("four-of-four.sh", "with --gpu B200:8 it takes 2", gpu="B200:8", data=cluster(gpu="B200:8", tp_size=16)),
+    nodes("four-of-four.sh", "is 2 nodes of --gpu B200:8", gpu="B200:8", data=cluster(gpu="B200:8", tp_size=16)),
     nodes("glm.service", "node.env"),
     nodes(
         "hosts-array.sh", "this loop starts four nodes", data=cluster(4, tp_size=32), silent=("servers are launched",)
@@ -127,7 +127,7 @@ CASES = (
     Case(
         file="two-of-four.sh",
         folder=FOLDER,
-        says=("with --gpu H200:8 it takes 1",),
+        says=("is 1 node of --gpu H200:8",),
         data={"gpu": "H200:8", f"{ARGS}.tp-size": 8},
         without=("cluster", "server.kind", f"{ARGS}.nnodes"),
         errors=False,

@@ -35,11 +35,12 @@ _SPLIT = ("tp_size", "pp_size")
 class Nodes:
     """``count`` of a launch's nodes, None where the text does not tell it; ``span`` is where it stands.
 
-    ``replaced``: it is not what ``--nnodes`` says.
+    ``said`` is what says it, as messages show it. ``replaced``: it is not what ``--nnodes`` says.
     """
 
     count: int | None
     span: Span
+    said: str = ""
     replaced: bool = False
 
     @property
@@ -68,7 +69,7 @@ def of_launch(given: Mapping[str, Given], launch: Launch, used: int, sections: S
         if count > 1 and told is not None and told > 1 and told != count and launch.nodes is not None:
             message = f"the file starts {told} nodes, but {shown(found.name)} says {count}, which was taken"
             sections.note(Severity.WARNING, message, launch.nodes.span, fix="correct the one that is wrong")
-        return Nodes(count=max(count, 1), span=span)
+        return Nodes(count=max(count, 1), span=span, said=f"`{_written(found)}`")
     if word.unknown:
         why = f"needs {', '.join(map(shown, word.unknown))}, which is not set in this text"
     else:
@@ -76,7 +77,7 @@ def of_launch(given: Mapping[str, Given], launch: Launch, used: int, sections: S
     if told is not None and told > 1:
         message = f"{shown(found.name)} {why}: {told} was taken, the nodes that the file starts"
         sections.note(Severity.WARNING, message, span)
-        return Nodes(count=told, span=span, replaced=True)
+        return Nodes(count=told, span=span, said=f"`{_written(found)}`", replaced=True)
     likely = max(2, -(-used // 8))
     named = re.match(r"\$\{?([A-Za-z_]\w*)", word.unknown[0], re.ASCII) if word.unknown else None
     fix = f"set it in a line above the launch, such as {named[1]}={likely}" if named else f"write --nnodes {likely}"
@@ -92,7 +93,7 @@ def _without_option(launch: Launch, told: int | None, used: int, sections: Secti
     if used > _of_one(launch):
         message = f"the launch has no --nnodes, but needs {used} GPUs: it was taken for one on the {told} nodes"
         sections.note(Severity.WARNING, f"{message} that the file starts", span, fix=f"add --nnodes {told} to it")
-        return Nodes(count=told, span=span)
+        return Nodes(count=told, span=span, said=f"the file's {told} nodes")
     message = f"{told} nodes start this launch, each for itself, as it has no --nnodes: one server was imported"
     sections.note(
         Severity.WARNING, message, span, fix=f"add --nnodes {told} to the launch, if the nodes are to serve together"
@@ -115,10 +116,8 @@ def place(nodes: Nodes, given: dict[str, Given], launch: Launch, sections: Secti
         rdma, _ = launch.settings.get(("cluster", "rdma"), (True, nodes.span))
         sections.put(("cluster",), {"nodes": nodes.count, "rdma": rdma}, nodes.span)
         sections.put(("server", "kind"), SERVER, nodes.span)
-        what = f"`{_written(found)}`" if found is not None else f"the file's {nodes.count} nodes"
-        message = (
-            f"{what} became `cluster.nodes`, and `server.kind` is `{SERVER}`: Modal has no clusters of the other kind"
-        )
+        message = f"{nodes.said} became `cluster.nodes`, and `server.kind` is `{SERVER}`"
+        message += ": Modal has no clusters of the other kind"
         sections.note(Severity.INFO, message, nodes.span)
     left = [given.pop(name) for name in options.OF_NODES if name in given]
     if not left:

@@ -35,7 +35,7 @@ def of_launch(
     nodes = cluster.of_launch(given, launch, used, sections)
     span = launch.gpu.span if launch.gpu else given["tp_size"].flag.span if "tp_size" in given else launch.place
     if wanted.gpu is not None:
-        nodes = _on_larger(nodes, used, wanted.gpu, sections)
+        nodes = _on_larger(nodes, used, wanted.gpu, sections) if is_known else nodes
         if _each(used, nodes) > MOST and nodes.count is not None:
             fix = _fewer(used, nodes, "lower --tp to the count of --gpu")
             sections.note(Severity.ERROR, _too_many(used, nodes), span, fix=fix)
@@ -92,12 +92,13 @@ def _fewer(used: int, nodes: Nodes, otherwise: str) -> str:
 def _on_larger(nodes: Nodes, used: int, gpu: str, sections: Sections) -> Nodes:
     """The nodes that a launch takes where one has more GPUs than those of its text."""
     each = count(gpu)
-    if not nodes.several or each <= _each(used, nodes) or (used > each and used % each):
+    own = _each(used, nodes)
+    if not nodes.several or used != own * (nodes.count or 1) or each <= own or (used > each and used % each):
         return nodes
     fewer = -(-used // each)
-    message = f"the launch is for {nodes.count} nodes of {_each(used, nodes)} GPUs: with --gpu {shown(gpu)} it takes"
-    sections.note(Severity.WARNING, f"{message} {fewer}", nodes.span)
-    return Nodes(count=fewer, span=nodes.span, replaced=True)
+    message = f"{nodes.said}, with {own} GPUs each, is {fewer} node{'s' * (fewer > 1)} of --gpu {shown(gpu)}"
+    sections.note(Severity.WARNING, message, nodes.span)
+    return Nodes(count=fewer, span=nodes.span, said=nodes.said, replaced=True)
 
 
 def count(gpu: str) -> int:
