@@ -89,7 +89,7 @@ def place_variables(launch: Launch, sections: Sections) -> None:
             message = f"{name} was left out: a Modal container has just the GPUs that it uses"
             sections.note(Severity.WARNING, message, word.span)
         elif _MACHINE.fullmatch(name) or ("cluster" in sections.data and of_network(name)):
-            message = f"{name} was left out: it is of the network of the old machines"
+            message = f"{name} was left out: it is of the old machines and their network"
             sections.note(Severity.INFO, message, word.span)
         elif word.unknown:
             message = f"{name} needs {', '.join(word.unknown)}, which is not in this text; it was left out"
