@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.launch import environment, options
@@ -22,6 +22,27 @@ _ALIKE = ("model_path", "disaggregation_mode")
 _ANY = frozenset({"", "0.0.0.0", "127.0.0.1", "localhost"})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Node:
+    """A launch with its options by :attr:`Given.dest`."""
+
+    launch: Launch
+    given: Mapping[str, Given]
+
+    @property
+    def rank(self) -> str | None:
+        """Which node it is, None where that is not known."""
+        words = self.given["node_rank"].values if "node_rank" in self.given else ()
+        return None if not words or words[0].unknown else words[0].text
+
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """Host and port of the first node, None where they are not known."""
+        words = self.given["dist_init_addr"].values if "dist_init_addr" in self.given else ()
+        host, _, port = words[0].text.rpartition(":") if words else ("", "", "")
+        return None if not words or words[0].unknown else (host, port)
+
+
 def joined(found: Sequence[Launch]) -> tuple[Launch, list[Launch]]:
     """The launch to import, with notes on the other nodes of it, and the launches that are others.
 
@@ -31,42 +52,43 @@ def joined(found: Sequence[Launch]) -> tuple[Launch, list[Launch]]:
     if not others or first.engine or not _of_nodes(first):
         return first, others
     release = catalog.load(catalog.versions()[-1])
-    given = {id(each): options.split(each.words, release)[0] for each in found if not each.engine}
-    nodes = [first]
+    nodes = [_Node(launch=first, given=options.split(first.words, release)[0])]
+    left: list[Launch] = []
+    ranks, place = {nodes[0].rank}, nodes[0].place
     for each in others:
-        if each.engine or not (_of_nodes(each) and all(_is_next(given[id(node)], given[id(each)]) for node in nodes)):
+        if each.engine or not _of_nodes(each):
+            left.append(each)
             continue
-        # What one file starts as a group is one, whatever the launches say.
-        grouped = first.nodes is not None and each.nodes is not None and first.nodes.span == each.nodes.span
-        if grouped or _said(given[id(first)], "nnodes") == _said(given[id(each)], "nnodes"):
-            nodes.append(each)
-    head = next((each for each in nodes if _rank(given[id(each)]) == "0"), first)
-    notes = [_node(head, each, given[id(head)], given[id(each)]) for each in nodes if each is not head]
-    left = [each for each in others if all(each is not node for node in nodes)]
-    return replace(head, notes=(*head.notes, *notes)), left
+        node = _Node(launch=each, given=options.split(each.words, release)[0])
+        if (node.rank is None or node.rank not in ranks) and _is_next(nodes[0], node) and _agree(place, node.place):
+            nodes.append(node)
+            ranks.add(node.rank)
+            place = place or node.place
+        else:
+            left.append(each)
+    head = next((each for each in nodes if each.rank == "0"), nodes[0])
+    notes = [_told(head, each) for each in nodes if each is not head]
+    return replace(head.launch, notes=(*head.launch.notes, *notes)), left
 
 
 def _of_nodes(launch: Launch) -> bool:
     return launch.nodes is not None or launch.said("--nnodes") is not None
 
 
-def _is_next(one: Mapping[str, Given], other: Mapping[str, Given]) -> bool:
-    """Whether another launch can be a further node of the same."""
-    if any(_said(one, name) != _said(other, name) for name in _ALIKE):
-        return False
-    ranks = _rank(one), _rank(other)
-    if None not in ranks and ranks[0] == ranks[1]:
-        return False
-    places = [given["dist_init_addr"].values[:1] for given in (one, other) if "dist_init_addr" in given]
-    known = [place[0].text.rpartition(":") for place in places if place and not place[0].unknown]
-    hosts = {host for host, _, _ in known} - _ANY
-    return len(known) < 2 or (len(hosts) < 2 and known[0][2] == known[1][2])
+def _is_next(first: _Node, other: _Node) -> bool:
+    """Whether another launch can be a further node of the same, as far as its options tell."""
+    one, two = first.launch.nodes, other.launch.nodes
+    # What one file starts as a group is one, whatever the launches say.
+    grouped = one is not None and two is not None and one.span == two.span
+    names = _ALIKE if grouped else (*_ALIKE, "nnodes")
+    return all(_said(first.given, name) == _said(other.given, name) for name in names)
 
 
-def _rank(given: Mapping[str, Given]) -> str | None:
-    """Which node a launch is, None where that is not known."""
-    words = given["node_rank"].values if "node_rank" in given else ()
-    return None if not words or words[0].unknown else words[0].text
+def _agree(one: tuple[str, str] | None, other: tuple[str, str] | None) -> bool:
+    """Whether two addresses can be of the same node: the first one may call itself by another name."""
+    if one is None or other is None:
+        return True
+    return one[1] == other[1] and (one[0] == other[0] or one[0] in _ANY or other[0] in _ANY)
 
 
 def _said(given: Mapping[str, Given], name: str) -> tuple[bool, tuple[str, ...]]:
@@ -74,14 +96,14 @@ def _said(given: Mapping[str, Given], name: str) -> tuple[bool, tuple[str, ...]]
     return (found is not None and found.negative, tuple(word.text for word in found.values) if found else ())
 
 
-def _node(head: Launch, launch: Launch, first: Mapping[str, Given], given: Mapping[str, Given]) -> Note:
+def _told(head: _Node, node: _Node) -> Note:
     """What is to be told of a further node."""
-    rank = _rank(given)
+    first, given, launch, rank = head.given, node.given, node.launch, node.rank
     which = f"node {shown(rank)}" if rank else "another node"
     more = [name for name in dict.fromkeys((*first, *given)) if name not in _OF_EACH and _differs(name, first, given)]
     names = [f"--{name.replace('_', '-')}" if name.isidentifier() else shown(name) for name in more]
-    names += sorted(name for name in {*head.env, *launch.env} if _is_other(name, head, launch))
-    images = [each.container.image.text if each.container else None for each in (head, launch)]
+    names += sorted(name for name in {*head.launch.env, *launch.env} if _is_other(name, head.launch, launch))
+    images = [each.container.image.text if each.container else None for each in (head.launch, launch)]
     names += ["the image"] if images[0] != images[1] and None not in images else []
     if not names:
         message = f"this is {which} of the same launch: a cluster starts all of them alike"
