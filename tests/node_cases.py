@@ -55,7 +55,7 @@ CASES = (
     nodes("defaults.sh"),
     nodes(
         "docker-two-machines.sh",
-        *("without --tool-call-parser, --reasoning-parser", "NCCL_IB_GID_INDEX was left out"),
+        *("without --tool-call-parser, --reasoning-parser", "NCCL_IB_GID_INDEX was left out", "the network cards"),
         silent=("another launch",),
         data={**cluster(tp_size=16, tool_call_parser="glm47"), "sglang.env": {"NCCL_DEBUG": "WARN"}},
     ),
@@ -81,6 +81,7 @@ CASES = (
     nodes(
         "lws-docs.yaml",
         "differs in --mem-fraction-static, SGLANG_SET_CPU_AFFINITY",
+        "the network cards",
         data=cluster(mem_fraction_static=0.93),
     ),
     nodes("lws-workers-alone.yaml", gpu=None, silent=("not in this text",)),
