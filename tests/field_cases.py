@@ -19,9 +19,9 @@ class Case:
 
     ``says`` are texts that the messages contain, ``lines`` the lines at which an error stands, ``silent`` what they do
     not contain. Without ``profile`` something essential is missing, which is an error; with ``nothing`` no profile is
-    written at all. Of the profile: ``data`` by dotted path, ``finds`` the ids that its checks give, ``finds_not`` those
-    that they do not, ``errors`` whether guard rules find errors (None: not said here). ``size`` is the answer of
-    ``size``.
+    written at all. Of the profile: ``data`` by dotted path, ``without`` paths at which it has nothing, ``finds`` the
+    ids that its checks give, ``finds_not`` those that they do not, ``errors`` whether guard rules find errors (None:
+    not said here). ``size`` is the answer of ``size``.
     """
 
     file: str
@@ -34,6 +34,7 @@ class Case:
     silent: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
     finds: tuple[str, ...] = ()
     finds_not: tuple[str, ...] = ()
     errors: bool | None = None
@@ -115,9 +116,14 @@ CASES = (
         says=("0.4.10.post2",),
         data={"gpu": "T4:1", "model.repo": "Qwen/Qwen2.5-1.5B-Instruct"},
     ),
-    foreign("23-k8s-two-nodes.yaml", "two nodes"),  # sglang's docker/k8s-*.yaml
+    foreign("23-k8s-two-nodes.yaml", "--repo", lines=(18,), silent=("nodes",)),  # sglang's docker/k8s-*.yaml
     Case(file="24-dockerfile", data={"sglang.version": "0.5.10", "model.repo": "Qwen/Qwen3-8B"}),  # RubricLab
-    refused("25-kimi-2node.sh", "16 GPUs", "nodes"),  # sglang #12289
+    Case(  # sglang #12289
+        file="25-kimi-2node.sh",
+        says=("`--node-rank 0` and `--dist-init-addr 10.0.0.1:20000` were left out",),
+        data={"cluster": {"nodes": 2, "rdma": True}, "gpu": "H200:8", f"{ARGS}.tp-size": 16},
+        without=(f"{ARGS}.nnodes", f"{ARGS}.node-rank", f"{ARGS}.dist-init-addr"),
+    ),
     refused("27-ds32-gpustack-missing-backslash.sh", "backslash", "--reasoning-parser", lines=(4,)),
     Case(file="28-gptoss-dp-attn-garbage.sh", errors=None, finds=()),  # sglang #37187
     Case(file="29-qwen35-fp8-tp8.sh", finds_not=("knowledge",)),  # sglang #19045

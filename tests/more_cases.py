@@ -152,14 +152,13 @@ SHELL = (
         silent=("hf_abc",),
         data={"gpu": "A100:2", f"{ARGS}.tp-size": 2, "sglang.version": "0.5.9"},
     ),
-    refused(
-        "slurm-two-nodes.sh",
-        *("2 nodes", "16 GPUs"),
+    more(
+        file="slurm-two-nodes.sh",
         gpu=None,
-        lines=(2,),
         silent=("without srun", "the text gives 8 GPUs", "is not set in this text"),
+        data={"cluster.nodes": 2, "gpu": "B200:8", f"{ARGS}.tp-size": 16},
     ),
-    refused("two-ranks.sh", "16 GPUs", "nodes", "another launch"),
+    more(file="two-ranks.sh", says=("this is node 1 of the same launch",), data={"cluster.nodes": 2}),
     more(  # SGLang's documents on prefill and decode apart
         file="prefill-decode-router.sh", finds=("GLM066",), says=("another launch", "SGLang's router")
     ),
@@ -192,8 +191,12 @@ FILES = (
     more(file="deployment.yaml", gpu=None, errors=False, data={"gpu": "H100:1", "sglang.version": "0.5.11"}),
     more(file="job.yaml", gpu=None, errors=False, silent=("hf_abc",), data={"gpu": "B200:8"}),
     more(file="kserve.yaml", gpu="H200:2", errors=False, data={"model.repo": "Qwen/Qwen3-32B", "server.port": 8080}),
-    foreign("leader-workers.yaml", "two nodes"),
-    foreign("skypilot-two-nodes.yaml", "two nodes"),
+    more(
+        file="leader-workers.yaml",
+        says=("without --tp-size, --nnodes, --trust-remote-code",),
+        data={"cluster.nodes": 2, "gpu": "H200:8", f"{ARGS}.tp-size": 16},
+    ),
+    more(file="skypilot-two-nodes.yaml", gpu=None, data={"cluster.nodes": 2, "gpu": "H200:8"}),
     more(file="skypilot.yaml", gpu=None, data={"gpu": "H100:8", f"{ARGS}.ep-size": 8, f"{ARGS}.tp-size": 8}),
     more(file="dstack.yml", gpu=None, errors=False, data={"gpu": "H100:4", f"{ARGS}.tp-size": 4}),
     more(file="truss.yaml", gpu=None, errors=False, data={"gpu": "H100:2", "sglang.version": "0.5.11"}),

@@ -44,7 +44,7 @@ is missing.
     "--gpu",
     metavar="GPU",
     shell_complete=complete.gpus,
-    help="GPU type and count, such as B200:8; default: as the launch says.",
+    help="GPU type and count of one node, such as B200:8; default: as the launch says.",
 )
 @click.option(
     "--sglang-version",

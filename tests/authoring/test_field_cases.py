@@ -10,6 +10,7 @@ import pytest
 from field_cases import CASES as FIELD
 from field_cases import Case
 from more_cases import CASES as MORE
+from node_cases import CASES as NODES
 from support import one_in
 
 from glmdeploy.authoring.launch.imported import import_script
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-CASES = (*FIELD, *MORE)
+CASES = (*FIELD, *MORE, *NODES)
 PROFILES = [case for case in CASES if case.profile]
 
 
@@ -75,6 +76,9 @@ def test_import(case: Case) -> None:
     if result is not None and result.data is not None:
         for path, value in case.data.items():
             assert at(result.data, path) == value, path
+        for path in case.without:
+            with pytest.raises(KeyError):
+                at(result.data, path)
 
 
 def at(data: Any, path: str) -> Any:

@@ -44,7 +44,8 @@ def of_shell(
         variables={
             **{name: Variable(words=(value,)) for name, value in (given or {}).items()},
             **{name: Variable(words=(value,), exported=True) for name, value in env.items()},
-        }
+        },
+        ambient=given or {},
     )
     found = launches(text, offsets[: len(text)], scope)
     container = Container(image=image) if image is not None else None

@@ -10,7 +10,7 @@ from glmdeploy.authoring.formats import commands
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.references import without_template
 from glmdeploy.authoring.formats.section import Section
-from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, several_nodes
+from glmdeploy.authoring.formats.stream import documents, finished, label, mappings
 from glmdeploy.authoring.launch.find import in_image
 from glmdeploy.authoring.launch.launch import Container, Launch, Word
 from glmdeploy.findings import Severity
@@ -81,7 +81,7 @@ def shows(script: Script) -> Span | None:
 def launches(script: Script) -> list[Launch]:
     """The launch of the configuration.
 
-    :raises ProfileError: where it launches nothing, or runs on several nodes.
+    :raises ProfileError: where it launches nothing.
     """
     section = Section(script=script, tree=documents(script)[0], notes=[])
     env = commands.variables_of(section, "env")
@@ -96,9 +96,12 @@ def launches(script: Script) -> list[Launch]:
     section.close(info=INFO, warned=WARNED, no_matter=NO_MATTER)
     given = {}
     if gpu is not None and _NUMBER.fullmatch(count := gpu.text.rpartition(":")[2]):
-        given = {name: replace(gpu, text=count, offsets=()) for name in ("DSTACK_GPUS_NUM", "DSTACK_GPUS_PER_NODE")}
+        given["DSTACK_GPUS_PER_NODE"] = replace(gpu, text=count, offsets=())
+        if nodes is None or _NUMBER.fullmatch(nodes.text):
+            all_ = int(count) * int(nodes.text if nodes else 1)
+            given["DSTACK_GPUS_NUM"] = replace(gpu, text=str(all_), offsets=())
+    given["DSTACK_NODES_NUM"] = nodes or Word(text="1", span=section.key("type").span)
     if nodes is None or nodes.text == "1":
-        given["DSTACK_NODES_NUM"] = Word(text="1", span=section.key("type").span)
         given["DSTACK_NODE_RANK"] = Word(text="0", span=section.key("type").span)
     if entrypoint is not None:
         message = "the commands are the arguments of `entrypoint`"
@@ -106,9 +109,7 @@ def launches(script: Script) -> list[Launch]:
         found = in_image([entrypoint, *texts], env, Container(image=image or entrypoint))
     else:
         found = commands.of_shell(texts, env, given=given, image=image)
-    if found and nodes is not None and _NUMBER.fullmatch(nodes.text) and int(nodes.text) > 1:
-        raise several_nodes(script, int(nodes.text), nodes.span)
-    found = [replace(each, gpu=each.gpu or gpu) for each in found]
+    found = [replace(each, gpu=each.gpu or gpu, nodes=each.nodes or nodes) for each in found]
     return finished(script, found, section.notes, what=NAME, span=shows(script) or (0, 1))
 
 

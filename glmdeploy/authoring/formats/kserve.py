@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats.pod import Pod
-from glmdeploy.authoring.formats.stream import label, refused, several_nodes
+from glmdeploy.authoring.formats.stream import label, refused
 from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.servers import MODULE
 from glmdeploy.findings import Severity
@@ -46,13 +46,14 @@ MODEL_INFO: Mapping[str, str] = {
     "runtimeVersion": "it is the tag of the runtime's image, which is not in this text",
     "storage": "the download stage fetches the model into a volume",
 }
+WORKER_INFO: Mapping[str, str] = {"tensorParallelSize": "`tp-size` is what the launch itself gives SGLang"}
 _HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?::([\w./-]+))?")
 
 
 def launches(root: Section, kind: str, configs: Mapping[str, Mapping[str, Pair]]) -> list[Launch]:
     """The launches of an object of KServe's.
 
-    :raises ProfileError: where its server is described elsewhere, or runs on several nodes.
+    :raises ProfileError: where its server is described elsewhere.
     """
     if kind == "LLMInferenceService":
         entries = root.tree.entries or {}
@@ -62,19 +63,33 @@ def launches(root: Section, kind: str, configs: Mapping[str, Mapping[str, Pair]]
     if spec is None:
         return []
     if kind in ("ServingRuntime", "ClusterServingRuntime"):
-        return Pod(spec=spec, configs=configs).launches(info=RUNTIME_INFO)
+        worker = _worker(spec, configs)
+        return _of_nodes(Pod(spec=spec, configs=configs).launches(info=RUNTIME_INFO), worker)
     predictor = spec.section("predictor") if kind == "InferenceService" else None
     if predictor is None:
         return []
-    if "workerSpec" in predictor:
-        raise several_nodes(root.script, 2, predictor.key("workerSpec").span)
+    worker = _worker(predictor, configs)
     pod = Pod(spec=predictor, configs=configs)
     model = predictor.section("model")
     found = pod.launches(
         info=PREDICTOR_INFO, beside=lambda product, _: _of_model(model, pod, product) if model is not None else []
     )
     spec.close(warned=dict.fromkeys(("transformer", "explainer"), "only the server itself is deployed"))
-    return [_fetched(each) for each in found]
+    return [_fetched(each) for each in _of_nodes(found, worker)]
+
+
+def _worker(section: Section, configs: Mapping[str, Mapping[str, Pair]]) -> tuple[Word | None, list[Launch]]:
+    """The number of nodes, and the launches of those behind the first one."""
+    worker = section.section("workerSpec")
+    if worker is None:
+        return None, []
+    nodes = worker.word("pipelineParallelSize")
+    return nodes, Pod(spec=worker, configs=configs).launches(info=WORKER_INFO)
+
+
+def _of_nodes(found: list[Launch], worker: tuple[Word | None, list[Launch]]) -> list[Launch]:
+    nodes, more = worker
+    return [replace(each, nodes=each.nodes or nodes) for each in (*found, *(more if found else ()))]
 
 
 def _fetched(launch: Launch) -> Launch:

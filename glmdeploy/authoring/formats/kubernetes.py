@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glmdeploy.authoring.formats import kserve, ome
+from glmdeploy.authoring.formats import kserve, ome, rbg
 from glmdeploy.authoring.formats.format import Format
-from glmdeploy.authoring.formats.pod import Pod
+from glmdeploy.authoring.formats.pod import Pod, metadata
 from glmdeploy.authoring.formats.section import Section
-from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused, several_nodes
+from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused
 from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
@@ -84,14 +84,6 @@ ROOT_NO_MATTER: Mapping[str, str] = {
     "kind": "which kind of object this is",
     "status": "the cluster's own record",
 }
-METADATA_NO_MATTER: Mapping[str, str] = {
-    **dict.fromkeys(("name", "namespace", "generateName"), "a name in the cluster"),
-    **dict.fromkeys(("creationTimestamp", "uid", "resourceVersion", "generation"), "the cluster's own record"),
-    **dict.fromkeys(("managedFields", "ownerReferences", "finalizers", "selfLink"), "the cluster's own record"),
-}
-METADATA_INFO: Mapping[str, str] = dict.fromkeys(
-    ("labels", "annotations"), "they are read by other programs of the cluster"
-)
 SPEC_INFO: Mapping[str, str] = {
     **dict.fromkeys(("replicas", "strategy", "updateStrategy", "minReadySeconds", "progressDeadlineSeconds"), _SCALED),
     **dict.fromkeys(("backoffLimit", "completions", "parallelism", "ttlSecondsAfterFinished"), _SCALED),
@@ -120,7 +112,7 @@ def shows(script: Script) -> Span | None:
 def launches(script: Script) -> list[Launch]:
     """The launches of all pods in the file.
 
-    :raises ProfileError: where there are none, or where a launch takes several nodes.
+    :raises ProfileError: where there are none.
     """
     notes: list[Note] = []
     objects = [each for tree in documents(script) for each in _objects(script, tree, notes)]
@@ -178,6 +170,8 @@ def _of_object(script: Script, tree: Tree, configs: Mapping[str, Mapping[str, Pa
         found = kserve.launches(root, kind, configs)
     elif _group(tree) == ome.GROUP:
         found = ome.launches(root, kind, configs)
+    elif kind == rbg.KIND:
+        found = rbg.launches(root, configs)
     elif kind == "LeaderWorkerSet":
         found = _leader_and_workers(root, configs)
     elif kind in WORKLOADS and _group(tree) not in FOREIGN:
@@ -224,12 +218,6 @@ def template(
     return Pod(spec=spec, configs=configs, given=given or {}).launches(info=KNATIVE_INFO) if spec else []
 
 
-def metadata(section: Section) -> None:
-    """What a cluster calls an object, of which nothing is in a profile."""
-    if inner := section.section("metadata"):
-        inner.close(info=METADATA_INFO, no_matter=METADATA_NO_MATTER)
-
-
 def _leader_and_workers(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[Launch]:
     spec = root.section("spec")
     group = spec.section("leaderWorkerTemplate") if spec else None
@@ -237,16 +225,18 @@ def _leader_and_workers(root: Section, configs: Mapping[str, Mapping[str, Pair]]
         return []
     size = group.word("size")
     leader, worker = group.section("leaderTemplate"), group.section("workerTemplate")
+    several = size is not None and size.text.isdecimal() and int(size.text) > 1
     # https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
-    given = {"LWS_WORKER_INDEX": Word(text="0", span=size.span)} if size is not None else {}
-    given |= {"LWS_GROUP_SIZE": size} if size is not None else {}
-    found = template(leader, configs, given=given) if leader else []
-    if not found and worker:
-        found = template(worker, configs, given=given)
+    given = {"LWS_GROUP_SIZE": size} if size is not None else {}
+    first = {"LWS_WORKER_INDEX": Word(text="0", span=size.span)} if size is not None else {}
+    found = template(leader, configs, given={**given, **first}) if leader else []
+    if worker and several:  # without a template of its own, the first one is as the others
+        found += template(worker, configs, given=given)
+    elif worker and not found:
+        found = template(worker, configs, given={**given, **first})
     elif worker:
         group.left_out("workerTemplate", "a group of one has no workers")
-    if found and size is not None and size.text.isdecimal() and int(size.text) > 1:
-        raise several_nodes(root.script, int(size.text), size.span)
+    found = [replace(each, nodes=each.nodes or size) for each in found]
     group.close(info=dict.fromkeys(("restartPolicy", "subGroupPolicy", "volumeClaimTemplates"), _SCALED))
     spec.close(info=SPEC_INFO)
     return found

@@ -44,6 +44,7 @@ _SILENT = frozenset(
 )
 _DECORATORS = frozenset(
     {"function", "cls", "server", "concurrent", "web_server", "enter", "exit", "method", "asgi_app", "wsgi_app"}
+    | {"clustered"}
     | {"http_server", "fastapi_endpoint", "local_entrypoint"}
 )
 
@@ -52,6 +53,7 @@ _DECORATORS = frozenset(
 class _Settings:
     kind: str = WEB_SERVER
     gpu: Word | None = None
+    nodes: Word | None = None
     image: ast.expr | None = None
     server: dict[KeyPath, tuple[Any, Span]] = field(default_factory=dict)
     env: dict[str, Word] = field(default_factory=dict)
@@ -114,6 +116,7 @@ def _with_modal(launch: Launch, within: tuple[Definition, ...], found: Flow) -> 
         launch,
         env={**env, **launch.env},
         gpu=launch.gpu or settings.gpu,
+        nodes=launch.nodes or settings.nodes,
         container=launch.container or (Container(image=image.image) if image.image else None),
         releases=(*image.releases, *launch.releases),
         settings={**settings.server, **launch.settings},
@@ -158,6 +161,8 @@ def _decorator(decorator: ast.expr, settings: _Settings, found: Flow) -> None:
     if not isinstance(decorator, ast.Call):
         return
     kind = name_of(decorator.func).rpartition(".")[2]
+    if kind == "clustered":
+        _clustered(decorator, settings, found)
     if kind not in ("function", "cls", "server", "concurrent", "web_server", "http_server"):
         return
     if kind in ("server", "http_server"):
@@ -173,6 +178,21 @@ def _decorator(decorator: ast.expr, settings: _Settings, found: Flow) -> None:
         else:
             message = "what ** stands for is not in this text, and was left out"
             settings.notes.append(warning(message, found.file.span(keyword.value)))
+
+
+def _clustered(decorator: ast.Call, settings: _Settings, found: Flow) -> None:
+    """``@modal.clustered(size, rdma=False)``, of ``modal.experimental`` before (``modal/_partial_function.py``)."""
+    given = dict(zip(("size", "rdma"), decorator.args, strict=False))
+    given |= {keyword.arg: keyword.value for keyword in decorator.keywords if keyword.arg}
+    if (size := given.get("size")) is not None:
+        settings.nodes = as_word(found.values.of(size, found.names), found.file.span(size))
+    rdma = given.get("rdma")
+    value = found.values.of(rdma, found.names) if rdma is not None else False
+    if isinstance(value, bool):
+        settings.server["cluster", "rdma"] = (value, found.file.span(rdma if rdma is not None else decorator.func))
+    elif rdma is not None:
+        message = f"rdma={found.file.source(rdma)[:60]} is not told by this text: true was taken"
+        settings.notes.append(warning(message, found.file.span(rdma)))
 
 
 def _port(node: ast.expr, settings: _Settings, found: Flow) -> None:

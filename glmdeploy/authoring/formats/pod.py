@@ -15,6 +15,7 @@ from glmdeploy.authoring.formats.section import Section, passed_on, word
 from glmdeploy.authoring.formats.stream import label
 from glmdeploy.authoring.launch.find import in_image
 from glmdeploy.authoring.launch.launch import Container, Launch, Word
+from glmdeploy.authoring.launch.variables import Scope
 from glmdeploy.authoring.launch.words import ShellError
 from glmdeploy.findings import Severity
 
@@ -71,6 +72,15 @@ CONTAINER_NO_MATTER: Mapping[str, str] = {
     "terminationMessagePath": "where the cluster reads of an end",
     "terminationMessagePolicy": "where the cluster reads of an end",
 }
+
+METADATA_NO_MATTER: Mapping[str, str] = {
+    **dict.fromkeys(("name", "namespace", "generateName"), "a name in the cluster"),
+    **dict.fromkeys(("creationTimestamp", "uid", "resourceVersion", "generation"), "the cluster's own record"),
+    **dict.fromkeys(("managedFields", "ownerReferences", "finalizers", "selfLink"), "the cluster's own record"),
+}
+METADATA_INFO: Mapping[str, str] = dict.fromkeys(
+    ("labels", "annotations"), "they are read by other programs of the cluster"
+)
 
 GPU = "nvidia.com/gpu"
 PRODUCTS = frozenset(
@@ -162,7 +172,8 @@ class Pod:
         gpu = self._gpu(container, product)
         container.close(info={**CONTAINER_INFO, **(info or {})}, warned=CONTAINER_WARNED, no_matter=CONTAINER_NO_MATTER)
         try:
-            found = in_image(argv, env, Container(image=without_template(image), flags=tuple(flags)))
+            scope = Scope(ambient=self.given)
+            found = in_image(argv, env, Container(image=without_template(image), flags=tuple(flags)), scope=scope)
         except ShellError:
             if "sglang" in "".join(each.text for each in (*argv, image)):
                 raise
@@ -266,6 +277,12 @@ class Pod:
                 selector.left_out(key, _CHOSEN)
         affinity = (self.spec.tree.entries or {}).get("affinity")
         return found or (_preferred(affinity.value) if affinity else None)
+
+
+def metadata(section: Section) -> None:
+    """What a cluster calls an object, of which nothing is in a profile."""
+    if inner := section.section("metadata"):
+        inner.close(info=METADATA_INFO, no_matter=METADATA_NO_MATTER)
 
 
 def _preferred(tree: Tree) -> Word | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glmdeploy.authoring.formats import commands, phrase
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.section import Section, word
-from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused, several_nodes
+from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused
 from glmdeploy.authoring.launch.launch import Launch, Note, Word
 from glmdeploy.findings import Severity
 
@@ -66,7 +66,7 @@ def shows(script: Script) -> Span | None:
 def launches(script: Script) -> list[Launch]:
     """The launches of all tasks in the file.
 
-    :raises ProfileError: where there are none, or where a task runs on several nodes.
+    :raises ProfileError: where there are none.
     """
     found = []
     notes: list[Note] = []
@@ -98,14 +98,15 @@ def _of_task(task: Section) -> list[Launch]:
     count = gpu.text.rpartition(":")[2] if gpu is not None and ":" in gpu.text else ""
     if gpu is not None and _NUMBER.fullmatch(count):
         given["SKYPILOT_NUM_GPUS_PER_NODE"] = replace(gpu, text=count, offsets=())
+    given["SKYPILOT_NUM_NODES"] = nodes or Word(text="1", span=task.key("run").span)
     if nodes is None or nodes.text == "1":
-        given |= {"SKYPILOT_NUM_NODES": Word(text="1", span=task.key("run").span)}
-        given |= {"SKYPILOT_NODE_RANK": Word(text="0", span=task.key("run").span)}
+        given["SKYPILOT_NODE_RANK"] = Word(text="0", span=task.key("run").span)
     releases = commands.releases_in(setup) if setup is not None else []
     found = commands.of_shell([run], {**env, **secrets}, given=given, image=image, releases=releases)
-    if found and nodes is not None and _NUMBER.fullmatch(nodes.text) and int(nodes.text) > 1:
-        raise several_nodes(task.script, int(nodes.text), nodes.span)
-    return [replace(each, gpu=each.gpu or gpu, notes=(*task.notes, *each.notes)) for each in found]
+    return [
+        replace(each, gpu=each.gpu or gpu, nodes=each.nodes or nodes, notes=(*task.notes, *each.notes))
+        for each in found
+    ]
 
 
 def _image(resources: Section) -> Word | None:

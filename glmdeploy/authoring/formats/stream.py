@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".yaml", ".yml", ".json")
 
-_NUMBERS = {2: "two", 3: "three", 4: "four"}
-_WHOLE = re.compile(r"[0-9]{1,4}")
 # A text without a line of this kind is no mapping or list of YAML's; most shell texts are passed over by it.
 _SHOWS = re.compile(
     r"^[ \t]*(?:-[ \t]+)*(?:[^\s#'\"{}\[\],&*!|>%@`-][^\n]*?|\"[^\"\n]*\"|'[^'\n]*')[ \t]*:(?:\s|$)|[{]", re.MULTILINE
@@ -83,7 +81,7 @@ def refused(
 def finished(script: Script, found: Sequence[Launch], notes: Sequence[Note], *, what: str, span: Span) -> list[Launch]:
     """The launches of a file with the notes that hold for all of it.
 
-    :raises ProfileError: where there are none, or where the one that is taken is one of several nodes.
+    :raises ProfileError: where there are none.
     """
     if not found:
         message = f"this is {what}, but nothing in it launches SGLang"
@@ -91,9 +89,6 @@ def finished(script: Script, found: Sequence[Launch], notes: Sequence[Note], *, 
         expected = "a command with `python3 -m sglang.launch_server` or `sglang serve`"
         note = Note(severity=Severity.ERROR, message=message, span=span, expected=expected)
         raise ProfileError(script.findings([note, *hints], secrets_of(script)))
-    taken = next((each for each in found if each.engine is None), None)
-    if taken is not None:
-        _one_node(script, taken)
     secrets = tuple(secrets_of(script))
     return [replace(each, notes=(*notes, *each.notes), secrets=secrets) for each in found]
 
@@ -113,29 +108,6 @@ def secrets_of(script: Script) -> Iterator[Word]:
             for pair in (held.value.entries or {}).values() if held else ():
                 if pair.value.text:
                     yield Word(text=pair.value.text, span=pair.value.span)
-
-
-def several_nodes(script: Script, count: int, span: Span) -> ProfileError:
-    """That a launch needs more containers than one."""
-    number = _NUMBERS.get(count, str(count))
-    return refused(
-        script,
-        f"{number} nodes: this launch runs on {number} machines at once, which cannot be imported until clusters are"
-        " supported",
-        span,
-        fix="import a launch for one node, with a GPU count of at most 8",
-    )
-
-
-def _one_node(script: Script, launch: Launch) -> None:
-    for index, word in enumerate(launch.words):
-        name, equals, value = word.text.partition("=")
-        if name != "--nnodes":
-            continue
-        if not equals and index + 1 < len(launch.words):
-            value = launch.words[index + 1].text
-        if _WHOLE.fullmatch(value) and int(value) > 1:
-            raise several_nodes(script, int(value), word.span)
 
 
 def label(text: str) -> str:

@@ -5,14 +5,13 @@ Those with ``docker_server`` start a server by a command, and are read. The othe
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.formats import commands
 from glmdeploy.authoring.formats.format import Format
 from glmdeploy.authoring.formats.section import Section
-from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused, several_nodes
+from glmdeploy.authoring.formats.stream import documents, finished, label, mappings, refused
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
@@ -63,7 +62,6 @@ _OWN = frozenset(
         "system_packages",
     }
 )
-_NUMBER = re.compile(r"[0-9]{1,3}")
 
 
 def shows(script: Script) -> Span | None:
@@ -79,7 +77,7 @@ def shows(script: Script) -> Span | None:
 def launches(script: Script) -> list[Launch]:
     """The launch of the server.
 
-    :raises ProfileError: where there is none, or where it runs on several nodes.
+    :raises ProfileError: where there is none.
     """
     section = Section(script=script, tree=documents(script)[0], notes=[])
     span = shows(script) or (0, 1)
@@ -93,7 +91,7 @@ def launches(script: Script) -> list[Launch]:
         section.note(Severity.INFO, "the port was left out: Modal gives a URL of its own", port.span)
     image = _image(section)
     env = commands.variables_of(section, "environment_variables")
-    gpu = _gpu(section)
+    gpu, nodes = _gpu(section)
     _secrets(section)
     releases: list[Word] = []
     for item in section.items("requirements"):
@@ -102,7 +100,7 @@ def launches(script: Script) -> list[Launch]:
         section.note(Severity.WARNING, f"{label(text.text)} is not installed: it must be in the image", text.span)
     section.close(info=INFO, warned=WARNED, no_matter=NO_MATTER)
     found = commands.of_shell([command], env, image=image, releases=releases) if command is not None else []
-    found = [replace(each, gpu=each.gpu or gpu) for each in found]
+    found = [replace(each, gpu=each.gpu or gpu, nodes=each.nodes or nodes) for each in found]
     return finished(script, found, section.notes, what=NAME, span=span)
 
 
@@ -118,15 +116,14 @@ def _image(section: Section) -> Word | None:
     return image
 
 
-def _gpu(section: Section) -> Word | None:
+def _gpu(section: Section) -> tuple[Word | None, Word | None]:
+    """The GPUs of one node, and the number of nodes."""
     resources = section.section("resources")
     if resources is None:
-        return None
+        return None, None
     gpu, nodes = resources.word("accelerator"), resources.word("node_count")
     resources.close(info=RESOURCES_INFO)
-    if nodes is not None and _NUMBER.fullmatch(nodes.text) and int(nodes.text) > 1:
-        raise several_nodes(section.script, int(nodes.text), nodes.span)
-    return gpu
+    return gpu, nodes
 
 
 def _secrets(section: Section) -> None:

@@ -103,19 +103,16 @@ class Argv:
         """The launch with what is said around it."""
         job = about.job
         notes = [*about.notes, *job.notes]
-        if about.name == "srun":
-            whole = job.over(self.job)
-            if whole.count > 1 and whole.nodes:
-                message = f"this job runs on {whole.count} nodes; glmdeploy serves from one container"
-                fix = "choose a launch for one node"
-                notes.insert(0, Note(severity=Severity.ERROR, message=message, span=whole.nodes.span, fix=fix))
+        whole = job.over(self.job)
+        nodes = whole.number if about.name == "srun" else None
         made = self.containers.get(about.target)
         container = about.container or (Container(image=made.image, flags=made.flags) if made else None)
         return replace(
             launch,
             container=launch.container or container,
             env={**(made.env if made else {}), **launch.env},
-            gpu=launch.gpu or job.gpu,
+            gpu=launch.gpu or (whole.of_node if job.gpu else None),
+            nodes=launch.nodes or nodes,
             releases=(*about.releases, *launch.releases),
             notes=(*notes, *launch.notes),
             place=(min(first.span[0], launch.place[0]), launch.place[1]),

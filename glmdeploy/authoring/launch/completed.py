@@ -47,8 +47,13 @@ def completed(sections: Sections, checked: Checked, *, found_in: Span) -> bool:
 
 
 def _is_open(sections: Sections) -> bool:
-    """Whether the launch leaves open where kernels are kept; else a volume elsewhere would stay empty."""
-    return not any(name in sections.data["sglang"].get("env", {}) for name in _CACHES)
+    """Whether the launch leaves open where kernels are kept; else a volume elsewhere would stay empty.
+
+    Not so where several nodes serve: the stage is one container.
+    """
+    return "cluster" not in sections.data and not any(
+        name in sections.data["sglang"].get("env", {}) for name in _CACHES
+    )
 
 
 def _compile(sections: Sections, found: Finding, span: Span) -> None:

@@ -54,6 +54,7 @@ _MODALS_OWN = frozenset(
         *("log-driver", "log-opt", "hostname", "publish-all"),
     }
 )
+_OF_NETWORK = re.compile(r"/(?:dev|sys/class)/(?:infiniband|gdrdrv|vfio)")
 _VOLUMES = frozenset({"volume", "mount", "volumes-from", "tmpfs"})
 
 
@@ -150,6 +151,9 @@ def place(container: Container, *, port: int, gpus: int, weights: str, sections:
             _port(word, port, sections)
         elif name == "gpus":
             _gpus(word, gpus, sections)
+        elif name in ("device", *_VOLUMES) and _OF_NETWORK.search(word.text):
+            message = "the network cards of the old machine were left out: Modal's containers have its own network"
+            sections.note(Severity.INFO, message, word.span)
         elif name in _VOLUMES:
             _volume(word, weights, sections)
         elif name == "env-file":

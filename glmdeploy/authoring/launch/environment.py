@@ -18,6 +18,18 @@ HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 KERNELS = "SGLANG_DG_CACHE_DIR"
 
 _DEVICES = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"})
+_MACHINE = re.compile(
+    r"(?:NCCL|GLOO|TP)_SOCKET_IFNAME|NCCL_(?:IB_HCA|IB_GID_INDEX|TOPO_FILE|COMM_ID|OOB_NET_IFNAME)|UCX_NET_DEVICES"
+    r"|NVSHMEM_HCA_\w+|(?:SGLANG_|SGL_)?(?:HOST|POD|NODE)_IP|SGLANG_LOCAL_IP_NIC|MASTER_(?:ADDR|PORT)"
+    r"|(?:NODE_|LOCAL_)?RANK|NNODES|NUM_NODES|(?:LOCAL_)?WORLD_SIZE|(?:LWS|SLURM|SKYPILOT|DSTACK)_\w+"
+)
+"""What names interfaces, cards and addresses of the old machines, or which of them one is: of NCCL, Gloo, UCX, NVSHMEM,
+torch, and of what starts the nodes. SGLang's own stand in its ``environ.py``.
+"""
+_NETWORK = re.compile(
+    r"(?:NCCL|GLOO)_(?:SOCKET_\w+|IB_\w+|NET|NET_\w+|CROSS_NIC|TUNER_PLUGIN)|(?:UCX|NVSHMEM|FI|MC|OMPI_MCA)_\w+"
+)
+"""What only tunes the network between nodes, of these and of libfabric and Mooncake: one node does without it."""
 _VARIABLE = re.compile(r"(?:--[\w-]+=)?\"?\$(?:\{([A-Za-z_]\w*)(?::?[-=?][^}]*)?\}|([A-Za-z_]\w*))\"?", re.ASCII)
 _API_KEY = "API_KEY"
 
@@ -58,6 +70,11 @@ def _dropped(word: Word, what: str, command: str, sections: Sections) -> None:
         sections.note(Severity.INFO, message, word.span, fix=f"put it into Modal: {command}")
 
 
+def of_network(name: str) -> bool:
+    """Whether a variable is of the machines' network, or tells one of them from the others."""
+    return name in _DEVICES or any(each.fullmatch(name) for each in (_MACHINE, _NETWORK))
+
+
 def place_variables(launch: Launch, sections: Sections) -> None:
     """The variables of the image. Those of which the text does not tell the value are told, not placed."""
     for name, word in launch.env.items():
@@ -71,6 +88,9 @@ def place_variables(launch: Launch, sections: Sections) -> None:
         elif name in _DEVICES:
             message = f"{name} was left out: a Modal container has just the GPUs that it uses"
             sections.note(Severity.WARNING, message, word.span)
+        elif _MACHINE.fullmatch(name) or ("cluster" in sections.data and of_network(name)):
+            message = f"{name} was left out: it is of the old machines and their network"
+            sections.note(Severity.INFO, message, word.span)
         elif word.unknown:
             message = f"{name} needs {', '.join(word.unknown)}, which is not in this text; it was left out"
             sections.note(Severity.WARNING, message, word.span, fix="set it under `sglang.env` if it is needed")

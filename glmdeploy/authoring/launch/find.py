@@ -134,6 +134,7 @@ class _Reading:
         self.argv.job = job.over(self.argv.job)
         for name, word in job.variables().items():
             self.scope.give(name, [word])
+        self.scope.ambient = {**self.scope.ambient, **job.variables()}
         items = list(commands(text, offsets))
         self.names = called(items)
         self._run(items)
@@ -178,13 +179,19 @@ class _Reading:
 
     def _inner(self, word: Word, env: Mapping[str, Word], arguments: Sequence[Word] = ()) -> list[Launch]:
         """The launches in the text that a shell gets as an argument."""
-        variables = {name: Variable(words=(value,), exported=True) for name, value in env.items() if not value.unknown}
+        variables = self.scope.surrounding()
+        variables |= {name: Variable(words=(value,), exported=True) for name, value in env.items() if not value.unknown}
         variables |= {str(index): Variable(words=(value,)) for index, value in enumerate(arguments)}
         if arguments:
             variables["@"] = Variable(words=tuple(arguments[1:]), array=True)
         if self.depth >= MAX_SHELLS:
             raise ShellError(f"more than {MAX_SHELLS} shells inside one another", word.span)
-        scope = Scope(variables=variables, length=self.scope.length, kept_outside=self.scope.unexported())
+        scope = Scope(
+            variables=variables,
+            length=self.scope.length,
+            kept_outside=self.scope.unexported(),
+            ambient=self.scope.ambient,
+        )
         inside = self._inside(scope).read(word.text, word.offsets)
         passed = {name: value for name, value in env.items() if value.unknown}
         return [replace(launch, env={**passed, **launch.env}, notes=(*word.notes, *launch.notes)) for launch in inside]
@@ -268,7 +275,7 @@ class _Reading:
         return words, [*notes, *more, *odd, *apart], comment or broken
 
     def _around(self, launch: Launch, path: tuple[Step, ...]) -> Launch:
-        repeated = loops.told(path, self.loops, launch.place)
+        repeated = loops.told(path, self.loops, launch)
         releases = (*self.shared.releases, *(each for each in launch.releases if each not in self.shared.releases))
         return replace(launch, releases=releases, notes=(*launch.notes, *((repeated,) if repeated else ())))
 

@@ -1,4 +1,4 @@
-"""On which GPUs a launch runs: what the command line says, else the text, else what its options need."""
+"""On which GPUs and how many nodes a launch runs: by the command line, else the text, else what its options need."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from glmdeploy import gpus
+from glmdeploy.authoring.launch import cluster
+from glmdeploy.authoring.launch.cluster import Nodes
 from glmdeploy.findings import Severity
 from glmdeploy.profile.text.characters import shown
 
@@ -21,34 +23,82 @@ ASSUMED = "B200"
 MOST = 8
 """In one Modal container (modal 1.6.4)."""
 
-_TOO_MANY = f"the launch is for {{}} GPUs, but a container on Modal has {MOST} at most"
+_TOO_MANY = f"the launch is for {{}}, but a container on Modal has {MOST} at most"
 _SIZES = ("tp_size", "pp_size", "dp_size")
 
 
-def of_launch(given: Mapping[str, Given], launch: Launch, wanted: ImportOptions, sections: Sections) -> str:
-    """The value of ``gpu``, with notes about what was assumed and what the text says otherwise."""
+def of_launch(
+    given: Mapping[str, Given], launch: Launch, wanted: ImportOptions, sections: Sections
+) -> tuple[str, Nodes]:
+    """The value of ``gpu``, which is of one node, and the nodes, with notes about what was assumed or contradicts."""
     used, is_known = _used(given)
+    nodes = cluster.of_launch(given, launch, used, sections)
     span = launch.gpu.span if launch.gpu else given["tp_size"].flag.span if "tp_size" in given else launch.place
     if wanted.gpu is not None:
-        if used > MOST:
-            sections.note(Severity.ERROR, _TOO_MANY.format(used), span, fix="lower --tp to the count of --gpu")
-        return wanted.gpu
+        nodes = _on_larger(nodes, used, wanted.gpu, sections) if is_known else nodes
+        if _each(used, nodes) > MOST and nodes.count is not None:
+            fix = _fewer(used, nodes, "lower --tp to the count of --gpu")
+            sections.note(Severity.ERROR, _too_many(used, nodes), span, fix=fix)
+        return wanted.gpu, nodes
     type_, told = _told(launch, sections)
-    count = used if is_known or told is None else told
+    count = _each(used, nodes)
+    if told is not None and (nodes.count is None or not is_known):
+        count = told
+    elif nodes.count is None or (nodes.several and not is_known):
+        count = min(used, MOST) if is_known else MOST
     if told is not None and told != count and count <= MOST:
-        message = f"the text gives {told} GPUs, but SGLang uses {count} of them; {count} were taken"
+        a_node = " a node" if nodes.several else ""
+        message = f"the text gives {told} GPUs{a_node}, but SGLang uses {count} of them; {count} were taken"
         if told < count:
-            message = f"the text gives {told} GPUs, but SGLang needs {count}, which were taken"
+            message = f"the text gives {told} GPUs{a_node}, but SGLang needs {count}, which were taken"
         sections.note(Severity.WARNING, message, span, fix="correct --tp, or choose with --gpu")
     if count > MOST:
-        sections.note(
-            Severity.ERROR, _TOO_MANY.format(count), span, fix="choose a GPU with --gpu, and lower --tp to its count"
-        )
+        fix = _fewer(used, nodes, "choose a GPU with --gpu, and lower --tp to its count")
+        sections.note(Severity.ERROR, _too_many(used, nodes), span, fix=fix)
         count = MOST
     elif type_ is None:
         message = f"the text does not say on which GPU it runs: {ASSUMED}:{count} was assumed"
-        sections.note(Severity.WARNING, message, span, fix="name it with --gpu, such as --gpu H200:8")
-    return f"{type_ or ASSUMED}:{min(count, MOST)}"
+        fix = "name it with --gpu, such as --gpu H200:8"
+        if nodes.several and is_known and used <= MOST:
+            fix = f"name it with --gpu, such as --gpu H200:{used}, which has as many as all nodes"
+        sections.note(Severity.WARNING, message, span, fix=fix)
+    elif nodes.several and is_known and used <= MOST:
+        message = f"{nodes.count} nodes of {count} GPUs have as many as one container on Modal can have"
+        sections.note(Severity.WARNING, message, nodes.span, fix=f"import it for one, with --gpu {type_}:{used}")
+    return f"{type_ or ASSUMED}:{count}", nodes
+
+
+def _each(used: int, nodes: Nodes) -> int:
+    """The GPUs of one node."""
+    return -(-used // (nodes.count or 1))
+
+
+def _too_many(used: int, nodes: Nodes) -> str:
+    if nodes.several:
+        return _TOO_MANY.format(f"{used} GPUs on {nodes.count} nodes")
+    return _TOO_MANY.format(f"{used} GPUs")
+
+
+def _fewer(used: int, nodes: Nodes, otherwise: str) -> str:
+    """What helps where one node would need more GPUs than there are."""
+    least = -(-used // MOST)
+    return (
+        f"if it runs on {least} nodes, add --nnodes {least} to it; else {otherwise}"
+        if least <= 32 and not nodes.several
+        else otherwise
+    )
+
+
+def _on_larger(nodes: Nodes, used: int, gpu: str, sections: Sections) -> Nodes:
+    """The nodes that a launch takes where one has more GPUs than those of its text."""
+    each = count(gpu)
+    own = _each(used, nodes)
+    if not nodes.several or used != own * (nodes.count or 1) or each <= own or (used > each and used % each):
+        return nodes
+    fewer = -(-used // each)
+    message = f"{nodes.said}, with {own} GPUs each, is {fewer} node{'s' * (fewer > 1)} of --gpu {shown(gpu)}"
+    sections.note(Severity.WARNING, message, nodes.span)
+    return Nodes(count=fewer, span=nodes.span, said=nodes.said, replaced=True)
 
 
 def count(gpu: str) -> int:

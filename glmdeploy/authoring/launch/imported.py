@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.authoring.formats.recognise import recognise
-from glmdeploy.authoring.launch import config, foreign
+from glmdeploy.authoring.launch import config, foreign, ranks
 from glmdeploy.authoring.launch.completed import completed
 from glmdeploy.authoring.launch.find import launches
 from glmdeploy.authoring.launch.launch import Note
@@ -133,7 +133,7 @@ def _launch(script: Script, form: Format | None) -> Launch:
             message, span = f"{shown(slip[0])} does not launch SGLang", slip.span()
         expected = "a command with `python3 -m sglang.launch_server` or `sglang serve`, or a --config file of SGLang's"
         raise _failed(script, Note(severity=Severity.ERROR, message=message, span=span, expected=expected))
-    launch, *others = sorted(found, key=lambda each: each.engine is not None)
+    launch, others = ranks.joined(sorted(found, key=lambda each: each.engine is not None))
     if launch.engine:
         raise ProfileError(script.findings(*foreign.refusal(launch, launch.engine)))
     return replace(launch, notes=(*launch.notes, *map(_another, others)))

@@ -79,7 +79,8 @@ class Launch:
 
     ``words`` are SGLang's own arguments. A variable in ``env`` that is only passed on has an unknown word for a value.
     ``engine`` is set where another engine is launched: such a launch is refused. ``gpu`` is what the text says of GPUs
-    in Modal's form (``H200:4``, ``H200``, ``:8`` where only their number is told). ``releases`` are the versions of
+    in Modal's form (``H200:4``, ``H200``, ``:8`` where only their number is told), for one node. ``nodes`` is the word
+    with the number of nodes that start this launch, where what is around it says that. ``releases`` are the versions of
     SGLang that the text names (``0.5.11``) beside the image's tag, the nearest to the launch last. ``settings`` are
     values that have a place of their own in a profile (``("server", "scaledown_window")``), with their places in the
     text. ``secrets`` are values of the text that nobody may see, beside those that ``words`` and ``env`` have.
@@ -92,6 +93,15 @@ class Launch:
     notes: tuple[Note, ...] = ()
     engine: Engine | None = None
     gpu: Word | None = None
+    nodes: Word | None = None
     releases: tuple[Word, ...] = ()
     settings: Mapping[KeyPath, tuple[Any, Span]] = field(default_factory=dict)
     secrets: tuple[Word, ...] = ()
+
+    def said(self, name: str) -> Word | None:
+        """The value of an option under one of its names, before anything is known of a release; None without it."""
+        for index, word in enumerate(self.words):
+            given, equals, _ = word.text.partition("=")
+            if given == name:
+                return word.after(len(name) + 1) if equals else next(iter(self.words[index + 1 :]), None)
+        return None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from glmdeploy.authoring.launch.branches import Step
-    from glmdeploy.authoring.launch.launch import Span, Word
+    from glmdeploy.authoring.launch.launch import Launch, Word
 
 MAX_ROUNDS = 1000
 
@@ -82,8 +82,9 @@ def _made(word: Word, text: str) -> Word:
     return replace(word, text=text, offsets=(word.span[0],) * len(text), unknown=(), raw="")
 
 
-def told(path: Sequence[Step], known: dict[int, Loop], place: Span) -> Note | None:
+def told(path: Sequence[Step], known: dict[int, Loop], launch: Launch) -> Note | None:
     """What the loops around a launch make of it."""
+    place = launch.place
     around = [step for step in path if step.kind in ("for", "select", "while", "until")]
     if not around:
         return None
@@ -93,6 +94,9 @@ def told(path: Sequence[Step], known: dict[int, Loop], place: Span) -> Note | No
         count = prod(len(loop.values or ()) for loop in whole)
         if count == 1:
             return None
+        if _of_nodes(launch, [loop.name for loop in whole], count):
+            message = f"this loop starts {_NAMES[count] if count < len(_NAMES) else count} nodes of one launch, as"
+            return Note(severity=Severity.INFO, message=f"{message} a cluster does by itself", span=place)
         number = _NAMES[count] if count < len(_NAMES) else str(count)
         taken = ", ".join(f"{loop.name}={_shown(loop.values[:1])}" for loop in whole if loop.values)
         of = "; ".join(f"{loop.name} is {_shown(loop.values or ())}" for loop in whole)
@@ -100,9 +104,23 @@ def told(path: Sequence[Step], known: dict[int, Loop], place: Span) -> Note | No
     else:
         step = next(step for step, loop in zip(around, loops, strict=True) if loop is None or loop.values is None)
         what = shown(masked(" ".join(step.said.split()))) or step.kind
+        if step.kind in ("for", "select") and _of_nodes(launch, (), None):
+            message = f"this loop (`{what}`) was taken to start the nodes of one launch, as a cluster does by itself"
+            return Note(severity=Severity.INFO, message=message, span=place)
         said = "is repeated" if step.kind in ("while", "until") else "launches several servers"
         message = f"this launch stands in a loop that {said} (`{what}`), how often is not known; one was taken"
     return Note(severity=Severity.WARNING, message=message, span=place, fix="import one launch of them on its own")
+
+
+def _of_nodes(launch: Launch, names: Sequence[str], count: int | None) -> bool:
+    """Whether the loops start the nodes of one launch: as many, or told apart by a variable of theirs.
+
+    ``count`` is None where it is not known how often they run.
+    """
+    nodes, rank = launch.said("--nnodes"), launch.said("--node-rank")
+    if nodes is None or rank is None or nodes.text == "1":
+        return False
+    return count is None or bool(nodes.unknown) or nodes.text == str(count) or not {*names}.isdisjoint(rank.variables)
 
 
 def _shown(words: Sequence[Word]) -> str:

@@ -30,6 +30,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}", re.ASCII)
 
 
+OF_NODES = ("node_rank", "dist_init_addr")
+"""What differs from node to node, or is an address of the old machines."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
     """An option in the text: ``name`` and ``flag`` as written, the latter with a value that is joined to it.

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy import gpus
-from glmdeploy.authoring.launch import docker, environment, gpu, options, repository
+from glmdeploy.authoring.launch import cluster, docker, environment, gpu, options, repository
 from glmdeploy.authoring.launch.masking import holds, names_secret
 from glmdeploy.authoring.launch.release import named, tagged
 from glmdeploy.authoring.launch.respelled import respelled
@@ -32,8 +32,6 @@ _OTHER_MAKERS = re.compile(r"rocm|cann|npu|xpu|hpu|musa|xeon", re.IGNORECASE)
 """What tags of SGLang's images say that are for other processors (``docker/`` of its repository, 2025 and 2026)."""
 
 _SECRET_FIELDS = frozenset({"api_key", "admin_api_key", "ssl_keyfile_password"})
-_OF_SEVERAL = frozenset({"node_rank", "dist_init_addr"})
-"""What a launch on several nodes says to each, and which says nothing without the others."""
 _SECRET_FLAGS = frozenset(f"--{name.replace('_', '-')}" for name in _SECRET_FIELDS)
 _PLACED_ELSEWHERE = frozenset({"model_path", "served_model_name", "host", "port", "api_key"})
 
@@ -60,7 +58,7 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
             _elsewhere(given["config"], sections)
         return sections
     app = wanted.app or served.slug[:63]
-    rented = gpu.of_launch(given, launch, wanted, sections)
+    rented, nodes = gpu.of_launch(given, launch, wanted, sections)
     sections.put(("schema",), 1)
     sections.put(("name",), wanted.name or f"{served.slug}-{rented.partition(':')[0].lower().rstrip('!+')}"[:63])
     sections.put(("description",), f"{served.name} with SGLang {release.version}")
@@ -71,11 +69,14 @@ def sections_of(launch: Launch, release: Catalog, wanted: ImportOptions, text: s
     sections.put(("gpu",), rented)
     sections.put(("volumes", "weights"), {"name": f"{app[:55]}-weights", "mount": served.mount})
     environment.place_secrets(launch, given.get("api_key"), app, wanted, sections)
+    cluster.place(nodes, given, launch, sections)
     port = _server(given, release, sections)
     sections.put(("sglang", "version"), release.version)
     _image(launch, release, rented, sections)
     for path, (value, span) in launch.settings.items():
-        sections.put(path, value, span)
+        if path[0] != "cluster":
+            sections.put(path, value, span)
+    cluster.fit_kind(nodes, sections)
     environment.place_variables(launch, sections)
     _kernels(app, served.mount, sections)
     _arguments(given, served, sections)
@@ -188,7 +189,8 @@ def _kernels(app: str, weights: str, sections: Sections) -> None:
     apart = not f"{folder}/".startswith(f"{weights}/") and not f"{weights}/".startswith(f"{folder}/")
     if re.fullmatch(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", folder) and apart:
         sections.put(("volumes", "kernels"), {"name": f"{app[:55]}-kernels", "mount": folder})
-        sections.put(("compile", "timeout"), 3600)
+        if "cluster" not in sections.data:  # the stage is one container
+            sections.put(("compile", "timeout"), 3600)
 
 
 def _arguments(given: Mapping[str, Given], served: Repository, sections: Sections) -> None:
@@ -207,7 +209,7 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
             sections.note(Severity.WARNING, message, found.flag.span)
         elif name == "config":
             _elsewhere(found, sections)
-        elif unknown and name in _OF_SEVERAL and "nnodes" in given:
+        elif unknown and name in options.OF_NODES and "nnodes" in given:
             message = f"{label} was left out: it is of a launch on several nodes"
             sections.note(Severity.INFO, message, found.flag.span)
         elif unknown:
@@ -223,7 +225,7 @@ def _arguments(given: Mapping[str, Given], served: Repository, sections: Section
                 sections.use(word)
             span = found.values[0].span if found.values and found.option else found.flag.span
             sections.put(("sglang", "args", found.key), value, span)
-            _warn(name, value, found, sections)
+            _warn(value, found, sections)
 
 
 def _elsewhere(found: Given, sections: Sections) -> None:
@@ -243,11 +245,8 @@ def _is_secret(found: Given) -> bool:
     return names_secret(found.name) and (found.name in _SECRET_FLAGS or found.name not in releases.flags())
 
 
-def _warn(name: str, value: Any, found: Given, sections: Sections) -> None:
+def _warn(value: Any, found: Given, sections: Sections) -> None:
     """What is understood, but cannot work as it did."""
-    if name == "nnodes" and isinstance(value, int) and value > 1:
-        message = f"this is one of {value} nodes; glmdeploy serves from one container"
-        sections.note(Severity.ERROR, message, found.values[0].span, fix="choose a launch for one node")
     if not isinstance(value, str):
         return
     mounts = tuple(f"{volume['mount']}/" for volume in sections.data["volumes"].values())

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from glmdeploy.findings import Finding
 
 _ORDER = (
-    *("schema", "name", "description", "app", "model", "gpu", "volumes", "secrets", "download", "compile"),
-    *("server", "sglang"),
+    *("schema", "name", "description", "app", "model", "gpu", "cluster", "volumes", "secrets"),
+    *("download", "compile", "server", "sglang"),
 )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from glmdeploy.authoring.launch.branches import Path
 from glmdeploy.authoring.launch.grammar import PIECES, Mark, marks
-from glmdeploy.authoring.launch.words import ASSIGNMENT, PARAMETER, RawWord, Text, WordReader, joined, matched
+from glmdeploy.authoring.launch.words import ASSIGNMENT, PARAMETER, Opaque, RawWord, Text, WordReader, joined, matched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +37,7 @@ _LITERAL = re.compile(
     rf"""
       (?P<continuation> \\\n )
     | (?P<blank> [ \t]+ )
+    | (?P<placeholder> (?<![<&0-9]) <[A-Za-z][\w.-]{{0,40}}> (?![>&|(]) )
     | (?P<redirection> &>> | &> | <<< | <<- | << | <> | <& | >> | >& | >\| | [<>](?!\() )
     | (?P<operator> ;;& | && | \|\| | ;; | ;& | \|& | [;&|()\n] )
     | (?P<escaped> \\ (?s:.) )
@@ -181,6 +182,8 @@ class _Reader:
                     self._end_word(start)
                 case "redirection":
                     self._redirect(match[0], start)
+                case "placeholder":  # a shell reads a file there, and the text means a value that is yet to be written
+                    self._add([Opaque(raw=match[0], span=self.reader.span(start, self.at), quoted=False)], start)
                 case "operator":
                     yield from self._operator(match[0], start)
                 case _:

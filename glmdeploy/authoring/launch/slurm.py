@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 GPUS = ("--gres", "--gpus", "-G", "--gpus-per-node", "--gpus-per-task", "--gpus-on-node")
+OF_JOB = ("--gpus", "-G")
+"""Those that count the GPUs of all nodes."""
 NODES = ("--nodes", "-N")
 
 _LINE = re.compile(r"^#SBATCH[ \t]+(.*?)[ \t]*(?:[ \t]#.*)?$", re.MULTILINE)
@@ -27,10 +29,14 @@ _GPUS = re.compile(r"(?:(?P<type>[A-Za-z][\w.-]*)[:=])?(?P<count>[0-9]{1,3})")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """``gpu`` in Modal's form, ``nodes`` the word with their number, where they are said."""
+    """``gpu`` in Modal's form, ``nodes`` the word with their number, where they are said.
+
+    ``whole``: the GPUs are those of all nodes.
+    """
 
     gpu: Word | None = None
     nodes: Word | None = None
+    whole: bool = False
     notes: tuple[Note, ...] = ()
 
     @property
@@ -41,29 +47,56 @@ class Job:
 
     def over(self, outer: Job) -> Job:
         """What is said here, and of what is not, what the job around it says."""
-        return Job(gpu=self.gpu or outer.gpu, nodes=self.nodes or outer.nodes, notes=(*self.notes, *outer.notes))
+        return Job(
+            gpu=self.gpu or outer.gpu,
+            nodes=self.nodes or outer.nodes,
+            whole=self.whole if self.gpu else outer.whole,
+            notes=(*self.notes, *outer.notes),
+        )
+
+    @property
+    def number(self) -> Word | None:
+        """The word with the number of nodes, as nothing but that number; None where it tells none."""
+        told = self.nodes is not None and not self.nodes.unknown and self.nodes.text[:1].isdecimal()
+        return replace(self.nodes, text=str(self.count), offsets=()) if self.nodes and told else None
+
+    @property
+    def of_node(self) -> Word | None:
+        """The GPUs of one node; where those of all do not come out even, the type alone."""
+        if self.gpu is None or not self.whole or self.count < 2:
+            return self.gpu
+        kind, _, number = self.gpu.text.partition(":")
+        all_ = int(number or 1)
+        return (
+            replace(self.gpu, text=f"{kind}:{all_ // self.count}", offsets=())
+            if all_ % self.count == 0
+            else (replace(self.gpu, text=kind, offsets=()) if kind else None)
+        )
 
     def variables(self) -> dict[str, Word]:
-        """What SLURM sets in a job on one node ("Output environment variables" in the manual page of ``sbatch``)."""
+        """What SLURM sets in a job, on one node also which it is ("Output environment variables" in the manual page of
+        ``sbatch``).
+        """
         found: dict[str, Word] = {}
-        count = self.gpu.text.rpartition(":")[2] if self.gpu and not self.gpu.unknown else ""
-        if self.gpu and count.isdigit():
-            gpu = replace(self.gpu, text=count, offsets=())
-            found |= dict.fromkeys(("SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_NODE", "SLURM_GPUS"), gpu)
+        for names, gpu in ((("SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_NODE"), self.of_node), (("SLURM_GPUS",), self.gpu)):
+            count = gpu.text.rpartition(":")[2] if gpu and not gpu.unknown else ""
+            if gpu and count.isdigit():
+                found |= dict.fromkeys(names, replace(gpu, text=count, offsets=()))
         said = self.nodes or self.gpu
-        if said and self.count == 1:
-            one, none = replace(said, text="1", offsets=()), replace(said, text="0", offsets=())
-            found |= dict.fromkeys(("SLURM_NNODES", "SLURM_JOB_NUM_NODES"), one)
+        if said and (number := self.number or (replace(said, text="1", offsets=()) if not self.nodes else None)):
+            found |= dict.fromkeys(("SLURM_NNODES", "SLURM_JOB_NUM_NODES"), number)
+        if said and self.count == 1 and (self.number or not self.nodes):
+            none = replace(said, text="0", offsets=())
             found |= dict.fromkeys(("SLURM_NODEID", "SLURM_PROCID", "SLURM_LOCALID"), none)
         return found
 
     def around(self, launch: Launch) -> Launch:
         """A launch in the script of the job, with what the job says of it."""
         notes = [] if launch.gpu else [*self.notes]
-        if self.nodes and self.count > 1 and all(note.span != self.nodes.span for note in launch.notes):
+        if self.nodes and self.count > 1 and launch.nodes is None and launch.said("--nnodes") is None:
             message = f"the job has {self.count} nodes, but without srun only the first of them runs this launch"
             notes.append(Note(severity=Severity.WARNING, message=message, span=self.nodes.span))
-        return replace(launch, gpu=launch.gpu or self.gpu, notes=(*notes, *launch.notes))
+        return replace(launch, gpu=launch.gpu or self.of_node, notes=(*notes, *launch.notes))
 
 
 def job(text: str, offsets: Sequence[int]) -> Job:
@@ -84,11 +117,11 @@ def of_options(words: Sequence[Word]) -> Job:
     """What options of ``srun`` or ``sbatch`` say; of an option that is given again, the last."""
     found = Job()
     for name, word in options(words):
-        if name in NODES:
+        if name in NODES or (name in ("--ntasks", "-n") and word.text == "1" and found.nodes is None):
             found = replace(found, nodes=word)
         elif name in GPUS and (said := _gpu(name, word)):
             gpu, notes = said
-            found = replace(found, gpu=gpu, notes=(*found.notes, *notes))
+            found = replace(found, gpu=gpu, whole=name in OF_JOB, notes=(*found.notes, *notes))
     return found
 
 

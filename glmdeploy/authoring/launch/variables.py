@@ -9,13 +9,15 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from glmdeploy.authoring.launch import arithmetic
 from glmdeploy.authoring.launch.launch import Note, Word
 from glmdeploy.authoring.launch.outcomes import Held, Setting, Variable, described, held, possible, settled
+from glmdeploy.authoring.launch.pieces import BLANK, Piece, fields, spaced
 from glmdeploy.authoring.launch.words import BASENAME, Opaque, Parameter, Printed, ShellError, Text
 from glmdeploy.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from glmdeploy.authoring.launch.branches import Step
     from glmdeploy.authoring.launch.launch import Span
@@ -33,17 +35,6 @@ MAX_LENGTH = 1_000_000
 
 _DECLARING = frozenset({"export", "declare", "typeset", "readonly", "local"})
 _READING = frozenset({"read", "mapfile", "readarray"})
-_BLANK = re.compile(r"[ \t\n]+")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Piece:
-    """Part of a word: ``split`` where blanks in it separate words, ``breaks`` where a word begins with it."""
-
-    word: Word
-    split: bool
-    quoted: bool
-    breaks: bool = False
 
 
 @dataclass(kw_only=True)
@@ -59,19 +50,33 @@ class Scope:
     told: list[Note] = field(default_factory=list)
     kept_outside: dict[str, str] = field(default_factory=dict)
     """Variables of the shell around this one that it does not get, with their values as messages may show them."""
+    ambient: Mapping[str, Word] = field(default_factory=dict)
+    """What every shell has from what starts the nodes, such as SLURM's own variables; the server does not read it."""
     all_exported: bool = False
 
     def copy(self, *, exported: bool = False) -> Scope:
         """The variables of a shell inside this one; only the ``exported`` ones where it is a program of its own."""
         kept = {name: each for name, each in self.variables.items() if each.exported or not exported}
-        return Scope(variables=kept, length=self.length, path=self.path, kept_outside=self.unexported())
+        if exported:
+            kept = {**self.surrounding(), **kept}
+        return Scope(
+            variables=kept,
+            length=self.length,
+            path=self.path,
+            kept_outside=self.unexported(),
+            ambient=self.ambient,
+        )
+
+    def surrounding(self) -> dict[str, Variable]:
+        """The variables that are there in each shell before it sets any."""
+        return {name: Variable(words=(word,)) for name, word in self.ambient.items()}
 
     def unexported(self) -> dict[str, str]:
         """The variables that a program does not get, with their values as messages may show them."""
         own = {
             name: possible(name, held(each, self.path))
             for name, each in self.variables.items()
-            if not each.exported and name.isidentifier()
+            if not each.exported and name.isidentifier() and name not in self.ambient
         }
         return {**self.kept_outside, **own}
 
@@ -171,22 +176,22 @@ class Scope:
     def words(self, raw: RawWord) -> list[Word]:
         """The words that a word becomes: one, none (``$EMPTY``) or several (``$ARGS``, ``"${ARGS[@]}"``)."""
         pieces = [piece for part in raw.parts for piece in self._pieces(part)]
-        if not any(piece.breaks or (piece.split and _BLANK.search(piece.word.text)) for piece in pieces):
+        if not any(piece.breaks or (piece.split and BLANK.search(piece.word.text)) for piece in pieces):
             keep = any(piece.quoted or piece.word.text for piece in pieces) and not self._is_empty_array(raw)
             joined = self._joined([piece.word for piece in pieces], raw.span, raw.raw)
             if not keep:
                 self.told += joined.notes
                 return []
             return [replace(joined, broken=raw.broken)] if raw.broken else [joined]
-        fields = [self._joined(field, raw.span, "") for field in _fields(pieces)]
-        kept = {note for word in fields for note in word.notes}
+        words = [self._joined(each, raw.span, "") for each in fields(pieces)]
+        kept = {note for word in words for note in word.notes}
         self.told += [note for piece in pieces for note in piece.word.notes if note not in kept]
-        return fields
+        return words
 
     def word(self, raw: RawWord) -> Word:
         """The word as one, whatever blanks it has: the value of an assignment."""
         pieces = [piece for part in raw.parts for piece in self._pieces(part)]
-        return self._joined(list(_spaced(pieces)), raw.span, raw.raw)
+        return self._joined(list(spaced(pieces)), raw.span, raw.raw)
 
     def exported(self) -> dict[str, Word]:
         """The environment that a command gets, each value at its own place."""
@@ -228,16 +233,16 @@ class Scope:
             bare=any(word.bare for word in words),
         )
 
-    def _pieces(self, part: Part) -> Iterator[_Piece]:
+    def _pieces(self, part: Part) -> Iterator[Piece]:
         match part:
             case Text():
-                yield _Piece(
+                yield Piece(
                     word=Word(text=part.text, span=(0, 0), offsets=part.offsets, bare=_is_bare(part)),
                     split=False,
                     quoted=part.quoted,
                 )
             case Opaque():
-                yield _Piece(word=_unknown(part.raw, part.span), split=False, quoted=part.quoted)
+                yield Piece(word=self._computed(part), split=False, quoted=part.quoted)
             case Parameter():
                 yield from self._value(part)
             case Printed():
@@ -245,7 +250,30 @@ class Scope:
                     for piece in self._pieces(inner):
                         yield replace(piece, split=not part.quoted and not piece.word.unknown, quoted=part.quoted)
 
-    def _value(self, part: Parameter) -> Iterator[_Piece]:
+    def _computed(self, part: Opaque) -> Word:
+        """The number that ``$((8 * NNODES))`` is, where the text tells it."""
+        found = arithmetic.value(part.raw, self._number, self._length)
+        if found is None:
+            return _unknown(part.raw, part.span)
+        number, names = str(found[0]), _unique(found[1])
+        notes = (note for name in names for note in self._notes(name, self._held(name), part.span))
+        return replace(_unknown(number, part.span, *names), unknown=(), notes=_unique(notes))
+
+    def _held(self, name: str) -> Held:
+        return held(self.variables.get(name), self.path)
+
+    def _number(self, name: str) -> int | None:
+        taken = self._held(name).taken
+        words = taken.words if taken else None
+        known = words and not words[0].unknown and re.fullmatch(r"[0-9]{1,12}", words[0].text.strip())
+        return int(words[0].text) if words and known else None
+
+    def _length(self, name: str) -> int | None:
+        variable, taken = self.variables.get(name), self._held(name).taken
+        words = taken.words if taken else None
+        return len(words) if variable and variable.array and words and not any(w.unknown for w in words) else None
+
+    def _value(self, part: Parameter) -> Iterator[Piece]:
         """What stands for a parameter, to be joined."""
         now = held(self.variables.get(part.name), self.path)
         words = now.taken.words if now.taken else None
@@ -264,7 +292,7 @@ class Scope:
             if is_set or kind != "+":
                 pieces = list(self._argument(part))
                 if kind == "=":
-                    value = self._joined(list(_spaced(pieces)), part.span, part.raw)
+                    value = self._joined(list(spaced(pieces)), part.span, part.raw)
                     self._set(part.name, Setting(words=(value,), path=self.path))
                 yield from pieces
             elif now.certain:
@@ -284,9 +312,9 @@ class Scope:
                 split = not part.quoted and not word.unknown
                 if split and not used.text.isascii():
                     used = replace(used, bare=True)
-                yield _Piece(word=used, split=split, quoted=part.quoted, breaks=index > 0)
+                yield Piece(word=used, split=split, quoted=part.quoted, breaks=index > 0)
         else:
-            yield _Piece(word=_unknown(part.raw, part.span, part.name), split=False, quoted=part.quoted)
+            yield Piece(word=_unknown(part.raw, part.span, part.name), split=False, quoted=part.quoted)
 
     def _tell_of_outside(self, part: Parameter) -> None:
         if part.name in self.kept_outside:
@@ -294,7 +322,7 @@ class Scope:
             message += ": the shell that reads this does not have it"
             self.told.append(Note(severity=Severity.WARNING, message=message, span=part.span))
 
-    def _argument(self, part: Parameter) -> Iterator[_Piece]:
+    def _argument(self, part: Parameter) -> Iterator[Piece]:
         notes = () if part.operator.endswith("+") else (_default(part),)
         for inner in part.argument:
             for piece in self._pieces(inner):
@@ -306,7 +334,7 @@ class Scope:
                 )
                 # Text that is written in the braces is split like a value, unless it is quoted there.
                 split = not part.quoted and not piece.quoted and not word.unknown
-                yield _Piece(word=word, split=split, quoted=part.quoted or piece.quoted)
+                yield Piece(word=word, split=split, quoted=part.quoted or piece.quoted)
 
     def _notes(self, name: str, now: Held, span: Span) -> tuple[Note, ...]:
         own = now.taken.notes if now.taken else ()
@@ -325,37 +353,6 @@ class Scope:
             broken=word.broken,
             bare=word.bare,
         )
-
-
-def _fields(pieces: Iterable[_Piece]) -> Iterator[list[Word]]:
-    """Words apart, where an unquoted value has blanks (POSIX.1-2024, 2.6.5)."""
-    field: list[Word] = []
-    begun = False
-    for piece in pieces:
-        if piece.breaks and begun:
-            yield field
-            field, begun = [], False
-        if not piece.split:
-            field.append(piece.word)
-            begun = begun or piece.quoted or bool(piece.word.text)
-            continue
-        for index, text in enumerate(_BLANK.split(piece.word.text)):
-            if index and begun:
-                yield field
-                field, begun = [], False
-            if text:
-                place = piece.word.offsets[: len(text)]
-                field.append(replace(piece.word, text=text, offsets=place))
-                begun = True
-    if begun:
-        yield field
-
-
-def _spaced(pieces: Iterable[_Piece]) -> Iterator[Word]:
-    for piece in pieces:
-        if piece.breaks:
-            yield Word(text=" ", span=piece.word.span, offsets=piece.word.span[:1])
-        yield piece.word
 
 
 def _appended(before: Word, added: Word) -> Word:

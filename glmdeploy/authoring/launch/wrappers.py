@@ -47,6 +47,7 @@ WRAPPERS = frozenset(
         *_ENV,
         *("accelerate", "chroot", "chrt", "conda", "daemonize", "dumb-init", "flock", "gosu", "hatch", "ionice"),
         *("kubectl", "mamba", "micromamba", "mpiexec", "nice", "nohup", "nsys", "numactl", "oc", "parallel", "pdm"),
+        *("clush", "parallel-ssh", "pdsh", "pssh"),
         *("pipenv", "pipx", "pixi", "poetry", "prlimit", "rye", "runuser", "screen", "script", "setsid", "ssh"),
         *("stdbuf", "strace", "su", "su-exec", "taskset", "time", "timeout", "tini", "torchrun", "unbuffer", "uv"),
         *("uvx", "watch", "apptainer", "singularity", "enroot", "srun", "salloc", "sbatch", "systemd-inhibit"),

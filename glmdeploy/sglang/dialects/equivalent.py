@@ -29,3 +29,12 @@ def none(note: str) -> Equivalent:
 def same(*names: str) -> dict[str, Equivalent]:
     """Options that SGLang has under the same names and with the same meanings."""
     return {name: Equivalent(option=name) for name in names}
+
+
+NODES = called("nnodes", "in a profile `cluster.nodes`")
+NODE_RANK = called("node-rank", "in no profile: Modal tells each container of a `cluster` which node it is")
+ADDRESS = called(
+    "dist-init-addr",
+    "address and port in one, `HOST:PORT`; in no profile: Modal tells the containers of a `cluster`",
+)
+TWO_ROLES = called("disaggregation-mode", "`prefill` or `decode`: two servers, and a profile is one")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.sglang.dialects.equivalent import called, none, same
+from glmdeploy.sglang.dialects.equivalent import NODE_RANK, NODES, TWO_ROLES, called, none, same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,9 @@ _SERVER: Mapping[str, Equivalent] = {
 LMDEPLOY: Mapping[str, Equivalent] = {
     **_SERVER,
     **same("dtype", "revision", "download-dir", "log-level", "reasoning-parser", "tool-call-parser", "chat-template"),
-    **same("device", "quantization", "trust-remote-code", "nnodes", "node-rank"),
+    **same("device", "quantization", "trust-remote-code"),
+    "nnodes": NODES,
+    "node-rank": NODE_RANK,
     "model-name": called("served-model-name", "in a profile `model.served_name`"),
     "backend": none("SGLang has one engine"),
     "tp": called("tp-size"),
@@ -66,7 +68,7 @@ LMDEPLOY: Mapping[str, Equivalent] = {
     "disable-fastapi-docs": none(_UNSET),
     "vision-max-batch-size": none(_UNSET),
     "max-concurrent-requests": called("max-queued-requests", "beside those that run (`max-running-requests`)"),
-    "role": called("disaggregation-mode", "`prefill` or `decode`; in several containers, which no profile is"),
+    "role": TWO_ROLES,
     "migration-backend": called("disaggregation-transfer-backend"),
     "disable-vision-encoder": called("language-model-only"),
     "speculative-algorithm": called("speculative-algorithm", "some of its names are others"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.sglang.dialects.equivalent import called, none, same
+from glmdeploy.sglang.dialects.equivalent import TWO_ROLES, called, none, same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,6 @@ _FRACTION = called(
 )
 _EXTRA = none("what that file sets are options of SGLang's, each by its own name")
 _UNSET = "nothing of the kind can be set in SGLang"
-_TWO_ROLES = called("disaggregation-mode", "`prefill` or `decode`; in several containers, which no profile is")
 
 OPTIONS: Mapping[str, Equivalent] = {
     **same("trust-remote-code", "revision", "log-level", "chat-template", "otlp-traces-endpoint"),
@@ -57,9 +56,9 @@ OPTIONS: Mapping[str, Equivalent] = {
     "extra-llm-api-options": _EXTRA,
     "reasoning-parser": called("reasoning-parser", "some of its names are others"),
     "tool-parser": called("tool-call-parser", "some of its names are others"),
-    "metadata-server-config-file": _TWO_ROLES,
-    "server-role": _TWO_ROLES,
-    "disagg-cluster-uri": _TWO_ROLES,
+    "metadata-server-config-file": TWO_ROLES,
+    "server-role": TWO_ROLES,
+    "disagg-cluster-uri": TWO_ROLES,
     "fail-fast-on-attention-window-too-large": none(_UNSET),
     "enable-chunked-prefill": none(
         "SGLang prefills in chunks by default; `chunked-prefill-size` is their size, and -1 switches them off"

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glmdeploy.sglang.dialects.equivalent import called, none, same
+from glmdeploy.sglang.dialects.equivalent import ADDRESS, NODE_RANK, NODES, called, none, same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glmdeploy.sglang.dialects.equivalent import Equivalent
 
-_IN_ONE_CONTAINER = "a profile is one container, and SGLang starts the processes of its GPUs by itself"
+_BY_ITSELF = "SGLang starts the processes of a container's GPUs, and `cluster` of a profile several containers"
 _REMOVED = "vLLM itself has no such option any more, and SGLang needs none"
 _JSON_DRAFT = (
     "its `model` is `speculative-draft-model-path`, `num_speculative_tokens` is `speculative-num-steps` (with"
@@ -90,7 +90,9 @@ _LOADING: Mapping[str, Equivalent] = {
 }
 
 _PARALLEL: Mapping[str, Equivalent] = {
-    **same("nnodes", "node-rank", "disable-custom-all-reduce", "enable-eplb", "dcp-comm-backend"),
+    "nnodes": NODES,
+    "node-rank": NODE_RANK,
+    **same("disable-custom-all-reduce", "enable-eplb", "dcp-comm-backend"),
     "tensor-parallel-size": called("tp-size"),
     "tp": called("tp-size"),
     "pipeline-parallel-size": called("pp-size"),
@@ -99,20 +101,20 @@ _PARALLEL: Mapping[str, Equivalent] = {
         "dp-size", "it counts copies of the whole model; attention alone is split by DP attention (`attn-dp-size`)"
     ),
     "dp": called("dp-size", "it counts copies of the whole model; attention alone is split by `attn-dp-size`"),
-    "n": called("nnodes"),
-    "r": called("node-rank"),
-    **dict.fromkeys(("dpn", "dpr", "dpl", "dpa", "dpp", "dpb", "dph", "dpe"), none(_IN_ONE_CONTAINER)),
+    "n": NODES,
+    "r": NODE_RANK,
+    **dict.fromkeys(("dpn", "dpr", "dpl", "dpa", "dpp", "dpb", "dph", "dpe"), none(_BY_ITSELF)),
     "asc": called("tokenizer-worker-num", "SGLang has one HTTP server, and several tokenizers behind it"),
-    "data-parallel-size-local": none(_IN_ONE_CONTAINER),
-    "data-parallel-rank": none(_IN_ONE_CONTAINER),
-    "data-parallel-start-rank": none(_IN_ONE_CONTAINER),
-    "data-parallel-address": none(_IN_ONE_CONTAINER),
-    "data-parallel-rpc-port": none(_IN_ONE_CONTAINER),
-    "data-parallel-backend": none(_IN_ONE_CONTAINER),
-    "data-parallel-hybrid-lb": none(_IN_ONE_CONTAINER),
-    "data-parallel-external-lb": none(_IN_ONE_CONTAINER),
-    "data-parallel-supervisor-port": none(_IN_ONE_CONTAINER),
-    "headless": none(_IN_ONE_CONTAINER),
+    "data-parallel-size-local": none(_BY_ITSELF),
+    "data-parallel-rank": none(_BY_ITSELF),
+    "data-parallel-start-rank": none(_BY_ITSELF),
+    "data-parallel-address": none(_BY_ITSELF),
+    "data-parallel-rpc-port": none(_BY_ITSELF),
+    "data-parallel-backend": none(_BY_ITSELF),
+    "data-parallel-hybrid-lb": none(_BY_ITSELF),
+    "data-parallel-external-lb": none(_BY_ITSELF),
+    "data-parallel-supervisor-port": none(_BY_ITSELF),
+    "headless": none(_BY_ITSELF),
     "api-server-count": called("tokenizer-worker-num", "SGLang has one HTTP server, and several tokenizers behind it"),
     "enable-expert-parallel": called("ep-size", "it takes a number: that of `tp-size` for experts on all GPUs"),
     "ep": called("ep-size", "vLLM's is a switch; SGLang's takes a number, that of `tp-size` for experts on all GPUs"),
@@ -135,8 +137,8 @@ _PARALLEL: Mapping[str, Equivalent] = {
     "cp-kv-cache-interleave-size": called("cp-strategy", "it names a way, no size"),
     "distributed-executor-backend": none("SGLang starts its processes by itself; `use-ray` has Ray do it"),
     "distributed-timeout-seconds": called("dist-timeout"),
-    "master-addr": called("dist-init-addr", "address and port in one: `HOST:PORT`"),
-    "master-port": called("dist-init-addr", "address and port in one: `HOST:PORT`"),
+    "master-addr": ADDRESS,
+    "master-port": ADDRESS,
     "disable-nccl-for-dp-synchronization": none(_UNSET),
     "ray-workers-use-nsight": none(_UNSET),
     "worker-cls": none("SGLang's workers cannot be replaced by an option"),

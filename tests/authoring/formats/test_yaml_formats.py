@@ -48,6 +48,7 @@ def described(text: str, launch: Launch) -> Iterator[str]:
         yield f"  image {shown(launch.container.image)}"
         yield from (f"  {name} {shown(word)}" for name, word in launch.container.flags)
     yield from (f"  gpu {shown(word)}" for word in (launch.gpu,) if word)
+    yield from (f"  nodes {shown(word)}" for word in (launch.nodes,) if word)
     yield from (f"  release {shown(word)}" for word in launch.releases)
     yield from (f"  {noted(text, note)}" for note in launch.notes)
 

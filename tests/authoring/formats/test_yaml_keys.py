@@ -41,7 +41,7 @@ NO_MATTER = {
     **compose_service.NO_MATTER,
     **dstack.NO_MATTER,
     **kubernetes.ROOT_NO_MATTER,
-    **kubernetes.METADATA_NO_MATTER,
+    **pod.METADATA_NO_MATTER,
     **kubernetes.SPEC_NO_MATTER,
     **pod.CONTAINER_NO_MATTER,
     **skypilot.NO_MATTER,
@@ -60,9 +60,6 @@ CONSUMED = {
     "optional": "whether a ConfigMap must be there",
     "volumes": "told where a container mounts them",
     "modelFormat": "which runtime a cluster takes",
-    "size": "one node, as a launch has",
-    "num_nodes": "one node, as a launch has",
-    "nodes": "one node, as a launch has",
     "replicas": "told",
     "requests": "told with the limits",
     "vendor": "decides that a device is a GPU",
@@ -80,6 +77,7 @@ def spans(launches: list[Launch]) -> Iterator[Span]:
     for launch in launches:
         container = launch.container
         words = [*launch.words, *launch.env.values(), *launch.releases, *([launch.gpu] if launch.gpu else [])]
+        words += [launch.nodes] if launch.nodes else []
         words += [container.image, *(word for _, word in container.flags)] if container else []
         for word in words:
             yield word.span

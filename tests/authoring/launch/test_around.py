@@ -116,13 +116,51 @@ def test_images_and_environments() -> None:
     assert inside.env["A"].text == "1"
 
 
-def test_two_nodes_are_refused_where_both_run() -> None:
-    [both] = launches(f"#SBATCH --nodes=2\nsrun {SERVER}")
-    [one] = launches(f"#SBATCH --nodes=2\n{SERVER}")
-    [own] = launches(f"#SBATCH --nodes=2\nsrun --nodes=1 {SERVER}")
-    assert [note.severity for note in both.notes if "nodes" in note.message] == ["error"]
-    assert [note.severity for note in one.notes if "nodes" in note.message] == ["warning"]
-    assert [note.severity for note in own.notes if "this job" in note.message] == []
+@pytest.mark.parametrize(
+    ("before", "behind", "nodes", "told"),
+    [
+        ("#SBATCH --nodes=2\nsrun ", "", "2", []),
+        ("#SBATCH -N2\nsrun --mpi=none ", "", "2", []),
+        ("#SBATCH --nodes=2-4\nsrun ", "", "2", []),
+        ("srun --nodes 4 bash -c '", "'", "4", []),
+        ("#SBATCH --nodes=2\n", "", None, ["warning"]),
+        ("#SBATCH --nodes=2\n", " --nnodes 2", None, []),
+        ("#SBATCH --nodes=2\nsrun --nodes=1 ", "", "1", []),
+        ("#SBATCH --nodes=2\nsrun -n 1 ", "", "1", []),
+        ("#SBATCH --nodes=$N\nsrun ", "", None, []),
+    ],
+)
+def test_on_how_many_nodes_a_job_runs_a_launch(before: str, behind: str, nodes: str | None, told: list[str]) -> None:
+    [found] = launches(f"{before}{SERVER}{behind}")
+    assert (found.nodes.text if found.nodes else None) == nodes
+    assert [note.severity for note in found.notes if "without srun" in note.message] == told
+
+
+@pytest.mark.parametrize(
+    ("gpus", "each", "of_all"),
+    [
+        ("--gpus=16", ":8", "16"),
+        ("-G h200:16", "H200:8", "16"),
+        ("--gpus=h200:9", "H200", "9"),
+        ("--gpus-per-node=8", ":8", "8"),
+        ("--gres=gpu:8", ":8", "8"),
+    ],
+)
+def test_the_gpus_of_a_job_and_those_of_its_nodes(gpus: str, each: str, of_all: str) -> None:
+    [found] = launches(f"#SBATCH -N 2\n#SBATCH {gpus}\nsrun {SERVER} --max-running-requests $SLURM_GPUS")
+    assert found.gpu is not None
+    assert found.gpu.text == each
+    assert found.words[-1].text == of_all
+
+
+def test_what_starts_the_nodes_tells_inner_shells_of_them() -> None:
+    [found] = launches(f"#SBATCH -N 2\nsrun bash -c '{SERVER} --nnodes $SLURM_NNODES --node-rank $SLURM_NODEID'")
+    assert [(word.text, word.unknown) for word in found.words[3::2]] == [
+        ("2", ()),
+        ("$SLURM_NODEID", ("$SLURM_NODEID",)),
+    ]
+    assert not [note for note in found.notes if "exported" in note.message]
+    assert not found.env
 
 
 def test_other_engines_behind_other_commands() -> None:

@@ -76,7 +76,7 @@ def test_words(text: str, expected: list[str]) -> None:
         ("A=1\nB=$A$A", "$B", ["11"]),
         ("export A=1", "$A", ["1"]),
         ("A=1\nunset A", "$A", ["$A"]),
-        ("", "$(nproc) `nproc` $((1+2)) ${A%x} $1", ["$(nproc)", "`nproc`", "$((1+2))", "${A%x}", "$1"]),
+        ("", "$(nproc) `nproc` $((N+2)) ${A%x} $1", ["$(nproc)", "`nproc`", "$((N+2))", "${A%x}", "$1"]),
         ("cat > x <<EOF\nA=2 '\nEOF\nA=1", "$A", ["1"]),
     ],
 )

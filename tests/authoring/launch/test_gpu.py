@@ -73,7 +73,8 @@ def told(text: str | None, *options: str, wanted: str | None = None) -> tuple[st
     given_, _ = split([Word(text=each, span=(0, 1)) for each in options], catalog.load("0.5.11"))
     word = Word(text=text, span=(0, 1)) if text is not None else None
     sections = Sections()
-    found = gpu.of_launch(given_, Launch(words=(), place=(0, 1), env={}, gpu=word), ImportOptions(gpu=wanted), sections)
+    launch = Launch(words=(), place=(0, 1), env={}, gpu=word)
+    found, _ = gpu.of_launch(given_, launch, ImportOptions(gpu=wanted), sections)
     return found, [(note.severity, note.message) for note in sections.notes]
 
 

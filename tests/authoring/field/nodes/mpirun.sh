@@ -1,0 +1,1 @@
+mpirun -np 2 -H node-a,node-b -x NCCL_SOCKET_IFNAME=ib0 -x NCCL_DEBUG=INFO bash -c 'python3 -m sglang.launch_server --model-path deepseek-ai/DeepSeek-R1 --tp 16 --nnodes 2 --node-rank $OMPI_COMM_WORLD_RANK --dist-init-addr node-a:5000'
