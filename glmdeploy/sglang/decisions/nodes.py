@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from glmdeploy.sglang.decisions.trees import Decided
 
 FUSION, TRANSPORT = "allreduce_fusion", "mm_feature_transport"
+"""``cuda_ipc`` is of one machine's processes; on several it is ``cpu``, NVLink racks (GB200) apart. Source:
+``arg_groups/model_overrides/qwen3_vl.py`` and ``arg_groups/serving_hook.py`` (0.5.20 to 0.5.23)."""
 
 NODES = "nnodes"
 
@@ -48,8 +50,8 @@ def decided(now: Situation, found: Mapping[str, Decided], asked: Mapping[str, An
     known = {name: replace(one, recorded=False) for name, one in found.items()}
     if FUSION in known and not fuses_across_nodes(now):
         known[FUSION] = _unless_decided(known[FUSION], asked[FUSION], asked[FUSION])
-    if TRANSPORT in known:  # of one machine's processes; what becomes of it then depends on the machine
-        known[TRANSPORT] = _unless_decided(known[TRANSPORT], asked[TRANSPORT], OPEN)
+    if TRANSPORT in known and known[TRANSPORT].value == "cuda_ipc":
+        known[TRANSPORT] = _unless_decided(known[TRANSPORT], asked[TRANSPORT], "cpu")
     return known
 
 
