@@ -36,7 +36,7 @@ def nodes(file: str, *says: str, data: Mapping[str, Any] | None = None, **more: 
         says=("became `cluster.nodes`", *says),
         data=data or cluster(tp_size=16),
         without=(*(f"{ARGS}.{name}" for name in left), *more.pop("without", ())),
-        **more,
+        **{"errors": False, **more},
     )
 
 
@@ -101,7 +101,7 @@ CASES = (
         errors=False,
     ),
     nodes("pdsh.sh", "pdsh with its options only starts"),
-    nodes("prefill-decode-nodes.sh", ALONE, "another launch", finds=("GLM066",)),
+    nodes("prefill-decode-nodes.sh", ALONE, "another launch", finds=("GLM066",), errors=True),
     nodes("readme.md", ALONE, silent=("lacks its value",)),
     nodes("role-group.yaml", gpu=None),
     nodes("role-group-old.yaml"),
@@ -133,7 +133,7 @@ CASES = (
         without=("cluster", "server.kind", f"{ARGS}.nnodes"),
         errors=False,
     ),
-    nodes("uneven.sh", gpu=None, data=cluster(8, "B200:2", tp_size=12)),
+    nodes("uneven.sh", gpu=None, finds=("GLM020", "GLM227"), errors=True, data=cluster(8, "B200:2", tp_size=12)),
     nodes("worker-alone.sh", "this is node 1 of the launch", "import the launch of node 0"),
     nodes(
         "workers-differ.sh",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ _PAUSES = (1.0, 2.0, 5.0, 10.0)
 """Seconds between two tries to connect again; the last one goes on."""
 _ENDS = ("; ending the container", "hung (")
 """What a container says last, at the end or at the beginning of a line (:mod:`glmdeploy.runtime.engine`)."""
+_HUNG = re.compile(rf"(?:rank \d+: )?{re.escape(_ENDS[1])}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class Line:
     def is_error(self) -> bool:
         """Whether it says why a container serves no more, or never did."""
         verdict = read_verdict(self.text) if self.ours else None
-        return bool(verdict and verdict.reasons) or self.text.endswith(_ENDS[0]) or self.text.startswith(_ENDS[1])
+        return bool(verdict and verdict.reasons) or self.text.endswith(_ENDS[0]) or _HUNG.match(self.text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

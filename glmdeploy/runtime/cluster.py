@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import modal
-
 from glmdeploy.runtime.hosting import local_meeting_port
 
 DIST_PORT = 20_000
@@ -51,6 +49,8 @@ def place_of(deployed: Mapping[str, Any]) -> Place | None:
     """
     if "cluster" not in deployed:
         return None
+    import modal  # what else is here is also used where there is none
+
     try:
         cluster = modal.Cluster.from_context()
         rank, addresses = cluster.container_rank(), cluster.container_ips(family="ipv4")
@@ -74,7 +74,12 @@ def with_place(command: Sequence[str], place: Place | None) -> list[str]:
     if place is None:
         return list(command)
     meeting = f"{place.addresses[0]}:{local_meeting_port(DIST_PORT)}"
-    return [*command, "--nnodes", str(place.nodes), "--node-rank", str(place.rank), "--dist-init-addr", meeting]
+    return [*command, *of_a_node(place.nodes, str(place.rank), meeting)]
+
+
+def of_a_node(nodes: int, rank: str, meeting: str) -> list[str]:
+    """The options that differ by container."""
+    return ["--nnodes", str(nodes), "--node-rank", rank, "--dist-init-addr", meeting]
 
 
 def watched(health: Mapping[str, Any], place: Place | None) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from glmdeploy.runtime.masking import Mask
 from glmdeploy.runtime.mounted import PLAN
 from glmdeploy.runtime.output import say
 from glmdeploy.runtime.stages import RELOAD_LIMIT, engine_env, further_secret_names, mounts, plan, secret_names
-from glmdeploy.runtime.verdict import say_place, say_ready, say_refused
+from glmdeploy.runtime.verdict import say_place, say_ready, say_refused, say_silent_end
 from glmdeploy.runtime.weights import shortcoming, weights_mark
 
 CACHE_VARIABLES = (
@@ -101,14 +101,11 @@ def start(deployed: dict[str, Any]) -> Engine:
         engine = proven(deployed, digest, deadline, link)
     except (EngineError, NoPlace, NotMet) as error:
         agreed = agreed_on(error, link)
-        if speaks(link):
-            say_refused(digest, agreed.reasons)
+        say_failed(digest, agreed.reasons, link)
         raise agreed from None
     except Exception as error:  # Modal shows it; without a verdict `apply` would wait for nothing
         reason = f"the container itself failed: {type(error).__name__}"
-        reasons = agreed_on(EngineError(reason), link).reasons
-        if speaks(link):
-            say_refused(digest, reasons)
+        say_failed(digest, agreed_on(EngineError(reason), link).reasons, link)
         raise
     if speaks(link):
         say_ready(digest)
@@ -118,6 +115,14 @@ def start(deployed: dict[str, Any]) -> Engine:
 def speaks(link: Link | None) -> bool:
     """Whether this container says how the start ended: for all of its cluster, where it has one."""
     return link is None or link.place.leads or link.lost
+
+
+def say_failed(digest: str, reasons: Sequence[str], link: Link | None) -> None:
+    """Say how the start ended, or that rank 0 says it."""
+    if link is None or speaks(link):
+        say_refused(digest, reasons)
+    else:
+        say_silent_end(link.place.rank)
 
 
 def agreed_on(error: Exception, link: Link | None) -> EngineError:

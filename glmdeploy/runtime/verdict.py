@@ -21,6 +21,9 @@ DIGEST_LENGTH = 40
 SPEAKER = "glmdeploy "
 """What the lines begin with."""
 
+SILENT_END = " ends with its cluster"
+"""What a container above rank 0 says last of a start that failed."""
+
 REASONS_CHARACTERS = 4000
 """What is told of all reasons together."""
 
@@ -47,6 +50,11 @@ def say_stage(text: str) -> None:
 def say_place(rank: int, nodes: int, cluster: str) -> None:
     """Tell this container's place in its cluster."""
     say_stage(f"rank {rank} of {nodes} in cluster {cluster}")
+
+
+def say_silent_end(rank: int) -> None:
+    """Tell that this container's start has failed, where rank 0 says why."""
+    say_stage(f"rank {rank}{SILENT_END}")
 
 
 def say_ready(digest: str) -> None:

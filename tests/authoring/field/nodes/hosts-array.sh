@@ -4,7 +4,7 @@ NNODES=${#HOSTS[@]}
 MASTER=${HOSTS[0]}
 rank=0
 for host in "${HOSTS[@]}"; do
-  ssh "$host" "python3 -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3.1 --tp 32 --nnodes 4 --node-rank $rank --dist-init-addr $MASTER:5757" &
+  ssh "$host" "python3 -m sglang.launch_server --model-path zai-org/GLM-5 --tp 32 --nnodes 4 --node-rank $rank --dist-init-addr $MASTER:5757" &
   rank=$((rank + 1))
 done
 wait
