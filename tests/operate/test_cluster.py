@@ -17,7 +17,7 @@ from traffic import traffic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROFILE, APP, MODEL = "2xh200-eagle-bf16", "glm51-bf16", "glm-5.1"
+PROFILE, APP, MODEL = "h200-two-hosts-bf16", "glm51-bf16", "glm-5.1"
 LOCAL = ("--target", "local")
 APPLY = ("apply", PROFILE, *LOCAL, "--yes", "--no-preflight", "--make-secrets")
 QUICK = ("--set", "server.health={interval: 1, timeout: 6, limit: 5}")
