@@ -23,6 +23,7 @@ from glmdeploy.report.page.document import page
 from glmdeploy.report.page.subject import Compared, Report, subject
 from glmdeploy.report.view import clean
 from glmdeploy.rules.check import check
+from glmdeploy.rules.rule import TWO_NODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -377,3 +378,13 @@ def test_markdown_of_any_text(text: str) -> None:
         *("<details>", "</details>", "<summary>", "</summary>", "<sub>", "</sub>")
     }
     assert written.count("<details>") == written.count("</details>")
+
+
+def test_a_cluster_is_one_replica() -> None:
+    text = " ".join(Outline(page_of("b200-nospec-bf16kv", *TWO_NODES)).shown)
+    assert "2 × 8 × B200" in text
+    assert "$99.99 an hour" in text
+    assert "At most 3 clusters" in text
+    assert "of 16 GPUs" in text
+    assert "Each of the 2 hosts sends 1.9 MB for each token" in text
+    assert "clusters" not in " ".join(Outline(page_of("b200-nospec-bf16kv")).shown)
