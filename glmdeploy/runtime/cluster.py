@@ -7,6 +7,10 @@ therefore in no plan: ``--nnodes``, ``--node-rank``, and with ``--dist-init-addr
 
 from __future__ import annotations
 
+import fcntl
+import ipaddress
+import socket
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +24,13 @@ LINK_PORT = DIST_PORT - 1
 """Where the containers of a cluster meet, at rank 0 (:mod:`glmdeploy.runtime.link`)."""
 
 
+INTERFACE_VARIABLES = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
+"""Which interface NCCL, Gloo and PyTorch's tensor pipes take for what does not go by RDMA."""
+
+SIOCGIFADDR = 0x8915
+"""Linux's question for an interface's IPv4 address (``include/uapi/linux/sockios.h``)."""
+
+
 class NoPlace(RuntimeError):
     """A container of a cluster does not learn its place; the message says why."""
 
@@ -31,6 +42,11 @@ class Place:
     cluster: str
     rank: int
     addresses: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """This container's own."""
+        return self.addresses[self.rank]
 
     @property
     def leads(self) -> bool:
@@ -80,6 +96,37 @@ def with_place(command: Sequence[str], place: Place | None) -> list[str]:
 def of_a_node(nodes: int, rank: str, meeting: str) -> list[str]:
     """The options that differ by container."""
     return ["--nnodes", str(nodes), "--node-rank", rank, "--dist-init-addr", meeting]
+
+
+def network(place: Place | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """What SGLang is told of this container's network, in variables that its ``environment`` does not have.
+
+    Left to itself NCCL takes an interface that leads nowhere on Modal's network of clusters (Modal's own deployment of
+    SGLang on two hosts, modal-projects/sglang at 62ecc49, ``modal_deployments/qwen38_max_fp8_2x8b300``), and SGLang
+    tells the other ranks the address of the default route, at which they wait for ever (``get_local_ip_auto``, 0.5.8 to
+    0.5.23). Nothing is told of an interface that is not found.
+    """
+    if place is None:
+        return {}
+    own = {"SGLANG_HOST_IP": place.address}
+    if (name := _interface(place.address)) is not None:
+        own |= dict.fromkeys(INTERFACE_VARIABLES, name) | {"NCCL_SOCKET_FAMILY": "AF_INET"}
+    return {key: value for key, value in own.items() if key not in environment}
+
+
+def _interface(address: str) -> str | None:
+    """The interface that has an IPv4 address. All of 127.0.0.0/8 is the loopback interface's."""
+    loopback = ipaddress.ip_address(address).is_loopback
+    for _, name in socket.if_nameindex():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            try:
+                found = fcntl.ioctl(asker.fileno(), SIOCGIFADDR, struct.pack("256s", name[:15].encode()))
+            except OSError:  # it has none
+                continue
+        told = ipaddress.ip_address(found[20:24])
+        if str(told) == address or (loopback and told.is_loopback):
+            return name
+    return None
 
 
 def watched(health: Mapping[str, Any], place: Place | None) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import modal
 
 from glmdeploy.runtime.caches import CACHES, DamagedCaches, caches_archive, make_caches, unpack_caches
-from glmdeploy.runtime.cluster import NoPlace, place_of, watched, with_place
+from glmdeploy.runtime.cluster import NoPlace, network, place_of, watched, with_place
 from glmdeploy.runtime.engine import Engine, EngineError, Proof, start_engine
 from glmdeploy.runtime.exits import lost_a_peer
 from glmdeploy.runtime.failures import digest_of, forget_later, remember, too_many, within
@@ -152,19 +152,22 @@ def proven(deployed: dict[str, Any], digest: str, deadline: float, link: Link | 
     volume = modal.Volume.from_name(deployed["weights"]["name"])
     if speaks(link) and (refusal := too_many(volume, digest)):
         raise EngineError(refusal)
-    server, environment = deployed["server"], engine_env("server")
+    server, environment, place = deployed["server"], engine_env("server"), link.place if link else None
+    environment |= network(place, environment)
+    if place and "NCCL_SOCKET_IFNAME" not in environment:
+        say(f"no interface has {place.address}: which one NCCL and Gloo take is theirs to choose")
     others = [os.environ.get(name, "") for name in [*secret_names(), *further_secret_names()]]
     files = weights_mark(local_folder(deployed["weights"]["mount"])).get("files", {})
     with contextlib.suppress(OSError):  # SGLang's compilers say what they cannot write
         make_caches(environment, local_folder(CACHES))
     try:
         engine = start_engine(
-            with_place(local_command(server["command"], mounts()), link.place if link else None),
+            with_place(local_command(server["command"], mounts()), place),
             environment,
             port=local_port(server["port"]),
             api_key=api_key,
             mask=Mask(others, keys=[api_key] if api_key else []),
-            health=watched(server["health"], link.place if link else None),
+            health=watched(server["health"], place),
             caches=kernel_caches(environment, [deployed["kernels"]["mount"]] if "kernels" in deployed else []),
             proof=proof_of(deployed),
             seconds=deadline - time.monotonic(),

@@ -213,11 +213,11 @@ class TestStart:
         assert cloud.get()[0] == 503
         wait_until(lambda: "startup timeout of 2s" in cloud.get()[1])
         assert "container failed to start (rank 1 of its cluster)" in cloud.get()[1]
-        assert all(
-            "was not ready" not in cloud.log(one["me"]).partition("ends with its cluster")[0]
-            for one in cloud.seen()
-            if one["rank"] == 0
-        )
+        waited, *_ = [one["me"] for one in cloud.seen() if one["rank"] == 0]
+        lines = [line for line in cloud.log(waited).splitlines() if line.startswith(f"container {waited} ")]
+        [_, ends, ended] = lines
+        assert " ends with its cluster: rank 1, container " in ends
+        assert "was not ready" not in ended
 
     def test_rank_0_does_not_listen(self, cloud: Cloud) -> None:
         cloud.deploy(ranks={"0": "deaf"}, server={"startup_timeout": 2})
@@ -251,6 +251,20 @@ class TestEnd:
         (tmp_path / "now").unlink()
         assert not set(cloud.ready()["tasks"]) & set(tasks)
 
+    def test_it_is_there_until_the_last_one_is_gone(self, cloud: Cloud, tmp_path: Path) -> None:
+        """But it gets no requests, and no other takes its place before."""
+        ranks = {"0": f"crash {tmp_path / 'now'}", "1": f"linger {tmp_path / 'go'}"}
+        cloud.deploy(ranks=ranks, server={"min_containers": 2, "max_containers": 2})
+        tasks = cloud.ready()["tasks"]
+        (tmp_path / "now").touch()
+        cloud.gone(tasks[0])
+        assert cloud.get()[0] == 503
+        assert cloud.tasks() == {tasks[1]}
+        (tmp_path / "now").unlink()
+        (tmp_path / "go").touch()
+        cloud.gone(tasks[1])
+        assert cloud.ready()["tasks"][0] not in tasks
+
     def test_a_killed_one_is_preempted(self, cloud: Cloud) -> None:
         cloud.deploy(server={"min_containers": 2})
         tasks = cloud.ready()["tasks"]
@@ -283,11 +297,13 @@ class TestEnd:
         wait_until(lambda: cloud.get()[0] == 200)
         tasks = json.loads(cloud.get()[1])["tasks"]
         cluster = json.loads(cloud.get()[1])["cluster"]
+        network = cloud.running.backend.worker.gangs[cluster].network
         cloud.gone(*tasks)
         assert all(f"{task} is leaving" in cloud.log() for task in tasks)
         assert "ends with its cluster" not in cloud.log()
         with pytest.raises(modal.exception.NotFoundError):
             modal.Cluster.from_id(cluster, client=cloud.client).container_ids()
+        assert network._hold.fileno() == -1
 
     def test_the_memory_of_each_is_kept(self, cloud: Cloud) -> None:
         cloud.deploy(server={"min_containers": 2, "gpu": "H200:8"})

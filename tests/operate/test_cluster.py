@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from real_engine import engine_interpreter
 from served import status
 from support import Shell, own_cloud, some, wait_until
 from traffic import traffic
@@ -196,3 +197,31 @@ def test_a_container_that_is_asked_to_end_takes_its_cluster_along(shared: Shell)
     wait_until(lambda: not shared.containers(APP) & set(both))
     wait_until(lambda: status(url) == 200)
     assert len(shared.containers(APP)) == 2
+
+
+REAL = (
+    *("local-cpu", *LOCAL, "--set", "cluster={nodes: 2, rdma: false}", "--set", "server.kind=server"),
+    *("--set", "server.max_inputs=null", "--set", "sglang.args.tp=2"),
+    *("--set", 'server.env={HF_HUB_OFFLINE: "1", SGLANG_CPU_OMP_THREADS_BIND: "0|1"}'),
+)
+"""Two nodes of one processor each: SGLang wants the cores of more ranks than there are NUMA nodes to be named."""
+
+
+def test_two_nodes_of_the_real_engine(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    if not pytestconfig.getoption("--engine"):
+        pytest.skip("needs --engine")
+    with own_cloud(tmp_path, GLMDEPLOY_ENGINE=str(engine_interpreter().parents[2])) as shell:
+        created = shell.json("apply", *REAL, "--yes", "--make-secrets")
+        assert created["proven"]
+        lines = [
+            json.loads(line)
+            for line in shell.run("logs", "glm-local-cpu", *LOCAL, "--json", "--since", "1h").stdout.splitlines()
+        ]
+        told = [line["text"] for line in lines]
+        assert [line for line in told if "TP1] Load weight end" in line]
+        assert [line for line in told if "TP0] Load weight end" in line]
+        assert [line for line in told if "Dummy health check server started" in line]
+        updated = shell.json("apply", *REAL, "--yes", "--no-preflight", "--set", "sglang.args.max-running-requests=4")
+        assert (updated["version"], updated["guarded"], updated["proven"]) == (2, True, True)
+        shell.run("destroy", "glm-local-cpu", *LOCAL, "--yes")
+        assert shell.containers("glm-local-cpu") == set()

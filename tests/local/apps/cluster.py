@@ -13,8 +13,8 @@ import modal
 PORT = int(os.environ.get("GLMDEPLOY_LOCAL_PORT", "8000"))
 SETTINGS = json.loads(os.environ.get("SETTINGS", "{}"))
 """``version``, ``size``, keywords of the decorator in ``server``, what the rank does of its number in ``ranks``:
-``fail``, ``hang``, ``deaf``, or ``crash`` and a file that makes it. ``gate`` is a file without which the second
-container is not imported."""
+``fail``, ``hang``, ``deaf``; ``crash`` and a file that makes it, ``linger`` and one that lets it end. ``gate`` is a
+file without which the second container is not imported."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -78,6 +78,7 @@ class Server:
     def start(self) -> None:
         what = seen()
         Handler.said = json.dumps(what)
+        self.rank = what["rank"]
         print(f"saw {Handler.said}", flush=True)
         asked, _, file = str(SETTINGS.get("ranks", {}).get(str(what["rank"]), "")).partition(" ")
         if asked == "fail":
@@ -93,3 +94,6 @@ class Server:
     @modal.exit()
     def stop(self) -> None:
         print(f"{os.environ['MODAL_TASK_ID']} is leaving", flush=True)
+        asked, _, file = str(SETTINGS.get("ranks", {}).get(str(self.rank), "")).partition(" ")
+        while asked == "linger" and not Path(file).exists():
+            time.sleep(0.02)
