@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asked
 import pytest
-from modal_proto import api_pb2
 from real_engine import engine_interpreter
-from support import Shell, call, own_cloud, wait_until
-
-import glmdeploy
+from support import Shell, own_cloud, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 REAL = "Engine: the real SGLang 0.5.23 on this machine's CPU: `device: cpu`, and this release is installed"
 
@@ -123,47 +117,3 @@ def test_a_model_that_gives_embeddings(tmp_path: Path) -> None:
         said = log(shell, "local-cpu-embedding")
         assert "AttributeError: 'LogitsProcessorOutput' object has no attribute 'embeddings'" in said
         assert "SGLang ended with exit code -9 (SIGKILL)" in said
-
-
-def two_nodes(folder: Path) -> str:
-    """The shipped profile for a CPU, as a cluster of two containers that share the model: the file's path."""
-    text = (Path(glmdeploy.__file__).parents[1] / "profiles" / "local-cpu.yaml").read_text("utf-8")
-    for old, new in (
-        ("app: glm-local-cpu", "app: glm-two"),
-        ("gpu: T4", "cluster: {nodes: 2, rdma: false}\ngpu: T4"),
-        ("server:\n", "server:\n  kind: server\n  routing_region: us-east\n"),
-        ("  max_inputs: 8\n", ""),
-        # A core for each rank: SGLang refuses more ranks than there are NUMA nodes without it.
-        ("    OMP_NUM_THREADS", '    SGLANG_CPU_OMP_THREADS_BIND: "0|1"\n    OMP_NUM_THREADS'),
-        ("    tp: 1", "    tp: 2"),
-    ):
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (folder / "two.yaml").write_text(text, encoding="utf-8")
-    return str(folder / "two.yaml")
-
-
-def test_two_nodes(tmp_path: Path) -> None:
-    with applied(tmp_path, two_nodes(tmp_path)) as (shell, url, key, _):
-        plain = {"model": "glm-tiny", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
-        assert asked.ask(f"{url}/v1/chat/completions", key, plain).status == 200
-        said = log(shell, "glm-two")
-        assert "Dummy health check server started" in said
-        assert all(f" TP{rank}] Load weight end." in said for rank in (0, 1))
-        [cluster] = call(shell.cloud, "ClusterList", api_pb2.ClusterListRequest()).clusters
-        first, second = cluster.task_ids
-        os.kill(first_process(shell, second), signal.SIGKILL)
-        wait_until(lambda: not shell.containers("glm-two") & {first, second})
-        assert f"rank 1, container {second}, was ended by signal 9" in log(shell, "glm-two")
-
-
-def first_process(shell: Shell, task: str) -> int:
-    """Of a container: the leader of its session."""
-    mine = f"GLMDEPLOY_LOCAL_ROOT={shell.home}/containers/{task}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mine in (folder / "environ").read_bytes().split(b"\0") and os.getsid(int(folder.name)) == int(
-                folder.name
-            ):
-                return int(folder.name)
-    raise AssertionError(f"{task} has no process")

@@ -223,5 +223,9 @@ def test_two_nodes_of_the_real_engine(pytestconfig: pytest.Config, tmp_path: Pat
         assert [line for line in told if "Dummy health check server started" in line]
         updated = shell.json("apply", *REAL, "--yes", "--no-preflight", "--set", "sglang.args.max-running-requests=4")
         assert (updated["version"], updated["guarded"], updated["proven"]) == (2, True, True)
+        containers = shell.json("status", "glm-local-cpu", *LOCAL)["containers"]
+        [rank_1] = [each["id"] for each in containers if each["rank"] == 1]
+        lose(shell, rank_1)
+        wait_until(lambda: not shell.containers("glm-local-cpu") & {each["id"] for each in containers})
         shell.run("destroy", "glm-local-cpu", *LOCAL, "--yes")
         assert shell.containers("glm-local-cpu") == set()
