@@ -24,6 +24,7 @@ SHIPPED = {
     "b200-nospec-bf16kv": ["GLM030", "GLM068"],
     "h100-glm45-air-fp8": [],
     "h200-eagle-bf16kv": ["GLM014", "GLM030", "GLM068"],
+    "h200-two-hosts-bf16": [],
     "local-cpu": [],
     "local-cpu-embedding": [],
 }
