@@ -364,6 +364,15 @@ class TestVersions:
         assert len(new["tasks"]) == 2
         cloud.gone(*old["tasks"])
 
+    def test_a_larger_one_makes_room_for_two_smaller_ones(self, cloud: Cloud) -> None:
+        """Else the second one would wait for its room, and the old one for the second."""
+        cloud.deploy(size=4, server={"min_containers": 4, "max_containers": 4})
+        old = cloud.ready()
+        cloud.deploy(version=2, size=2, server={"min_containers": 4, "max_containers": 6})
+        cloud.ready(2)
+        cloud.gone(*old["tasks"])
+        wait_until(lambda: len([one for one in cloud.members.values() if one.ready]) == 4)
+
     def test_from_one_container_to_a_cluster(self, cloud: Cloud) -> None:
         cloud.deploy(size=1, server={"min_containers": 1, "max_containers": 4})
         cloud.ready()

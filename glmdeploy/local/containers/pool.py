@@ -24,7 +24,7 @@ from glmdeploy.local.containers.member import Lease, Member
 from glmdeploy.local.state.calls import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from glmdeploy.local.containers.limits import Limits
     from glmdeploy.local.state.registry import LiveFunction
@@ -228,19 +228,25 @@ class Pool:
         All that exist count, whatever their version: where they are as many as there may be, the next one starts when
         one has ended. A cluster of an older version may have had another size.
         """
-        taken = sum(ceil(member.size / self.limits.size) for member in self.members)
-        count = min(count, self.limits.maximum - taken)
+        count = min(count, self.limits.maximum - self._room_of(self.members))
         if count > 0:
             # After a failure one at a time, not to repeat it in parallel.
             self._add(live, 1 if self._failures else count)
         return count > 0
 
+    def _room_of(self, members: Iterable[Member]) -> int:
+        """How many of this version's have room where these are."""
+        return sum(ceil(member.size / self.limits.size) for member in members)
+
     def _replace(self, current: list[Member], fresh: list[Member], wanted: int) -> None:
-        """Let containers of an older version go, the least busy first, for each of this one that is ready."""
+        """Let containers of an older version go, the least busy first, for each of this one that is ready.
+
+        As many stay as there are still missing: a larger one would leave no room for these.
+        """
         ready = sum(member.ready for member in fresh)
         old = sorted((member for member in current if self._outdated(member)), key=lambda member: member.load)
-        for member in old[: max(len(old) - max(wanted - ready, 0), 0)] if ready else []:
-            self.let_go(member)
+        while ready and old and self._room_of(old) > wanted - ready:
+            self.let_go(old.pop(0))
 
     def _add(self, live: LiveFunction, count: int) -> None:
         try:

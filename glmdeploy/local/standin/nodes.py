@@ -182,7 +182,8 @@ class Nodes:
             for each in self._writers:
                 each.write(_GO)
             self._complete.set()
-        await self._listen(said[0], reader)
+        with contextlib.suppress(asyncio.CancelledError):  # as this node ends; asyncio of 3.11 would print it
+            await self._listen(said[0], reader)
 
     async def _listen(self, rank: int, reader: asyncio.StreamReader) -> None:
         said = b""
