@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ARGS: KeyPath = ("sglang", "args")
 
 _OTHERWISE: Mapping[tuple[KeyPath, str], tuple[str, ...]] = {(("cluster",), "size"): ("nodes",)}
-"""Keys that are called otherwise elsewhere, and what they are here: Modal's own decorator counts a cluster's ``size``."""
+"""Keys that are called otherwise elsewhere, and what they are here: Modal's decorator counts a cluster's ``size``."""
 
 _KINDS = {
     "object": "a mapping",
