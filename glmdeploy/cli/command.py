@@ -26,7 +26,6 @@ def command(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], as_j
     The API key is $API_KEY. A comment behind it names the model's repository; `glmdeploy import` reads both. Of a
     cluster it is the command of each node: $NODE_RANK is its rank, $RANK_0 the address of the first one.
     """
-    from glmdeploy.runtime.cluster import DIST_PORT, of_a_node
     from glmdeploy.sglang.command import shell
 
     plan = common.plan(profile, overlays, sets)
@@ -35,8 +34,6 @@ def command(profile: str, overlays: tuple[str, ...], sets: tuple[str, ...], as_j
         found = {"command": list(plan.server.command), "api_key_env": key, "model": plan.model.repo}
         click.echo(json.dumps(found | ({"nodes": plan.nodes} if plan.cluster else {}), ensure_ascii=False))
     else:
-        own = of_a_node(plan.nodes, "$NODE_RANK", f"$RANK_0:{DIST_PORT}") if plan.cluster else ()
-        pairs = (" ".join(pair) for pair in zip(own[::2], own[1::2], strict=True))
-        click.echo(" \\\n  ".join([shell(plan.server.command, key), *pairs]))
+        click.echo(shell(plan.server.command, key, plan.nodes))
         # The path in the command has only the model's name: by this line `import` finds the repository again.
         click.echo(f"# model: {plan.model.repo}")

@@ -43,7 +43,9 @@ CAUSES = (
         says=re.compile(r"was not ready within|was not healthy after|startup|[Ww]atchdog|did not answer"),
         rules=("GLM040", "GLM041", "GLM009", "GLM017", "GLM145", "GLM202"),
     ),
-    Cause(says=re.compile(r"NCCL|ncclSystem|ncclUnhandled"), rules=("GLM202", "GLM186")),
+    Cause(says=re.compile(r"NCCL|ncclSystem|ncclUnhandled"), rules=("GLM202", "GLM186", "GLM241", "GLM238")),
+    Cause(says=re.compile(r"caught collective operation timeout|Timed out waiting \d+ms"), rules=("GLM240", "GLM241")),
+    Cause(says=re.compile(r"other ranks that didn't finish loading"), rules=("GLM080", "GLM083")),
     Cause(
         says=re.compile(r"\bwas planned|, planned "), rules=("GLM031", "GLM002", "GLM007", "GLM008"), command="explain"
     ),

@@ -15,14 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glmdeploy.runtime.hosting import local_meeting_port
-
-DIST_PORT = 20_000
-"""Where SGLang's ranks meet, at rank 0; with data-parallel attention it takes some of the next ports too."""
-
-LINK_PORT = DIST_PORT - 1
-"""Where the containers of a cluster meet, at rank 0 (:mod:`glmdeploy.runtime.link`)."""
-
+from glmdeploy.runtime.hosting import DIST_PORT, local_meeting_port
 
 INTERFACE_VARIABLES = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
 """Which interface NCCL, Gloo and PyTorch's tensor pipes take for what does not go by RDMA."""
@@ -90,12 +83,7 @@ def with_place(command: Sequence[str], place: Place | None) -> list[str]:
     if place is None:
         return list(command)
     meeting = f"{place.addresses[0]}:{local_meeting_port(DIST_PORT)}"
-    return [*command, *of_a_node(place.nodes, str(place.rank), meeting)]
-
-
-def of_a_node(nodes: int, rank: str, meeting: str) -> list[str]:
-    """The options that differ by container."""
-    return ["--nnodes", str(nodes), "--node-rank", rank, "--dist-init-addr", meeting]
+    return [*command, "--nnodes", str(place.nodes), "--node-rank", str(place.rank), "--dist-init-addr", meeting]
 
 
 def network(place: Place | None, environment: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,12 @@ from pathlib import Path
 
 from glmdeploy.runtime.markers import FOLDER
 
+DIST_PORT = 20_000
+"""Where SGLang's ranks meet, at rank 0; with data-parallel attention it takes some of the next ports too."""
+
+LINK_PORT = DIST_PORT - 1
+"""Where the containers of a cluster meet, at rank 0 (:mod:`glmdeploy.runtime.link`)."""
+
 ENGINE_PYTHON, ENGINE_PYTHONPATH = "GLMDEPLOY_LOCAL_ENGINE_PYTHON", "GLMDEPLOY_LOCAL_ENGINE_PYTHONPATH"
 ENGINE_RELEASE = "GLMDEPLOY_LOCAL_ENGINE_RELEASE"
 """What the embedded cloud tells its containers of the real SGLang on this machine, where it is installed."""

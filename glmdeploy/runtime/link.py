@@ -22,7 +22,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from glmdeploy.runtime.cluster import LINK_PORT, Place
+from glmdeploy.runtime.cluster import Place
+from glmdeploy.runtime.hosting import LINK_PORT
 from glmdeploy.runtime.output import say
 
 ALIVE_SECONDS = 5.0

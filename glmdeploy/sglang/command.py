@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from glmdeploy.records import record
+from glmdeploy.runtime.hosting import DIST_PORT
 from glmdeploy.sglang import json_options
 from glmdeploy.sglang.catalog import AmbiguousOption, UnknownOption
 from glmdeploy.sglang.parser import option_parser
@@ -201,8 +202,11 @@ def compile_command(
     return (*words, "--timeout", str(seconds))
 
 
-def shell(command: Sequence[str], api_key_variable: str | None) -> str:
-    """The command for a POSIX shell, an option a line; the key appears as the variable that holds it."""
+def shell(command: Sequence[str], api_key_variable: str | None, nodes: int = 1) -> str:
+    """The command for a POSIX shell, an option a line; the key appears as the variable that holds it.
+
+    Of several nodes it is the command of each: $NODE_RANK is its rank, $RANK_0 the address of the first one.
+    """
     lines: list[list[str]] = [[]]
     for word in command:
         if word.startswith("--"):
@@ -210,6 +214,9 @@ def shell(command: Sequence[str], api_key_variable: str | None) -> str:
         lines[-1].append(shlex.quote(word))
     if api_key_variable:
         lines.append(["--api-key", f'"${api_key_variable}"'])
+    if nodes > 1:
+        lines.append(["--nnodes", str(nodes)])
+        lines += [["--node-rank", '"$NODE_RANK"'], ["--dist-init-addr", f'"$RANK_0:{DIST_PORT}"']]
     return " \\\n  ".join(" ".join(line) for line in lines)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from traffic import traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from fault_rows import Fault
 
 PROFILE, APP, MODEL = "h200-two-hosts-bf16", "glm51-bf16", "glm-5.1"
 LOCAL = ("--target", "local")
@@ -160,13 +163,15 @@ ENDS: dict[str, tuple[Callable[[Shell, str], None], int, str]] = {
 
 
 @pytest.mark.parametrize("end", some(ENDS, "rank 1 crashes", "rank 1 hangs"))
-def test_one_reason_ends_both(shared: Shell, end: str) -> None:
+def test_one_reason_ends_both(shared: Shell, end: str, fault: Fault) -> None:
     harm, rank, reason = ENDS[end]
     url = shared.json(*APPLY, *QUICK)["url"]
     wait_until(lambda: status(url) == 200)
     [both] = clusters(shared).values()
     harm(shared, both[rank])
+    began = time.monotonic()
     wait_until(lambda: not shared.containers(APP) & set(both))
+    seconds = time.monotonic() - began
     told = {
         task: [line["text"] for line in said(shared, "--container", task) if re.fullmatch(reason, line["text"])]
         for task in both
@@ -177,6 +182,7 @@ def test_one_reason_ends_both(shared: Shell, end: str) -> None:
     wait_until(lambda: status(url) == 200)
     [again] = clusters(shared).values()
     assert not set(again) & set(both), "another cluster serves"
+    fault(f"cluster of two: {end}, `limit: 5`", f"of both containers: {told[heard[0]][0]}", seconds=seconds)
 
 
 def test_a_rank_that_cannot_start_refuses_for_all(shared: Shell) -> None:

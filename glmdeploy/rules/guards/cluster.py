@@ -8,6 +8,7 @@ from glmdeploy.findings import Remove, SetValue, Severity, listed
 from glmdeploy.gpus import RDMA, TYPES
 from glmdeploy.profile.serving import SERVER, of_one_kind
 from glmdeploy.rules.rule import AIR, TWO_NODES, Rule, Topic, Violation, example
+from glmdeploy.runtime.hosting import DIST_PORT, LINK_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 _SECTION, _RDMA = ("cluster",), ("cluster", "rdma")
 _GUIDE = "https://modal.com/docs/guide/multi-node-clusters"
 _SDK = "modal/_partial_function.py, clustered (modal 1.6.4)"
-DIST_PORT, LINK_PORT = 20_000, 19_999
-"""Where SGLang's ranks and glmdeploy's link meet at rank 0, as :mod:`glmdeploy.runtime.cluster` has it."""
 
 _OWN = ("nnodes", "node_rank", "dist_init_addr")
 """The options that each container is started with, beside those of the profile."""

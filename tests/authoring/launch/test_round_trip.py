@@ -149,7 +149,7 @@ def test_round_trip_of_shipped_profiles(file: Any) -> None:
     """The rest of a profile, which no command says, is laid over the import, and the plans are the same."""
     document = load(str(file))
     plan, _ = plan_of(document)
-    text = command.shell(plan.server.command, plan.api_key.keys[0] if plan.api_key else None)
+    text = command.shell(plan.server.command, plan.api_key.keys[0] if plan.api_key else None, plan.nodes)
     wanted = ImportOptions(gpu=plan.gpu, sglang_version=plan.sglang, repo=plan.model.repo, public=plan.api_key is None)
     result = import_script(Script(file="launch", text=text), wanted)
     assert result.complete

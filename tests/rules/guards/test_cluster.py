@@ -12,9 +12,7 @@ from judged import checked, few
 from glmdeploy.findings import Severity, at
 from glmdeploy.gpus import RDMA, TYPES
 from glmdeploy.profile.text.load import load
-from glmdeploy.rules.guards import cluster
 from glmdeploy.rules.rule import TWO_NODES
-from glmdeploy.runtime.cluster import DIST_PORT, LINK_PORT
 
 if TYPE_CHECKING:
     from glmdeploy.findings import Finding
@@ -24,10 +22,6 @@ NOSPEC = "b200-nospec-bf16kv"
 
 def found(rule: str, *sets: str, profile: str = "b200-eagle-bf16kv") -> list[Finding]:
     return [each for each in checked(*TWO_NODES, *sets, profile=profile).findings if each.id == rule]
-
-
-def test_the_ports_are_those_of_the_container() -> None:
-    assert (cluster.DIST_PORT, cluster.LINK_PORT) == (DIST_PORT, LINK_PORT)
 
 
 @pytest.mark.parametrize(
