@@ -166,3 +166,18 @@ def test_a_stage_that_is_refused_lacks_nothing_else() -> None:
 )
 def test_the_cluster_that_has_so_many_gpus_is_named(sets: tuple[str, ...], message: str) -> None:
     assert said("GLM020", *sets) == message
+
+
+@pytest.mark.parametrize(
+    ("repo", "compiles"),
+    [
+        ("deepseek-ai/DeepSeek-V3", True),  # that of #3932
+        ("moonshotai/Kimi-K2-Instruct-0905", True),
+        ("zai-org/GLM-5.1-FP8", True),
+        ("zai-org/GLM-4.6-FP8", False),  # by compressed-tensors
+        ("zai-org/GLM-5.1", False),
+    ],
+)
+def test_whoever_has_blocks_in_fp8_compiles_kernels(repo: str, *, compiles: bool) -> None:
+    rules = {each.id for each in checked(f"model.repo={repo}", profile=TWO_HOSTS).findings}
+    assert ("GLM240" in rules, "GLM233" in rules) == (compiles, compiles)
