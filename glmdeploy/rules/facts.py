@@ -124,6 +124,11 @@ class Facts(Container):
         return f"{self.nodes} × {self.gpu}" if self.nodes > 1 else str(self.gpu)
 
     @property
+    def replica(self) -> str:
+        """What serves a request, starts and ends as a whole: ``container``, or ``cluster`` where several are one."""
+        return "cluster" if self.nodes > 1 else "container"
+
+    @property
     def hourly(self) -> float | None:
         """Dollars that one replica's GPUs cost an hour, without a region; None where the price is not known."""
         each = cost.hourly(self.gpu)
