@@ -213,7 +213,7 @@ class Engine:
         if self._watch:
             threading.Thread(target=self._end_on_hang, args=(self._watch,), name="end on hang", daemon=True).start()
 
-        if self._link and self._link.place.leads:
+        if self._link:
             threading.Thread(target=self._end_with_others, args=(self._link,), name="end", daemon=True).start()
 
     def stop(self) -> None:
@@ -223,8 +223,9 @@ class Engine:
         waits for rank 0's word (``Engine._launch_subprocesses``, 0.5.23).
         """
         self._stopping.set()
-        if self._link and not self._link.place.leads:
+        if self._link:
             self._link.leave(STOP_SECONDS)
+        if self._link and not self._link.place.leads:
             self.kill()
             return
         with self._end:

@@ -6,9 +6,9 @@ container keeps a connection to that of rank 0, which decides: the first reason 
 told and end with. A rank that lost the connection to another may fail before the container of that one notices: its
 reason waits for a better one.
 
-A message is a line of JSON, an object with one key. From a rank: ``hello``, ``ready``, ``failed``, ``leaving``. From
-rank 0: ``serving``, ``end``, ``done``. ``alive``, from both, every few seconds. Whoever does not begin with the id of
-the cluster is not listened to; the network is private (Modal's guide to clusters).
+A message is a line of JSON, an object with one key. From a rank: ``hello``, ``ready``, ``failed``. From rank 0:
+``serving``, ``end``, ``told``, ``done``. From both: ``leaving``, and ``alive`` every few seconds. Whoever does not
+begin with the id of the cluster is not listened to; the network is private (Modal's guide to clusters).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,18 @@ CAUSE_SECONDS = 10.0
 """How long another reason is waited for where a rank seems to have failed for another's end. SGLang above rank 0 took 2
 to 5 s to end once its scheduler was killed, and rank 0 a tenth of a second to lose it (0.5.11 on a GPU)."""
 
-MESSAGE_BYTES = 64 * 1024
+TOLD_SECONDS = 20.0
+"""How long a rank whose start failed waits until rank 0 has said so: its end would be rank 0's too, before a word. Rank
+0 ends its engine first, and writes the failure down, which may take 8 s (``failures.VOLUME_SECONDS``)."""
+
+LATE_SECONDS = 5.0
+"""How long rank 0 waits after a failed start for ranks that have not come yet: they would try to reach it for long."""
+
+MESSAGE_BYTES = 256 * 1024
 END_CHARACTERS = 8000
-"""Of a reason with the engine's last lines."""
+"""Of a reason with the engine's last lines; JSON has 12 bytes for some characters."""
+REASONS_CHARACTERS = 4000
+"""Of all reasons in a sentence each: more is not shown (``verdict.REASONS_CHARACTERS``)."""
 
 AGAIN_SECONDS = 0.2
 
@@ -74,7 +83,7 @@ class Link:
         self._changed = threading.Condition()
         self._peers: dict[int, socket.socket] = {}
         self._ready = {0} if place.leads else set[int]()
-        self._serving = self._done = self._leaving = False
+        self._serving = self._told = self._done = self._leaving = False
         self._endings: list[Callable[[str], None]] = []
         self._listener: socket.socket | None = None
         self._sending = threading.Lock()
@@ -135,14 +144,16 @@ class Link:
 
         ``follows``: it seems to fail because another rank did, whose container may notice that later.
         """
-        said = f"rank {self.place.rank}: {says}"[:END_CHARACTERS]
-        own = End(said, tuple(f"rank {self.place.rank}: {each}" for each in reasons or (says.partition("\n")[0],)))
+        whose = f"rank {self.place.rank}: "
+        own = End(
+            shortened(f"{whose}{says}"), tuple(_few(f"{whose}{each}" for each in reasons or (says.partition("\n")[0],)))
+        )
         self._endings.clear()
         if self.place.leads:
             if follows:
                 self._await_cause()
             return self._decide(own)
-        if self._send(0, failed={"says": own.says, "reasons": own.reasons, "follows": follows}):
+        if self._send(0, failed={**_in_message(own), "follows": follows}):
             with self._changed:
                 seconds = VERDICT_SECONDS + (self._cause if follows else 0)
                 self._changed.wait_for(lambda: self.end is not None, seconds)
@@ -152,13 +163,26 @@ class Link:
         return self.end
 
     def leave(self, seconds: float) -> None:
-        """A rank above 0 was asked to end: return when rank 0 needs it no more, or after so long."""
+        """This container was asked to end. A rank above 0 returns when rank 0 needs it no more, or after so long."""
         self._endings.clear()
-        if not self.place.leads and self._send(0, leaving=True):
-            self._wait(lambda: self._done or self.end is not None, time.monotonic() + seconds)
+        if self.place.leads:
+            self._tell_all(leaving=True)
+        elif self._send(0, leaving=True):
+            with self._changed:
+                self._changed.wait_for(lambda: self._done or self.end is not None, seconds)
+
+    def told(self) -> None:
+        """Rank 0 has said how the start failed: the others may end, also those that come late. They wait for that."""
+        if self.place.leads:
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._peers) == self.place.nodes - 1, LATE_SECONDS)
+            self._tell_all(told=True)
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._told, TOLD_SECONDS)
 
     def left(self) -> bool:
-        """Wait until a rank above 0 was asked to end; False where the cluster has ended otherwise."""
+        """Wait until another container was asked to end; False where the cluster has ended otherwise."""
         with self._changed:
             self._changed.wait_for(lambda: self._leaving or self._done or self.end is not None)
             return self._leaving
@@ -185,7 +209,7 @@ class Link:
             except OSError as error:
                 listener.close()
                 fault = error
-        raise NotMet(f"rank 0 cannot listen at {wanted}:{self._port}: {fault}")
+        raise NotMet(f"it cannot listen at {wanted}:{self._port}: {fault}")
 
     def _connected(self, deadline: float) -> socket.socket:
         where = (self.place.addresses[0], self._port)
@@ -200,13 +224,16 @@ class Link:
 
     def _accept(self) -> None:
         assert self._listener is not None
+        said = False
         while True:
             try:
                 peer, _ = self._listener.accept()
-            except OSError as error:
-                if self.end is None:
-                    say(f"the link of the cluster takes no more connections: {error}")
-                return
+            except OSError as error:  # of a connection that ended at once, or of too many files
+                if not said:
+                    say(f"the link of the cluster could not take a connection: {error}")
+                said = True
+                time.sleep(AGAIN_SECONDS)
+                continue
             self._run(self._greet, peer)
 
     def _greet(self, peer: socket.socket) -> None:
@@ -218,9 +245,12 @@ class Link:
             case [int(rank), self.place.cluster] if 0 < rank < self.place.nodes:
                 with self._changed:
                     heard = self._peers.setdefault(rank, peer)
+                    self._changed.notify_all()
         if heard is not peer:
             peer.close()
             return
+        if self.end is not None:  # it came after that was told to all
+            self._send(rank, end=_in_message(self.end))
         self._hear(rank, peer, reader)
 
     def _hear(self, rank: int, peer: socket.socket, reader: _Reader | None = None) -> None:
@@ -246,6 +276,7 @@ class Link:
             if "ready" in message:
                 self._ready.add(rank)
             self._serving = self._serving or "serving" in message
+            self._told = self._told or "told" in message
             self._done = self._done or "done" in message
             self._leaving = self._leaving or "leaving" in message
             self._changed.notify_all()
@@ -254,6 +285,8 @@ class Link:
         with self._changed:
             expected = self._done or (self._leaving and self.place.leads)
             self.lost = self.lost or not (self.place.leads or self.end)
+            self._told = self._told or not self.place.leads  # nobody tells it any more
+            self._changed.notify_all()
         if not expected:
             self._decide(End(says, (says,)))
 
@@ -273,7 +306,7 @@ class Link:
             endings = list(self._endings) if first else []
             self._changed.notify_all()
         if first and self.place.leads:
-            self._tell_all(end={"says": decided.says, "reasons": decided.reasons})
+            self._tell_all(end=_in_message(decided))
         for call in endings:
             call(decided.says)
         return decided
@@ -335,6 +368,26 @@ class _Reader:
             message = json.loads(line)
             return message if isinstance(message, dict) else {}
         return {}
+
+
+def shortened(says: str) -> str:
+    """A reason whose last lines are too many: its first line, and the end of the last ones, which tell most."""
+    if len(says) <= END_CHARACTERS:
+        return says
+    first = says.partition("\n")[0][: END_CHARACTERS // 4]
+    return f"{first}\n...\n{says[len(first) + 5 - END_CHARACTERS :]}"
+
+
+def _few(reasons: Iterable[str]) -> Iterator[str]:
+    left = REASONS_CHARACTERS
+    for each in reasons:
+        if left > 0:
+            yield each[:left]
+        left -= len(each)
+
+
+def _in_message(end: End) -> dict[str, Any]:
+    return {"says": end.says, "reasons": end.reasons}
 
 
 def _end_of(told: Any, rank: int) -> End:

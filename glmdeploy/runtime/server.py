@@ -123,6 +123,8 @@ def say_failed(digest: str, reasons: Sequence[str], link: Link | None) -> None:
         say_refused(digest, reasons)
     else:
         say_silent_end(link.place.rank)
+    if link:
+        link.told()
 
 
 def agreed_on(error: Exception, link: Link | None) -> EngineError:

@@ -291,3 +291,88 @@ def test_whatever_a_rank_says_is_read(message: object) -> None:
         peer.sendall(json.dumps(message).encode() + b"\n")
         peer.sendall(json.dumps({"failed": {"says": "rank 1: over", "reasons": []}}).encode() + b"\n")
         assert told(first)
+
+
+def test_who_comes_after_the_end_is_told_it() -> None:
+    first, second = [Link(place) for place in places(2)]
+    first.open(later())
+    first.fail("the API key is missing")
+    second.open(later())
+    assert told(second) == "rank 0: the API key is missing"
+    assert not second.lost
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("letter", ["x", "█", "😀"])
+def test_a_long_reason_arrives_with_its_first_line_and_its_last(rank: int, letter: str) -> None:
+    links = opened()
+    lines = [f"{number:03d} {letter * 1990}" for number in range(30)]
+    says = "\n".join(["SGLang ended while starting: exit code 1", *lines, "ValueError: no such model"])
+    links[rank].fail(says, tuple(letter * 900 for _ in range(9)))
+    for link in links:
+        first, *_, last = told(link).splitlines()
+        assert first == f"rank {rank}: SGLang ended while starting: exit code 1"
+        assert last == "ValueError: no such model"
+        assert link.end is not None
+        assert len(link.end.says) <= 8000
+        assert sum(map(len, link.end.reasons)) <= 4000
+        assert link.end.reasons[:3] == (f"rank {rank}: {letter * 900}",) * 3
+        assert not link.lost
+
+
+def test_a_rank_whose_start_failed_waits_until_rank_0_has_said_so() -> None:
+    first, second = opened()
+    second.fail("it broke")
+    left = threading.Event()
+    threading.Thread(target=lambda: (second.told(), left.set()), daemon=True).start()
+    assert not left.wait(0.3)
+    first.told()
+    assert left.wait(SOON)
+
+
+def test_nobody_waits_for_the_word_of_a_rank_0_that_is_gone() -> None:
+    first, second = opened()
+    second.fail("it broke")
+    threading.Timer(0.2, hang_up, [first]).start()
+    began = time.monotonic()
+    second.told()
+    assert time.monotonic() - began < SOON
+
+
+def test_all_leave_when_rank_0_is_asked_to_end() -> None:
+    first, second, third = opened(3)
+    first.leave(SOON)
+    assert second.left()
+    assert third.left()
+    left = threading.Event()
+    threading.Thread(target=lambda: (second.leave(SOON), left.set()), daemon=True).start()
+    assert not left.wait(0.3)
+    first.done()
+    assert left.wait(SOON)
+    hang_up(first)
+    time.sleep(0.2)
+    assert [second.end, third.end] == [None, None], "nothing failed"
+
+
+def test_a_connection_that_cannot_be_taken_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = [Link(place) for place in places(2)]
+    faults = iter([OSError(24, "Too many open files")])
+    accept = socket.socket.accept
+
+    def refuse_once(listener: socket.socket) -> tuple[socket.socket, object]:
+        for fault in faults:
+            raise fault
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", refuse_once)
+    first.open(later())
+    second.open(later())
+    second.meet(later())
+    first.meet(later())
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    [place, _] = places(2)
+    refused = pytest.raises(NotMet, match=rf"it cannot listen at {place.addresses[0]}:19999: .*in use")
+    with socket.create_server((place.addresses[0], 19_999)), refused:
+        Link(place).open(later())
