@@ -107,10 +107,11 @@ def _ceiling(facts: Facts) -> Iterator[Violation]:
         return
     most, ceiling = rate * server.max_containers, server.spend_ceiling or CEILING
     if most > ceiling:
+        verb = "costs" if server.max_containers == 1 else "cost"
         whose = "`spend_ceiling`" if server.spend_ceiling else "glmdeploy's own ceiling"
         yield Violation(
             path=("server", "max_containers"),
-            message=f"{_several(server.max_containers, facts)} of {facts.rented} cost {_money(most)} dollars an hour "
+            message=f"{_several(server.max_containers, facts)} of {facts.rented} {verb} {_money(most)} dollars an hour "
             f"and {_money(most * 24)} a day (prices of {PRICES[facts.gpu.type].date}), above {whose} of "
             f"{_money(ceiling)} an hour",
         )

@@ -130,6 +130,7 @@ def said(rule: str, *sets: str) -> str:
         ),
         ("GLM134", ("server.target_concurrency=0",), "Modal never adds a cluster"),
         ("GLM135", ("server.exit_grace_period=0",), "a cluster that ends has 0 s"),
+        ("GLM076", ("server.spend_ceiling=50",), "1 cluster of 2 × H200:8 costs 72.63 dollars an hour"),
         ("GLM156", (), "with one cluster at most"),
         ("GLM231", ("compile.timeout=1h",), "would wait there for the ranks of all 2"),
     ],
