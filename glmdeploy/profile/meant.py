@@ -6,6 +6,7 @@ for a person to decide (another GPU, another number).
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,10 @@ _HUB = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/
 _MEBIBYTES = {"mi": 1, "mib": 1, "gi": 1024, "gib": 1024, "ti": 1024**2, "tib": 1024**2}
 
 
+_MOST_NODES = 32
+"""Containers of a cluster (Modal's guide, multi-node-clusters)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Meant:
     """``fix`` is what to do, ``value`` what may be written without asking, ``why`` what is wrong with what stands."""
@@ -94,10 +99,18 @@ def _gpu(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -> 
             most = gpus.TYPES[known].most
             if count and not 1 <= int(count) <= most:
                 why = f"is more {known} than a container of Modal has" if int(count) else "counts none"
-                yield Meant(fix=f"write a count from 1 to {most}", why=why)
+                yield Meant(fix=f"write a count from 1 to {most}{_hosts(known, int(count))}", why=why)
             yield Meant(fix=f"write `{known}{tail}`", value=f"{known}{tail}", why=f": Modal calls it `{known}{tail}`")
         elif near := nearest(name, gpus.TYPES, most=1):
             yield Meant(fix=f"did you mean `{near[0]}{tail}`?", why=f"names no GPU that Modal rents: {_types()}")
+
+
+def _hosts(known: str, count: int) -> str:
+    """How so many GPUs are written that are those of several hosts; nothing where they are not."""
+    nodes, rest = divmod(count, gpus.TYPES[known].most)
+    if rest or not 2 <= nodes <= _MOST_NODES or known not in gpus.RDMA:
+        return ""
+    return f"; {nodes} whole hosts are `gpu: {known}:{gpus.TYPES[known].most}` with `cluster: {{nodes: {nodes}}}`"
 
 
 def _types() -> str:
@@ -227,7 +240,17 @@ def _shape(path: KeyPath, value: Any, schema: Mapping[str, Any], written: str) -
     elif kinds == {"object"} and isinstance(value, str) and {"name", "keys"} <= set(schema.get("properties", ())):
         yield Meant(fix="write the name of a Modal Secret and its keys: `{name: my-secret, keys: [MY_KEY]}`")
     elif kinds == {"object"} and written and len(needed := schema.get("required", ())) == 1:
-        yield from (Meant(fix=f"write `{{{key}: {written}}}`") for key in needed if "type" in schema["properties"][key])
+        yield from _inside(needed[0], value, schema["properties"][needed[0]], written)
+
+
+def _inside(key: str, value: Any, schema: Mapping[str, Any], written: str) -> Iterator[Meant]:
+    """A mapping with the one key that it needs: with what was written, where that can be its value."""
+    if "integer" in _kinds(schema):
+        least, most = schema.get("minimum", 0), schema.get("maximum", math.inf)
+        fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        written = written if fits else str(next(iter(schema.get("examples", ())), least))
+    if _kinds(schema):
+        yield Meant(fix=f"write `{{{key}: {written}}}`")
 
 
 _GUESSES = (_gpu, _duration, _switch, _number, _choice, _spelled, _text, _shape)

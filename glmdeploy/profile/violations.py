@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 ARGS: KeyPath = ("sglang", "args")
 
+_OTHERWISE: Mapping[tuple[KeyPath, str], tuple[str, ...]] = {(("cluster",), "size"): ("nodes",)}
+"""Keys that are called otherwise elsewhere, and what they are here: Modal's decorator counts a cluster's ``size``."""
+
 _KINDS = {
     "object": "a mapping",
     "array": "a list",
@@ -71,7 +74,8 @@ def _grouped(found: Sequence[Fault]) -> Iterator[Fault]:
         (*fault.path[:-1], right)
         for fault in found
         if fault.kind is Kind.UNKNOWN
-        for right in nearest(str(fault.path[-1]), fault.schema.get("properties", ()), most=1)
+        for right in _OTHERWISE.get((fault.path[:-1], str(fault.path[-1])))
+        or nearest(str(fault.path[-1]), fault.schema.get("properties", ()), most=1)
     }
     return (fault for fault in found if fault.kind is not Kind.MISSING or fault.path not in misspelled)
 
@@ -130,7 +134,7 @@ def _nothing(document: Document, needed: Sequence[str], found: Sequence[Fault]) 
 def _unknown(document: Document, fault: Fault) -> Finding:
     *above, key = fault.path
     path, name, known = tuple(above), str(key), list(fault.schema.get("properties", ()))
-    near = nearest(name, known, most=2)
+    near = _OTHERWISE.get((path, name)) or nearest(name, known, most=2)
     edits: tuple[Edit, ...] = ()
     expected = fix = None
     if places := _elsewhere(name, path) if not any(same(name, each) for each in near) else []:

@@ -17,7 +17,7 @@ from glmdeploy.sglang.architectures import ARCHITECTURES
 from glmdeploy.sglang.decisions.watched import Watched, unknown
 from glmdeploy.sglang.effective import CONTAINER, RAW, Basis, effective
 from glmdeploy.sglang.models import GLM_DSA
-from glmdeploy.sizing import cost, memory, model, timeline
+from glmdeploy.sizing import blocks, cost, memory, model, timeline
 from glmdeploy.sizing.checkpoint import told
 
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ class Facts(Container):
     def rented(self) -> str:
         """The GPUs of one replica: ``B200:8``, ``2 × B200:8``."""
         return f"{self.nodes} × {self.gpu}" if self.nodes > 1 else str(self.gpu)
+
+    @property
+    def replica(self) -> str:
+        """What serves a request, starts and ends as a whole: ``container``, or ``cluster`` where several are one."""
+        return "cluster" if self.nodes > 1 else "container"
 
     @property
     def hourly(self) -> float | None:
@@ -286,9 +291,11 @@ class Facts(Container):
     def block_fp8(self) -> bool:
         """Whether the checkpoint's weights are known to be in FP8 by blocks, the format that DeepGEMM multiplies.
 
-        GLM-5-FP8's are (#25551 shows the call); GLM-4.5's are stored by compressed-tensors, which takes other ways.
+        GLM-5-FP8's are (#25551 shows the call), and those whose configuration names the blocks; GLM-4.5's are stored by
+        compressed-tensors, which takes other ways.
         """
-        return self.architecture == GLM_DSA and self.quantization == "fp8"
+        named = self._model is not None and blocks.block(self._model) is not None
+        return self.quantization == "fp8" and (self.architecture == GLM_DSA or named)
 
     @property
     def serves_with_deep_gemm(self) -> bool:

@@ -42,21 +42,21 @@ class Uneven:
 
 def uneven(model: Model, value: Value) -> Uneven | None:
     """The first matrix whose parts are not whole blocks; None where all are, or the weights are not FP8 in blocks."""
-    block, shards = _block(model), read(value)
+    side, shards = block(model), read(value)
     asked = value("quantization")
-    if block is None or shards is None or asked not in (None, "fp8"):
+    if side is None or shards is None or asked not in (None, "fp8"):
         return None
     experts = positive(value("ep_size")) or 1
     experts = shards.tensor if shards.exchange else min(experts, shards.tensor)
     for what, size, parts, of_experts in _cut(model, shards.tensor // experts, shards.dense):
         # What the ranks do not divide at all is refused for that, before SGLang looks at blocks.
-        if size % parts == 0 and size // parts % block:
-            return Uneven(what=what, size=size, parts=parts, block=block, expert=of_experts)
+        if size % parts == 0 and size // parts % side:
+            return Uneven(what=what, size=size, parts=parts, block=side, expert=of_experts)
     return None
 
 
-def _block(model: Model) -> int | None:
-    """The side of the blocks, None without them."""
+def block(model: Model) -> int | None:
+    """The side of the blocks of a checkpoint in FP8, None without them."""
     if model.quantization != "fp8":
         return None
     inner = model.config.get("text_config") or {}

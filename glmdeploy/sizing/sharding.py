@@ -52,6 +52,17 @@ class Sharding:
         """The model's layers on one GPU: of a pipeline, in its longest stage."""
         return ceil(model.layers / self.stages)
 
+    def stage(self, model: Model, number: int) -> range:
+        """The layers of a stage: what does not divide evenly makes the last stages one layer longer.
+
+        ``get_pp_indices`` (``sglang/srt/distributed/utils.py``, 0.5.8 to 0.5.23), which SGLANG_PP_LAYER_PARTITION
+        overrides; that variable is not looked at.
+        """
+        least, rest = divmod(model.layers, self.stages)
+        longer = max(0, number - (self.stages - rest))
+        start = number * least + longer
+        return range(start, start + least + (number >= self.stages - rest))
+
 
 def positive(value: object) -> int | None:
     """The value if it is a positive integer, else None: it is not known, or impossible."""
@@ -90,11 +101,25 @@ def weights(model: Model, sharding: Sharding, *, plain: int, draft: bool) -> int
     Where the checkpoint's files are larger or smaller than the dimensions say, the figure is in proportion.
     """
     found = [group for group in model.tensors if group.draft == draft and group.spread is not Spread.NOWHERE]
-    layers = sum(_on_one(group, sharding, plain) for group in found if group.spread not in _ENDS)
-    ends = [_on_one(group, sharding, plain) for group in found if group.spread in _ENDS]
-    if sharding.stages > 1 and not draft:
-        layers, ends = layers * sharding.layers(model) / model.layers, [max(ends)]
-    return ceil((layers + sum(ends)) * model.weights / model.counted)
+    if draft or sharding.stages == 1:
+        most = sum(_on_one(group, sharding, plain) for group in found)
+    else:
+        numbers = range(sharding.stages)
+        most = max(sum(_on_stage(group, model, sharding, number, plain) for group in found) for number in numbers)
+    return ceil(most * model.weights / model.counted)
+
+
+def _on_stage(group: Tensors, model: Model, sharding: Sharding, number: int, plain: int) -> float:
+    """What a GPU of one stage of a pipeline holds of the tensors: those of its layers, and at an end what is there."""
+    if group.spread in _ENDS:
+        end = 0 if group.spread is Spread.EMBEDDING else sharding.stages - 1
+        return _on_one(group, sharding, plain) if number == end else 0
+    layers = sharding.stage(model, number)
+    if group.within is None:
+        share = len(layers) / model.layers
+    else:
+        share = sum(layer in layers for layer in group.within) / max(1, len(group.within))
+    return _on_one(group, sharding, plain) * share
 
 
 def _on_one(group: Tensors, sharding: Sharding, plain: int) -> float:

@@ -75,6 +75,8 @@ class Tensors:
     spread: Spread
     parts: int | None = None
     draft: bool = False
+    within: tuple[int, ...] | None = None
+    """The layers that have them, where not all do; None also where they are spread over the layers evenly."""
 
 
 @record
@@ -95,6 +97,7 @@ def count(fields: Fields, form: Format, kinds: Layers) -> tuple[Tensors, ...]:
     """
     layers, drafts, hidden = layer_count(fields), draft_layers(fields), fields.count("hidden_size")
     sparse = _sparse_layers(fields, layers)
+    others = tuple(sorted({*range(layers)} - {*sparse}))
     attention, norms = list(_attention(fields, hidden)), [_Kind(name="layernorms", values=2 * hidden)]
     every = [*attention, *norms]
     experts_of = list(_experts(fields, hidden)) if sparse else []
@@ -105,8 +108,8 @@ def count(fields: Fields, form: Format, kinds: Layers) -> tuple[Tensors, ...]:
     found = [_tensors(kind, form, layers - 1, layers - linear) for kind in attention]
     found += [_tensors(kind, form, 0, linear) for kind in _delta_net(kinds.linear, hidden)]
     found += [_tensors(kind, form, layers - 1, layers) for kind in norms]
-    found += [_tensors(kind, form, 0, layers - sparse) for kind in dense]
-    found += [_tensors(kind, form, layers - 1, sparse) for kind in experts_of]
+    found += [_tensors(kind, form, 0, len(others), within=others) for kind in dense]
+    found += [_tensors(kind, form, layers - 1, len(sparse), within=sparse) for kind in experts_of]
     size = fields.count("vocab_size") * hidden
     ends = [("embed_tokens", Spread.EMBEDDING), ("lm_head", Spread.HEAD)]
     for name, spread in ends[: 1 if encodes or fields.flag("tie_word_embeddings") else 2]:
@@ -151,12 +154,14 @@ def shared_size(fields: Fields) -> int:
 
 def dense_size(fields: Fields, layers: int) -> int:
     """The inner size of the dense layers among ``layers``, 0 where all have experts."""
-    if _sparse_layers(fields, layers) == layers:
+    if len(_sparse_layers(fields, layers)) == layers:
         return 0
     return fields.count("intermediate_size_mlp", "intermediate_size")
 
 
-def _tensors(kind: _Kind, form: Format, layer: int, times: int, *, draft: bool = False) -> Tensors:
+def _tensors(
+    kind: _Kind, form: Format, layer: int, times: int, *, draft: bool = False, within: tuple[int, ...] | None = None
+) -> Tensors:
     name = f"model.layers.{layer}.{kind.name}"
     return Tensors(
         name=kind.name,
@@ -166,6 +171,7 @@ def _tensors(kind: _Kind, form: Format, layer: int, times: int, *, draft: bool =
         spread=kind.spread,
         parts=kind.parts,
         draft=draft,
+        within=within,
     )
 
 
@@ -236,10 +242,10 @@ def _mlp(name: str, hidden: int, size: int, spread: Spread, matrices: int = 3) -
     return _Kind(name=name, values=matrices * hidden * size, spread=spread)
 
 
-def _sparse_layers(fields: Fields, layers: int) -> int:
-    """How many of the layers have experts."""
+def _sparse_layers(fields: Fields, layers: int) -> tuple[int, ...]:
+    """The layers that have experts."""
     if not experts(fields):
-        return 0
+        return ()
     first = fields.count("first_k_dense_replace", default=0, least=0)
     step = fields.count("decoder_sparse_step", "interleave_moe_layer_step", default=1)
     dense = {layer for layer in fields.items("mlp_only_layers") if isinstance(layer, int)}
@@ -247,9 +253,10 @@ def _sparse_layers(fields: Fields, layers: int) -> int:
         flags = fields.items("moe_layer_freq")
         if len(flags) != layers:
             raise UnknownModel(f"`moe_layer_freq` has {len(flags)} entries for {layers} layers")
-        return sum(map(bool, flags))
+        return tuple(layer for layer, flag in enumerate(flags) if flag)
     every = fields.count("moe_layer_freq", default=1)
-    return sum(
-        layer >= first and layer % every == 0 and (layer + 1) % step == 0 and layer not in dense
+    return tuple(
+        layer
         for layer in range(layers)
+        if layer >= first and layer % every == 0 and (layer + 1) % step == 0 and layer not in dense
     )

@@ -13,6 +13,7 @@ from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.serving import KINDS, Server, of_one_kind
 from glmdeploy.profile.stages import Compile, Download, options
 from glmdeploy.profile.text.load import load
+from glmdeploy.rules.rule import TWO_NODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +143,18 @@ def test_what_a_server_gets_where_the_profile_says_nothing() -> None:
     assert sent.http_config.startup_timeout == sent.startup_timeout_secs == 900
     assert sent.http_config.exit_grace_period == 60
     assert sent.http_config.unauthenticated
+
+
+CLUSTER = (*TWO_NODES, "server.min_containers=1", "server.max_containers=3", "server.buffer_containers=2")
+
+
+def test_a_cluster() -> None:
+    server = built(*CLUSTER).functions()["Server"]
+    scaling = server.autoscaler_settings
+    assert (server._experimental_group_size, server.resources.rdma, server.is_server) == (2, True, True)
+    counted = (scaling.min_containers, scaling.max_containers, scaling.buffer_containers)
+    assert counted == (2, 6, 4), "the profile counts clusters, Modal containers"
+    assert not built(*CLUSTER, "cluster.rdma=false").functions()["Server"].resources.rdma
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -276,6 +289,7 @@ EVERYTHING = (
     [
         (),
         pytest.param(AS["server"], marks=pytest.mark.thorough),
+        CLUSTER,
         *((*AS[kind], *EVERYTHING, *(f"server.{text}" for text, _, _ in rows(kind))) for kind in KINDS),
         ("compile=null", "volumes.kernels=null", "secrets.huggingface=null", "server.cpu=8.5", "download.cpu=4"),
         pytest.param(
@@ -283,7 +297,7 @@ EVERYTHING = (
             marks=pytest.mark.thorough,
         ),
     ],
-    ids=["as it ships", "server", "all of a web function", "all of a server", "little", "open"],
+    ids=["as it ships", "server", "cluster", "all of a web function", "all of a server", "little", "open"],
 )
 def test_the_script_sends_the_same(sets: tuple[str, ...], tmp_path: Path) -> None:
     script = tmp_path / "deploy.py"

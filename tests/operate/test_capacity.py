@@ -58,6 +58,12 @@ def test_what_the_workspace_may_have_is_of_no_deployment() -> None:
     assert demand(plan, 2) == Demand(kind="B200", gpus=24, fresh=8)
 
 
+def test_a_cluster_needs_the_gpus_of_all_of_its_containers() -> None:
+    plan = plan_of(load("h200-two-hosts-bf16"))[0]
+    assert demand(plan, 0) == Demand(kind="H200", gpus=16, fresh=16)
+    assert demand(plan, 2) == Demand(kind="H200", gpus=32, fresh=16), "two containers are one cluster that runs"
+
+
 @pytest.mark.thorough
 def test_an_environment_that_is_full(template: Path, tmp_path: Path) -> None:
     with copied_cloud(template, tmp_path, GLMDEPLOY_LOCAL_MAX_GPUS="8") as cloud:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from traffic import traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from fault_rows import Fault
 
 PROFILE, APP, MODEL = "h200-two-hosts-bf16", "glm51-bf16", "glm-5.1"
 LOCAL = ("--target", "local")
@@ -71,7 +74,7 @@ def key(shell: Shell) -> str:
     return shell.run("local", "secret", "glm51-api-key", "API_KEY").stdout.strip()
 
 
-def test_a_whole_life(shell: Shell) -> None:
+def test_a_whole_life(shell: Shell, pytestconfig: pytest.Config) -> None:
     planned = shell.json("plan", PROFILE, *LOCAL)
     assert planned["estimate"]["replica_hour_dollars"] == 2 * planned["estimate"]["container_hour_dollars"]
     created = shell.json("apply", PROFILE, *LOCAL, "--yes", "--make-secrets")
@@ -93,6 +96,13 @@ def test_a_whole_life(shell: Shell) -> None:
         assert "tp_size=16" in line
         assert ("node_rank=1" in line) == (rank == 1)
 
+    [[leader, follower]] = clusters(shell).values()
+    for rank, task in enumerate((leader, follower)):
+        lines = said(shell, "--rank", str(rank))
+        assert {line["container"] for line in lines} == {task}
+        assert any(f"glmdeploy start rank {rank} of 2 in cluster cu-" in line["text"] for line in lines)
+    assert said(shell, "--rank", "2") == []
+
     with traffic(created["url"], key(shell), MODEL) as clients:
         [first] = clusters(shell)
         updated = shell.json(*APPLY, "--set", "sglang.args.max-running-requests=40")
@@ -101,33 +111,22 @@ def test_a_whole_life(shell: Shell) -> None:
         [second] = clusters(shell)
         assert second != first, "the first cluster is gone, and served until the second one did"
 
-        scaled = shell.json(*APPLY, "--set", "sglang.args.max-running-requests=40", "--set", "server.max_containers=2")
-        assert scaled["rescaled"] == {"max_containers": 2}, "clusters: nothing was deployed"
-        assert shown(shell)["max_containers"] == 2
-
         back = shell.json("rollback", APP, *LOCAL, "--yes")
         assert back["proven"]
         assert not shell.json("plan", PROFILE, *LOCAL)["changed"], "the plan of version 1 runs again"
         clients.goes_on()
-        assert shell.json("rollover", APP, *LOCAL, "--yes")["proven"]
-        clients.goes_on()
+        if pytestconfig.getoption("--all"):
+            scaled = shell.json(*APPLY, "--set", "server.max_containers=2")
+            assert scaled["rescaled"] == {"max_containers": 2}, "clusters: nothing was deployed"
+            assert shown(shell)["max_containers"] == 2
+            assert shell.json("rollover", APP, *LOCAL, "--yes")["proven"]
+            clients.goes_on()
     assert shell.json("verify", PROFILE, *LOCAL, "--no-load", "--no-canary")["ok"]
 
     gone = shell.json("destroy", APP, *LOCAL, "--yes", "--volumes")
     assert gone["removed_volumes"]
     assert shell.containers(APP) == set()
     assert shell.json("list", *LOCAL) == []
-
-
-def test_the_log_of_a_rank(shared: Shell) -> None:
-    shared.json(*APPLY)
-    [[leader, follower]] = clusters(shared).values()
-    for rank, task in enumerate((leader, follower)):
-        lines = said(shared, "--rank", str(rank))
-        assert {line["container"] for line in lines} == {task}
-        assert any(f"glmdeploy start rank {rank} of 2 in cluster cu-" in line["text"] for line in lines)
-        assert [line for line in lines if f"node_rank={rank}" in line["text"]] or rank == 0
-    assert said(shared, "--rank", "2") == []
 
 
 def crash(shell: Shell, task: str) -> None:
@@ -160,13 +159,15 @@ ENDS: dict[str, tuple[Callable[[Shell, str], None], int, str]] = {
 
 
 @pytest.mark.parametrize("end", some(ENDS, "rank 1 crashes", "rank 1 hangs"))
-def test_one_reason_ends_both(shared: Shell, end: str) -> None:
+def test_one_reason_ends_both(shared: Shell, end: str, fault: Fault) -> None:
     harm, rank, reason = ENDS[end]
     url = shared.json(*APPLY, *QUICK)["url"]
     wait_until(lambda: status(url) == 200)
     [both] = clusters(shared).values()
     harm(shared, both[rank])
+    began = time.monotonic()
     wait_until(lambda: not shared.containers(APP) & set(both))
+    seconds = time.monotonic() - began
     told = {
         task: [line["text"] for line in said(shared, "--container", task) if re.fullmatch(reason, line["text"])]
         for task in both
@@ -177,6 +178,7 @@ def test_one_reason_ends_both(shared: Shell, end: str) -> None:
     wait_until(lambda: status(url) == 200)
     [again] = clusters(shared).values()
     assert not set(again) & set(both), "another cluster serves"
+    fault(f"cluster of two: {end}, `limit: 5`", f"of both containers: {told[heard[0]][0]}", seconds=seconds)
 
 
 def test_a_rank_that_cannot_start_refuses_for_all(shared: Shell) -> None:
@@ -189,6 +191,7 @@ def test_a_rank_that_cannot_start_refuses_for_all(shared: Shell) -> None:
     wait_until(lambda: len(shared.containers(APP)) == 2)
 
 
+@pytest.mark.thorough
 def test_a_container_that_is_asked_to_end_takes_its_cluster_along(shared: Shell) -> None:
     url = shared.json(*APPLY)["url"]
     [both] = clusters(shared).values()

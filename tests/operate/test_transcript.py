@@ -126,3 +126,23 @@ def test_the_last_words_are_those_of_the_container_that_gave_up() -> None:
     assert framed(last_words(lines)) == ["  | torch.OutOfMemoryError: CUDA out of memory"]
     assert last_words([line for line in lines if not line.is_error])[-1] == "the other one goes on"
     assert last_words([]) == []
+
+
+def test_the_last_words_of_a_cluster_are_those_of_the_rank_that_failed() -> None:
+    lines = [
+        *said("glmdeploy start rank 0 of 2 in cluster cu-1", "rank 0 waits"),
+        *said("glmdeploy start rank 1 of 2 in cluster cu-1", "torch.OutOfMemoryError: CUDA out of memory", task="ta-2"),
+        *said("glmdeploy start rank 1 of 2 in cluster cu-2", "another cluster's", task="ta-3"),
+        *said("glmdeploy refused 0123 ta-1: rank 1: SGLang ended", "Traceback (most recent call last):"),
+        *said("glmdeploy start rank 1 ends with its cluster", "Traceback (most recent call last):", task="ta-2"),
+    ]
+    assert last_words(lines) == ["torch.OutOfMemoryError: CUDA out of memory"]
+    alone = [line for line in lines if line.task == "ta-1"]
+    assert last_words(alone) == ["rank 0 waits"], "where rank 1 has said nothing"
+
+
+def test_what_tells_of_an_end_in_a_cluster_is_an_error() -> None:
+    hung, ended = said("rank 1: hung (S): process 1 was in state T", "rank 0: SGLang ended; ending the container")
+    assert hung.is_error
+    assert ended.is_error
+    assert not said("he said rank 1: hung (S)")[0].is_error

@@ -25,6 +25,7 @@ from glmdeploy.sglang import catalog
 
 SETS = (
     "gpu=[B200:8, B300:8]",
+    "cluster={nodes: 2, rdma: false}",
     "volumes.weights.version=2",
     "volumes.weights.read_only=true",
     "volumes.further=[{name: adapters, mount: /adapters, sub_path: en/de, read_only: false}]",
@@ -164,6 +165,15 @@ def of_options(path: tuple[Any, ...]) -> bool:
 @example(path=("download", "retries"), value={"backoff_coefficient": 2})
 @example(path=("volumes", "weights", "version"), value=3)
 @example(path=("gpu",), value=[])
+@example(path=("cluster",), value={})
+@example(path=("cluster",), value={"rdma": True})
+@example(path=("cluster",), value={"nodes": 2, "size": 2})
+@example(path=("cluster", "nodes"), value=1)
+@example(path=("cluster", "nodes"), value=32)
+@example(path=("cluster", "nodes"), value=33)
+@example(path=("cluster", "nodes"), value=2.0)
+@example(path=("cluster", "nodes"), value=True)
+@example(path=("cluster", "rdma"), value="yes")
 @example(path=("sglang", "image_steps"), value=[{"run": "make"}])
 @example(path=("name",), value="name\n")
 @example(path=("schema",), value=1.0)

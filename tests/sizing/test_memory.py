@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from glmdeploy.sglang import models
 from glmdeploy.sizing.memory import GIB, Pool, memory
 from glmdeploy.sizing.model import from_config, known
 from glmdeploy.sizing.pool import BF16, FP8
+from glmdeploy.sizing.sharding import read
 
 if TYPE_CHECKING:
     from glmdeploy.sizing.memory import Memory
@@ -203,7 +205,32 @@ def test_data_parallel_attention_holds_attention_in_each_group() -> None:
 def test_a_pipeline_divides_the_layers() -> None:
     one, two = (sized(GLM51, "B200:8", **SPARSE | {"tp_size": 8, "pp_size": stages}) for stages in (1, 2))
     assert two.pool.bytes_per_token * 2 == one.pool.bytes_per_token
-    assert two.weights / one.weights == pytest.approx(0.5, abs=0.01)
+    # Of 75 layers of experts, 39 are in the second half; the three without are all in the first.
+    experts = 75 * 256 * 3 * 6144 * 2048 / 8
+    assert two.weights - one.weights / 2 == pytest.approx(experts * (39 / 75 - 1 / 2), rel=0.1)
+    assert two.weights / one.weights > 0.5
+
+
+@pytest.mark.parametrize(
+    ("layers", "stages", "lengths"),
+    [(78, 2, [39, 39]), (61, 2, [30, 31]), (61, 4, [15, 15, 15, 16]), (92, 3, [30, 31, 31]), (3, 4, [0, 1, 1, 1])],
+)
+def test_what_does_not_divide_makes_the_last_stages_longer(layers: int, stages: int, lengths: list[int]) -> None:
+    """What ``get_pp_indices`` gives: tried with the function of 0.5.11 and 0.5.23."""
+    sharding = read({"tp_size": 8, "pp_size": stages}.get)
+    model = dataclasses.replace(GLM51, layers=layers)
+    assert sharding is not None
+    ranges = [sharding.stage(model, number) for number in range(stages)]
+    assert [len(each) for each in ranges] == lengths
+    assert [layer for each in ranges for layer in each] == list(range(layers))
+
+
+def test_an_end_of_a_pipeline_has_the_embedding_or_the_head() -> None:
+    """The layers of a dense model come out even, and the two ends are as large: one of them counts."""
+    qwen = from_config(QWEN3_8B)
+    end = 151_936 * 4096 * 2
+    one, two = (sized(qwen, "B200:2", tp_size=1, pp_size=stages).weights for stages in (1, 2))
+    assert two - end == pytest.approx((one - 2 * end) / 2, rel=1e-3)
 
 
 def test_small_gpus_keep_less_free() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from glmdeploy.authoring.first.candidates import Found, Refused
+    from glmdeploy.sizing.enough import Enough
 
 _MOST_VARIANTS = 3
 
@@ -93,7 +94,8 @@ def _advice(found: Found) -> Iterator[str]:
 def _several(found: Found) -> str | None:
     """The cheapest whole hosts that would hold the weights together; None where one is enough, or none are."""
     wanted, model = found.wanted, found.subject.model
-    if wanted.count is not None or wanted.budget is not None or _nearest(found.refused, SMALL) is None:
+    part = wanted.gpu is not None and wanted.count not in (None, TYPES[wanted.gpu].most)
+    if part or wanted.budget is not None or _nearest(found.refused, SMALL) is None:
         return None
     if any(each.kind != SMALL for each in found.refused if over(found.subject, each.gpu, each.count) < 0):
         return None
@@ -111,9 +113,15 @@ def _several(found: Found) -> str | None:
     dollars, least = min(several, key=lambda pair: pair[0])
     hosts = f"{least.nodes} × {least.type}:{least.gpus // least.nodes}"
     return (
-        f"{hosts} would hold its weights, for ${dollars:,.2f} an hour: `init` writes no clusters, so write {least} and "
-        "`server.kind: server` into a profile"
+        f"{hosts} would hold its weights, for ${dollars:,.2f} an hour: `init` writes no clusters, and "
+        f"`{_imported(found, least)}` prints a profile of one"
     )
+
+
+def _imported(found: Found, hosts: Enough) -> str:
+    """The command that writes a profile for the hosts: `import`, of the launch that it would be elsewhere."""
+    launch = f"sglang serve --model-path {found.subject.repo} --tp {hosts.gpus} --nnodes {hosts.nodes}"
+    return f"echo '{launch}' | glmdeploy import - --gpu {hosts.type}:{hosts.gpus // hosts.nodes}"
 
 
 def _round(count: int) -> int:

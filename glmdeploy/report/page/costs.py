@@ -68,11 +68,6 @@ def hourly(subject: Subject) -> float | None:
     return price.dollars * subject.facts.gpu_count
 
 
-def named(facts: Facts) -> str:
-    """What Modal has several of: ``container`` or ``cluster``."""
-    return "container" if facts.nodes == 1 else "cluster"
-
-
 def rented(facts: Facts) -> str:
     """The GPUs of one of them: ``8 × B200``, ``2 × 8 × B200``; of several that it may have, joined by "or"."""
     nodes = f"{facts.nodes} × " if facts.nodes > 1 else ""
@@ -96,7 +91,7 @@ def _costs(subject: Subject) -> Iterator[Child]:
     bill = _Bill(
         price=price,
         each=facts.gpu_count,
-        named=named(facts),
+        named=facts.replica,
         fewest=server.min_containers,
         most=max(server.max_containers, server.min_containers),
         cold=total(steps(subject))[0],

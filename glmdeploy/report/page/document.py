@@ -161,19 +161,17 @@ def _tiles(report: Report) -> Iterator[Tile]:
     yield _fits(subject)
     profile = subject.facts.profile
     if (rate := hourly(subject)) is not None:
-        server = profile.server
+        server, one = profile.server, subject.facts.replica
         most = max(server.max_containers, server.min_containers)
         bounds = (
-            counted(most, "container")
-            if most == server.min_containers
-            else f"{server.min_containers} to {counted(most, 'container')}"
+            counted(most, one) if most == server.min_containers else f"{server.min_containers} to {counted(most, one)}"
         )
         idle = (
             "nothing when idle"
             if not server.min_containers
             else f"{dollars(rate * server.min_containers)} an hour when idle"
         )
-        yield Tile("Cost", f"{dollars(rate)} an hour", f"each container; {bounds}, {idle}")
+        yield Tile("Cost", f"{dollars(rate)} an hour", f"each {one}; {bounds}, {idle}")
     seconds, least, most = total(steps(subject))
     late = seconds > profile.server.startup_timeout
     if subject.facts.model_loaded is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmdeploy.findings import Severity
 from glmdeploy.report.page.comparison import comparison, takes
-from glmdeploy.report.page.costs import hourly, named, rented
+from glmdeploy.report.page.costs import hourly, rented
 from glmdeploy.report.page.findings import summary
 from glmdeploy.report.page.memory import parts, verdict
 from glmdeploy.report.page.times import steps, total
@@ -71,7 +71,7 @@ def _answers(subject: Subject) -> Iterator[str]:
             yield f"Memory of {_text(str(sized.gpu))}: {_text(verdict(sized.size))}"
     if (rate := hourly(subject)) is not None:
         server = profile.server
-        yield f"{cents(rate)} an hour each, {server.min_containers} to {counted(server.max_containers, named(facts))}"
+        yield f"{cents(rate)} an hour each, {server.min_containers} to {counted(server.max_containers, facts.replica)}"
     if facts.model_loaded is not None:
         yield f"Cold start about {about(total(steps(subject))[0])}"
 

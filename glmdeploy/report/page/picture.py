@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glmdeploy.report.page.costs import hourly, named, rented
+from glmdeploy.report.page.costs import hourly, rented
 from glmdeploy.report.page.figure import figure, svg, table, titled
 from glmdeploy.report.page.markup import Child, Markup, joined, shortened, tag
 from glmdeploy.report.page.times import steps, total
@@ -137,9 +137,9 @@ def _server(subject: Subject, facts: Facts) -> Box:
     server = facts.profile.server
     most = max(server.max_containers, server.min_containers)
     bounds = (
-        f"{server.min_containers} to {counted(most, named(facts))}"
+        f"{server.min_containers} to {counted(most, facts.replica)}"
         if server.min_containers != most
-        else counted(most, named(facts))
+        else counted(most, facts.replica)
     )
     gpus = rented(facts)
     details = [f"SGLang {facts.catalog.version}", bounds]

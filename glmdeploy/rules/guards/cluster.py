@@ -102,8 +102,8 @@ def _compile_stage(facts: Facts) -> Iterator[Violation]:
         yield Violation(
             path=("compile",),
             key=True,
-            message=f"the stage `compile` is one container, and SGLang's compiler would wait there for the other "
-            f"{facts.nodes - 1} of the cluster",
+            message="the stage `compile` is one container, and SGLang's compiler would wait there for the ranks of all "
+            f"{facts.nodes}",
             edits=(Remove(path=("compile",)),),
         )
 

@@ -40,7 +40,8 @@ _TOLD_ELSEWHERE = ("chunked_prefill_size", "kv_cache_dtype", ALGORITHM, TOKENS, 
 
 
 def _kernels_volume(facts: Facts) -> Iterator[Violation]:
-    if facts.profile.compile is not None and facts.profile.volumes.kernels is None:
+    # Of a cluster the stage is refused (GLM231), with a volume too.
+    if facts.profile.compile and facts.profile.volumes.kernels is None and facts.profile.cluster is None:
         yield Violation(
             path=("compile",),
             key=True,

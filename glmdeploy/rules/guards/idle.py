@@ -39,8 +39,8 @@ def _short_window(facts: Facts) -> Iterator[Violation]:
     if server.scaledown_window < start:
         yield Violation(
             path=("server", "scaledown_window"),
-            message=f"an idle container ends after {server.scaledown_window} s, and the next one takes about {start} s "
-            "to start",
+            message=f"an idle {facts.replica} ends after {server.scaledown_window} s, and the next one takes about "
+            f"{start} s to start",
         )
 
 
@@ -52,8 +52,8 @@ def _useless_pings(facts: Facts) -> Iterator[Violation]:
     if gap > server.scaledown_window:
         yield Violation(
             path=("keepalive", "schedule"),
-            message=f"pings are {durations.describe(gap)} apart or more, and an idle container ends after "
-            f"{durations.describe(server.scaledown_window)}: each one starts a container anew",
+            message=f"pings are {durations.describe(gap)} apart or more, and an idle {facts.replica} ends after "
+            f"{durations.describe(server.scaledown_window)}: each one starts a {facts.replica} anew",
         )
 
 
@@ -65,7 +65,7 @@ def _never_idle(facts: Facts) -> Iterator[Violation]:
         price = f", {facts.hourly * cost.HOURS_A_DAY:,.0f} dollars a day" if facts.hourly is not None else ""
         yield Violation(
             path=("keepalive", "schedule"),
-            message=f"pings day and night keep a {_each(facts)} of {facts.rented} up for ever{price}",
+            message=f"pings day and night keep a {facts.replica} of {facts.rented} up for ever{price}",
         )
 
 
@@ -107,10 +107,11 @@ def _ceiling(facts: Facts) -> Iterator[Violation]:
         return
     most, ceiling = rate * server.max_containers, server.spend_ceiling or CEILING
     if most > ceiling:
+        verb = "costs" if server.max_containers == 1 else "cost"
         whose = "`spend_ceiling`" if server.spend_ceiling else "glmdeploy's own ceiling"
         yield Violation(
             path=("server", "max_containers"),
-            message=f"{_several(server.max_containers, facts)} of {facts.rented} cost {_money(most)} dollars an hour "
+            message=f"{_several(server.max_containers, facts)} of {facts.rented} {verb} {_money(most)} dollars an hour "
             f"and {_money(most * 24)} a day (prices of {PRICES[facts.gpu.type].date}), above {whose} of "
             f"{_money(ceiling)} an hour",
         )
@@ -120,7 +121,7 @@ def _one_container(facts: Facts) -> Iterator[Violation]:
     if facts.profile.server.max_containers == 1:
         yield Violation(
             path=("server", "max_containers"),
-            message=f"with one {_each(facts)} at most there is no room for a new version beside the one that serves",
+            message=f"with one {facts.replica} at most there is no room for a new version beside the one that serves",
         )
 
 
@@ -144,12 +145,8 @@ def _idle(facts: Facts) -> Iterator[Violation]:
         )
 
 
-def _each(facts: Facts) -> str:
-    return "cluster" if facts.nodes > 1 else "container"
-
-
 def _several(count: int, facts: Facts) -> str:
-    return f"{count} {_each(facts)}{'s' * (count != 1)}"
+    return f"{count} {facts.replica}{'s' * (count != 1)}"
 
 
 def _money(dollars: float) -> str:

@@ -210,8 +210,8 @@ DOES_NOT_FIT = Rule(
     "and the way in which SGLang divides each tensor: 89.0 GiB a GPU for GLM-5.1-FP8 on eight, where logs of SGLang "
     "show 89.4 to 89.6. Weights that are more than a GPU's whole memory do not fit with any fraction. What does "
     "not fit on the GPUs of one host may fit on those of several, which a `cluster` has.",
-    fix="take more or larger GPUs, with `tp` to match, or a `cluster`; where little is missing, raise "
-    "`mem-fraction-static`",
+    fix="take more or larger GPUs, with `tp` to match, or a `cluster`, or more `nodes` of one; where little is "
+    "missing, raise `mem-fraction-static`",
     sources=(_CONFIGURATOR, _PROFILE, _LATER, _TOO_LITTLE),
     check=_does_not_fit,
     fails=(

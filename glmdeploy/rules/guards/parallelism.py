@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from glmdeploy.findings import SetValue, Severity
+from glmdeploy.gpus import RDMA, TYPES
 from glmdeploy.profile.serving import SERVER
 from glmdeploy.rules.facts import SPARSE
 from glmdeploy.rules.rule import AIR, AT_0_5_23, TWO_NODES, Rule, Topic, Violation, example
@@ -74,8 +75,17 @@ def _gpu_count(facts: Facts) -> Iterator[Violation]:
     yield Violation(
         path=facts.path(culprit),
         key=culprit not in facts.settings,
-        message=f"{product} uses {wanted} GPUs, but {there}",
+        message=f"{product} uses {wanted} GPUs, but {there}{_several_hosts(facts, wanted)}",
     )
+
+
+def _several_hosts(facts: Facts, wanted: int) -> str:
+    """The cluster that has so many GPUs, in words; nothing where none has, or copies of the model are counted too."""
+    nodes, rest = divmod(wanted, TYPES[facts.gpu.type].most)
+    if rest or not 2 <= nodes <= _MOST_NODES or facts.gpu.type not in RDMA or _replicas(facts) != 1:
+        return ""
+    kind = "" if facts.profile.server.kind == SERVER else ", with `server.kind: server`"
+    return f"; `cluster: {{nodes: {nodes}}}` of whole hosts has {wanted}{kind}"
 
 
 def _without_cluster(facts: Facts, nodes: int) -> Violation:
@@ -87,8 +97,10 @@ def _without_cluster(facts: Facts, nodes: int) -> Violation:
         advice = ", which has all the GPUs that are asked for"
         edits = facts.drop(*_OF_NODES)
     elif 2 <= nodes <= _MOST_NODES:
-        advice = f"; write `cluster: {{nodes: {nodes}}}` instead, which starts {nodes} together"
-        if wanted == nodes * facts.gpu.count and facts.profile.server.kind == SERVER and not facts.profile.compile:
+        server = facts.profile.server.kind == SERVER
+        also = "" if server else " and `server.kind: server`"
+        advice = f"; write `cluster: {{nodes: {nodes}}}`{also} instead, which starts {nodes} together"
+        if wanted == nodes * facts.gpu.count and server and not facts.profile.compile:
             edits = (*facts.drop(*_OF_NODES), SetValue(path=("cluster", "nodes"), value=nodes))
     return Violation(
         path=facts.path("nnodes"),

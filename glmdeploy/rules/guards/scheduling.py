@@ -79,7 +79,7 @@ def _inputs(facts: Facts) -> Iterator[Violation]:
     then = {
         "max_inputs": f"Modal gives a container {inputs:g}",
         "max_concurrency": f"Modal answers 429 above {inputs:g}",
-        "target_concurrency": f"Modal adds a container above {inputs:g}",
+        "target_concurrency": f"Modal adds a {facts.replica} above {inputs:g}",
     }[field]
     if inputs < requests:
         message = f"SGLang would run {requests} requests at a time, and {then}"

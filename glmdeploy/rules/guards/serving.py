@@ -69,7 +69,7 @@ def _never_scales(facts: Facts) -> Iterator[Violation]:
     path = ("server", "target_concurrency")
     yield Violation(
         path=path,
-        message="with `target_concurrency: 0` Modal never adds a container: "
+        message=f"with `target_concurrency: 0` Modal never adds a {facts.replica}: "
         + (f"it stays at {server.min_containers}" if server.min_containers else "none is ever started"),
         edits=(SetValue(path=path, value=20),),
     )
@@ -81,8 +81,8 @@ def _cut_short(facts: Facts) -> Iterator[Violation]:
         path = ("server", "exit_grace_period")
         yield Violation(
             path=path,
-            message=f"a container that ends has {server.exit_grace_period} s for what it has begun: longer answers "
-            "are cut at every deployment and when Modal scales down",
+            message=f"a {facts.replica} that ends has {server.exit_grace_period} s for what it has begun: longer "
+            "answers are cut at every deployment and when Modal scales down",
             edits=(SetValue(path=path, value=60),),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import examples
 
-from glmdeploy import gpus
+from glmdeploy import cli, gpus
 from glmdeploy.authoring.first.candidates import COUNTS, Candidate, Found, Wanted, search
 from glmdeploy.authoring.first.nowhere import nowhere, smaller
 from glmdeploy.authoring.first.subject import repository, subject
 from glmdeploy.authoring.first.written import written
 from glmdeploy.errors import GlmdeployError, UsageError
 from glmdeploy.gpus import PRICES, TYPES, Price
+from glmdeploy.profile.text.load import load
 from glmdeploy.sglang import models
 
 if TYPE_CHECKING:
@@ -146,7 +148,7 @@ def test_encoders_are_taken_whole(tmp_path: Path) -> None:
     ("repo", "asked", "said", "advice"),
     [
         ("zai-org/GLM-5.1-FP8", {"gpu": "H100"}, "each GPU of H100:8 is 26.4 GiB short", "leave --gpu out"),
-        ("zai-org/GLM-5.1", {"gpu": "H200"}, "does not fit on H200", "cluster: {nodes: 2} with gpu: H200:8 and tp: 16"),
+        ("zai-org/GLM-5.1", {"gpu": "H200"}, "does not fit on H200", "2 × H200:8 would hold its weights, for $72.63"),
         ("zai-org/GLM-5.1", {"gpu": "H100"}, "does not fit on H100", "4 × H100:8 would hold its weights"),
         ("zai-org/GLM-5.1", {"gpu": "H200"}, "does not fit on H200", "zai-org/GLM-5.1-FP8"),
         ("Qwen/Qwen3-8B", {"budget": 0.1}, "$0.10 an hour is too little: L4 costs $0.80", "raise --budget"),
@@ -165,6 +167,32 @@ def test_nothing_fits(repo: str, asked: dict[str, Any], said: str, advice: str) 
     error = nowhere(nothing)
     assert said in error.message.replace("`", "")
     assert advice in (error.advice or "").replace("`", "")
+
+
+@pytest.mark.parametrize(
+    ("repo", "asked", "nodes"),
+    [
+        ("zai-org/GLM-5.1", {"gpu": "H200"}, 2),
+        ("zai-org/GLM-5.1", {"gpu": "H200", "count": 8}, 2),
+        ("zai-org/GLM-4.6", {"gpu": "H100", "count": 8}, 2),
+    ],
+)
+def test_several_hosts_are_a_command_away(
+    repo: str, asked: dict[str, Any], nodes: int, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whoever pastes what is said has a valid profile of a cluster."""
+    match = re.search(r"`echo '(.*)' \| glmdeploy import - --gpu (\S+)`", nowhere(found(repo, **asked)).advice or "")
+    assert match, "no command"
+    launch = tmp_path / "launch.sh"
+    launch.write_text(match[1])
+    assert cli.run(["import", str(launch), "--gpu", match[2], "-o", str(tmp_path / "p.yaml")]) == 0
+    assert cli.run(["validate", str(tmp_path / "p.yaml")]) == 0
+    assert load(str(tmp_path / "p.yaml")).data["cluster"]["nodes"] == nodes
+    capsys.readouterr()
+
+
+def test_part_of_a_host_is_no_cluster() -> None:
+    assert "import" not in (nowhere(found("zai-org/GLM-5.1", gpu="H200", count=4)).advice or "")
 
 
 def test_smaller_forms_are_others_that_are_published() -> None:

@@ -385,6 +385,7 @@ def test_a_cluster_is_one_replica() -> None:
     assert "2 × 8 × B200" in text
     assert "$99.99 an hour" in text
     assert "At most 3 clusters" in text
+    assert "each cluster; 0 to 3 clusters, nothing when idle" in text
     assert "of 16 GPUs" in text
     assert "Each of the 2 hosts sends 1.9 MB for each token" in text
     assert "clusters" not in " ".join(Outline(page_of("b200-nospec-bf16kv")).shown)

@@ -107,3 +107,78 @@ def test_what_passes_gives_each_host_its_own_ranks(nodes: int, stages: int) -> N
     ]
     assert sorted(given_out) == [(stage, rank) for stage in range(stages) for rank in range(tensor)]
     assert len(given_out) == 8 * nodes
+
+
+TWO_HOSTS = "h200-two-hosts-bf16"
+
+
+def said(rule: str, *sets: str) -> str:
+    """The one message of a rule about the shipped profile of two hosts."""
+    [one] = [each.message for each in checked(*sets, profile=TWO_HOSTS).findings if each.id == rule]
+    return one
+
+
+@pytest.mark.parametrize(
+    ("rule", "sets", "part"),
+    [
+        ("GLM034", (), "Modal adds a cluster above 20"),
+        ("GLM047", ("server.scaledown_window=2s",), "an idle cluster ends after 2 s"),
+        (
+            "GLM048",
+            ("keepalive.enabled=true", 'keepalive.schedule="0 9 * * *"', "server.scaledown_window=15m"),
+            "an idle cluster ends after 15m: each one starts a cluster anew",
+        ),
+        ("GLM134", ("server.target_concurrency=0",), "Modal never adds a cluster"),
+        ("GLM135", ("server.exit_grace_period=0",), "a cluster that ends has 0 s"),
+        ("GLM076", ("server.spend_ceiling=50",), "1 cluster of 2 × H200:8 costs 72.63 dollars an hour"),
+        ("GLM156", (), "with one cluster at most"),
+        ("GLM231", ("compile.timeout=1h",), "would wait there for the ranks of all 2"),
+    ],
+)
+def test_what_is_a_cluster_is_called_so(rule: str, sets: tuple[str, ...], part: str) -> None:
+    assert part in said(rule, *sets)
+
+
+def test_a_stage_that_is_refused_lacks_nothing_else() -> None:
+    found = [each.id for each in checked("compile.timeout=1h", profile=TWO_HOSTS).findings if each.edits]
+    assert found == ["GLM231"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (
+            ("cluster=null",),
+            "`tp` 16 uses 16 GPUs, but H200:8 has 8; `cluster: {nodes: 2}` of whole hosts has 16",
+        ),
+        (
+            ("cluster=null", "server.kind=web_server"),
+            "`tp` 16 uses 16 GPUs, but H200:8 has 8; `cluster: {nodes: 2}` of whole hosts has 16, with "
+            "`server.kind: server`",
+        ),
+        (
+            ("sglang.args.tp=32",),
+            "`tp` 32 uses 32 GPUs, but 2 × H200:8 have 16; `cluster: {nodes: 4}` of whole hosts has 32",
+        ),
+        (("sglang.args.tp=8",), "`tp` 8 uses 8 GPUs, but 2 × H200:8 have 16"),
+        (("sglang.args.dp=2",), "`tp` 16 times `dp` 2 uses 32 GPUs, but 2 × H200:8 have 16"),
+        (("gpu=L40S:8", "cluster=null"), "`tp` 16 uses 16 GPUs, but L40S:8 has 8"),
+    ],
+)
+def test_the_cluster_that_has_so_many_gpus_is_named(sets: tuple[str, ...], message: str) -> None:
+    assert said("GLM020", *sets) == message
+
+
+@pytest.mark.parametrize(
+    ("repo", "compiles"),
+    [
+        ("deepseek-ai/DeepSeek-V3", True),  # that of #3932
+        ("moonshotai/Kimi-K2-Instruct-0905", True),
+        ("zai-org/GLM-5.1-FP8", True),
+        ("zai-org/GLM-4.6-FP8", False),  # by compressed-tensors
+        ("zai-org/GLM-5.1", False),
+    ],
+)
+def test_whoever_has_blocks_in_fp8_compiles_kernels(repo: str, *, compiles: bool) -> None:
+    rules = {each.id for each in checked(f"model.repo={repo}", profile=TWO_HOSTS).findings}
+    assert ("GLM240" in rules, "GLM233" in rules) == (compiles, compiles)
