@@ -182,9 +182,10 @@ class Log:
                         continue
                     if line.at < after or line in seen:
                         continue
+                    wanted = self._is_wanted(line)  # which may ask the target: where that fails it is read again
                     seen.append(line)
                     after = max(after, line.at)
-                    if self._is_wanted(line):
+                    if wanted:
                         yield line
                 app_id = find_app(self.app, self.target)
                 if app_id is None:

@@ -9,10 +9,14 @@ import click
 import pytest
 
 from glmdeploy.cli.logs import Moment
+from glmdeploy.errors import DeployError
+from glmdeploy.operate import logs
 from glmdeploy.operate.history import History, Version
-from glmdeploy.operate.logs import Line
+from glmdeploy.operate.last_words import last_words
+from glmdeploy.operate.logs import Found, Line, Log, Lost, Stopped, Wanted
 from glmdeploy.operate.requests import Requests, merged
-from glmdeploy.operate.status import container, start_seconds
+from glmdeploy.operate.status import as_replicas, container, start_seconds
+from glmdeploy.operate.target import Target
 from glmdeploy.operate.tasks import Task
 from glmdeploy.operate.versions import proofs
 
@@ -135,3 +139,42 @@ def test_a_time() -> None:
 def test_no_time(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is no time"):
         Moment().convert(text, None, None)
+
+
+PLACES = [f"glmdeploy start rank {rank} of 2 in cluster cu-1" for rank in (0, 1)]
+
+
+def test_a_line_whose_rank_could_not_be_asked_for_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line for rank in (0, 1) for line in said(f"of rank {rank}", task=f"ta-{rank}", at=60)]
+    faults = [DeployError("the target does not answer")]
+
+    def told(log: Log, line: Line) -> int:
+        for fault in faults:
+            faults.clear()
+            raise fault
+        return int(line.text[-1])
+
+    monkeypatch.setattr(Log, "_told_rank", told)
+    monkeypatch.setattr(Log, "_stream", lambda log, after: iter(lines))
+    monkeypatch.setattr(logs, "find_app", lambda app, target: None)
+    monkeypatch.setattr(logs, "_PAUSES", (0.0,))
+    log = Log("mine", "ap-1", Target(name="modal", environment="main"), Wanted(rank=0))
+    assert [*log.follow(AT)] == [Lost(reason="the target does not answer"), Found(), lines[0], Stopped()]
+
+
+def test_the_last_words_are_of_the_rank_that_failed() -> None:
+    leads, follows = said(PLACES[0], "of rank 0", task="ta-0"), said(PLACES[1], "of rank 1", task="ta-1")
+    silent = said("glmdeploy start rank 1 ends with its cluster", "Traceback", task="ta-1", at=50)
+    for rank, words in enumerate(["of rank 0", "of rank 1"]):
+        refused = said(f"glmdeploy refused {DIGEST} ta-0: rank {rank}: SGLang ended", task="ta-0", at=60)
+        assert last_words([*leads, *follows, *silent, *refused]) == [words]
+    other = said(f"glmdeploy refused {DIGEST} ta-0: rank 2: its container is gone", task="ta-0", at=60)
+    assert last_words([*leads, *follows, *other]) == ["of rank 0"], "that rank has never spoken"
+
+
+def test_ranks_above_0_are_in_the_state_of_their_rank_0() -> None:
+    lines = [*said(PLACES[0], f"glmdeploy ready {DIGEST} ta-0", task="ta-0"), *said(PLACES[1], task="ta-1")]
+    found = [container(Task(id=f"ta-{rank}", enqueued=1, started=2), lines, AT) for rank in (0, 1)]
+    assert [each.state for each in found] == ["ready", "starting"]
+    assert [(each.state, each.stage) for each in as_replicas(found)] == [("ready", None)] * 2
+    assert [each.state for each in as_replicas(found[1:])] == ["starting"], "rank 0 is gone"

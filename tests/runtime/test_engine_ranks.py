@@ -49,6 +49,9 @@ RANK = (
 )
 """A container of a cluster, as ``glmdeploy.runtime.server`` has it; it ends when it is asked to, as Modal's do."""
 
+ONE = [pytest.param(0, marks=pytest.mark.thorough), 1]
+"""Which of two; rank 0, from which the others hear, with ``--all``."""
+
 _numbers = itertools.count(os.getpid() % 100 * 500)
 
 
@@ -70,7 +73,7 @@ def last(one: Container) -> str:
     return one.output().splitlines()[-1]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", ONE)
 def test_a_crash_ends_both_with_one_reason(tmp_path: Path, rank: int) -> None:
     does = ["well", "well", "well"]
     does[rank] = "crash later"
@@ -85,7 +88,7 @@ def test_a_crash_ends_both_with_one_reason(tmp_path: Path, rank: int) -> None:
         assert told.pop().startswith(f"rank {rank}: SGLang ended")
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", ONE)
 def test_a_start_that_fails_fails_for_both(tmp_path: Path, rank: int) -> None:
     does = ["well", "well"]
     does[rank] = "end at once"
@@ -95,10 +98,12 @@ def test_a_start_that_fails_fails_for_both(tmp_path: Path, rank: int) -> None:
             told = one.output().partition("failed: ")[2].splitlines()
             assert told[0].startswith(f"rank {rank}: SGLang ended while starting: exit code 1")
             assert told[-1] == "ValueError: no such model"
+            assert "--api-key=***" in one.output(), "what one rank tells another is as hidden as what it prints"
+            assert "ecret" not in one.output()
         assert not any(one.members() for one in ranks)
 
 
-@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize("rank", [0, 1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_who_is_asked_to_end_takes_all_others_along(tmp_path: Path, rank: int) -> None:
     """Without a word of Modal to the others, and without a reason that is none."""
     with cluster(tmp_path, "well", "well", "well") as ranks:
@@ -123,7 +128,7 @@ def test_all_may_be_asked_at_once(tmp_path: Path) -> None:
         assert [last(one) for one in ranks] == ["stopped", "stopped"]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", ONE)
 def test_who_loses_a_container_ends(tmp_path: Path, rank: int) -> None:
     with cluster(tmp_path, "well", "well") as ranks:
         for one in ranks:
