@@ -219,8 +219,9 @@ SEVERAL_TYPES = Rule(
     severity=Severity.WARNING,
     topic=Topic.CONSISTENCY,
     why="From a list of GPUs Modal gives a container the first that is free, and a B200 or a B300 for `B200+`. "
-    "SGLang decides by the GPU how it multiplies, stores and sums, in every rank by itself: ranks on different GPUs wait for what the others never "
-    "send. Modal's guide says that containers of a cluster are placed together, and not that their GPUs are alike.",
+    "SGLang decides by the GPU how it multiplies, stores and sums, in every rank by itself: ranks on different GPUs "
+    "wait for what the others never send. Modal's guide says that containers of a cluster are placed together, and "
+    "not that their GPUs are alike.",
     fix="write one GPU",
     sources=(_GUIDE, "https://modal.com/docs/guide/gpu"),
     check=_several_types,
