@@ -90,18 +90,25 @@ def update(data: Mapping[str, Any], target: Target, changes: Mapping[str, Any]) 
 
     :raises DeployError:
     """
-    nodes = autoscaler.nodes(data)
-    counted = {name: value and value * nodes for name, value in changes.items() if name in autoscaler.COUNTS}
+    told = in_containers(changes, autoscaler.nodes(data))
 
     async def change() -> None:
         if data["server"].get("kind") == "server":
             server = modal.Server.from_name(data["app"], "Server", environment_name=target.environment)
-            await server.autoscaler.update.aio(**{**changes, **counted})
+            await server.autoscaler.update.aio(**told)
         else:
             cls = modal.Cls.from_name(data["app"], "Server", environment_name=target.environment)
-            await cls().serve.autoscaler.update.aio(**changes)
+            await cls().serve.autoscaler.update.aio(**told)
 
     within(target, f"change the autoscaler of {data['app']}", change)
+
+
+def in_containers(changes: Mapping[str, Any], nodes: int) -> dict[str, Any]:
+    """Fields as Modal takes them, which counts containers; whole ones, also where a part of a cluster was allowed."""
+    return {
+        name: round(value * nodes) if value is not None and name in autoscaler.COUNTS else value
+        for name, value in changes.items()
+    }
 
 
 async def _function(data: Mapping[str, Any], target: Target) -> str:

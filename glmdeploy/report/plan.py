@@ -203,10 +203,13 @@ def summary(data: Mapping[str, Any]) -> str:
         return f"Plan: 1 to create; {answer}."
     what = "1 to update" if data["changes"] or data["drift"] else "1 to deploy again"
     each = _about(found.get("cold_start_seconds"), found.get("cold_start_dollars"))
-    running = (
-        f"{data['running']} {'runs' if data['running'] == 1 else 'run'} now" if data["running"] else "none runs now"
-    )
-    parts = [f"Plan: {what}; new containers: {on}{each} each ({running})."]
+    run = "runs" if data["running"] == 1 else "run"
+    if (nodes := data.get("nodes", 1)) == 1:  # a saved plan may be an earlier release's
+        running = f"{data['running']} {run} now" if data["running"] else "none runs now"
+        parts = [f"Plan: {what}; new containers: {on}{each} each ({running})."]
+    else:
+        running = f"{words.counted(data['running'], 'container')} {run} now" if data["running"] else "none runs now"
+        parts = [f"Plan: {what}; a new cluster of {nodes}: {on}{each} ({running})."]
     took = {"download": found.get("download_seconds"), "compile": found.get("compile_seconds")}
     none = [f"no {name}" for name, runs in stages.items() if not runs]
     for name, runs in stages.items():

@@ -54,6 +54,7 @@ def preview_data(preview: Preview, estimate: Estimate | None = None) -> dict[str
         "compile_for": list(need.compile),
         "verify_weights": preview.verify_weights,
         "running": preview.running,
+        "nodes": plan.nodes,
         "shortage": preview.shortage.text if preview.shortage else None,
         "missing_secrets": [
             {

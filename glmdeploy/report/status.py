@@ -116,9 +116,8 @@ def _endpoint(status: Status) -> Iterator[str]:
 
 
 def _containers(status: Status) -> str:
-    """Of clusters each is counted once: by rank 0, and before that is known by the first that was asked for."""
-    known = {each.cluster for each in status.containers if each.cluster and each.rank == 0}
-    replicas = [each for each in status.containers if each.rank == 0 or each.cluster not in known]
+    """Of clusters each is counted once: by rank 0, and where that is not there by the first that is."""
+    replicas = _replicas(status)
     own = [each for each in replicas if not each.outdated]
     outdated = [each for each in replicas if each.outdated]
     words = []
@@ -137,6 +136,22 @@ def _containers(status: Status) -> str:
         if status.nodes > 1:
             words.append(f"each of {status.nodes} containers: {len(status.containers)} now")
     return ", ".join(words)
+
+
+def _replicas(status: Status) -> list[Container]:
+    """Containers that stand for one replica each. Of a cluster that is not told yet several are one."""
+    firsts: dict[str, Container] = {}
+    silent: dict[tuple[str, bool], list[Container]] = {}
+    alone = []
+    for each in status.containers:
+        if each.cluster is not None:
+            first = firsts.setdefault(each.cluster, each)
+            firsts[each.cluster] = min(first, each, key=lambda one: one.rank)
+        elif each.state in (PENDING, STARTED):
+            silent.setdefault((each.state, each.outdated), []).append(each)
+        else:  # it serves alone: a version from before may have been no cluster
+            alone.append(each)
+    return [*firsts.values(), *(each for group in silent.values() for each in group[:: status.nodes]), *alone]
 
 
 def _details(state: str, group: Sequence[Container], status: Status) -> str:

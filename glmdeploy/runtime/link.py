@@ -49,7 +49,7 @@ LATE_SECONDS = 5.0
 MESSAGE_BYTES = 256 * 1024
 END_CHARACTERS = 8000
 """Of a reason with the engine's last lines; JSON has 12 bytes for some characters."""
-REASONS_CHARACTERS = 4000
+ALL_CHARACTERS = 4000
 """Of all reasons in a sentence each: more is not shown (``verdict.REASONS_CHARACTERS``)."""
 
 AGAIN_SECONDS = 0.2
@@ -379,7 +379,7 @@ def shortened(says: str) -> str:
 
 
 def _few(reasons: Iterable[str]) -> Iterator[str]:
-    left = REASONS_CHARACTERS
+    left = ALL_CHARACTERS
     for each in reasons:
         if left > 0:
             yield each[:left]

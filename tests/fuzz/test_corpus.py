@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,13 @@ PART = 100
 
 
 @pytest.fixture(autouse=True)
-def _same_folder() -> Iterator[None]:
-    """A target may have a current folder of its own."""
-    before = Path.cwd()
+def _as_before() -> Iterator[None]:
+    """A target may have a current folder of its own, and have glmdeploy log nothing."""
+    folder, logger = Path.cwd(), logging.getLogger("glmdeploy")
+    level = logger.level
     yield
-    os.chdir(before)
+    os.chdir(folder)
+    logger.setLevel(level)
 
 
 def parts() -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from variations import SETS, variation
+from variations import COMMIT, SETS, variation
 
 from glmdeploy.local.cloud import Cloud
 from glmdeploy.local.engine import Engine
@@ -25,7 +25,9 @@ from glmdeploy.operate.target import Target
 from glmdeploy.plan.autoscaler import deployment_digest
 from glmdeploy.plan.diff import diff
 from glmdeploy.plan.impact import Impact, impact
+from glmdeploy.plan.make import plan_of
 from glmdeploy.plan.price import estimate
+from glmdeploy.profile.text.load import load
 from glmdeploy.report.plan import preview_text
 from glmdeploy.report.plan_data import preview_data
 from glmdeploy.report.plan_markdown import preview_markdown
@@ -61,6 +63,10 @@ def runs(plan: Plan, number: int = 7) -> Deployed:
     version = Version(number=number, at=SINCE, by="ops@example.com", tag=deployment_tag(plan))
     history = History(app_id="ap-1", production=number, versions=(version,))
     return Deployed(app=plan.app, history=history, version=version, origin=version, data=plan.data(), plan=plan)
+
+
+def of_hosts(*sets: str) -> Plan:
+    return plan_of(load("h200-two-hosts-bf16", sets=(f"model.revision='{COMMIT}'", *sets)))[0]
 
 
 def seen(plan: Plan, old: Plan | None = None, **more: Any) -> Preview:
@@ -147,6 +153,11 @@ SCREENS: dict[str, Callable[[], Preview]] = {
     "none": lambda: seen(variation(), variation()),
     "lost": lambda: seen(variation(), variation(), need=ALL),
     "forced": lambda: seen(variation(), variation(), changed=True, forced=True),
+    "cluster": lambda: seen(
+        of_hosts("cluster.nodes=4", "sglang.args.tp=32"),
+        of_hosts(),
+        running=2,
+    ),
     "outage": lambda: seen(variation(*SERVER), variation()),
     "unknown": lambda: seen(variation("model.repo=moonshotai/Kimi-K9")),
     "local": lambda: seen(

@@ -13,12 +13,14 @@ from looked_at import APP, BERLIN, NOW, container, ill, past, running, version, 
 
 from glmdeploy.operate.history import History
 from glmdeploy.operate.listing import Listed
-from glmdeploy.operate.status import READY, REFUSED, Status
+from glmdeploy.operate.status import PENDING, READY, REFUSED, STARTED, STARTING, Status
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.status import listing_data, listing_text, status_data, status_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from glmdeploy.operate.status import Container
 
 FOREIGN = History(app_id="ap-9", production=2, versions=(version(2, None, ago=200, tag="mine"),))
 LISTED = (
@@ -120,3 +122,25 @@ def test_minutes_of_long_ago() -> None:
     assert "29 Dec 2025" not in text(well(), 80)
     old = replace(past(), versions=(replace(past().versions[0], at=NOW - timedelta(days=400)),))
     assert "since 23 Oct 2025" in text(replace(well(), deployed=running(old)), 120)
+
+
+def of_clusters(*containers: Container, nodes: int = 2) -> str:
+    """The line of the containers."""
+    found = replace(well(), nodes=nodes, containers=containers)
+    return text(found, UNLIMITED).splitlines()[2].partition(", 0 to 3")[0].strip()
+
+
+def test_a_cluster_counts_once_whatever_it_has_said() -> None:
+    both = [replace(container(READY), cluster="cu-1", rank=rank) for rank in (1, 0)]
+    others = [replace(container(STARTING), cluster="cu-2", rank=rank) for rank in (1, 2)]
+    assert of_clusters(*both) == "containers  1 ready"
+    assert of_clusters(*others, nodes=3).startswith("containers  1 starting (30 min"), "its rank 0 is not there"
+    assert of_clusters(*[container(PENDING)] * 2) == "containers  1 pending (waiting for a machine for 30 min 20 s)"
+    assert of_clusters(*[container(STARTED)] * 3) == "containers  2 started"
+    assert of_clusters(*both, *[container(PENDING)] * 4).startswith("containers  1 ready, 2 pending")
+
+
+def test_beside_a_cluster_one_that_served_alone_counts() -> None:
+    alone = [container(READY, outdated=True)] * 2
+    both = [replace(container(STARTING), cluster="cu-1", rank=rank) for rank in (0, 1)]
+    assert of_clusters(*alone, *both).endswith(", 2 outdated (2 ready)")
