@@ -23,6 +23,9 @@ _SDK = "modal/_partial_function.py, clustered (modal 1.6.4)"
 _OWN = ("nnodes", "node_rank", "dist_init_addr")
 """The options that each container is started with, beside those of the profile."""
 
+_EITHER = {"B200+"}
+"""Names for which Modal gives a GPU of one generation or of the next, a B200 or a B300 (its guide)."""
+
 _SMALL = ("server.kind=server", "server.max_inputs=null", "cluster.nodes=2")
 """A cluster of a profile that limits no request."""
 
@@ -89,11 +92,13 @@ def _slow_network(facts: Facts) -> Iterator[Violation]:
 
 
 def _several_types(facts: Facts) -> Iterator[Violation]:
-    if facts.profile.cluster and len({gpu.type for gpu in facts.gpus}) > 1:
+    types = {gpu.type for gpu in facts.gpus}
+    if facts.profile.cluster and (len(types) > 1 or types & _EITHER):
+        which = "GPU of this list" if len(types) > 1 else "of the types that this name stands for"
         yield Violation(
             path=("gpu",),
-            message="whether all containers of a cluster get the same GPU of this list is not documented, and SGLang's "
-            "ranks must decide alike",
+            message=f"whether all containers of a cluster get the same {which} is not documented, and SGLang's ranks "
+            "must decide alike",
         )
 
 
@@ -213,13 +218,14 @@ SEVERAL_TYPES = Rule(
     title="cluster of GPUs that may differ",
     severity=Severity.WARNING,
     topic=Topic.CONSISTENCY,
-    why="From a list of GPUs Modal gives a container the first that is free. SGLang decides by the GPU how it "
-    "multiplies, stores and sums, in every rank by itself: ranks on different GPUs wait for what the others never "
-    "send. Modal's guide says that containers of a cluster are placed together, and not that their GPUs are alike.",
+    why="From a list of GPUs Modal gives a container the first that is free, and a B200 or a B300 for `B200+`. "
+    "SGLang decides by the GPU how it multiplies, stores and sums, in every rank by itself: ranks on different GPUs "
+    "wait for what the others never send. Modal's guide says that containers of a cluster are placed together, and "
+    "not that their GPUs are alike.",
     fix="write one GPU",
     sources=(_GUIDE, "https://modal.com/docs/guide/gpu"),
     check=_several_types,
-    fails=(example(*TWO_NODES, 'gpu=["B200:8","B300:8"]'),),
+    fails=(example(*TWO_NODES, 'gpu=["B200:8","B300:8"]'), example(*TWO_NODES, "gpu=B200+:8")),
     passes=(example(*TWO_NODES),),
 )
 
