@@ -179,7 +179,7 @@ class Link:
             self._tell_all(told=True)
             return
         with self._changed:
-            self._changed.wait_for(lambda: self._told, TOLD_SECONDS)
+            self._changed.wait_for(lambda: self._told or self.lost, TOLD_SECONDS)
 
     def left(self) -> bool:
         """Wait until another container was asked to end; False where the cluster has ended otherwise."""

@@ -116,6 +116,9 @@ def test_a_rank_without_rank_0_speaks_for_itself() -> None:
     with pytest.raises(NotMet, match=rf"rank 0 is not there at {second.place.addresses[0]}:19999: "):
         second.open(time.monotonic() + 0.3)
     assert second.lost
+    began = time.monotonic()
+    second.told()
+    assert time.monotonic() - began < SOON, "it has said so itself"
 
 
 def test_a_rank_that_waits_for_rank_0_does_so_for_so_long() -> None:
