@@ -174,6 +174,7 @@ class TestStart:
         [gang] = cloud.running.backend.worker.gangs.values()
         return lambda: len(gang._greeted)
 
+    @pytest.mark.thorough
     def test_fresh_processes_know_them_too(self, cloud: Cloud) -> None:
         """A variable that Python reads when it starts makes them no forks."""
         cloud.deploy(environment={"PYTHONUTF8": "1", "MORE_NAMES": "PYTHONUTF8"}, server={"min_containers": 2})
@@ -185,6 +186,7 @@ class TestStart:
         answered = cloud.ready()
         assert (answered["rank"], answered["tasks"]) == (0, [answered["me"]])
 
+    @pytest.mark.thorough
     def test_two_at_once_share_nothing(self, cloud: Cloud) -> None:
         cloud.deploy(server={"min_containers": 4, "max_containers": 4})
         wait_until(lambda: len([one for one in cloud.members.values() if one.ready]) == 4)
@@ -207,6 +209,7 @@ class TestStart:
         assert f"ends with its cluster: rank 1, container {seen[1]}, {reason}\n" in cloud.log(seen[0])
         assert f"container {seen[1]} {reason}\n" in cloud.log(seen[1])
 
+    @pytest.mark.thorough
     def test_the_start_of_rank_1_takes_too_long(self, cloud: Cloud) -> None:
         """Who waits for it is not to blame."""
         cloud.deploy(ranks={"1": "hang"}, server={"startup_timeout": 2})
@@ -251,6 +254,7 @@ class TestEnd:
         (tmp_path / "now").unlink()
         assert not set(cloud.ready()["tasks"]) & set(tasks)
 
+    @pytest.mark.thorough
     def test_it_is_there_until_the_last_one_is_gone(self, cloud: Cloud, tmp_path: Path) -> None:
         """But it gets no requests, and no other takes its place before."""
         ranks = {"0": f"crash {tmp_path / 'now'}", "1": f"linger {tmp_path / 'go'}"}
@@ -292,6 +296,7 @@ class TestEnd:
         assert f"container {tasks[rank]}, rank {rank} of the cluster, was stopped" in cloud.log(tasks[1 - rank])
         assert "ends with its cluster" not in cloud.log()
 
+    @pytest.mark.thorough
     def test_scaledown(self, cloud: Cloud) -> None:
         cloud.deploy(server={"scaledown_window": 2})
         wait_until(lambda: cloud.get()[0] == 200)
@@ -352,6 +357,7 @@ class TestVersions:
         wait_until(lambda: cloud.log().count("RuntimeError: rank 1 does not start") >= 2)
         assert json.loads(cloud.get()[1])["me"] == old["me"]
 
+    @pytest.mark.thorough
     def test_another_size(self, cloud: Cloud) -> None:
         """The old cluster counts as what it has: with it there is no room for a new one."""
         cloud.deploy(size=4, server={"min_containers": 4, "max_containers": 4})

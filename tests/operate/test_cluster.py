@@ -181,6 +181,7 @@ def test_one_reason_ends_both(shared: Shell, end: str, fault: Fault) -> None:
     fault(f"cluster of two: {end}, `limit: 5`", f"of both containers: {told[heard[0]][0]}", seconds=seconds)
 
 
+@pytest.mark.thorough
 def test_a_rank_that_cannot_start_refuses_for_all(shared: Shell) -> None:
     shared.json(*APPLY)
     failed = shared.run(*APPLY, "--set", "sglang.env.GLMDEPLOY_STANDIN_FAIL_START='1'", code=1, container_failed=True)

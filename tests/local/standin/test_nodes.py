@@ -112,6 +112,7 @@ class TestStart:
         assert second.chat("hello")[0] == 404
         assert first.ask("/server_info")[1]["nnodes"] == 2
 
+    @pytest.mark.thorough
     def test_an_address_that_is_taken(self, cluster: Cluster) -> None:
         cluster.both()
         words = ["--nnodes", "2", "--node-rank", "0", "--dist-init-addr", cluster.address, "--port", str(free_port())]
@@ -204,6 +205,7 @@ class TestEnd:
         engines[rank].process.kill()
         assert engines[1 - rank].process.wait(PATIENCE) == -signal.SIGKILL
 
+    @pytest.mark.thorough
     def test_rank_0_hangs_as_long_as_rank_1_does(self, cluster: Cluster, tmp_path: Path) -> None:
         first, _ = cluster.both(SGLANG_HEALTH_CHECK_TIMEOUT="1")
         os.kill(cluster.engines[1].process.pid, signal.SIGSTOP)
@@ -212,6 +214,7 @@ class TestEnd:
         wait_until(lambda: cluster.status(0) == 200)
         assert first.chat("hello")[0] == 200
 
+    @pytest.mark.thorough
     def test_rank_1_seems_well_while_rank_0_hangs(self, cluster: Cluster) -> None:
         first, _ = cluster.both()
         os.kill(first.process.pid, signal.SIGSTOP)
@@ -219,6 +222,7 @@ class TestEnd:
         os.kill(first.process.pid, signal.SIGCONT)
         assert first.chat("hello")[0] == 200
 
+    @pytest.mark.thorough
     def test_a_hang_that_is_rehearsed(self, cluster: Cluster, tmp_path: Path) -> None:
         cluster.start(0, SGLANG_HEALTH_CHECK_TIMEOUT="1")
         cluster.start(1, GLMDEPLOY_STANDIN_HANG_FILE=str(tmp_path / "hang"))
