@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from glmdeploy import __version__
+from glmdeploy.plan.autoscaler import COUNTS
 from glmdeploy.plan.plan import (
     COMPILE_SCALEDOWN,
     DESCRIBE_TIMEOUT,
@@ -75,7 +76,7 @@ def render(plan: Plan) -> str:
         name=_Code(plan.profile),
         version=_Code(__version__),
         data=_Code(block(plan.data())),
-        arguments=_arguments,
+        arguments=partial(_arguments, clustered=plan.cluster is not None),
         volume=lambda role: _Code(_volume(plan, role)),
         locked=LOCKED_INSTALL,
         steps=_steps(plan),
@@ -126,10 +127,18 @@ def _finalize(value: Any) -> str:
     return value.text if isinstance(value, _Code) else literal(value)
 
 
-def _arguments(stage: Stage, section: str, decorator: str) -> list[tuple[_Code, _Code]]:
+def _arguments(stage: Stage, section: str, decorator: str, *, clustered: bool) -> list[tuple[_Code, _Code]]:
     """A decorator's keywords with the places of their values in the script's plan."""
+    times = ' * PLAN["cluster"]["nodes"]' if clustered else ""
     return [
-        (_Code(keyword), _Code(_argument(value, option.value, f"PLAN[{literal(section)}][{literal(name)}]")))
+        (
+            _Code(keyword),
+            _Code(
+                f"PLAN[{literal(section)}][{literal(name)}]{times}"
+                if name in COUNTS
+                else _argument(value, option.value, f"PLAN[{literal(section)}][{literal(name)}]")
+            ),
+        )
         for name, option in stage.options.items()
         for keyword, value in option.keywords.get(decorator, {}).items()
     ]
@@ -141,9 +150,7 @@ def _argument(value: Any, planned: Any, place: str) -> str:
         return f"modal.{value.name}(**{place})"
     if isinstance(value, tuple):  # a list in the plan, where Modal wants no list for all of them
         return f"tuple({place})"
-    if isinstance(value, bool):
-        return place if value == planned else f"not {place}"
-    return place if value == planned else f'{place} * PLAN["cluster"]["nodes"]'
+    return place if value == planned else f"not {place}"
 
 
 def _volume(plan: Plan, role: str) -> str:

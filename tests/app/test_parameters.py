@@ -9,6 +9,7 @@ from deployments import PROFILE, built, comparable, named, scripted
 from modal_proto import api_pb2
 
 from glmdeploy.app.script import render
+from glmdeploy.plan.autoscaler import COUNTS
 from glmdeploy.plan.make import plan_of
 from glmdeploy.profile.serving import KINDS, Server, of_one_kind
 from glmdeploy.profile.stages import Compile, Download, options
@@ -155,6 +156,17 @@ def test_a_cluster() -> None:
     counted = (scaling.min_containers, scaling.max_containers, scaling.buffer_containers)
     assert counted == (2, 6, 4), "the profile counts clusters, Modal containers"
     assert not built(*CLUSTER, "cluster.rdma=false").functions()["Server"].resources.rdma
+
+
+def test_what_counts_clusters() -> None:
+    counting = [name for name, taken in options(Server).items() if any(each.replicas for each in taken.values())]
+    assert tuple(counting) == COUNTS
+
+
+def test_in_the_script_clusters_are_counted_too() -> None:
+    script = render(plan_of(load(PROFILE, sets=TWO_NODES))[0])
+    for name in COUNTS[:2]:  # 0 is one of them: what somebody writes there later is multiplied
+        assert f'{name}=PLAN["server"]["{name}"] * PLAN["cluster"]["nodes"],' in script
 
 
 @pytest.mark.parametrize("kind", KINDS)
