@@ -263,3 +263,13 @@ def prices(rates: Mapping[str, SupportsFloat], *, source: str, date: str) -> dic
         for gpu, dollars in listed.items()
         if math.isfinite(dollars) and dollars >= 0
     }
+
+
+def rented(gpu: object, nodes: int) -> str:
+    """The GPUs of one replica, of so many containers with ``gpu`` each: ``B200:8``, ``2 × B200:8``."""
+    return f"{nodes} × {gpu}" if nodes > 1 else str(gpu)
+
+
+def replica(nodes: int) -> str:
+    """What serves a request, starts and ends as a whole: ``container``, or ``cluster`` where several are one."""
+    return "cluster" if nodes > 1 else "container"

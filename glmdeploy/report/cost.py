@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.gpus import rented
 from glmdeploy.report.grid import UNLIMITED, Cell, columns
 from glmdeploy.report.words import cents, counted, dollars, iso, moment
 
@@ -74,7 +75,7 @@ def _rows(estimate: Estimate) -> Iterator[tuple[str, str, str]]:
         return
     region = f", {estimate.multiplier:g} times the price for its region" if estimate.multiplier != 1 else ""
     each = _each(estimate)
-    gpu = estimate.gpu if estimate.nodes == 1 else f"{estimate.nodes} × {estimate.gpu}"
+    gpu = rented(estimate.gpu, estimate.nodes)
     yield "an hour", dollars(estimate.hourly), f"of {each.replace('a ', 'one ', 1)}: {gpu}{region}"
     least = estimate.dollars(estimate.least) or 0.0
     if estimate.most is None:

@@ -83,7 +83,7 @@ def _parts(data: Mapping[str, Any], plan: Plan) -> Iterator[Row]:
     yield Row(symbol="+", group="image", name=built + steps, value="", costs="built once")
     fewest, most = (server.options[name].value if name in server.options else None for name in _BOUNDS)
     hourly = found.get("replica_hour_dollars", found.get("container_hour_dollars"))
-    each = "cluster" if plan.cluster else "container"
+    each = gpus.replica(plan.nodes)
     bounds = f"{fewest or 0} to {'any number of' if most is None else most} {each}s"
     if fewest == most:
         bounds = words.counted(most or 0, each)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glmdeploy.gpus import replica
 from glmdeploy.operate import events, proof
 from glmdeploy.report.grid import UNLIMITED
 from glmdeploy.report.words import counted, dollars, duration
@@ -142,8 +143,7 @@ def costs_text(plan: Plan, target: Target, hourly: float | None) -> str:
     idle = options["scaledown_window"].value if "scaledown_window" in options else None
     on = "on Modal " if target.cloud else ""
     if fewest:
-        each = "cluster" if plan.cluster else "container"
-        return f"{on}{dollars(hourly * fewest)} an hour: {counted(fewest, each)} always run"
+        return f"{on}{dollars(hourly * fewest)} an hour: {counted(fewest, replica(plan.nodes))} always run"
     after = f", stops after {duration(idle)} idle" if isinstance(idle, int | float) else ""
     return f"{on}{dollars(hourly)} an hour while it runs{after}"
 

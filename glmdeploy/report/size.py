@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glmdeploy.findings import listed
-from glmdeploy.gpus import SECONDS_AN_HOUR
+from glmdeploy.gpus import SECONDS_AN_HOUR, rented, replica
 from glmdeploy.report.grid import UNLIMITED, Bar, bars
 from glmdeploy.report.words import about, cents, count_bytes, duration, gib, tokens
 from glmdeploy.report.wrap import NARROWEST, lines
@@ -47,19 +47,9 @@ def size_text(size: Size, width: int, *, everything: bool = True) -> str:
     return "\n\n".join("\n".join(section) for section in sections)
 
 
-def rented(size: Size) -> str:
-    """The GPUs of one replica: ``B200:8``, ``2 × B200:8``."""
-    return str(size.gpu) if size.nodes == 1 else f"{size.nodes} × {size.gpu}"
-
-
-def each(size: Size) -> str:
-    """What Modal has several of: a container, or a cluster of them."""
-    return "container" if size.nodes == 1 else "cluster"
-
-
 def _head(size: Size, width: int, *, everything: bool) -> Iterator[str]:
     model = size.facts.model
-    yield from _wrapped(f"{size.profile}: {size.repo} on {rented(size)}, SGLang {size.sglang}", width)
+    yield from _wrapped(f"{size.profile}: {size.repo} on {rented(size.gpu, size.nodes)}, SGLang {size.sglang}", width)
     if everything:
         yield from _wrapped(
             f"{model.architecture}, {_short(model.parameters, ('B', 'M', 'K'))} parameters, "
@@ -203,7 +193,7 @@ def _requests(size: Size) -> str:
 
 
 def _costs(size: Size, width: int) -> Iterator[str]:
-    costs, one = size.spending, each(size)
+    costs, one = size.spending, replica(size.nodes)
     yield from _title("Cost", width)
     rows = [
         (f"an hour, {costs.min_containers} {one}s (minimum)", cents(costs.least)),
@@ -231,7 +221,7 @@ def _brief_costs(size: Size, width: int) -> Iterator[str]:
     costs = size.spending
     yield from _title("Cost", width)
     least, most = costs.min_containers, costs.max_containers
-    one = f"{cents(costs.replica)} an hour and {each(size)}"
+    one = f"{cents(costs.replica)} an hour and {replica(size.nodes)}"
     several = f", {least} to {most} of them: up to {cents(costs.most)} an hour"
     same = f", {most} of them: {cents(costs.most)} an hour" if most > 1 else ""
     yield from _wrapped(one + (several if least != most else same), width, indent=2)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from glmdeploy import gpus
+
 if TYPE_CHECKING:
     from datetime import tzinfo
 
@@ -89,8 +91,9 @@ def gib(count: float) -> str:
 
 def replica(plan: Plan) -> str:
     """What serves: ``B200:8 or H200:8``, ``2 × B200:8 with RDMA``."""
-    each = " or ".join(plan.gpus)
-    return f"{plan.nodes} × {each}{' with RDMA' if plan.cluster.rdma else ''}" if plan.cluster else each
+    return gpus.rented(" or ".join(plan.gpus), plan.nodes) + (
+        " with RDMA" if plan.cluster and plan.cluster.rdma else ""
+    )
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

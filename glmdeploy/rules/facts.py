@@ -121,12 +121,12 @@ class Facts(Container):
     @property
     def rented(self) -> str:
         """The GPUs of one replica: ``B200:8``, ``2 × B200:8``."""
-        return f"{self.nodes} × {self.gpu}" if self.nodes > 1 else str(self.gpu)
+        return gpus.rented(self.gpu, self.nodes)
 
     @property
     def replica(self) -> str:
-        """What serves a request, starts and ends as a whole: ``container``, or ``cluster`` where several are one."""
-        return "cluster" if self.nodes > 1 else "container"
+        """What serves a request, starts and ends as a whole: ``container`` or ``cluster``."""
+        return gpus.replica(self.nodes)
 
     @property
     def hourly(self) -> float | None:

@@ -225,9 +225,9 @@ class Engine:
         self._stopping.set()
         if self._link:
             self._link.leave(STOP_SECONDS)
-        if self._link and not self._link.place.leads:
-            self.kill()
-            return
+            if not self._link.place.leads:
+                self.kill()
+                return
         with self._end:
             self._process.stop(STOP_SECONDS)
         if self._link:

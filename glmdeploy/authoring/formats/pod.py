@@ -122,17 +122,17 @@ class Pod:
         notes: list[Note] = []
         self.spec.notes = notes
         product = self._product()
-        volumes = {name: each for each in self.spec.sections("volumes") if (name := _name(each))}
+        volumes = {name: each for each in self.spec.sections("volumes") if (name := each.called)}
         found: list[Launch] = []
         for container in self.spec.sections("containers"):
             of_container = self.container(container, product, volumes)
             if not of_container:
-                message = f"the container {label(_name(container) or '?')} was left out: it does not launch SGLang"
-                self.spec.note(Severity.INFO, message, _place(container))
+                message = f"the container {label(container.called or '?')} was left out: it does not launch SGLang"
+                self.spec.note(Severity.INFO, message, container.place)
             found += of_container
         for container in self.spec.sections("initContainers"):
-            message = f"the init container {label(_name(container) or '?')} was left out: what it prepares is not there"
-            self.spec.note(Severity.WARNING, message, _place(container))
+            message = f"the init container {label(container.called or '?')} was left out: what it prepares is not there"
+            self.spec.note(Severity.WARNING, message, container.place)
         if beside is not None and not found:
             found = beside(product, volumes)
         self.spec.close(info={**POD_INFO, **(info or {})}, warned=POD_WARNED)
@@ -294,13 +294,3 @@ def _preferred(tree: Tree) -> Word | None:
         return word(first) if first.text is not None else None
     below = [pair.value for pair in entries.values()] + list(tree.items or ())
     return next((found for each in below if (found := _preferred(each))), None)
-
-
-def _name(section: Section) -> str | None:
-    pair = (section.tree.entries or {}).get("name")
-    return pair.value.text if pair else None
-
-
-def _place(section: Section) -> tuple[int, int]:
-    pair = (section.tree.entries or {}).get("name")
-    return pair.value.span if pair else section.tree.span

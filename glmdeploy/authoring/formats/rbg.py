@@ -43,7 +43,7 @@ def launches(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[L
     spec = root.section("spec")
     if spec is None:
         return []
-    templates = {name: each for each in spec.sections("roleTemplates") if (name := _name(each))}
+    templates = {name: each for each in spec.sections("roleTemplates") if (name := each.called)}
     found: list[tuple[Section, list[Launch]]] = []
     others: list[Launch] = []
     for role in spec.sections("roles"):
@@ -52,8 +52,8 @@ def launches(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[L
             found.append((role, of_role))
             continue
         others += of_role
-        message = f"the role {label(_name(role) or '?')} was left out: it does not launch SGLang"
-        root.note(Severity.INFO, message, _place(role))
+        message = f"the role {label(role.called or '?')} was left out: it does not launch SGLang"
+        root.note(Severity.INFO, message, role.place)
     named = {name for role in spec.items("roles") for name in _references(role)}
     for name, each in templates.items():
         each.take("name")
@@ -65,7 +65,7 @@ def launches(root: Section, configs: Mapping[str, Mapping[str, Pair]]) -> list[L
     spec.close(info=SPEC_INFO)
     if len(found) > 1:
         message = f"{len(found)} roles of this group launch SGLang, which a profile, with one server, cannot have"
-        raise refused(root.script, message, _place(found[1][0]), fix="import a group with the role that is to serve")
+        raise refused(root.script, message, found[1][0].place, fix="import a group with the role that is to serve")
     return found[0][1] if found else others
 
 
@@ -136,13 +136,3 @@ def _has(tree: Tree, names: frozenset[str]) -> bool:
     entries = tree.entries or {}
     below = [pair.value for pair in entries.values()] + list(tree.items or ())
     return not names.isdisjoint(entries) or any(_has(each, names) for each in below)
-
-
-def _name(section: Section) -> str | None:
-    pair = (section.tree.entries or {}).get("name")
-    return pair.value.text if pair else None
-
-
-def _place(section: Section) -> tuple[int, int]:
-    pair = (section.tree.entries or {}).get("name")
-    return pair.value.span if pair else section.tree.span

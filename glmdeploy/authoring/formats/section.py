@@ -37,6 +37,18 @@ class Section:
     def __contains__(self, name: str) -> bool:
         return name in (self.tree.entries or {})
 
+    @property
+    def called(self) -> str | None:
+        """The text of its key ``name``, which is not taken by that; None without one."""
+        pair = (self.tree.entries or {}).get("name")
+        return pair.value.text if pair else None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where that stands, or else the section."""
+        pair = (self.tree.entries or {}).get("name")
+        return pair.value.span if pair else self.tree.span
+
     def key(self, name: str) -> Tree:
         """The key itself, for its place."""
         return (self.tree.entries or {})[name].key
